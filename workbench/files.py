@@ -1,0 +1,61 @@
+"""Files written so that nobody ever reads half of one, and the folder of the run one is inside of.
+
+The bottom layer: it imports nothing of the workbench but its errors.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+
+from .errors import WorkbenchError
+
+ROOT = Path(__file__).resolve().parent.parent  # the checkout: notebooks/, data/ and runs/ stand beside the package
+RUN_FOLDER = "WORKBENCH_RUN_FOLDER"  # set by the runner for the kernel it starts
+
+
+def write_atomic(path: str | os.PathLike, content: str | bytes) -> Path:
+    """Write ``content`` under a temporary name in the same folder, flush it to the disk, then rename it.
+
+    Raises
+    ------
+    WorkbenchError
+        The folder cannot be written or the disk is full; the old file, if any, is untouched.
+    """
+    path = Path(path)
+    data = content.encode() if isinstance(content, str) else content
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary is not None and os.path.exists(temporary):
+            os.unlink(temporary)
+        raise WorkbenchError(
+            f"cannot write {path}: {error.strerror or error}; free some space or choose another folder (--out DIR)"
+        ) from error
+    return path
+
+
+def write_json(path: str | os.PathLike, value) -> Path:
+    """`write_atomic` of ``value`` as indented JSON; NaN and infinities are refused (they are not JSON)."""
+    return write_atomic(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def run_folder() -> Path | None:
+    """The folder of the run this process works for, or None outside a runner."""
+    folder = os.environ.get(RUN_FOLDER)
+    return Path(folder) if folder else None
+
+
+def sha256_file(path: str | os.PathLike) -> str:
+    """The SHA-256 of a file's content, as 64 hex digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
