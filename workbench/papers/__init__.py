@@ -1,1 +1,88 @@
-"""One module a paper; see DESIGN: papers import models, data and stats, never another paper, never a widget."""
+"""The eleven papers: one name, four rooms each (notebook, module, data, test).
+
+A paper's module imports models, data, stats and plots; never another paper, never a widget.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Paper:
+    """One paper of the workbench; ``status`` is "done" or "coming"."""
+
+    name: str
+    title: str
+    reference: str
+    claim: str
+    status: str = "coming"
+
+
+PAPERS: tuple[Paper, ...] = (
+    Paper(
+        "rain",
+        "RAIN: Your Language Models Can Align Themselves without Finetuning",
+        "Li et al., ICLR 2024, arXiv 2309.07124",
+        "A frozen model that evaluates its own drafts and rewinds gives more harmless replies.",
+    ),
+    Paper(
+        "emo",
+        "EMO: Earth Mover Distance Optimization for Auto-Regressive Language Modeling",
+        "Ren et al., ICLR 2024",
+        "Fine-tuning with an earth mover bound instead of cross-entropy gives better text.",
+    ),
+    Paper(
+        "randomness",
+        "In-Context Learning Dynamics with Random Binary Sequences",
+        "Bigelow et al., ICLR 2024, arXiv 2310.17639",
+        "Shown more coin flips in context, large models move abruptly from pseudo-random to deterministic answers.",
+        status="done",
+    ),
+    Paper(
+        "explainability",
+        "Explainability for Large Language Models: A Survey",
+        "Zhao et al., 2023",
+        "Explanation methods fall into two families, by how the model is used: fine-tuned or prompted.",
+    ),
+    Paper(
+        "kbert",
+        "K-BERT: Enabling Language Representation with Knowledge Graph",
+        "Liu et al., AAAI 2020",
+        "Triples woven into a sentence under soft positions and a visible matrix help BERT in special domains.",
+    ),
+    Paper(
+        "reprover",
+        "LeanDojo: Theorem Proving with Retrieval-Augmented Language Models",
+        "Yang et al., NeurIPS 2023",
+        "Retrieving premises before generating a tactic proves more theorems, on a single GPU.",
+    ),
+    Paper(
+        "skipanalyzer",
+        "SkipAnalyzer: A Tool for Static Code Analysis with Large Language Models",
+        "Mohajer et al., arXiv 2310.18532",
+        "A language model detects bugs, filters false warnings and writes patches for Java methods.",
+    ),
+    Paper(
+        "tips",
+        "Introspective Tips: Large Language Model for In-Context Decision Making",
+        "Chen et al., arXiv 2305.11598",
+        "Short tips that a model writes after reading trajectories improve its play without any training.",
+    ),
+    Paper(
+        "alpagasus",
+        "AlpaGasus: Training a Better Alpaca with Fewer Data",
+        "Chen et al., ICLR 2024",
+        "A model tuned on the 9k best-rated instructions beats one tuned on all 52k.",
+    ),
+    Paper(
+        "targen",
+        "TarGEN: Targeted Data Generation with Large Language Models",
+        "Gupta et al., 2023",
+        "Training data generated without seed examples, with self-correction, matches the original data.",
+    ),
+    Paper(
+        "ptm",
+        "Pre-trained Models for Natural Language Processing: A Survey",
+        "Qiu et al., 2020",
+        "Pre-trained models can be ordered by representation, architecture, pre-training task and extension.",
+    ),
+)
