@@ -1,0 +1,42 @@
+# Thin names over workbench/install.py, the command line and pytest. `make demo` and `make test` are the two to know.
+PYTHON ?= python3
+# The active conda environment, if there is one other than base; else a virtual environment in the checkout.
+ENV ?= $(if $(and $(CONDA_PREFIX),$(filter-out base,$(CONDA_DEFAULT_ENV))),$(CONDA_PREFIX),.venv)
+BUNDLE ?=
+PY := $(ENV)/bin/python
+INSTALL = $(PYTHON) workbench/install.py
+override BUNDLE_OPTION = $(if $(BUNDLE),--bundle $(BUNDLE))
+
+.PHONY: help setup demo test test-all lab bench lint bundle gemma pins
+help:            ## this list
+	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
+
+setup:           ## create .venv and install everything (BUNDLE=dir: from a wheelhouse, without network)
+	@$(INSTALL) setup --env $(ENV) $(BUNDLE_OPTION)
+
+demo: setup      ## the main job: the randomness notebook, run by papermill on the embedded model
+	@$(PY) -m workbench run randomness
+
+test: setup      ## the first tier of tests (units, each notebook once, one real browser)
+	@$(PY) -m pytest -m "not slow"
+
+test-all: setup gemma   ## the second tier (second model, quick profiles, nbval, chaos); run after make test
+	@$(PY) -m pytest -m slow
+
+lab: setup       ## JupyterLab on 127.0.0.1 with a token
+	@$(PY) -m workbench lab
+
+bench: setup     ## every benchmark at its small sizes
+	@for script in benchmarks/*.py; do $(PY) $$script --quick || exit 1; done
+
+lint: setup      ## ruff
+	@$(PY) -m ruff check . && $(PY) -m ruff format --check workbench tests benchmarks
+
+bundle: setup    ## a wheelhouse in ./bundle (or BUNDLE=dir) for a classroom without network
+	@$(INSTALL) bundle --env $(ENV) $(BUNDLE_OPTION)
+
+gemma: setup     ## the second embedded model, gemma3-270m (Gemma Terms of Use)
+	@$(INSTALL) gemma --env $(ENV)
+
+pins: setup      ## constraints.txt from what is installed
+	@$(INSTALL) pins --env $(ENV)
