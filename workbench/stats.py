@@ -1,0 +1,173 @@
+"""A number with its uncertainty, and the few tests every paper needs: thin calls of scipy and scikit-learn.
+
+Nothing heavy is imported before a function is called, so ``Estimate`` costs the light users (the runner, the CLI) nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from .errors import UsageError
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A measured number with its interval.
+
+    Parameters
+    ----------
+    value : float
+        The point estimate, in ``unit``.
+    low, high : float or None
+        The interval's ends (95 % unless its maker says otherwise); None where there is none.
+    n : int or None
+        How many independent observations stand behind it.
+    unit : str
+        "bits/flip", "s", "": shown beside the number.
+    """
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+    unit: str = ""
+
+    def as_dict(self) -> dict:
+        """The five fields as a plain dictionary, ready for JSON."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        text = f"{self.value:.3g}"
+        if self.low is not None and self.high is not None:
+            text += f" [{self.low:.3g}, {self.high:.3g}]"
+        return f"{text} {self.unit}".rstrip()
+
+
+def _numbers(x: Sequence[float], what: str, least: int = 1):
+    """``x`` as a 1-D float array of at least ``least`` finite numbers, or one sentence."""
+    import numpy as np
+
+    values = np.asarray(x, dtype=float).ravel()
+    if len(values) < least:
+        raise UsageError(f"{what} needs at least {least} numbers, but got {len(values)}: give it more observations")
+    if not np.isfinite(values).all():
+        raise UsageError(f"{what} got {values[~np.isfinite(values)][0]}, which is not a finite number: leave it out")
+    return values
+
+
+def _level(level: float) -> float:
+    if not 0 < level < 1:
+        raise UsageError(f"level={level} is not between 0 and 1: write .95 for a 95 % interval")
+    return level
+
+
+def mean_interval(x: Sequence[float], *, level: float = 0.95, unit: str = "") -> Estimate:
+    """The mean with its Student-t interval (scipy.stats.t).
+
+    A single observation has a mean and no interval. Equal observations give an interval of width zero.
+
+    Raises
+    ------
+    UsageError
+        ``x`` is empty or holds NaN or infinity; ``level`` is outside (0, 1).
+    """
+    from scipy.stats import sem, t
+
+    values = _numbers(x, "mean_interval")
+    mean = float(values.mean())
+    if len(values) == 1:
+        return Estimate(mean, n=1, unit=unit)
+    half = float(t.ppf((1 + _level(level)) / 2, len(values) - 1) * sem(values))
+    return Estimate(mean, mean - half, mean + half, len(values), unit)
+
+
+def proportion_interval(k: int, n: int, *, level: float = 0.95, unit: str = "") -> Estimate:
+    """k successes of n with the Wilson score interval (scipy.stats.binomtest): honest at 0 and at n, unlike k/n ± 2 s.e.
+
+    Raises
+    ------
+    UsageError
+        ``n`` < 1, or ``k`` is not in 0..n.
+    """
+    from scipy.stats import binomtest
+
+    if n < 1 or not 0 <= k <= n:
+        raise UsageError(f"proportion_interval got k={k} of n={n}: n must be at least 1 and k lie in 0..n")
+    ends = binomtest(int(k), int(n)).proportion_ci(confidence_level=_level(level), method="wilson")
+    return Estimate(k / n, float(ends.low), float(ends.high), int(n), unit)
+
+
+def bootstrap_interval(
+    x: Sequence[float], statistic=None, *, level: float = 0.95, resamples: int = 2000, seed: int = 0, unit: str = ""
+) -> Estimate:
+    """A statistic (default: the mean) with its percentile bootstrap interval (scipy.stats.bootstrap), seeded.
+
+    ``statistic`` takes an array and ``axis=``, like numpy.mean and numpy.median.
+    """
+    import numpy as np
+    from scipy.stats import bootstrap
+
+    statistic = statistic or np.mean
+    values = _numbers(x, "bootstrap_interval")
+    point = float(statistic(values, axis=0))
+    if len(values) == 1 or np.ptp(values) == 0:  # nothing to resample; scipy would warn and return NaN
+        return Estimate(point, *((None, None) if len(values) == 1 else (point, point)), len(values), unit)
+    ends = bootstrap(
+        (values,), statistic, confidence_level=_level(level), n_resamples=resamples, method="percentile", rng=seed
+    ).confidence_interval
+    return Estimate(point, float(ends.low), float(ends.high), len(values), unit)
+
+
+@dataclass(frozen=True)
+class Paired:
+    """The outcome of `paired_test`: mean difference a − b with its interval, and the two-sided p value."""
+
+    difference: Estimate
+    p_value: float
+    test: str
+
+
+def paired_test(a: Sequence[float], b: Sequence[float], *, level: float = 0.95, unit: str = "") -> Paired:
+    """Do paired observations differ? Wilcoxon's signed-rank test (scipy.stats.wilcoxon) and the mean of a − b.
+
+    All pairs equal is p = 1, not an error.
+
+    Raises
+    ------
+    UsageError
+        The two differ in length or hold fewer than two pairs.
+    """
+    from scipy.stats import wilcoxon
+
+    a, b = _numbers(a, "paired_test", 2), _numbers(b, "paired_test", 2)
+    if len(a) != len(b):
+        raise UsageError(f"paired_test got {len(a)} and {len(b)} numbers: it compares pairs, so give as many of each")
+    difference = mean_interval(a - b, level=level, unit=unit)
+    p_value = 1.0 if (a == b).all() else float(wilcoxon(a, b).pvalue)
+    return Paired(difference, p_value, "Wilcoxon signed-rank, two-sided")
+
+
+def auroc(
+    positive: Sequence[float],
+    negative: Sequence[float],
+    *,
+    level: float = 0.95,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Estimate:
+    """How often a positive scores above a negative (sklearn.metrics.roc_auc_score; .5 is chance), bootstrap interval.
+
+    Resampling is within each class, so that no draw is without positives or negatives.
+    """
+    import numpy as np
+    from sklearn.metrics import roc_auc_score
+
+    positive, negative = _numbers(positive, "auroc"), _numbers(negative, "auroc")
+    labels = np.r_[np.ones(len(positive)), np.zeros(len(negative))]
+    value = float(roc_auc_score(labels, np.r_[positive, negative]))
+    rng = np.random.default_rng(seed)
+    draws = [
+        roc_auc_score(labels, np.r_[rng.choice(positive, len(positive)), rng.choice(negative, len(negative))])
+        for _ in range(resamples)
+    ]
+    low, high = np.quantile(draws, [(1 - _level(level)) / 2, (1 + level) / 2])
+    return Estimate(value, float(low), float(high), len(labels))
