@@ -1,7 +1,8 @@
 """Nothing opens a non-loopback connection unless a hub id or a server was named.
 
-An audit hook (PEP 578) is put into every Python process of a run through sitecustomize: it writes each name lookup and
-each connection of a socket to a file. One test shows that the hook sees what it should, the others that there is nothing.
+An audit hook (PEP 578) is put into every Python process of a run through sitecustomize: it writes each name lookup
+and each connection of a socket to a file. One test shows that the hook sees what it should, the others that there is
+nothing.
 """
 
 import ipaddress
@@ -91,7 +92,7 @@ except OSError:
 
 
 def test_a_whole_run_opens_no_connection(watched, tmp_path):
-    environment, outward, log = watched
+    environment, outward, _ = watched
     done = subprocess.run(
         [sys.executable, "-m", "workbench", "run", "start", "--profile", "smoke", "--out", tmp_path / "runs"],
         env=environment, capture_output=True, text=True, check=False,

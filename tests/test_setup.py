@@ -16,8 +16,18 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-OWNERS_PACKAGES = {"jupyterlab", "ipywidgets", "papermill", "torch", "transformers", "bitsandbytes", "matplotlib",
-                   "captum", "pytest", "nbval"}  # fmt: skip
+OWNERS_PACKAGES = {
+    "jupyterlab",
+    "ipywidgets",
+    "papermill",
+    "torch",
+    "transformers",
+    "bitsandbytes",
+    "matplotlib",
+    "captum",
+    "pytest",
+    "nbval",
+}
 spec = importlib.util.spec_from_file_location("install", ROOT / "workbench" / "install.py")
 install = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(install)
@@ -98,7 +108,8 @@ def test_where_torch_comes_from(monkeypatch):
     cuda = {"install": [{"metadata": {"version": "2.13.0", "requires_dist": ["nvidia-nccl"]}}]}
     cpu = {"install": [{"metadata": {"version": "2.13.0+cpu"}}]}
     monkeypatch.setattr(install, "has_nvidia_driver", lambda: False)
-    for report, source in [(cpu, []), (cuda, ["--index-url", install.TORCH_CPU_INDEX]), (None, ["--index-url", install.TORCH_CPU_INDEX])]:  # fmt: skip
+    pytorchs_own = ["--index-url", install.TORCH_CPU_INDEX]
+    for report, source in [(cpu, []), (cuda, pytorchs_own), (None, pytorchs_own)]:
         monkeypatch.setattr(install, "pip_report", lambda *_, report=report: report)
         assert install.torch_source(Path("python")) == source
     monkeypatch.setattr(install, "has_nvidia_driver", lambda: True)
@@ -144,14 +155,16 @@ def test_a_bundle_sets_up_a_machine_without_network(tmp_path):
     )
     subprocess.run(["git", "clone", "-q", "--no-hardlinks", ROOT, copy], check=True)
     nowhere = "http://127.0.0.1:9"
-    offline = {
-        name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "CONDA_")) and name != "TORCH_INDEX"
-    } | {"PIP_CONFIG_FILE": os.devnull, "HTTP_PROXY": nowhere, "HTTPS_PROXY": nowhere, "ALL_PROXY": nowhere}  # fmt: skip
+    offline = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "CONDA_", "TORCH_"))}
+    offline |= {"PIP_CONFIG_FILE": os.devnull, "HTTP_PROXY": nowhere, "HTTPS_PROXY": nowhere, "ALL_PROXY": nowhere}
     base = getattr(sys, "_base_executable", sys.executable)
     done = subprocess.run(
         ["make", "-C", copy, "setup", f"BUNDLE={wheels}", f"PYTHON={base}"],
-        env=offline, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        env=offline,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     python = copy / ".venv" / "bin" / "python"
     code = "import workbench as wb; m = wb.load(); print(m.generate(['1 2 3'], max_new_tokens=2)[0][0].text)"
