@@ -145,6 +145,28 @@ def test_ci_runs_the_readmes_commands():
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
 
 
+def test_the_readmes_table_is_the_registry():
+    from workbench.papers import PAPERS
+
+    rows = re.findall(
+        r"^\| (?:\[(\w+)\]\([^)]*\)|(\w+)) \| (.+) \| (done|coming) \|$", (ROOT / "README.md").read_text(), re.M
+    )
+    assert [(linked or plain, status) for linked, plain, _, status in rows] == [(p.name, p.status) for p in PAPERS]
+    for paper in PAPERS:
+        rooms = [
+            ROOT / "notebooks" / f"{paper.name}.ipynb",
+            ROOT / "data" / paper.name,
+            ROOT / "docs" / f"{paper.name}.md",
+        ]
+        assert all(room.exists() for room in rooms) == (paper.status == "done"), paper.name
+
+
+def test_links_between_pages_lead_somewhere():
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
 @pytest.mark.slow
 def test_a_bundle_sets_up_a_machine_without_network(tmp_path):
     """make bundle, then make setup BUNDLE=… in a copy whose pip can reach no index; the result loads the model."""

@@ -75,7 +75,13 @@ def setup(options) -> None:
     say("1/3 torch")
     if not has_torch(python):
         # its own needs come in the next step, from the ordinary index and with their pins
-        pip(python, ["install", "--no-deps", *(source or torch_source(python)), TORCH])
+        try:
+            pip(python, ["install", "--no-deps", *(source or torch_source(python)), TORCH])
+        except SetupError as error:
+            raise SetupError(
+                f"no {TORCH} for Python {python_version(python)} could be fetched; name an index that has it "
+                f"(TORCH_INDEX=URL make setup) or another Python (make setup PYTHON=python3.11); {error}"
+            ) from error
     say("2/3 the workbench and what it needs (pinned in constraints.txt)")
     pip(python, ["install", *source, *pins_file, "-e", f"{ROOT}[dev]"])
     say("3/3 the embedded models: SmolLM2-135M-Instruct, all-MiniLM-L6-v2")
@@ -237,7 +243,8 @@ def suitable_python() -> str:
     if sys.version_info >= (3, 11):  # noqa: UP036 (this file is run by whatever Python the machine has)
         return sys.executable
     for name in ("python3.13", "python3.12", "python3.11"):
-        if shutil.which(name):
+        # a pyenv shim is on the PATH even where its Python is not active: ask it
+        if shutil.which(name) and subprocess.run([name, "-c", ""], capture_output=True, check=False).returncode == 0:
             return name
     raise SetupError(
         f"Python {platform.python_version()} is too old: 3.11 or newer is needed; "
