@@ -1,6 +1,6 @@
 """A number with its uncertainty, and the few tests every paper needs: thin calls of scipy and scikit-learn.
 
-Nothing heavy is imported before a function is called, so ``Estimate`` costs the light users (the runner, the CLI) nothing.
+Nothing heavy is imported before a function is called: ``Estimate`` costs the light users (runner, CLI) nothing.
 """
 
 from collections.abc import Sequence
@@ -81,7 +81,7 @@ def mean_interval(x: Sequence[float], *, level: float = 0.95, unit: str = "") ->
 
 
 def proportion_interval(k: int, n: int, *, level: float = 0.95, unit: str = "") -> Estimate:
-    """k successes of n with the Wilson score interval (scipy.stats.binomtest): honest at 0 and at n, unlike k/n ± 2 s.e.
+    """k successes of n with the Wilson score interval (scipy.stats.binomtest), honest at 0 of n and at n of n too.
 
     Raises
     ------

@@ -1,0 +1,159 @@
+"""The next flip as the model sees it, after every prefix of a sequence, from one forward."""
+
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from ...errors import UsageError
+from ...models.base import require
+from ...models.packed import packed_next
+from .flips import parse_flips, write_flips
+from .settings import get_alphabet, prompt_text
+
+_vocabularies: WeakKeyDictionary = WeakKeyDictionary()  # tokenizer -> the text of each token, stripped, lower case
+
+
+def next_flip_curve(
+    model,
+    flips: str,
+    *,
+    prompt: str = "paper",
+    alphabet: str = "words",
+    p_tails: float = 50,
+    packed: bool | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """P(the next flip is Tails) after every prefix of ``flips``, from ONE forward.
+
+    The mass of all tokens that begin with h or t (0 or 1 in digits; after stripping, whatever the case), renormalised.
+
+    Parameters
+    ----------
+    model : Model
+        A handle that can "logprobs".
+    flips : str
+        n flips, in any form `parse_flips` reads; may be empty.
+    prompt : str
+        A name of PROMPTS.
+    alphabet : {"words", "digits"}
+    p_tails : float
+        The % Tails that the prompt "paper" states.
+    packed : bool, optional
+        As in `models.packed.packed_next`; matters only where a tokenizer merges across a cut.
+
+    Returns
+    -------
+    p_tails : (n + 1,) float64
+        p_tails[k] follows the first k flips.
+    mass : (n + 1,) float64
+        The probability of both letters together before renormalising: near 1 where the model keeps to the task.
+
+    Raises
+    ------
+    UsageError
+        Not flips, an unknown prompt or alphabet, more flips than the model can read.
+    ModelError
+        The model gives no log-probabilities (use `sample_next_flip`).
+    """
+    flips = parse_flips(flips)
+    contexts = prefix_texts(flips, prompt=prompt, alphabet=alphabet, p_tails=p_tails)
+    log_mass = flip_masses(model, contexts, alphabet=alphabet, packed=packed)  # (n + 1, 2)
+    return normalise(log_mass)
+
+
+def normalise(log_mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(…, 2) log masses of the first and the second letter -> (share of the second, mass of both)."""
+    mass = np.exp(log_mass)
+    both = mass.sum(-1)
+    return 1 / (1 + np.exp(log_mass[..., 0] - log_mass[..., 1])), both
+
+
+def prefix_texts(flips: str, *, prompt: str, alphabet: str, p_tails: float) -> list[str]:
+    """The prompt with the first 0, 1, … n flips, cut after the comma: ' Tails' may be two tokens."""
+    start = prompt_text(prompt, alphabet, p_tails)
+    written = write_flips(flips, alphabet)
+    ends = [0]
+    for place, letter in enumerate(written):
+        if letter == ",":
+            ends.append(place + 1)
+    return [start + written[:end] for end in ends]
+
+
+def flip_masses(model, contexts: list[str], *, alphabet: str, packed: bool | None = None) -> np.ndarray:
+    """Natural-log masses (N, 2) of Heads and Tails as the next flip after each context."""
+    names = get_alphabet(alphabet)
+    groups: dict[bool, list[int]] = {True: [], False: []}
+    for i, context in enumerate(contexts):
+        groups[context.endswith(",")].append(i)
+    sequences, spans = [None] * len(contexts), [()] * len(contexts)
+    ids = _encode(model, contexts)
+    for comma, members in groups.items():
+        space = " " if comma else ""
+        bridge = _bridge(model, contexts[members[0]], (space + names.heads, space + names.tails)) if members else []
+        for i in members:
+            sequences[i], spans[i] = ids[i], tuple(bridge)
+    return _letter_masses(model, sequences, spans, names.letters, packed)
+
+
+def letter_masses(model, contexts: list[str], answers: tuple[str, str], *, packed: bool | None = None) -> np.ndarray:
+    """Natural-log masses (N, 2) of the tokens that begin like each of two answers, after each context."""
+    bridge = tuple(_bridge(model, contexts[0], answers))
+    letters = tuple(answer.strip()[0].lower() for answer in answers)
+    return _letter_masses(model, _encode(model, contexts), [bridge] * len(contexts), letters, packed)
+
+
+def _encode(model, texts: list[str]) -> list[list[int]]:
+    """Token ids with the tokenizer's own special tokens (a BOS if it has one), as model.logprobs has them."""
+    return model.tokenizer(texts)["input_ids"]
+
+
+def _bridge(model, context: str, answers: tuple[str, str]) -> list[int]:
+    """The tokens that both answers begin with, whichever comes: a lone space before a digit, for instance.
+
+    The letters are told apart only after them. Nothing where the tokenizer merges context and answer.
+    """
+    alone, first, second = _encode(model, [context, context + answers[0], context + answers[1]])
+    common = 0
+    while common < min(len(first), len(second)) and first[common] == second[common]:
+        common += 1
+    return first[len(alone) : common] if first[: len(alone)] == alone else []
+
+
+def _letter_masses(model, sequences, bridges, letters, packed) -> np.ndarray:
+    import torch
+
+    require(model, "logprobs", for_="the next-flip curve")
+    sets = [torch.tensor(s) for s in _beginning_with(model.tokenizer, letters)]
+    walked = sorted({token for bridge in bridges for token in bridge})
+    column = {token: 2 + i for i, token in enumerate(walked)}
+
+    def reduce(logprobs):  # (R, V) -> (R, 2 + bridge tokens)
+        both = [logprobs[:, s[s < logprobs.shape[1]].to(logprobs.device)].logsumexp(-1) for s in sets]
+        return torch.stack(both + [logprobs[:, token] for token in walked], -1)
+
+    asked, owner = [], []
+    for i, (sequence, bridge) in enumerate(zip(sequences, bridges)):
+        for step in range(len(bridge) + 1):
+            asked.append([*sequence, *bridge[:step]])
+            owner.append(i)
+    columns = packed_next(model, asked, reduce, packed=packed).double().numpy()
+    result, step = np.zeros((len(sequences), 2)), 0
+    for row, i in enumerate(owner):
+        step = 0 if row == 0 or owner[row - 1] != i else step + 1
+        if step < len(bridges[i]):  # P(bridge) multiplies the mass, so that it stays the unnormalised one
+            result[i] += columns[row, column[bridges[i][step]]]
+        else:
+            result[i] += columns[row, :2]
+    return result
+
+
+def _beginning_with(tokenizer, letters: tuple[str, str]) -> list[list[int]]:
+    """For each letter the ids of all tokens that begin with it, after stripping, whatever the case."""
+    if tokenizer not in _vocabularies:
+        texts = tokenizer.batch_decode([[i] for i in range(len(tokenizer))])
+        _vocabularies[tokenizer] = [text.strip().lower() for text in texts]
+    found = [[i for i, text in enumerate(_vocabularies[tokenizer]) if text.startswith(letter)] for letter in letters]
+    if not all(found):
+        raise UsageError(
+            f"this model's tokenizer has no token beginning with {letters[not found[1]]!r}: use the other alphabet"
+        )
+    return found

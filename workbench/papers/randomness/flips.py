@@ -1,0 +1,97 @@
+"""Flips as text: what a person types, what a prompt holds, what a model writes. Inside, strings of H and T.
+
+0 is Heads and 1 is Tails, everywhere.
+"""
+
+import re
+
+from ...errors import UsageError
+from .settings import get_alphabet
+
+_NAMES = {"h": "H", "heads": "H", "head": "H", "0": "H", "t": "T", "tails": "T", "tail": "T", "1": "T"}
+
+
+def parse_flips(text: str) -> str:
+    """Any usual way of writing flips as a string of H and T.
+
+    "HTHT", "hthh", "0101" (0 is Heads), "Heads, Tails", "[H, T]" and mixtures of commas, spaces and line ends are read;
+    the empty text is no flips.
+
+    Raises
+    ------
+    UsageError
+        A piece that is neither Heads nor Tails; it is named with its place.
+    """
+    if not isinstance(text, str):
+        raise UsageError(f"flips must be text such as HTHT or 0101, but got {type(text).__name__} {text!r}: quote it")
+    flips: list[str] = []
+    for piece in re.findall(r"[^\s,;\[\]]+", text):
+        word = piece.lower()
+        letters = [_NAMES[word]] if word in _NAMES else [_NAMES.get(letter) for letter in word]
+        if None in letters:
+            wrong = piece if len(piece) <= 20 else piece[:20] + "…"
+            raise UsageError(
+                f"flip {len(flips) + letters.index(None) + 1} in {wrong!r} is neither Heads nor Tails: "
+                "write H and T, 0 (Heads) and 1 (Tails), or Heads, Tails"
+            )
+        flips.extend(letters)
+    return "".join(flips)
+
+
+def as_digits(flips: str) -> str:
+    """ "HT" as "01": the way concepts are named."""
+    return parse_flips(flips).replace("H", "0").replace("T", "1")
+
+
+def repeat_concept(concept: str, n: int) -> str:
+    """The first ``n`` flips of a word repeated for ever: repeat_concept("01", 5) is "HTHTH".
+
+    Raises
+    ------
+    UsageError
+        The word is empty or not made of flips, or ``n`` is negative.
+    """
+    word = parse_flips(concept)
+    if not word or n < 0:
+        raise UsageError(f"a concept is a word of at least one flip and n at least 0, but got {concept!r} and n={n}")
+    return (word * (n // len(word) + 1))[:n]
+
+
+def random_flips(n: int, seed: int, *, p_tails: float = 0.5) -> str:
+    """``n`` independent flips of a coin, drawn from numpy's generator of that seed."""
+    import numpy as np
+
+    return "".join("T" if tails else "H" for tails in np.random.default_rng(seed).random(n) < p_tails)
+
+
+def write_flips(flips: str, alphabet: str = "words", *, comma: bool = True) -> str:
+    """Flips as they stand in a prompt: "Heads, Tails," (``comma``: with the trailing one)."""
+    names = get_alphabet(alphabet)
+    text = ", ".join(names.heads if flip == "H" else names.tails for flip in flips)
+    return text + "," if text and comma else text
+
+
+def read_flips(text: str, alphabet: str = "words") -> tuple[str, bool]:
+    """The flips a model wrote, up to the first thing that is not one.
+
+    Returns
+    -------
+    flips : str
+        H and T.
+    clean : bool
+        Whether nothing but flips, commas, spaces and a closing bracket was read; a cut last word is forgiven.
+    """
+    names = get_alphabet(alphabet)
+    body, bracket, _ = text.partition("]")
+    pieces = [piece.strip() for piece in body.split(",")]
+    flips: list[str] = []
+    for place, piece in enumerate(pieces):
+        if piece == names.heads or piece.lower() == names.heads.lower():
+            flips.append("H")
+        elif piece.lower() == names.tails.lower():
+            flips.append("T")
+        else:
+            last = place == len(pieces) - 1
+            cut = not bracket and any(name.lower().startswith(piece.lower()) for name in (names.heads, names.tails))
+            return "".join(flips), last and (piece == "" or cut)
+    return "".join(flips), True
