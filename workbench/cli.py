@@ -1,0 +1,215 @@
+"""The command line: ``workbench list | params | run | runs | rerun | report | doctor | cache | lab``.
+
+Every command answers in well under a second until it starts real work: heavy imports stand inside the commands, and
+none of them imports torch into this process. An error is one sentence on standard error; ``--debug`` shows its traceback.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from .errors import UsageError, WorkbenchError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="""Run papers as repeatable experiments.
+
+    [bold]workbench list[/bold] shows the papers, [bold]workbench params randomness[/bold] what can be set, and
+
+    [bold]workbench run randomness -p seed=3[/bold] runs one and leaves a report page.""",
+)
+cache_app = typer.Typer(no_args_is_help=True, help="Converted and quantised models kept on this machine.")
+app.add_typer(cache_app, name="cache")
+
+Out = Annotated[
+    Optional[Path],  # noqa: UP045 (typer reads this form on every Python we support)
+    typer.Option("--out", "-o", metavar="DIR", help="The folder that holds all runs [default: runs/ in the checkout]."),
+]
+
+
+@app.callback()
+def options(debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False):
+    """Options before the command's name."""
+    if debug:
+        os.environ["WORKBENCH_DEBUG"] = "1"
+
+
+@app.command("list")
+def list_papers():
+    """The papers and whether they can be run.
+
+    Example: [bold]workbench list[/bold]
+    """
+    from rich.table import Table
+
+    from .files import ROOT
+    from .papers import PAPERS
+
+    table = Table("paper", "state", "title", "claim", box=None, header_style="bold")
+    for paper in PAPERS:
+        there = (ROOT / "notebooks" / f"{paper.name}.ipynb").is_file()
+        state = "[green]ready[/green]" if there and paper.status == "done" else "[dim]coming[/dim]"
+        table.add_row(paper.name, state, paper.title, paper.claim)
+    _console().print(table)
+
+
+@app.command()
+def params(paper: Annotated[str, typer.Argument(help="A paper's name or the path of an .ipynb file.")]):
+    """What can be set in a paper's notebook, with types, defaults and help.
+
+    Example: [bold]workbench params randomness[/bold]
+    """
+    from rich.markup import escape
+    from rich.table import Table
+
+    from .runs.page import plain
+    from .runs.runner import read
+
+    table = Table("parameter", "type", "default", "meaning", box=None, header_style="bold")
+    for item in read(paper)[3].values():
+        table.add_row(item.name, escape(item.annotation), escape(plain(item.default)), escape(item.help))
+    _console().print(table)
+    print(f"\nset one with -p, for example: workbench run {paper} -p seed=1")
+
+
+@app.command()
+def run(
+    paper: Annotated[str, typer.Argument(help="A paper's name or the path of an .ipynb file.")],
+    param: Annotated[
+        Optional[list[str]],  # noqa: UP045
+        typer.Option("--param", "-p", metavar="NAME=VALUE", help="Set a parameter; may be given many times."),
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", "-m", help="A model's name, hub id, folder, .gguf.")] = None,
+    bits: Annotated[str | None, typer.Option("--bits", "-b", help="4 or 8: quantise with bitsandbytes.")] = None,
+    revision: Annotated[str | None, typer.Option("--revision", help="A hub model's commit or tag.")] = None,
+    base_url: Annotated[str | None, typer.Option("--base-url", help="The server behind openai:NAME.")] = None,
+    profile: Annotated[
+        str | None, typer.Option("--profile", "-P", help="smoke, quick, standard or paper: how much to compute.")
+    ] = None,
+    seed: Annotated[str | None, typer.Option("--seed", "-s", help="Every random choice follows from it.")] = None,
+    out: Out = None,
+    timeout: Annotated[
+        float | None, typer.Option("--timeout", "-t", metavar="SECONDS", help="Stop the run after so long.")
+    ] = None,
+):
+    """Run a paper's notebook and leave runs/PAPER/ID/ with its notebook, figures, record and report page.
+
+    Examples:
+
+    [bold]workbench run randomness[/bold]
+
+    [bold]workbench run randomness --bits 4 --profile smoke[/bold]
+
+    [bold]workbench run randomness -p concept=01 -p models='\\["smollm2","gemma3-270m"]'[/bold]
+
+    [bold]workbench run my/notebook.ipynb --timeout 600[/bold]
+
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 124 timed out, 130 interrupted.
+    """
+    from .runs.parameters import split_assignment
+    from .runs.runner import run as run_notebook
+
+    flags = {
+        "model": model, "bits": bits, "revision": revision, "base_url": base_url, "profile": profile, "seed": seed
+    }  # fmt: skip
+    given = {name: value for name, value in flags.items() if value is not None}
+    for text in param or []:
+        name, value = split_assignment(text)
+        if name in given:
+            raise UsageError(f"parameter {name!r} is given twice ({given[name]!r} and {value!r}); give it once")
+        given[name] = value
+    record = run_notebook(paper, given, out=out, timeout=timeout)
+    _show_end(record)
+    raise typer.Exit(record.exit_code)
+
+
+def _show_end(record) -> None:
+    """What a finished run tells the terminal: its metrics and its page, or its error."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from .runs.page import duration
+    from .runs.record import show
+
+    console = _console()
+    if record.metrics:
+        table = Table("metric", box=None, header_style="bold")
+        for title in ("value", "95% interval", "n"):
+            table.add_column(title, justify="right")
+        table.add_column("unit")
+        for name, entry in record.metrics.items():
+            table.add_row(escape(name), *map(escape, show(entry).values()))
+        console.print(table)
+    elif record.status == "done":
+        print("the notebook recorded no metrics")
+    if record.error:
+        _complain(f"{record.status}: {record.error}")
+    print(f"{record.paper} {record.id}: {record.status} in {duration(record.seconds)}")
+    print(f"report: {record.report if record.report.exists() else record.folder}")
+
+
+@app.command()
+def runs(
+    paper: Annotated[str | None, typer.Argument(help="Only this paper's runs.")] = None,
+    out: Out = None,
+):
+    """The runs there are, oldest first.
+
+    Example: [bold]workbench runs randomness[/bold]
+    """
+    from rich.markup import escape
+    from rich.table import Table
+
+    from .runs import store
+    from .runs.page import duration, plain
+    from .runs.record import show
+
+    folder = store.runs_folder(out)
+    records = store.all_runs(folder, paper)
+    if not records:
+        print(f"no runs{f' of {paper}' if paper else ''} in {folder}; start one with: workbench run randomness")
+        return
+    table = Table("run", "paper", "status", "time", "set", "metrics", box=None, header_style="bold")
+    for record in records:
+        color = {"done": "green", "running": "blue"}.get(record.status, "red")
+        chosen = " ".join(f"{name}={plain(record.parameters.get(name))}" for name in record.given)
+        numbers = " ".join(f"{name}={show(entry)['value']}" for name, entry in list(record.metrics.items())[:3])
+        state = f"[{color}]{record.status}[/{color}]"
+        table.add_row(record.id, record.paper, state, duration(record.seconds), escape(chosen), escape(numbers))
+    _console().print(table)
+
+
+def _console(stderr: bool = False):
+    from rich.console import Console
+
+    console = Console(stderr=stderr, highlight=False)
+    if not console.is_terminal:
+        console = Console(stderr=stderr, highlight=False, width=160)
+    return console
+
+
+def _complain(sentence: str) -> None:
+    """One sentence on standard error, red on a terminal."""
+    red = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+    print(f"\033[31m{sentence}\033[0m" if red else sentence, file=sys.stderr)
+
+
+def main() -> None:
+    """The entry point: errors as sentences, exit codes as DESIGN.md says."""
+    try:
+        app(prog_name="workbench", standalone_mode=True)
+    except WorkbenchError as error:
+        if os.environ.get("WORKBENCH_DEBUG"):
+            raise
+        _complain(str(error))
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        _complain("interrupted")
+        sys.exit(130)

@@ -1,0 +1,140 @@
+"""papermill's engine for a run: tells what it does, kills nothing late, and knows how its kernel died.
+
+Imported in the child process only (it imports papermill).
+"""
+
+import os
+import signal
+import sys
+
+from jupyter_core.paths import jupyter_runtime_dir
+from nbclient.util import run_sync
+from papermill.clientwrap import PapermillNotebookClient
+from papermill.engines import NBClientEngine, papermill_engines
+from papermill.log import logger
+
+from .processes import die_with_parent
+
+LONGEST_SOCKET_PATH = 100  # bytes; Unix sockets allow 104 (macOS) or 108
+
+
+class Kernel:
+    """What is known about the kernel of a run while it lives and after."""
+
+    def __init__(self, lifeline, tell):
+        self.lifeline = lifeline
+        self.tell = tell
+        self.reset()
+
+    def reset(self):
+        """Forget an attempt that did not come up."""
+        self.ready = False  # whether a cell was ever started
+        self.exit_code: int | None = None  # minus the signal that killed it; None unless it ended by itself
+        self.count = 0  # code cells started
+        self.where = ""  # the current cell's title, as a bracket for error sentences
+
+    def started(self, provisioner):
+        self.lifeline.kernel = provisioner.pid  # its process group too: kernels start in a session of their own
+        self.tell("kernel", pid=provisioner.pid)
+        if self.lifeline.stop:  # asked to stop while it was starting
+            self.lifeline.kill_kernel()
+
+    def death(self) -> str:
+        """Why the kernel is no more, in a sentence."""
+        cell = f"while cell [{self.count}]{self.where} was running" if self.count else "before the first cell"
+        code = self.exit_code
+        if code == -signal.SIGKILL:
+            why = (
+                " (killed from outside: most often the system, out of memory);"
+                " choose a smaller profile or model, or --bits 4, or close other programs"
+            )
+        elif code is not None and code < 0:
+            name = signal.Signals(-code).name
+            why = f" (signal {-code}, {name}: native code crashed); see log.txt in the run's folder"
+        else:
+            why = f" (exit code {code}): did a cell call exit()? See log.txt in the run's folder"
+        return f"the kernel died {cell}{why}"
+
+
+class Client(PapermillNotebookClient):
+    """nbclient over Unix sockets where possible, its kernel tied to this process's life."""
+
+    state: Kernel
+
+    def create_kernel_manager(self):
+        manager = super().create_kernel_manager()
+        if sys.platform != "win32":
+            # sockets in the user's runtime folder: no ports to race for, nothing for other users to connect to
+            path = os.path.join(jupyter_runtime_dir(), f"kernel-{'0' * 36}-ipc-5")
+            if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
+                manager.transport = "ipc"
+        return manager
+
+    async def async_start_new_kernel(self, **kwargs):
+        if sys.platform == "linux":
+            kwargs["preexec_fn"] = _die_with_parent  # should this process be killed, the kernel goes too
+        await super().async_start_new_kernel(**kwargs)
+        self.state.started(self.km.provisioner)
+
+    start_new_kernel = run_sync(async_start_new_kernel)  # nbclient binds its own at class creation, so bind ours again
+
+    async def _async_cleanup_kernel(self):
+        process = getattr(self.km.provisioner, "process", None)
+        if process is not None:
+            self.state.exit_code = process.poll()  # asked before it is forgotten
+        if self.state.lifeline.stop:
+            self.shutdown_kernel = "immediate"
+        await super()._async_cleanup_kernel()
+
+    _cleanup_kernel = run_sync(_async_cleanup_kernel)
+
+
+def _die_with_parent():
+    die_with_parent(signal.SIGKILL)
+
+
+def register(state: Kernel) -> None:
+    """Make the engine ``workbench`` known to papermill, bound to one run's state."""
+
+    class Engine(NBClientEngine):
+        @classmethod
+        def execute_managed_notebook(cls, nb_man, kernel_name, start_timeout=60, **_):
+            cells = nb_man.nb.cells
+            state.tell("cells", total=sum(1 for cell in cells if cell.cell_type == "code" and cell.source.strip()))
+
+            def on_start(cell, cell_index):
+                if cell.cell_type == "code":
+                    state.ready = True
+                    state.count += 1
+                    title = title_of(cells, cell_index)
+                    state.where = f" ({title})" if title else ""
+                    state.tell("cell", number=state.count, title=title)
+
+            def on_end(cell, cell_index, execute_reply):
+                state.tell("cell_end", number=state.count)
+
+            client = Client(
+                nb_man,
+                kernel_name=kernel_name,
+                startup_timeout=start_timeout,
+                timeout=None,
+                iopub_timeout=60,
+                on_cell_execute=on_start,
+                on_cell_executed=on_end,
+                log=logger,
+            )
+            client.state = state
+            return client.execute()
+
+    papermill_engines.register("workbench", Engine)
+
+
+def title_of(cells: list, index: int) -> str:
+    """What to call a code cell: the nearest heading above it, else its own first line."""
+    for cell in reversed(cells[: index + 1]):
+        if cell.cell_type == "markdown":
+            headings = [line.lstrip("#").strip() for line in cell.source.splitlines() if line.startswith("#")]
+            if headings:
+                return headings[-1][:60]
+    lines = [line.strip() for line in cells[index].source.splitlines() if line.strip()]
+    return lines[0].lstrip("# ")[:60] if lines else ""

@@ -1,0 +1,201 @@
+"""The runs on disk: one folder a run, ``record.json`` its only truth.
+
+``runs/PAPER/ID/`` holds record.json, notebook.ipynb, report.html, metrics.json, models.jsonl, figures/ and log.txt. An
+ID is the UTC time of the start and four random hex digits (``20261122-141500-a1b2``): it sorts by time.
+"""
+
+import contextlib
+import dataclasses
+import datetime
+import json
+import os
+import secrets
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import RunError, UsageError, WorkbenchError
+from ..files import ROOT, write_json
+
+FILE = "record.json"
+STATUSES = ("running", "done", "failed", "timed out", "interrupted", "killed")
+EXIT_CODES = {"done": 0, "running": 0, "failed": 1, "killed": 1, "timed out": 124, "interrupted": 130}
+
+
+@dataclass
+class Record:
+    """What is known about one run; the fields of record.json, which docs/runs.md explains one by one."""
+
+    id: str
+    paper: str
+    notebook: str
+    notebook_sha256: str
+    parameters: dict[str, Any]
+    given: list[str] = field(default_factory=list)
+    status: str = "running"
+    error: str | None = None
+    started: str = ""
+    ended: str | None = None
+    seconds: float | None = None
+    cpu_seconds: float | None = None
+    peak_memory_bytes: int | None = None
+    seed: int | None = None
+    timeout: float | None = None
+    metrics: dict[str, dict] = field(default_factory=dict)
+    models: list[dict] = field(default_factory=list)
+    git: dict[str, Any] | None = None
+    workbench: str = ""
+    python: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    hardware: dict[str, Any] = field(default_factory=dict)
+    process: dict[str, Any] = field(default_factory=dict)
+    rerun_of: str | None = None
+    folder: Path | None = field(default=None, compare=False)
+
+    @property
+    def exit_code(self) -> int:
+        """What a command that ended with this run exits with."""
+        return EXIT_CODES[self.status]
+
+    @property
+    def report(self) -> Path:
+        """The run's page."""
+        return self.folder / "report.html"
+
+    def save(self) -> None:
+        """Write record.json atomically into the run's folder."""
+        fields = {item.name: getattr(self, item.name) for item in dataclasses.fields(self) if item.name != "folder"}
+        try:
+            write_json(self.folder / FILE, fields)
+        except WorkbenchError as error:
+            raise RunError(str(error)) from error
+
+
+def runs_folder(out: str | os.PathLike | None = None) -> Path:
+    """The folder that holds all runs: ``out``, else $WORKBENCH_RUNS, else runs/ in the checkout."""
+    return Path(out or os.environ.get("WORKBENCH_RUNS") or ROOT / "runs").expanduser().absolute()
+
+
+def new_folder(out: Path, paper: str, now: datetime.datetime) -> tuple[str, Path]:
+    """A fresh run's ID and its folder, created here so that two runs never share one.
+
+    Raises
+    ------
+    RunError
+        The folder cannot be made (no permission, a file in its way, a full disk).
+    """
+    while True:
+        name = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        folder = out / paper / name
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            if folder.is_dir():
+                continue  # the same second and the same four digits: draw again
+            raise RunError(_cannot(folder, "a file is in its way")) from None
+        except OSError as error:
+            raise RunError(_cannot(folder, error.strerror or str(error))) from error
+        return name, folder
+
+
+def _cannot(folder: Path, why: str) -> str:
+    return f"cannot make the run's folder {folder}: {why}; choose another place with --out DIR"
+
+
+def load(folder: Path) -> Record:
+    """The record in a run's folder; a record that says ``running`` while its process is gone reads as ``killed``.
+
+    Raises
+    ------
+    RunError
+        There is no record, or it cannot be understood.
+    """
+    path = Path(folder) / FILE
+    try:
+        raw = json.loads(path.read_text("utf-8"))
+        known = {item.name for item in dataclasses.fields(Record)}
+        record = Record(**{key: value for key, value in raw.items() if key in known}, folder=Path(folder))
+        if record.status not in STATUSES:
+            raise ValueError(f"status {record.status!r}")
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise RunError(f"{path} is no record of a run ({error}); delete its folder if it is in the way") from error
+    if record.status == "running" and gone(record.process):
+        record.status = "killed"
+        record.error = (
+            f"the runner (process {record.process.get('pid')}) is gone without writing an end:"
+            " it was killed or the machine went down; `workbench rerun` repeats the run"
+        )
+    return record
+
+
+def all_runs(out: Path, paper: str | None = None) -> list[Record]:
+    """Every readable run under ``out``, oldest first; folders without a readable record are passed over."""
+    records = []
+    for path in sorted(out.glob(f"{paper or '*'}/*/{FILE}")):
+        with contextlib.suppress(RunError):
+            records.append(load(path.parent))
+    return sorted(records, key=lambda record: (record.id, record.paper))
+
+
+def find(out: Path, prefix: str) -> Record:
+    """The one run whose ID begins with ``prefix`` ("last" is the newest).
+
+    Raises
+    ------
+    UsageError
+        No run or more than one fits.
+    """
+    records = all_runs(out)
+    if prefix == "last" and records:
+        return records[-1]
+    fitting = [record for record in records if record.id.startswith(prefix)] if prefix else []
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        some = ", ".join(record.id for record in fitting[-4:])
+        raise UsageError(f"{len(fitting)} runs begin with {prefix!r} ({some}); give more of the ID")
+    from .parameters import unknown
+
+    raise UsageError(unknown(prefix, [record.id for record in records], f"run in {out}", "`workbench runs` lists them"))
+
+
+def this_process() -> dict[str, Any]:
+    """What tells this very process from any other, so that a reused pid is noticed: pid, start, boot, host."""
+    import psutil
+
+    return {
+        "pid": os.getpid(),
+        "created": psutil.Process().create_time(),
+        "boot": _boot(),
+        "host": socket.gethostname(),
+    }
+
+
+def gone(process: dict[str, Any]) -> bool:
+    """Whether the process described by `this_process` has ended.
+
+    A process of another machine (a shared folder) cannot be seen from here and counts as alive.
+    """
+    import psutil
+
+    if process.get("host") not in (None, socket.gethostname()):
+        return False
+    if process.get("boot") not in (None, _boot()):
+        return True
+    try:
+        other = psutil.Process(process.get("pid"))
+        # the same pid with another start time is somebody else (create_time jitters with the clock by some ms)
+        return abs(other.create_time() - process.get("created", 0)) > 2 or other.status() == psutil.STATUS_ZOMBIE
+    except psutil.AccessDenied:
+        return False
+    except (psutil.Error, TypeError, ValueError):
+        return True
+
+
+def _boot() -> str | None:
+    """This boot's ID, where the system tells one (Linux)."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return None
