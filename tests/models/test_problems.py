@@ -213,8 +213,7 @@ WORDS = [
     (MemoryError(), "ran out of memory"),
     (ImportError("Using `low_cpu_mem_usage=True`, a `device_map` or a `tp_plan` requires Accelerate: "
                  "`pip install 'accelerate>=0.26.0'`"), "pip install accelerate"),
-    (ImportError("Using `bitsandbytes` 4-bit quantization requires bitsandbytes: `pip install -U
-    bitsandbytes>=0.46.1`"),
+    (ImportError("Using `bitsandbytes` 4-bit quantization requires bitsandbytes: `pip install -U bitsandbytes`"),
      "pip install -U bitsandbytes"),
     (RuntimeError("CUDA Setup failed despite GPU being available. Please run the following command to get more "
                   "information: python -m bitsandbytes"), "python -m bitsandbytes"),
@@ -243,7 +242,8 @@ def test_the_hubs_own_errors():
         (errors.RevisionNotFoundError, "no such revision"),
     ):
         assert sentence in str(explain(kind("said so", response=response), "org/name"))
-    for error in (errors.LocalEntryNotFoundError("no"), httpx.ConnectError("refused"), errors.OfflineModeIsEnabled("off")):
+    offline = errors.OfflineModeIsEnabled("off")
+    for error in (errors.LocalEntryNotFoundError("no"), httpx.ConnectError("refused"), offline):
         assert "the hub cannot be reached" in str(explain(error, "org/name"))
 
 
