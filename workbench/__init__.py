@@ -18,9 +18,10 @@ _PUBLIC = {
     "record": ("workbench.runs.record", "record"),
     "Estimate": ("workbench.stats", "Estimate"),
     "papers": ("workbench.papers", None),
+    "stats": ("workbench.stats", None),
     "WorkbenchError": ("workbench.errors", "WorkbenchError"),
 }
-__all__ = ["Estimate", "WorkbenchError", "load", "load_encoder", "papers", "record"]
+__all__ = ["Estimate", "WorkbenchError", "load", "load_encoder", "papers", "record", "stats"]
 
 
 def __getattr__(name: str):

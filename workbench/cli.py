@@ -335,6 +335,8 @@ def lab(context: typer.Context):
         sys.executable, "-m", "jupyterlab",
         "--ServerApp.ip=127.0.0.1",
         f"--ServerApp.root_dir={ROOT}",
+        "--LabApp.news_url=None",  # JupyterLab would ask its makers for news and for its newest version
+        "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate",
         *(["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
         *context.args,
     ]  # fmt: skip

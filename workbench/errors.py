@@ -1,7 +1,7 @@
 """The workbench's few errors. Every message says what is wrong, with which value, and what to do.
 
-The command line prints the message alone (no traceback) and exits with ``exit_code``; in a notebook the same sentence is
-the last line of the traceback.
+The command line prints the message alone (no traceback) and exits with ``exit_code``; in a notebook the same sentence
+is the last line of the traceback.
 """
 
 

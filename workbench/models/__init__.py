@@ -57,9 +57,7 @@ def load(
 
     if base_url is not None and not str(name).startswith("openai:"):
         raise ModelError(f"base_url={base_url!r} goes with a name like openai:NAME, not with {name}: leave it out")
-    return load_local(
-        name, bits=bits, device=device, dtype=dtype, revision=revision, adapter=adapter, strict=strict
-    )
+    return load_local(name, bits=bits, device=device, dtype=dtype, revision=revision, adapter=adapter, strict=strict)
 
 
 def load_encoder(name: str = "minilm", *, device="auto"):

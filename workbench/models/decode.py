@@ -101,8 +101,11 @@ def _prefill(module, prompts, device):
     positions = (mask.cumsum(dim=-1) - 1).clamp(min=0)  # a pad has no position; its value is never read
     mask = mask.to(device)
     output = module(
-        input_ids=ids.to(device), attention_mask=mask, position_ids=positions.to(device), use_cache=True,
-        logits_to_keep=1
+        input_ids=ids.to(device),
+        attention_mask=mask,
+        position_ids=positions.to(device),
+        use_cache=True,
+        logits_to_keep=1,
     )
     return output.past_key_values, output.logits[:, -1].to(device), mask
 

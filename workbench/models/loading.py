@@ -105,8 +105,7 @@ def pick_device(device, plan: _Plan | None = None):
         return torch.device("cpu")
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
         raise ModelError(
-            f"there is no {device}: this machine has {torch.cuda.device_count()} GPU(s), counted from "
-            "cuda:0"
+            f"there is no {device}: this machine has {torch.cuda.device_count()} GPU(s), counted from cuda:0"
         )
     return torch.device("cuda:0") if str(chosen) == "cuda" else chosen
 
@@ -141,8 +140,7 @@ def _check_bits(plan: _Plan) -> None:
         raise ModelError(f"{plan.outline.name} is already quantised: leave bits out")
     if find_spec("bitsandbytes") is None:
         plan.fall_back(
-            f"bits={plan.bits} needs bitsandbytes, which is not installed: {plan.outline.name} stays "
-            "unquantised"
+            f"bits={plan.bits} needs bitsandbytes, which is not installed: {plan.outline.name} stays unquantised"
         )
         plan.bits = None
         return
@@ -290,8 +288,7 @@ def _read(folder: Path, plan: _Plan, quantisation=None):
     elsewhere = {str(place) for place in getattr(module, "hf_device_map", {}).values()} & {"cpu", "disk"}
     if plan.device.type == "cuda" and elsewhere:
         plan.fall_back(
-            f"{plan.outline.name} does not fit on the GPU: parts of it stay on the "
-            f"{' and '.join(elsewhere)}"
+            f"{plan.outline.name} does not fit on the GPU: parts of it stay on the {' and '.join(elsewhere)}"
         )
     return module
 
@@ -307,13 +304,11 @@ def _adapted(module, adapter, name: str):
     folder = Path(adapter).expanduser()
     if not (folder / "adapter_config.json").is_file():
         raise ModelError(
-            f"adapter={str(adapter)!r} has no adapter_config.json: give the folder that peft's "
-            "save_pretrained wrote"
+            f"adapter={str(adapter)!r} has no adapter_config.json: give the folder that peft's save_pretrained wrote"
         )
     if not (folder / "adapter_model.safetensors").is_file():
         raise ModelError(
-            f"the adapter {folder} has no adapter_model.safetensors (pickles are refused): save it again "
-            "with peft"
+            f"the adapter {folder} has no adapter_model.safetensors (pickles are refused): save it again with peft"
         )
     if find_spec("peft") is None:
         raise ModelError(f"an adapter for {name} needs the package peft: `pip install peft`")

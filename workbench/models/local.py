@@ -114,8 +114,7 @@ class LocalModel:
         for index, prompt in enumerate(ids):
             if not prompt:
                 raise ModelError(
-                    f"prompt {index} is empty and {self.name} has no start token: give at least one "
-                    "character"
+                    f"prompt {index} is empty and {self.name} has no start token: give at least one character"
                 )
             if limit and len(prompt) + max_new_tokens > limit:
                 raise ModelError(
@@ -164,8 +163,7 @@ class LocalModel:
         for index, head in enumerate(heads):
             if not head and len(continuations[index]):
                 raise ModelError(
-                    f"prefix {index} is empty and {self.name} has no start token: give at least one "
-                    "character"
+                    f"prefix {index} is empty and {self.name} has no start token: give at least one character"
                 )
         texts = [[self._ids(text, start=False) for text in group] for group in continuations]
         with advice(self.name, doing="scoring"):
@@ -264,8 +262,7 @@ class LocalModel:
             raise ModelError("chat=False takes plain texts, and a prompt is a list of messages: leave chat out")
         if not self.tokenizer.chat_template:
             raise ModelError(
-                f"{self.name} has no chat template (it is no chat model): give plain texts and leave chat "
-                "out"
+                f"{self.name} has no chat template (it is no chat model): give plain texts and leave chat out"
             )
         messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
         for message in messages:

@@ -85,8 +85,7 @@ def resolve(name: str) -> Source:
         raise ModelError(f"there is no folder {path}: give a folder that holds config.json and *.safetensors")
     if not _HUB.fullmatch(name) or ".." in name or "--" in name:
         raise ModelError(
-            f"{name!r} is no model's name: give smollm2, gemma3-270m, a hub id such as org/name, or a "
-            "folder"
+            f"{name!r} is no model's name: give smollm2, gemma3-270m, a hub id such as org/name, or a folder"
         )
     return Source(name, "hub")
 
@@ -98,8 +97,7 @@ def encoder_folder(name: str) -> Source:
     source = resolve(name)
     if source.kind == "gguf":
         raise ModelError(
-            f"{name} is a language model in GGUF form, not a sentence encoder: give minilm, a folder or a "
-            "hub id"
+            f"{name} is a language model in GGUF form, not a sentence encoder: give minilm, a folder or a hub id"
         )
     return source
 

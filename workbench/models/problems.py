@@ -15,11 +15,11 @@ _KNOWN: tuple[tuple[tuple[str, ...], str], ...] = (
     (
         ("dispatched on the cpu or the disk",),
         "does not fit on the GPU, so parts of it would be left on the CPU, where quantised layers cannot run: "
-        "use bits=4, a smaller model, a GPU with more memory, or device=\"cpu\"",
+        'use bits=4, a smaller model, a GPU with more memory, or device="cpu"',
     ),
     (
         ("out of memory",),
-        "ran out of memory: use bits=4, fewer or shorter prompts, a smaller model, or device=\"cpu\"",
+        'ran out of memory: use bits=4, fewer or shorter prompts, a smaller model, or device="cpu"',
     ),
     (
         ("can't allocate memory",),

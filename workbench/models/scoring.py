@@ -169,9 +169,9 @@ class Scorer:
 
     def _additive(self, sees: np.ndarray, dtype: torch.dtype) -> torch.Tensor:
         allowed = torch.from_numpy(sees).to(self.device)
-        return torch.zeros(sees.shape, dtype=dtype, device=self.device).masked_fill_(
-            ~allowed, torch.finfo(dtype).min
-        )[None, None]
+        return torch.zeros(sees.shape, dtype=dtype, device=self.device).masked_fill_(~allowed, torch.finfo(dtype).min)[
+            None, None
+        ]
 
     def _window(self) -> int | None:
         """The sliding window in tokens (a token sees itself and window - 1 before it), or None."""

@@ -112,8 +112,7 @@ def check_folder(folder: Path, name: str) -> None:
         lost = sorted(wanted - {file.name for file in present})
         if lost:
             raise ModelError(
-                f"{name} lacks {len(lost)} of its {len(wanted)} weight files (first {lost[0]}): fetch it "
-                "again"
+                f"{name} lacks {len(lost)} of its {len(wanted)} weight files (first {lost[0]}): fetch it again"
             )
 
 
@@ -162,8 +161,7 @@ def _of_hub(name: str, source: Source, revision: str | None, weights: bool) -> O
         info = HfApi().model_info(name, revision=revision, files_metadata=True, timeout=20)
     except HFValidationError as error:
         raise ModelError(
-            f"{name!r} is no model's name: give smollm2, a hub id such as org/name, or a "
-            "folder"
+            f"{name!r} is no model's name: give smollm2, a hub id such as org/name, or a folder"
         ) from error
     except Exception as error:
         kept = _kept(name, revision)
@@ -209,9 +207,7 @@ def fetch_encoder(name: str) -> tuple[Path, str]:
     files = [file.rfilename for file in info.siblings or []]
     if not any(file.endswith(".safetensors") for file in files):
         refuse_pickles([file for file in files if any(Path(file).match(kind) for kind in PICKLES)], name)
-    folder = snapshot_download(
-        name, allow_patterns=FETCHED, ignore_patterns=list(OTHER_FORMS), etag_timeout=20
-    )
+    folder = snapshot_download(name, allow_patterns=FETCHED, ignore_patterns=list(OTHER_FORMS), etag_timeout=20)
     return Path(folder), Path(folder).name
 
 

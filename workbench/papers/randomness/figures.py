@@ -77,9 +77,14 @@ def concept_figure(studies: Mapping[str, ConceptStudy]):
                     controls = [c.by_period(getattr(c, quantity)) for c in study.controls[concept]]
                     bands = [mean_interval(values) for values in np.array([v for _, v in controls]).T]
                     plots.band(
-                        axis, controls[0][0], bands, color=colour, linestyle=":", linewidth=1.5,
+                        axis,
+                        controls[0][0],
+                        bands,
+                        color=colour,
+                        linestyle=":",
+                        linewidth=1.5,
                         label=f"{name}, random contexts ({len(controls)} seeds, 95 %)",
-                    )  # fmt: skip
+                    )
                 if row == 0:
                     axis.set_title(f"({concept}) repeated")
                 else:
@@ -100,15 +105,21 @@ def bits_figure(bits: Mapping[str, np.ndarray]):
     with plots.style():
         fig, axis = plt.subplots(figsize=(8, 1.4 + 0.8 * len(bits)))
         axis.axvline(1.0, **plots.CHANCE, label="fair coin: 1 bit")
-        for row, (name, values) in enumerate(bits.items()):
+        for row, values in enumerate(bits.values()):
             colour = plots.CYCLE[row % len(plots.CYCLE)]
             jitter = np.linspace(-0.16, 0.16, len(values))
             axis.plot(values, row + jitter, "o", color=colour, alpha=0.45, linewidth=0)
             e = mean_interval(values)
             axis.errorbar(
-                e.value, row, xerr=[[e.value - e.low], [e.high - e.value]], fmt="D", color=plots.COLOURS["black"], capsize=4,
-                label="mean, 95 % interval" if row == 0 else None, zorder=3,
-            )  # fmt: skip
+                e.value,
+                row,
+                xerr=[[e.value - e.low], [e.high - e.value]],
+                fmt="D",
+                color=plots.COLOURS["black"],
+                capsize=4,
+                label="mean, 95 % interval" if row == 0 else None,
+                zorder=3,
+            )
         axis.set_yticks(range(len(bits)), [f"{name}\n({len(v)} seeds)" for name, v in bits.items()])
         axis.set(ylim=(len(bits) - 0.4, -0.6), xlabel="bits per flip on random sequences (less is better)")
         axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
@@ -137,8 +148,11 @@ def generation_figure(generated: Mapping[str, Sequence[Generated]]):
                         [0 if e.low is None else e.value - e.low for _, e in found],
                         [0 if e.high is None else e.high - e.value for _, e in found],
                     ],
-                    fmt="o", color=colour, capsize=3, label=name,
-                )  # fmt: skip
+                    fmt="o",
+                    color=colour,
+                    capsize=3,
+                    label=name,
+                )
             costs = generation_bits(groups)
             labels = list(costs) or labels
             for row, e in enumerate(costs.values()):
@@ -172,8 +186,15 @@ def judgement_figure(studies: Mapping[str, JudgementStudy], *, concept: str = ""
                 jitter = np.linspace(-0.18, 0.18, len(values))
                 left.plot(x + jitter, values, "o", color=colour, alpha=0.5, linewidth=0)
                 e = mean_interval(values)
-                left.errorbar(x, e.value, yerr=[[e.value - e.low], [e.high - e.value]], fmt="D", color=plots.COLOURS["black"],
-                              capsize=5, zorder=3)  # fmt: skip
+                left.errorbar(
+                    x,
+                    e.value,
+                    yerr=[[e.value - e.low], [e.high - e.value]],
+                    fmt="D",
+                    color=plots.COLOURS["black"],
+                    capsize=5,
+                    zorder=3,
+                )
                 ticks.append(f"{label}\n({len(values)})")
             left.text(2 * i + 0.5, 1.01, f"{name}\nAUROC {study.auroc}", ha="center", va="bottom", fontsize=9)
             for (comma, values), line in zip(study.prefixes.items(), ("-", ":")):
@@ -212,12 +233,12 @@ def selection_figure(concept: str, n_flips: int, studies: Mapping[str, ConceptSt
             )
         left.axhline(0.5, **plots.CHANCE)
         left.set(ylim=(-0.03, 1.03), xlabel="flips in context", ylabel=f"posterior P(({concept}) made it)")
-        left.legend(title="coin's likelihood", loc="center right")
+        left.legend(title="coin's likelihood", loc="lower right")
         for i, (name, study) in enumerate((studies or {}).items()):
             curve = study.curves[concept]
             right.plot(
                 *curve.by_period(curve.in_phase), marker="o", color=plots.CYCLE[i % len(plots.CYCLE)], label=name
             )
         right.set(ylim=(-0.03, 1.03), xlabel="flips in context", ylabel="P(next whole period, in phase)")
-        right.legend(loc="center right")
+        right.legend(loc="lower right")
     return fig

@@ -116,7 +116,7 @@ PROFILES = {
     },
     "quick": {
         "concepts": ["01", "011", "010"], "n_flips": 60, "n_random": 10, "n_points": 8, "n_judge": 24, "max_word": 4,
-        "n_generate": 12, "generate_flips": 30, "p_grid": [20, 50, 80],
+        "n_generate": 30, "generate_flips": 30, "p_grid": [20, 50, 80],
     },
     "standard": {
         "concepts": ["01", "010", "011", "01000", "10110"], "n_flips": 140, "n_random": 20, "n_points": 12,
