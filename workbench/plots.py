@@ -100,6 +100,7 @@ def save(fig, name: str) -> list[Path]:
     written = []
     for kind, metadata in (("png", {}), ("svg", {"Date": None})):
         buffer = BytesIO()
-        fig.savefig(buffer, format=kind, metadata=metadata)
+        with style():  # the file's resolution and ids are settings of saving, not of drawing
+            fig.savefig(buffer, format=kind, metadata=metadata)
         written.append(write_atomic(folder / "figures" / f"{name}.{kind}", buffer.getvalue()))
     return written
