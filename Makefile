@@ -18,10 +18,10 @@ demo: setup      ## the main job: the randomness notebook, run by papermill on t
 	@$(PY) -m workbench run randomness
 
 test: setup      ## the first tier of tests (units, each notebook once, one real browser)
-	@$(PY) -m pytest -m "not slow"
+	@$(PY) -m pytest -n 2 -m "not slow"
 
 test-all: setup gemma   ## the second tier (second model, quick profiles, nbval, chaos); run after make test
-	@$(PY) -m pytest -m slow
+	@$(PY) -m pytest -n 2 -m slow
 
 lab: setup       ## JupyterLab on 127.0.0.1 with a token
 	@$(PY) -m workbench lab
