@@ -1,7 +1,7 @@
 """The command line: ``workbench list | params | run | runs | rerun | report | doctor | cache | lab``.
 
 Every command answers in well under a second until it starts real work: heavy imports stand inside the commands, and
-none of them imports torch into this process. An error is one sentence on standard error; ``--debug`` shows its traceback.
+none of them imports torch into this process. An error is one sentence on standard error; ``--debug`` shows more.
 """
 
 import os
@@ -184,6 +184,175 @@ def runs(
         state = f"[{color}]{record.status}[/{color}]"
         table.add_row(record.id, record.paper, state, duration(record.seconds), escape(chosen), escape(numbers))
     _console().print(table)
+
+
+@app.command()
+def rerun(
+    run_id: Annotated[str, typer.Argument(metavar="ID", help="A run's ID, its beginning, or the word last.")],
+    out: Out = None,
+):
+    """Repeat a run with the same parameters and say where the two differ.
+
+    Examples:
+
+    [bold]workbench rerun last[/bold]
+
+    [bold]workbench rerun 20261122-1415[/bold]
+
+    Exit code: the new run's; differing metrics are told, not punished.
+    """
+    from rich.markup import escape
+    from rich.table import Table
+
+    from .runs import compare, store
+
+    old = store.find(store.runs_folder(out), run_id)
+    new = compare.rerun(old, out=out)
+    _show_end(new)
+    found = compare.differences(old, new)
+    if found:
+        table = Table("differs", "what", old.id, new.id, box=None, header_style="bold")
+        for item in found:
+            table.add_row(item.kind, escape(item.name), escape(_brief(item.before)), escape(_brief(item.after)))
+        _console().print(table)
+    changed = sum(item.kind == "metric" for item in found)
+    both = len(set(old.metrics) & set(new.metrics))
+    if changed:
+        print(f"{changed} metric(s) differ from {old.id}")
+    elif both:
+        print(f"all {both} metrics are the same as in {old.id}")
+    else:
+        print(f"no metrics to compare with {old.id} ({old.status})")
+    raise typer.Exit(new.exit_code)
+
+
+def _brief(value) -> str:
+    from .runs.record import number
+
+    if value is None:
+        return "none"
+    return number(value) if isinstance(value, float) else str(value)
+
+
+@app.command()
+def report(
+    out: Out = None,
+    show: Annotated[str, typer.Option("--open", metavar="yes|no", help="Open the page in a browser.")] = "yes",
+):
+    """One static page over all runs: runs/index.html, with runs.csv and runs.tex beside it.
+
+    Example: [bold]workbench report --open no[/bold]
+    """
+    import webbrowser
+
+    from .runs import store
+    from .runs.report import write_report
+
+    if show not in ("yes", "no"):
+        raise UsageError(f"--open is {show!r}; give yes or no")
+    page = write_report(store.runs_folder(out))
+    print(f"report: {page}")
+    # a terminal without a display would open a text browser over the user's work
+    if show == "yes" and sys.stdout.isatty() and (sys.platform != "linux" or os.environ.get("DISPLAY")):
+        webbrowser.open(page.as_uri())
+
+
+@app.command()
+def doctor():
+    """What this machine can do, and what to do about what is missing.
+
+    Example: [bold]workbench doctor[/bold]
+
+    Exit code: 0, or 1 when something is missing without which nothing runs.
+    """
+    from rich.markup import escape
+
+    from .doctor import examine
+
+    console = _console()
+    colors = {"ok": "green", "missing": "yellow", "bad": "red", "note": "blue"}
+    lines = []
+    for line in examine():
+        lines.append(line)
+        console.print(f"[{colors[line.state]}]{line.state:<8}[/] {line.name:<18} {escape(line.what)}", soft_wrap=True)
+        if line.advice:
+            console.print(f"{'':27} -> {escape(line.advice)}", soft_wrap=True)
+    bad = [line.name for line in lines if line.state == "bad"]
+    print(f"\nnothing runs before this is mended: {', '.join(bad)}" if bad else "\nthis machine can run the workbench")
+    raise typer.Exit(1 if bad else 0)
+
+
+@cache_app.command("list")
+def cache_list():
+    """The converted models kept, with their sizes.
+
+    Example: [bold]workbench cache list[/bold]
+    """
+    import datetime
+
+    from rich.markup import escape
+    from rich.table import Table
+
+    from .models import cache
+    from .runs.page import plain, size
+
+    found = cache.entries()
+    if not found:
+        print(f"the cache in {cache.cache_folder()} is empty")
+        return
+    table = Table("key", "model", "settings", "size", "made", box=None, header_style="bold")
+    for entry in found:
+        made = f"{datetime.datetime.fromtimestamp(entry.created):%Y-%m-%d %H:%M}"
+        settings = plain(entry.settings)
+        table.add_row(escape(entry.key), escape(str(entry.model)), escape(settings), size(entry.bytes), made)
+    _console().print(table)
+    print(f"{size(sum(entry.bytes for entry in found))} in {cache.cache_folder()}")
+
+
+@cache_app.command("clear")
+def cache_clear(
+    keys: Annotated[list[str] | None, typer.Argument(help="Only these keys [default: everything].")] = None,
+):
+    """Delete converted models; they are made again when they are needed.
+
+    Examples:
+
+    [bold]workbench cache clear[/bold]
+
+    [bold]workbench cache clear KEY[/bold]
+    """
+    from .models import cache
+    from .runs.page import size
+
+    print(f"freed {size(cache.clear(keys or None))} in {cache.cache_folder()}")
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def lab(context: typer.Context):
+    """JupyterLab on 127.0.0.1 behind a random token, opened at notebooks/start.ipynb.
+
+    Examples:
+
+    [bold]workbench lab[/bold]
+
+    [bold]workbench lab --no-browser --port 9000[/bold] (anything is passed on to jupyter lab)
+    """
+    import secrets
+
+    from .files import ROOT
+
+    command = [
+        sys.executable, "-m", "jupyterlab",
+        "--ServerApp.ip=127.0.0.1",
+        f"--IdentityProvider.token={secrets.token_urlsafe(24)}",
+        f"--ServerApp.root_dir={ROOT}",
+        *(["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
+        *context.args,
+    ]  # fmt: skip
+    start = ROOT / "notebooks" / "start.ipynb"
+    if start.is_file() and not any(item.startswith("--LabApp.default_url") for item in context.args):
+        command.insert(3, "--LabApp.default_url=/lab/tree/notebooks/start.ipynb")
+    os.execv(sys.executable, command)
 
 
 def _console(stderr: bool = False):

@@ -3,13 +3,13 @@
 import json
 from pathlib import Path
 
-PARAMETERS = '''profile: str = "quick"         # smoke, quick, standard or paper
+PARAMETERS = """profile: str = "quick"         # smoke, quick, standard or paper
 model: str = "smollm2"         # which model
 bits: int | None = None        # 4 or 8
 base_url: str | None = None    # the server
 seed: int = 0                  # every random choice follows from it
 concept: str = "01"            # the repeated word
-sizes: list[int] = [1, 2]      # how many'''
+sizes: list[int] = [1, 2]      # how many"""
 
 
 def write_notebook(

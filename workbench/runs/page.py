@@ -54,12 +54,16 @@ def render(notebook, fields: dict[str, Any], folder: Path | None = None) -> str:
         still(notebook)
         title = first_heading(notebook)
         body = sanitise(_body(notebook), folder)
-    return environment().get_template("run.html").render(
-        run=fields,
-        title=title or fields.get("paper", "run"),
-        body=body,
-        highlight=HtmlFormatter(style="default").get_style_defs(".highlight"),
-        metrics=_metrics(folder),
+    return (
+        environment()
+        .get_template("run.html")
+        .render(
+            run=fields,
+            title=title or fields.get("paper", "run"),
+            body=body,
+            highlight=HtmlFormatter(style="default").get_style_defs(".highlight"),
+            metrics=_metrics(folder),
+        )
     )
 
 

@@ -222,7 +222,9 @@ def _one(adapter, kind: Any, value: Any) -> Any:
     origin = typing.get_origin(kind)
     if origin is typing.Literal:
         for choice in typing.get_args(kind):
-            if (value == choice and type(value) is type(choice)) or (isinstance(value, str) and value == _as_typed(choice)):
+            if (value == choice and type(value) is type(choice)) or (
+                isinstance(value, str) and value == _as_typed(choice)
+            ):
                 return choice
         raise ValueError("not among the choices")
     if kind is str or not isinstance(value, str):

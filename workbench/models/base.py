@@ -1,0 +1,120 @@
+"""What every model offers, whichever library or server is behind it.
+
+A paper never asks what a model *is*; it asks what it *can* do (`require`) and calls the methods of `Model`.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+from ..errors import ModelError
+
+# what a model may be able to do, and the words in which `require` says that it is missing
+CAPABILITIES = {
+    "generate": "text generation",
+    "logprobs": "log-probabilities of given text",
+    "hidden": "hidden states",
+    "gradient": "gradients",
+}
+
+Message = dict[str, str]  # {"role": "user" | "assistant" | "system", "content": text}
+Prompt = str | list[Message]
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One sample.
+
+    Attributes
+    ----------
+    text
+        The new text alone, without special tokens, cut before the stop string if there was one.
+    tokens
+        Every token drawn, in order: also the end-of-text token, and the tokens that spelt the stop string.
+    finish
+        "eos" (the model ended its text), "stop" (a stop string appeared) or "length" (``max_new_tokens`` were drawn).
+    prompt_tokens
+        Length of the tokenised prompt.
+    logprob
+        Sum over ``tokens`` of the natural log-probability under the model's own distribution: before temperature, top_k
+        and top_p, so that samples drawn differently compare.
+    """
+
+    text: str
+    tokens: list[int]
+    finish: str
+    prompt_tokens: int
+    logprob: float
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One scored continuation: its tokens, the natural log-probability of each given all before it, and their sum."""
+
+    tokens: list[int]
+    logprobs: list[float]
+    total: float
+
+
+@runtime_checkable
+class Model(Protocol):
+    """The contract. `workbench.models.local.LocalModel` is the implementation with weights in this process.
+
+    ``can`` is the subset of "generate", "logprobs", "hidden", "gradient" that works; asking for anything else raises
+    ModelError.
+    """
+
+    name: str
+    can: frozenset[str]
+    report: Any
+
+    def generate(
+        self,
+        prompts: Sequence[Prompt],
+        *,
+        max_new_tokens: int,
+        temperature: float = 0.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        n: int = 1,
+        seed: int = 0,
+        stop: Sequence[str] = (),
+        chat: bool | None = None,
+    ) -> list[list[Generation]]:
+        """``n`` samples for every prompt."""
+        ...
+
+    def logprobs(
+        self, prefixes: Sequence[str | list[int]], continuations: Sequence[Sequence[str | list[int]]]
+    ) -> list[list[Scored]]:
+        """Exact log-probabilities of each prefix's continuations."""
+        ...
+
+    def next_logprobs(self, prompt: str | list[int]):
+        """(T, V) natural log-probabilities: row t is the distribution of the token after position t."""
+        ...
+
+    def hidden(self, prompts: Sequence[str | list[int]], *, layers: Sequence[int] | None = None):
+        """(L, B, T, H) hidden states, right-padded, zero at the pads."""
+        ...
+
+
+def require(model: Model, need: str, *, for_: str) -> None:
+    """Raise ModelError unless ``model`` can do ``need``; ``for_`` says, for the reader, what wanted it.
+
+    >>> require(model, "gradient", for_="integrated gradients")   # doctest: +SKIP
+    """
+    if need not in CAPABILITIES:
+        raise ModelError(f"no model has the capability {need!r}; there are {', '.join(CAPABILITIES)}")
+    if need not in model.can:
+        offers = ", ".join(sorted(model.can)) or "nothing"
+        raise ModelError(
+            f"{for_} needs {CAPABILITIES[need]}, which {model.name} does not give (it offers {offers}): "
+            "choose a local model such as smollm2"
+        )
+
+
+def say(line: str) -> None:
+    """One line to the user, on stderr so that it never mixes with results."""
+    print(f"workbench: {line}", file=sys.stderr, flush=True)

@@ -1,0 +1,148 @@
+"""The libraries' errors in one sentence of advice each.
+
+What transformers, accelerate, bitsandbytes, huggingface_hub and torch raise was written for their authors. Here each
+error users meet is recognised, by type where it has one of its own and by its words where it has not, and said again
+as: what happened, with which model, what to do. The original stays attached as the cause.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ..errors import ModelError, WorkbenchError
+
+# (words that must all occur, in lower case; the sentence). The first match wins: the particular before the general.
+_KNOWN: tuple[tuple[tuple[str, ...], str], ...] = (
+    (
+        ("dispatched on the cpu or the disk",),
+        "does not fit on the GPU, so parts of it would be left on the CPU, where quantised layers cannot run: "
+        "use bits=4, a smaller model, a GPU with more memory, or device=\"cpu\"",
+    ),
+    (
+        ("out of memory",),
+        "ran out of memory: use bits=4, fewer or shorter prompts, a smaller model, or device=\"cpu\"",
+    ),
+    (
+        ("can't allocate memory",),
+        "ran out of memory: use bits=4, fewer or shorter prompts, or a smaller model",
+    ),
+    (
+        ("cuda setup failed",),
+        "cannot be quantised on this GPU because bitsandbytes found no matching CUDA library: run `python -m "
+        "bitsandbytes` "
+        "to see which, reinstall it with `pip install -U bitsandbytes`, or load without bits",
+    ),
+    (
+        ("requires accelerate",),
+        "needs the package accelerate for this: `pip install accelerate`",
+    ),
+    (
+        ("using `bitsandbytes`", "requires"),
+        "needs the package bitsandbytes for bits: `pip install -U bitsandbytes`, or load without bits",
+    ),
+    (
+        ("trust_remote_code",),
+        "wants to run code that comes with its files, which the workbench never does: choose a model that transformers "
+        "supports by itself",
+    ),
+    (
+        ("remote code",),
+        "wants to run code that comes with its files, which the workbench never does: choose a model that transformers "
+        "supports by itself",
+    ),
+    (
+        ("does not recognize this architecture",),
+        "has an architecture that the installed transformers does not know: `pip install -U transformers`, or "
+        "choose another",
+    ),
+    (
+        ("unrecognized configuration class",),
+        "is not a model that writes text (a causal language model): choose one that is",
+    ),
+    (
+        ("unrecognized model",),
+        "has a config.json without a known model_type: give the folder that save_pretrained wrote",
+    ),
+    (
+        ("gguf model with architecture", "not supported"),
+        "is a GGUF file of an architecture that transformers cannot unpack: use the model's safetensors form",
+    ),
+    (
+        ("safetensor",),
+        "has a weight file that is damaged or cut short: fetch or save it again",
+    ),
+    (
+        ("no space left",),
+        "needs more room than the disk has: free some (`workbench cache clear`), or set WORKBENCH_CACHE to "
+        "another disk",
+    ),
+    (
+        ("size mismatch",),
+        "and its weights do not belong together (shapes differ): is it the right folder, or an adapter for "
+        "another model?",
+    ),
+    (
+        ("target modules", "not found"),
+        "has none of the layers the adapter was made for: use the model the adapter was trained on",
+    ),
+)
+
+
+def explain(error: BaseException, name: str, doing: str = "loading") -> ModelError:
+    """One sentence for a library's exception, as a ModelError to raise ``from`` it."""
+    said = " ".join(str(error).split())
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    chain = said + " " + " ".join(str(cause) for cause in _causes(error))
+    names = kinds | {kind.__name__ for cause in _causes(error) for kind in type(cause).__mro__}
+    if "GatedRepoError" in names or "gated repo" in chain.lower():
+        sentence = (
+            "is gated: accept its terms on its page at huggingface.co and log in with `hf auth login` (or set HF_TOKEN)"
+        )
+    elif "RevisionNotFoundError" in names:
+        sentence = "has no such revision on the hub: give a branch, tag or commit that its page lists"
+    elif "RepositoryNotFoundError" in names:
+        sentence = (
+            "is not on the hub (or is private): check the spelling, or log in with `hf auth login`; embedded are "
+            "smollm2 "
+            "and gemma3-270m"
+        )
+    elif names & {
+        "OfflineModeIsEnabled", "LocalEntryNotFoundError", "ConnectError", "ConnectionError", "ConnectTimeout",
+        "ReadTimeout", "MaxRetryError", "HfHubHTTPError", "gaierror", "TransportError",
+    } or "couldn't connect" in chain.lower():  # fmt: skip
+        sentence = (
+            "cannot be fetched because the hub cannot be reached: check the network, or give a local folder, a "
+            ".gguf file "
+            "or an embedded model (smollm2)"
+        )
+    elif names & {"OutOfMemoryError", "MemoryError"}:
+        sentence = _KNOWN[1][1]
+    elif "SafetensorError" in names:
+        sentence = "has a weight file that is damaged or cut short: fetch or save it again"
+    else:
+        lower = chain.lower()
+        for words, found in _KNOWN:
+            if all(word in lower for word in words):
+                sentence = found
+                break
+        else:
+            short = said if len(said) <= 300 else said[:300] + " …"
+            return ModelError(f"{doing} {name} failed ({type(error).__name__}: {short}): the cause stands above")
+    return ModelError(f"{name} {sentence}")
+
+
+@contextmanager
+def advice(name: str, doing: str = "loading") -> Iterator[None]:
+    """Turn whatever the libraries raise inside the block into a ModelError; the workbench's own errors pass."""
+    try:
+        yield
+    except WorkbenchError:
+        raise
+    except Exception as error:
+        raise explain(error, name, doing) from error
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    found, at = [], error
+    while (at := at.__cause__ or at.__context__) is not None and at not in found:
+        found.append(at)
+    return found

@@ -1,0 +1,266 @@
+"""What was loaded, and how: said in one table, in the terminal, in Jupyter and in a run's record."""
+
+import html
+import math
+import threading
+import time
+from dataclasses import asdict, dataclass, field, replace
+
+from .cache import size_text
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """The facts of one load. Bytes are bytes, seconds are wall-clock seconds.
+
+    Attributes
+    ----------
+    name, source
+        The name as given; where the weights came from (embedded, file, folder, hub) with the path or id.
+    identity
+        What pins the weights down: the hub commit, or "sha256:…" of the file or folder.
+    sha256
+        Hash of the content (None for a hub model: its commit is the hash).
+    device, capability
+        "cpu" or "cuda:0 (NVIDIA …)"; the compute capability, e.g. "9.0", None on the CPU.
+    dtype, quantisation, compute_dtype
+        Type of the unquantised weights; "nf4 + double quantisation", "int8" or None; what quantised matrices compute
+        in.
+    quantised, skipped
+        Names of the linear layers that are quantised, and of those that are not.
+    bytes_packed, bytes_quant_state, bytes_rest
+        Quantised weights; their scales; everything else.
+    peak_bytes
+        Highest memory during the load: of the process on the CPU, of the allocator on CUDA.
+    load_seconds, cold_seconds
+        This load; making the cache entry it came from (None if there is none).
+    from_cache
+        Whether a finished cache entry was used.
+    parameters
+        Number of weights.
+    adapter
+        Folder of the peft adapter, if any.
+    tokens_per_second, perplexity, perplexity_unquantised
+        Measured on request by `Model.probe`.
+    notes
+        Why anything differs from what was asked, one line each.
+    """
+
+    name: str
+    source: str
+    identity: str
+    sha256: str | None
+    device: str
+    capability: str | None
+    dtype: str
+    quantisation: str | None
+    compute_dtype: str
+    quantised: list[str]
+    skipped: list[str]
+    bytes_packed: int
+    bytes_quant_state: int
+    bytes_rest: int
+    peak_bytes: int
+    load_seconds: float
+    cold_seconds: float | None
+    from_cache: bool
+    parameters: int
+    adapter: str | None = None
+    tokens_per_second: float | None = None
+    perplexity: float | None = None
+    perplexity_unquantised: float | None = None
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def bytes(self) -> int:
+        """All weights: packed + quant_state + rest."""
+        return self.bytes_packed + self.bytes_quant_state + self.bytes_rest
+
+    def as_dict(self) -> dict:
+        """Plain data, ready for JSON."""
+        return asdict(self) | {"bytes": self.bytes}
+
+    def line(self) -> str:
+        """One line: device, type, size, seconds."""
+        form = self.quantisation or self.dtype
+        return f"{self.device}, {form}, {size_text(self.bytes)}, loaded in {self.load_seconds:.1f} s"
+
+    def rows(self) -> list[tuple[str, str]]:
+        """The table's rows."""
+        rows = [
+            ("model", self.name),
+            ("source", self.source),
+            ("identity", self.identity),
+            ("device", self.device + (f", capability {self.capability}" if self.capability else "")),
+            ("parameters", f"{self.parameters / 1e6:.1f} M"),
+            ("weights", f"{size_text(self.bytes)} in memory, {self.dtype}"),
+        ]
+        if self.quantisation:
+            rows += [
+                ("quantisation", f"{self.quantisation}, computing in {self.compute_dtype}"),
+                ("linear layers", f"{len(self.quantised)} quantised, {len(self.skipped)} not{_some(self.skipped)}"),
+                (
+                    "bytes",
+                    f"{size_text(self.bytes_packed)} packed + {size_text(self.bytes_quant_state)} quant_state + "
+                    f"{size_text(self.bytes_rest)} rest",
+                ),
+            ]
+        if self.adapter:
+            rows.append(("adapter", self.adapter))
+        cold = f"; making the cache entry took {self.cold_seconds:.1f} s" if self.cold_seconds is not None else ""
+        rows += [
+            ("loaded in", f"{self.load_seconds:.1f} s{' from the cache' if self.from_cache else ''}{cold}"),
+            ("peak memory", size_text(self.peak_bytes)),
+        ]
+        if self.tokens_per_second is not None:
+            rows.append(("speed", f"{self.tokens_per_second:.1f} tokens/s (one sample, greedy)"))
+        if self.perplexity is not None:
+            rows.append(("perplexity", f"{self.perplexity:.2f} on the bundled text{self._delta()}"))
+        return rows + [("note", note) for note in self.notes]
+
+    def _delta(self) -> str:
+        if self.perplexity_unquantised is None:
+            return ""
+        delta = self.perplexity - self.perplexity_unquantised
+        return f", {delta:+.2f} against {self.perplexity_unquantised:.2f} unquantised"
+
+    def __str__(self) -> str:
+        rows = self.rows()
+        width = max(len(label) for label, _ in rows)
+        return "\n".join(f"{label:<{width}}  {value}" for label, value in rows)
+
+    def _repr_html_(self) -> str:
+        cells = "".join(
+            f"<tr><th style='text-align:left'>{html.escape(label)}</th>"
+            f"<td style='text-align:left'>{html.escape(value)}</td></tr>"
+            for label, value in self.rows()
+        )
+        return f"<table>{cells}</table>"
+
+
+def describe(module) -> dict:
+    """What the torch module is made of: the report's fields on layers and bytes."""
+    import torch
+
+    quantised, skipped, packed, states, owned, compute = [], [], 0, 0, set(), None
+    for name, part in module.named_modules():
+        kind = type(part).__name__
+        if kind in ("Linear4bit", "Linear8bitLt") and not name.endswith(".base_layer.base_layer"):
+            quantised.append(name)
+            weight = part.weight
+            packed += weight.nbytes
+            owned.add(id(weight))
+            state = getattr(weight, "quant_state", None)
+            if state is not None:
+                states += _tensor_bytes(state)
+                compute = part.compute_dtype
+            for scale in (getattr(weight, "SCB", None), getattr(getattr(part, "state", None), "SCB", None)):
+                if isinstance(scale, torch.Tensor) and id(scale) not in owned:
+                    owned.add(id(scale))
+                    states += scale.nbytes
+        elif isinstance(part, torch.nn.Linear) and "lora_" not in name:
+            skipped.append(name)
+    rest = sum(t.nbytes for t in [*module.parameters(), *module.buffers()] if id(t) not in owned)
+    embedding = module.get_input_embeddings().weight.dtype
+    form = None
+    if quantised:
+        form = "nf4 + double quantisation" if packed and compute is not None else "int8"
+    return {
+        "dtype": str(embedding).removeprefix("torch."),
+        "quantisation": form,
+        "compute_dtype": str(compute if compute is not None else embedding).removeprefix("torch."),
+        "quantised": quantised,
+        "skipped": skipped,
+        "bytes_packed": packed,
+        "bytes_quant_state": states,
+        "bytes_rest": rest,
+    }
+
+
+def _tensor_bytes(state) -> int:
+    """Bytes of all tensors in a bitsandbytes quant_state, nested ones included."""
+    import torch
+
+    total = 0
+    for value in vars(state).values():
+        if isinstance(value, torch.Tensor):
+            total += value.nbytes
+        elif type(value).__name__ == "QuantState":
+            total += _tensor_bytes(value)
+    return total
+
+
+class Peak:
+    """Highest memory while the block runs: sampled for the process, or the allocator's own count on CUDA."""
+
+    def __init__(self, device):
+        self.device, self.bytes = device, 0
+
+    def __enter__(self):
+        import psutil
+        import torch
+
+        self._process, self._ended = psutil.Process(), threading.Event()
+        if self.device.type == "cuda":
+            for number in range(torch.cuda.device_count()):
+                torch.cuda.reset_peak_memory_stats(number)
+        else:
+            self._thread = threading.Thread(target=self._sample, daemon=True)
+            self._thread.start()
+        return self
+
+    def _sample(self):
+        while True:
+            self.bytes = max(self.bytes, self._process.memory_info().rss)
+            if self._ended.wait(0.01):
+                return
+
+    def __exit__(self, *_):
+        import torch
+
+        if self.device.type == "cuda":
+            count = range(torch.cuda.device_count())
+            self.bytes = sum(torch.cuda.max_memory_allocated(number) for number in count)
+        else:
+            self._ended.set()
+            self._thread.join()
+            self.bytes = max(self.bytes, self._process.memory_info().rss)
+
+
+def probe(model, *, speed: bool = True, perplexity: bool = True) -> LoadReport:
+    """The model's report with measurements added.
+
+    Parameters
+    ----------
+    speed
+        Decode 32 tokens greedily, after a warm-up of two.
+    perplexity
+        Of the bundled text; for a quantised model also of the same model unquantised, which is loaded for it.
+    """
+    from . import load
+    from .local import bundled_text
+
+    report, text = model.report, bundled_text()
+    if speed:
+        prompt = text[:200]
+        model.generate([prompt], max_new_tokens=2)
+        began = time.perf_counter()
+        (sample,) = model.generate([prompt], max_new_tokens=32)[0]
+        report = replace(report, tokens_per_second=len(sample.tokens) / (time.perf_counter() - began))
+    if perplexity:
+        report = replace(report, perplexity=text_perplexity(model, text))
+        if report.quantisation:
+            whole = load(report.name, device=model.device.type, revision=model.revision, adapter=report.adapter)
+            report = replace(report, perplexity_unquantised=text_perplexity(whole, text))
+    return report
+
+
+def text_perplexity(model, text: str) -> float:
+    """exp of the mean negative log-probability of a text's tokens, each given all before it."""
+    ids = model.tokenizer(text)["input_ids"]
+    (scored,) = model.logprobs([ids[:1]], [[ids[1:]]])[0]
+    return math.exp(-scored.total / len(scored.tokens))
+
+
+def _some(names: list[str]) -> str:
+    return f" ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})" if names else ""

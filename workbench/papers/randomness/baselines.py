@@ -1,0 +1,97 @@
+"""What simple sources would write: a Bernoulli coin, the window average, a Markov chain.
+
+Each baseline is a rule p(Tails next | flips so far). From the rule follow its samples and the bits it asks for a flip.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from ...errors import UsageError
+from .flips import parse_flips
+from .settings import SETTINGS
+
+Rule = Callable[[str], float]
+
+
+def bernoulli(p_tails: float = 0.5) -> Rule:
+    """Independent flips: p(Tails) whatever came before."""
+    p = _share(p_tails)
+    return lambda flips: p
+
+
+def window_average(p_tails: float = 0.5, *, window: int = SETTINGS.window) -> Rule:
+    """A coin that makes up for its last flips: p = clip(2 p - mean of the last 5, 0, 1) (card).
+
+    Below ``window`` flips the mean is over those there are, and without any it is p.
+    """
+    p = _share(p_tails)
+
+    def rule(flips: str) -> float:
+        last = flips[-window:]
+        mean = last.count("T") / len(last) if last else p
+        return min(1.0, max(0.0, 2 * p - mean))
+
+    return rule
+
+
+def markov_fit(sequences: Sequence[str], *, beta: tuple[float, float] = SETTINGS.beta) -> tuple[float, float]:
+    """Posterior means (p(Tails | Heads), p(Tails | Tails)) of a 2-parameter chain, Beta priors on both (card: 5, 5).
+
+    Mean of Beta(a + tails, b + heads): (a + tails) / (a + b + all), counted over the flips after each letter.
+    """
+    a, b = beta
+    counts = {"HH": 0, "HT": 0, "TH": 0, "TT": 0}
+    for sequence in map(parse_flips, sequences):
+        for pair in pairwise(sequence):
+            counts["".join(pair)] += 1
+    return tuple((a + counts[before + "T"]) / (a + b + counts[before + "H"] + counts[before + "T"]) for before in "HT")
+
+
+def markov(p_after_heads: float, p_after_tails: float, *, first: float = 0.5) -> Rule:
+    """A chain with p(Tails | Heads) and p(Tails | Tails); ``first`` is p(Tails) of the first flip."""
+    p = {"H": _share(p_after_heads), "T": _share(p_after_tails), "": _share(first)}
+    return lambda flips: p[flips[-1:]]
+
+
+def sample(rule: Rule, n_flips: int, seed: int) -> str:
+    """``n_flips`` drawn from a rule, flip by flip."""
+    rng = np.random.default_rng(seed)
+    flips = ""
+    for u in rng.random(n_flips):
+        flips += "T" if u < rule(flips) else "H"
+    return flips
+
+
+def bits(rule: Rule, sequences: Sequence[str], *, floor: float = 0.01) -> np.ndarray:
+    """Bits a flip that a rule asks for each sequence, (N,); NaN for an empty one.
+
+    ``floor`` keeps probabilities in [floor, 1 - floor]: the window average calls some flips impossible, and one of them
+    would cost infinitely many bits.
+    """
+    result = np.full(len(sequences), np.nan)
+    for i, flips in enumerate(map(parse_flips, sequences)):
+        p = np.clip([rule(flips[:k]) for k in range(len(flips))], floor, 1 - floor)
+        if len(flips):
+            result[i] = -np.log2([q if flip == "T" else 1 - q for q, flip in zip(p, flips)]).mean()
+    return result
+
+
+def held_out_markov_bits(
+    sequences: Sequence[str], *, beta: tuple[float, float] = SETTINGS.beta, floor: float = 0.01
+) -> np.ndarray:
+    """Bits a flip of each sequence under the chain fitted to all the *others*, (N,): no sequence explains itself."""
+    sequences = list(sequences)
+    return np.array(
+        [
+            bits(markov(*markov_fit(sequences[:i] + sequences[i + 1 :], beta=beta)), [one], floor=floor)[0]
+            for i, one in enumerate(sequences)
+        ]
+    )
+
+
+def _share(p: float) -> float:
+    if not 0 <= p <= 1:
+        raise UsageError(f"p={p} is not a probability: give 0 to 1 (a percentage is divided by 100)")
+    return float(p)

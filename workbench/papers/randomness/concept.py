@@ -1,0 +1,221 @@
+"""Does the model go on with a repeated word? Whole periods, every rotation, and random contexts as the control."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...errors import UsageError
+from .curve import flip_masses
+from .flips import as_digits, parse_flips, random_flips, repeat_concept, write_flips
+from .settings import prompt_text
+
+
+@dataclass(frozen=True)
+class ConceptCurve:
+    """What `concept_curve` found, at m context lengths.
+
+    Attributes
+    ----------
+    concept : str
+        The word in digits: "01" is Heads Tails repeated.
+    depth : int
+        How many flips ahead were scored.
+    n : (m,) int
+        Flips in context, in blocks of one period each.
+    in_phase : (m,)
+        P(the next ``depth`` flips are those of the word, at the place where it stands | n flips).
+    in_concept : (m,)
+        The same summed over the word's distinct rotations: the card's p(y in C | x).
+    out_of_phase : (m,)
+        Mean over the other rotations; NaN for a word of equal flips, which has none.
+    mass : (m,)
+        Unnormalised mass of Heads and Tails, the least along the in-phase path.
+    period : int
+        Flips in the word: the length of a block of ``n``.
+    """
+
+    concept: str
+    depth: int
+    n: np.ndarray
+    in_phase: np.ndarray
+    in_concept: np.ndarray
+    out_of_phase: np.ndarray
+    mass: np.ndarray
+    period: int
+
+    @property
+    def phase_difference(self) -> np.ndarray:
+        """(m,) in phase minus out of phase: 0 for a model that does not know where in the word it is."""
+        return self.in_phase - self.out_of_phase
+
+    def by_period(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Means over whole periods: (n at each block's middle, mean of ``values``).
+
+        Over a period each rotation is in phase once, so a mere preference for Heads cancels in the phase difference.
+        """
+        whole = len(self.n) // self.period * self.period
+        return tuple(x[:whole].reshape(-1, self.period).mean(1) for x in (self.n, values))
+
+
+def rotations(concept: str, depth: int) -> list[str]:
+    """The distinct continuations of ``depth`` flips, over all places where the repeated word may stand."""
+    word = parse_flips(concept)
+    return list(dict.fromkeys(repeat_concept(word, r + depth)[r:] for r in range(len(word))))
+
+
+def points(n_flips: int, period: int, n_points: int) -> list[int]:
+    """Context lengths to score: ``n_points`` blocks of one period, spread over 0..n_flips, without overlap."""
+    last = max(0, n_flips - period + 1)
+    wanted = np.linspace(0, last, max(1, n_points)).round().astype(int)
+    starts: list[int] = []
+    for start in wanted.tolist():
+        if not starts or start >= starts[-1] + period:
+            starts.append(start)
+    return [start + place for start in starts for place in range(period) if start + place <= n_flips]
+
+
+def path_probabilities(
+    model, paths: Sequence[tuple[str, str]], *, prompt: str, alphabet: str, p_tails: float, packed: bool | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """P(path | context) for pairs (context, path) of flips, a product of renormalised next-flip probabilities.
+
+    Returns
+    -------
+    probability, least_mass : (len(paths),)
+    """
+    start = prompt_text(prompt, alphabet, p_tails)
+    contexts = {context + path[:j] for context, path in paths for j in range(len(path))}
+    contexts = sorted(contexts, key=lambda flips: (len(flips), flips))
+    if not contexts:
+        return np.ones(len(paths)), np.ones(len(paths))
+    place = {context: i for i, context in enumerate(contexts)}
+    texts = [start + write_flips(context, alphabet) for context in contexts]
+    log_mass = flip_masses(model, texts, alphabet=alphabet, packed=packed)  # (N, 2)
+    both = np.logaddexp(log_mass[:, 0], log_mass[:, 1])
+    log_p = log_mass - both[:, None]
+    probability, least = np.ones(len(paths)), np.ones(len(paths))
+    for i, (context, path) in enumerate(paths):
+        rows = [place[context + path[:j]] for j in range(len(path))]
+        probability[i] = np.exp(sum(log_p[row, "HT".index(flip)] for row, flip in zip(rows, path)))
+        least[i] = np.exp(both[rows].min()) if rows else 1.0
+    return probability, least
+
+
+def concept_curve(
+    model,
+    concept: str,
+    *,
+    n_flips: int = 40,
+    depth: int | None = None,
+    at: Sequence[int] | None = None,
+    n_points: int = 12,
+    context: str | None = None,
+    prompt: str = "paper",
+    alphabet: str = "words",
+    p_tails: float = 50,
+    packed: bool | None = None,
+) -> ConceptCurve:
+    """How likely the model goes on with a word repeated so far, for growing contexts.
+
+    Parameters
+    ----------
+    concept : str
+        The word: "01", "HT", ….
+    n_flips : int
+        The longest context.
+    depth : int, optional
+        Flips scored ahead; default the whole word. P(correct next flip) alone is mostly the Heads prior (card).
+    at : sequence of int, optional
+        Context lengths; default ``n_points`` blocks of one period, from 0 to ``n_flips``.
+    context : str, optional
+        Flips to stand in place of the repeated word: the control. The same continuations are scored after them.
+    prompt, alphabet, p_tails, packed
+        As in `next_flip_curve`.
+
+    Raises
+    ------
+    UsageError
+        An empty word, a depth below 1, a context shorter than ``n_flips``.
+    """
+    return concept_curves(
+        model, [concept], n_flips=n_flips, depth=depth, at=at, n_points=n_points, context=context, prompt=prompt,
+        alphabet=alphabet, p_tails=p_tails, packed=packed,
+    )[0]  # fmt: skip
+
+
+def concept_curves(
+    model, concepts, *, n_flips, depth=None, at=None, n_points=12, context=None, prompt="paper", alphabet="words",
+    p_tails=50, packed=None,
+) -> list[ConceptCurve]:  # fmt: skip
+    """`concept_curve` of several words at once; with a ``context`` they share its forward."""
+    if depth is not None and depth < 1:
+        raise UsageError(f"depth={depth} scores nothing: give at least 1 flip ahead")
+    control = None if context is None else parse_flips(context)
+    if control is not None and len(control) < n_flips:
+        raise UsageError(f"the context has {len(control)} flips, fewer than n_flips={n_flips}: give a longer one")
+    asked: list[tuple[str, str]] = []
+    plans = []
+    for concept in concepts:
+        word = as_digits(concept)
+        ahead = depth or len(word)
+        lengths = list(at) if at is not None else points(n_flips, len(word), n_points)
+        known = control if control is not None else repeat_concept(word, max(lengths, default=0))
+        spans = []
+        for n in lengths:
+            if not 0 <= n <= len(known):
+                raise UsageError(f"at={n} is outside the context of {len(known)} flips: give 0 to {len(known)}")
+            here = repeat_concept(word, n + ahead)[n:]
+            others = [y for y in rotations(word, ahead) if y != here]
+            spans.append((len(asked), 1 + len(others)))
+            asked += [(known[:n], y) for y in (here, *others)]
+        plans.append((word, ahead, lengths, spans))
+    p, mass = path_probabilities(model, asked, prompt=prompt, alphabet=alphabet, p_tails=p_tails, packed=packed)
+    return [
+        ConceptCurve(
+            concept=word,
+            depth=ahead,
+            n=np.array(lengths, dtype=int),
+            in_phase=np.array([p[s] for s, _ in spans]),
+            in_concept=np.array([p[s : s + k].sum() for s, k in spans]),
+            out_of_phase=np.array([p[s + 1 : s + k].mean() if k > 1 else np.nan for s, k in spans]),
+            mass=np.array([mass[s] for s, _ in spans]),
+            period=len(word),
+        )
+        for word, ahead, lengths, spans in plans
+    ]
+
+
+def random_controls(
+    model, n_flips: int, *, concepts: Sequence[str] = ("01",), seeds: Sequence[int] = range(10), **options
+) -> dict[str, list[ConceptCurve]]:
+    """The concept curves after random contexts: what the same continuations score when nothing was repeated.
+
+    Parameters
+    ----------
+    n_flips : int
+        Flips of each random context, drawn from a fair coin.
+    concepts : sequence of str
+    seeds : sequence of int
+        At least 10, one context each.
+    **options
+        As in `concept_curve`.
+
+    Returns
+    -------
+    dict
+        Each concept's curves, one a seed.
+
+    Raises
+    ------
+    UsageError
+        Fewer than 10 seeds: a control of one or two random sequences says nothing.
+    """
+    seeds = list(seeds)
+    if len(seeds) < 10:
+        raise UsageError(f"random controls got {len(seeds)} seeds: give at least 10, one or two sequences say nothing")
+    per_seed = [
+        concept_curves(model, list(concepts), n_flips=n_flips, context=random_flips(n_flips, seed), **options)
+        for seed in seeds
+    ]
+    return {as_digits(concept): [curves[i] for curves in per_seed] for i, concept in enumerate(concepts)}

@@ -1,0 +1,151 @@
+"""Sequences the model writes itself, and the next flip by counting samples where there are no log-probabilities."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ...errors import UsageError
+from ...models.base import require
+from ...stats import Estimate, proportion_interval
+from .flips import parse_flips, read_flips, write_flips
+from .settings import SETTINGS, get_alphabet, prompt_text
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Sequences at one stated p(Tails).
+
+    Attributes
+    ----------
+    p_tails : float
+        The % Tails that the prompt states.
+    flips : tuple of str
+        The flips written after the given first Heads, cropped; may be shorter where the model stopped or strayed.
+    clean : tuple of bool
+        Whether the model wrote nothing but flips up to there.
+    """
+
+    p_tails: float
+    flips: tuple[str, ...]
+    clean: tuple[bool, ...]
+
+    @property
+    def share_clean(self) -> Estimate:
+        """Share of sequences in which the model kept to flips, with its interval."""
+        return proportion_interval(sum(self.clean), len(self.clean))
+
+    def share_tails(self) -> Estimate | None:
+        """Mean over sequences of the share of Tails, with its interval; None when no flip was written."""
+        from ...stats import mean_interval
+
+        shares = [one.count("T") / len(one) for one in self.flips if one]
+        return mean_interval(shares) if shares else None
+
+
+def generate_sequences(
+    model,
+    *,
+    p_tails: Sequence[float] = SETTINGS.p_tails_grid,
+    n: int = SETTINGS.n_samples,
+    max_flips: int = SETTINGS.crop_flips,
+    temperature: float = SETTINGS.temperature,
+    seed: int = 0,
+    prompt: str = "paper",
+    alphabet: str = "words",
+) -> list[Generated]:
+    """``n`` sequences for each stated percentage of Tails, sampled freely from the model's own next tokens.
+
+    The prompt gives the opening bracket and a first Heads (card); that flip is not part of the result.
+
+    Raises
+    ------
+    UsageError
+        ``n`` or ``max_flips`` below 1, a percentage outside 0..100.
+    ModelError
+        The model cannot generate.
+    """
+    if n < 1 or max_flips < 1:
+        raise UsageError(f"n={n} sequences of max_flips={max_flips} are none: give at least 1 of each")
+    require(model, "generate", for_="the generation task")
+    first = write_flips("H", alphabet)
+    prompts = [prompt_text(prompt, alphabet, p) + first for p in p_tails]
+    budget = min(SETTINGS.max_new_tokens, max_flips * _tokens_a_flip(model, alphabet) + 1)
+    samples = model.generate(
+        prompts, max_new_tokens=budget, temperature=temperature, n=n, seed=seed, stop=("]",), chat=False
+    )
+    result = []
+    for p, some in zip(p_tails, samples):
+        read = [read_flips(sample.text, alphabet) for sample in some]
+        # a sequence longer than the crop is clean however it went on
+        clean = tuple(ok or len(flips) >= max_flips for flips, ok in read)
+        result.append(Generated(p, tuple(flips[:max_flips] for flips, _ in read), clean))
+    return result
+
+
+def _tokens_a_flip(model, alphabet: str) -> int:
+    """The most tokens that one flip and its comma take; a guess of 4 where the tokenizer is out of reach."""
+    tokenizer = getattr(model, "tokenizer", None)
+    if tokenizer is None:
+        return 4
+    names = get_alphabet(alphabet)
+    lengths = []
+    for name in (names.heads, names.tails):
+        one, two = tokenizer([f"[{names.heads},", f"[{names.heads}, {name},"])["input_ids"]
+        lengths.append(len(two) - len(one))
+    return max(lengths)
+
+
+@dataclass(frozen=True)
+class SampledFlip:
+    """Counts of a sampled next flip; ``p_tails`` is Tails among Heads and Tails, None when neither came."""
+
+    heads: int
+    tails: int
+    other: int
+    p_tails: Estimate | None
+
+    @property
+    def mass(self) -> Estimate:
+        """Share of samples that were a flip at all, with its interval."""
+        return proportion_interval(self.heads + self.tails, self.heads + self.tails + self.other)
+
+
+def sample_next_flip(
+    model,
+    flips: str | Sequence[str],
+    *,
+    n: int = SETTINGS.samples_without_logprobs,
+    seed: int = 0,
+    prompt: str = "paper",
+    alphabet: str = "words",
+    p_tails: float = 50,
+    chat: bool | None = None,
+) -> SampledFlip | list[SampledFlip]:
+    """The next flip for models that only generate: ``n`` samples at temperature 1, counted, with Wilson intervals.
+
+    Parameters
+    ----------
+    flips : str or list of str
+        One context, or several: then a list comes back.
+    chat : bool, optional
+        True asks a chat model (the text becomes a user's message); default: raw text.
+
+    Notes
+    -----
+    A sample is Heads when it begins with h, and Tails when it begins with t (0 and 1 in digits), as in the mass that
+    `next_flip_curve` sums, so the two agree as n grows.
+    """
+    if n < 1:
+        raise UsageError(f"n={n} samples say nothing: give at least 1 (the paper's reference takes 30)")
+    require(model, "generate", for_="the sampled next flip")
+    contexts = [parse_flips(flips)] if isinstance(flips, str) else [parse_flips(one) for one in flips]
+    start = prompt_text(prompt, alphabet, p_tails)
+    letters = get_alphabet(alphabet).letters
+    texts = [start + write_flips(context, alphabet) for context in contexts]
+    samples = model.generate(texts, max_new_tokens=3, temperature=1.0, n=n, seed=seed, chat=bool(chat))
+    result = []
+    for some in samples:
+        begun = [sample.text.strip().lower()[:1] for sample in some]
+        heads, tails = (begun.count(letter) for letter in letters)
+        p = proportion_interval(tails, heads + tails) if heads + tails else None
+        result.append(SampledFlip(heads, tails, len(begun) - heads - tails, p))
+    return result[0] if isinstance(flips, str) else result

@@ -1,0 +1,185 @@
+"""``workbench report``: one static page over all runs, and the same as CSV and LaTeX beside it.
+
+The page is a single file: figures and the two exports are embedded, the filter is a few lines of inline script whose
+hash the Content-Security-Policy names, and everything else is forbidden to run or load.
+"""
+
+import base64
+import csv
+import hashlib
+import html
+import io
+import re
+from pathlib import Path
+
+from ..files import write_atomic
+from . import page, store
+from .record import number, show
+
+FIGURE_BYTES = 2_000_000  # a larger picture is linked, not embedded
+PAGE_BYTES = 40_000_000  # of pictures on the whole page; the newest runs come first
+RUNS_COMPARED = 24  # rows of a comparison plot: the newest
+
+
+def write_report(out: Path) -> Path:
+    """Write ``index.html``, ``runs.csv`` and ``runs.tex`` into the folder of all runs; returns the page's path.
+
+    Raises
+    ------
+    WorkbenchError
+        The folder cannot be written.
+    """
+    records = store.all_runs(out)
+    table, latex = as_csv(records), as_latex(records)
+    write_atomic(out / "runs.csv", table)
+    write_atomic(out / "runs.tex", latex)
+    return write_atomic(out / "index.html", render(records, out, table, latex))
+
+
+def render(records: list[store.Record], out: Path, table: str, latex: str) -> str:
+    """The page as text."""
+    from ..papers import PAPERS
+
+    titles = {paper.name: paper.title for paper in PAPERS}
+    script = (page.TEMPLATES / "filter.js").read_text("utf-8")
+    room = PAGE_BYTES
+    papers = []
+    for name in sorted({record.paper for record in records}):
+        runs = [record for record in reversed(records) if record.paper == name]  # the newest first
+        rows = []
+        for record in runs:
+            pictures, room = figures(record, out, room)
+            rows.append({"run": record, "link": link(record, out), "figures": pictures, "text": _text(record)})
+        names = list(dict.fromkeys(metric for record in runs for metric in record.metrics))
+        plots = [plot for metric in names if (plot := comparison(metric, runs))]
+        papers.append({"name": name, "title": titles.get(name, ""), "rows": rows, "metrics": names, "plots": plots})
+    counts = {status: sum(record.status == status for record in records) for status in store.STATUSES}
+    return (
+        page.environment()
+        .get_template("index.html")
+        .render(
+            papers=papers,
+            total=len(records),
+            counts={status: count for status, count in counts.items() if count},
+            script=script,
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            csv=base64.b64encode(table.encode()).decode(),
+            latex=base64.b64encode(latex.encode()).decode(),
+        )
+    )
+
+
+def link(record: store.Record, out: Path) -> str:
+    """Where a run's row leads: its page, else its folder; relative, so that the folder of runs can be moved."""
+    target = record.report if record.report.exists() else record.folder
+    return target.relative_to(out).as_posix()
+
+
+def figures(record: store.Record, out: Path, room: int) -> tuple[list[dict], int]:
+    """A run's pictures as {name, source}, and how much room is left on the page; too large a one is only linked."""
+    found = []
+    for path in sorted((record.folder / "figures").glob("*.png")):
+        count = path.stat().st_size
+        if count <= min(FIGURE_BYTES, room):
+            room -= count
+            source = "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+            found.append({"name": path.stem, "source": source})
+        else:
+            found.append({"name": path.stem, "href": path.relative_to(out).as_posix()})
+    return found, room
+
+
+def comparison(metric: str, runs: list[store.Record]) -> str | None:
+    """One metric over the finished runs that have it, as an inline SVG: a dot a run with its interval.
+
+    None where fewer than two runs have a value: there is nothing to compare.
+    """
+    points = [(run, run.metrics[metric]) for run in runs if run.status == "done" and metric in run.metrics]
+    points = [(run, entry) for run, entry in points if entry.get("value") is not None][:RUNS_COMPARED]
+    if len(points) < 2:
+        return None
+    ends = [entry[key] for _, entry in points for key in ("value", "low", "high") if entry.get(key) is not None]
+    low, high = min(ends), max(ends)
+    if high == low:
+        low, high = low - (abs(low) or 1) * 0.5, high + (abs(high) or 1) * 0.5
+    left, right, row, top = 132, 372, 17, 26
+    unit = points[0][1].get("unit") or ""
+
+    def x(value: float) -> float:
+        return left + 8 + (value - low) / (high - low) * (right - left - 16)
+
+    parts = [f'<text class="name" x="0" y="13">{html.escape(metric)}{html.escape(f" ({unit})" if unit else "")}</text>']
+    bottom = top + row * len(points)
+    for place in (low, (low + high) / 2, high):
+        parts.append(f'<line class="grid" x1="{x(place):.1f}" x2="{x(place):.1f}" y1="{top - 4}" y2="{bottom}"/>')
+        parts.append(f'<text class="tick" x="{x(place):.1f}" y="{bottom + 13}">{number(place)}</text>')
+    for index, (run, entry) in enumerate(points):
+        y = top + row * index + row / 2
+        about = f"{run.id}: {show(entry)['value']} {show(entry)['interval']} {chosen(run)}"
+        parts.append(f'<text class="run" x="0" y="{y + 4:.1f}">{html.escape(run.id[4:])}</text>')
+        parts.append(f"<g><title>{html.escape(about)}</title>")
+        if entry.get("low") is not None and entry.get("high") is not None:
+            ends_at = f'x1="{x(entry["low"]):.1f}" x2="{x(entry["high"]):.1f}"'
+            parts.append(f'<line class="interval" {ends_at} y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(f'<circle cx="{x(entry["value"]):.1f}" cy="{y:.1f}" r="4"/></g>')
+    label = f'role="img" aria-label="{html.escape(metric)} over {len(points)} runs"'
+    return f'<svg class="comparison" {label} viewBox="0 0 {right} {bottom + 20}">{"".join(parts)}</svg>'
+
+
+def chosen(record: store.Record) -> str:
+    """The parameters that were set for a run, as one would type them."""
+    return " ".join(f"{name}={page.plain(record.parameters.get(name))}" for name in record.given)
+
+
+def as_csv(records: list[store.Record]) -> str:
+    """All runs as CSV: a row a run, a column a parameter and three a metric (value, low, high)."""
+    names = list(dict.fromkeys(name for record in records for name in record.parameters))
+    metrics = list(dict.fromkeys(name for record in records for name in record.metrics))
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    fixed = ["id", "paper", "status", "error", "started", "seconds", "cpu_seconds", "peak_memory_bytes", "revision"]
+    wide = [f"{name}{part}" for name in metrics for part in ("", "_low", "_high")]
+    writer.writerow([*fixed, *(f"param.{name}" for name in names), *(f"metric.{name}" for name in wide)])
+    for record in records:
+        row = [getattr(record, key) for key in fixed[:-1]] + [(record.git or {}).get("revision")]
+        row += [page.plain(record.parameters[name]) if name in record.parameters else "" for name in names]
+        for name in metrics:
+            entry = record.metrics.get(name, {})
+            row += [entry.get(key) for key in ("value", "low", "high")]
+        writer.writerow(["" if cell is None else cell for cell in row])
+    return buffer.getvalue()
+
+
+def as_latex(records: list[store.Record]) -> str:
+    r"""The finished runs as LaTeX (booktabs), a table a paper; every text is escaped."""
+    parts = ["% needs \\usepackage{booktabs}\n"]
+    for name in sorted({record.paper for record in records}):
+        runs = [record for record in records if record.paper == name and record.status == "done" and record.metrics]
+        if not runs:
+            continue
+        metrics = list(dict.fromkeys(metric for record in runs for metric in record.metrics))
+        head = " & ".join(["run", "set", *map(tex, metrics)])
+        parts.append(f"% {name}\n\\begin{{tabular}}{{ll{'r' * len(metrics)}}}\n\\toprule\n{head} \\\\\n\\midrule\n")
+        for record in runs:
+            cells = [tex(record.id), tex(chosen(record))]
+            for metric in metrics:
+                shown = show(record.metrics[metric]) if metric in record.metrics else {"value": "", "interval": ""}
+                cells.append(tex(" ".join(filter(None, [shown["value"], shown["interval"]]))))
+            parts.append(" & ".join(cells) + " \\\\\n")
+        parts.append("\\bottomrule\n\\end{tabular}\n")
+    return "\n".join(parts)
+
+
+def tex(text: str) -> str:
+    """A text with LaTeX's special characters made harmless."""
+    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    special |= {character: "\\" + character for character in "&%$#_{}"}
+    special |= {"\n": " ", '"': r"\textquotedbl{}", "<": r"\textless{}", ">": r"\textgreater{}"}
+    return re.sub(r'[\\~^&%$#_{}\n"<>]', lambda found: special[found.group()], text)
+
+
+def _text(record: store.Record) -> str:
+    """What the filter box looks through."""
+    parts = [record.id, record.paper, record.status, chosen(record), record.error or "", *record.metrics]
+    parts += [f"{name}={page.plain(value)}" for name, value in record.parameters.items()]
+    return " ".join(parts).lower()
