@@ -1,4 +1,4 @@
-"""Exactness of EMO's losses: the authors' numbers, fused against plain, gradients, precision, and the error sentences."""
+"""EMO's losses: the authors' numbers, fused against plain, gradients, precision, and the error sentences."""
 
 import re
 

@@ -19,7 +19,9 @@ Deviations from the reference are named where they are: `fused.py` (no stored Ê
 from .fused import fused_emo_loss
 from .loss import baseline_loss, emo_loss
 from .settings import BASELINES, FORMS, PROFILES, VARIANTS, Variant, variant
+from .trainer import EMOLoss, compute_loss_func, fuse, unfuse
 
 __all__ = [
-    "BASELINES", "FORMS", "PROFILES", "VARIANTS", "Variant", "baseline_loss", "emo_loss", "fused_emo_loss", "variant",
+    "BASELINES", "FORMS", "PROFILES", "VARIANTS", "EMOLoss", "Variant", "baseline_loss", "compute_loss_func",
+    "emo_loss", "fuse", "fused_emo_loss", "unfuse", "variant",
 ]  # fmt: skip

@@ -192,7 +192,7 @@ def _compute(rows, weight, bias, targets, cost, scale, options, needs):
 
 
 def _rows_in_place(z, c, targets, inverse, scale, options, gradient):
-    """Row losses from logits ``z`` and raw similarities ``c``; ``z`` becomes the gradient of Σ scale·loss."""
+    """Row losses from logits ``z`` and raw similarities ``c``; ``z`` becomes the gradient."""
     step = cache_rows(z)
     losses = [
         few_rows(
