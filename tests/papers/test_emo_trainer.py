@@ -128,7 +128,7 @@ def test_errors():
 def test_the_example_of_the_docs_runs(tmp_path, monkeypatch, capsys):
     page = (ROOT / "docs" / "emo.md").read_text()
     example = re.search(r"## Ten lines with Trainer\n\n```python\n(.*?)```", page, re.S).group(1)
-    assert len([line for line in example.splitlines() if line.strip()]) <= 10 + 1  # ten lines and a parting empty one
+    assert len([line for line in example.splitlines() if line.strip()]) <= 10
     monkeypatch.chdir(tmp_path)
     exec(compile(example, "docs/emo.md", "exec"), {})
     assert 0 < float(capsys.readouterr().out.splitlines()[-1]) < 20

@@ -11,17 +11,22 @@ plan is forced, so the cost is D = 1 - Σ_j q_j cos(E_t, E_j). EMO joins it with
 
 - `emo_loss`: as on the blackboard, from logits. `baseline_loss`: cross-entropy, label smoothing, MixCE, TVD.
 - `fused_emo_loss`: the same numbers from hidden states and the head; logits never exist.
+- `run_grammar`, `finetune`: does it help? Against a known distribution; on real prose. `views` shows the results.
 - `VARIANTS`: every form the authors' scripts use, by name. `EMOLoss`, `compute_loss_func`, `fuse`: for Trainer.
 
 Deviations from the reference are named where they are: `fused.py` (no stored Ê), `loss.py` (mixce's q_t is detached).
 """
 
+from .experiment import LABELS, run_grammar
 from .fused import fused_emo_loss
 from .loss import baseline_loss, emo_loss
+from .prose import finetune
 from .settings import BASELINES, FORMS, PROFILES, VARIANTS, Variant, variant
 from .trainer import EMOLoss, compute_loss_func, fuse, unfuse
+from .views import CONTEXTS, at_equal_validity, at_one, bars_figure, frontier_figure, pull, pull_figure
 
 __all__ = [
-    "BASELINES", "FORMS", "PROFILES", "VARIANTS", "EMOLoss", "Variant", "baseline_loss", "compute_loss_func",
-    "emo_loss", "fuse", "fused_emo_loss", "unfuse", "variant",
+    "BASELINES", "CONTEXTS", "FORMS", "LABELS", "PROFILES", "VARIANTS", "EMOLoss", "Variant", "at_equal_validity",
+    "at_one", "bars_figure", "baseline_loss", "compute_loss_func", "emo_loss", "finetune", "frontier_figure", "fuse",
+    "fused_emo_loss", "pull", "pull_figure", "run_grammar", "unfuse", "variant",
 ]  # fmt: skip

@@ -192,7 +192,7 @@ def _compute(rows, weight, bias, targets, cost, scale, options, needs):
 
 
 def _rows_in_place(z, c, targets, inverse, scale, options, gradient):
-    """Row losses from logits ``z`` and raw similarities ``c``; ``z`` becomes the gradient."""
+    """Row losses from logits ``z``, similarities ``c``; ``z`` becomes its gradient."""
     step = cache_rows(z)
     losses = [
         few_rows(
@@ -207,8 +207,8 @@ def _rows_in_place(z, c, targets, inverse, scale, options, gradient):
 def few_rows(z, c, targets, inverse, scale, options, gradient, rest=None):
     """`_rows_in_place` for rows that fit the cache.
 
-    With ``rest`` (active columns only: the other columns' log Σ exp z and mean c, each (n, 1)) it returns the losses and
-    the other columns' summed gradient.
+    With ``rest`` (active columns only: the other columns' log Σ exp z and mean c, each (n, 1)) it returns the losses
+    and the other columns' summed gradient.
     """
     own = targets[:, None]
     if inverse is not None:

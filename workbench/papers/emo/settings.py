@@ -67,23 +67,22 @@ def variant(name: str) -> Variant:
 
 # One line a profile. grammar: seeds, sentences to learn from, training steps, samples a model and temperatures of the
 # sweep; prose: LoRA steps, tokens a window, windows a step, held-out windows, tokens generated from each.
+FINE = [1.1, 1.05, 1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5, 0.4]
 PROFILES: dict[str, dict] = {
     "smoke": dict(
-        seeds=2, pretrain_steps=60, steps=20, sentences=100, samples=200,
-        temperatures=[1.0, 0.8, 0.6], lora_steps=2, window=48, batch=2, held_out=2, generated=12,
+        seeds=2, pretrain_steps=60, steps=20, sentences=100, samples=200, temperatures=[1.0, 0.8, 0.6],
+        lora_steps=1, window=32, batch=1, held_out=1, generated=8,
     ),
     "quick": dict(
-        seeds=3, pretrain_steps=250, steps=150, sentences=500, samples=600,
-        temperatures=[1.0, 0.9, 0.8, 0.7, 0.6, 0.5], lora_steps=8, window=64, batch=4, held_out=6, generated=24,
+        seeds=3, pretrain_steps=1500, steps=150, sentences=500, samples=400, temperatures=[1.0, 0.85, 0.7, 0.6, 0.5],
+        lora_steps=6, window=64, batch=2, held_out=4, generated=24,
     ),
     "standard": dict(
-        seeds=5, pretrain_steps=500, steps=200, sentences=500, samples=2000,
-        temperatures=[1.1, 1.05, 1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5, 0.4],
-        lora_steps=200, window=96, batch=4, held_out=24, generated=48,
+        seeds=5, pretrain_steps=1500, steps=200, sentences=500, samples=1500, temperatures=FINE,
+        lora_steps=200, window=64, batch=2, held_out=24, generated=48,
     ),
     "paper": dict(
-        seeds=20, pretrain_steps=500, steps=200, sentences=500, samples=10000,
-        temperatures=[1.1, 1.05, 1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5, 0.4],
+        seeds=20, pretrain_steps=1500, steps=200, sentences=500, samples=10000, temperatures=FINE,
         lora_steps=600, window=256, batch=32, held_out=64, generated=128,
     ),
 }  # fmt: skip
