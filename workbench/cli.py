@@ -341,18 +341,40 @@ def lab(context: typer.Context):
 
     from .files import ROOT
 
+    # in the environment, not on the command line, which every user of a machine can read
+    token = os.environ["JUPYTER_TOKEN"] = secrets.token_urlsafe(32)
     command = [
         sys.executable, "-m", "jupyterlab",
         "--ServerApp.ip=127.0.0.1",
-        f"--IdentityProvider.token={secrets.token_urlsafe(24)}",
         f"--ServerApp.root_dir={ROOT}",
         *(["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
         *context.args,
     ]  # fmt: skip
-    start = ROOT / "notebooks" / "start.ipynb"
-    if start.is_file() and not any(item.startswith("--LabApp.default_url") for item in context.args):
-        command.insert(3, "--LabApp.default_url=/lab/tree/notebooks/start.ipynb")
+    start = "lab"
+    if (ROOT / "notebooks" / "start.ipynb").is_file():
+        start = "lab/tree/notebooks/start.ipynb"
+        command.insert(3, f"--LabApp.default_url=/{start}")
+    if any("port" in argument for argument in context.args):
+        print(f"token: {token}", flush=True)  # the port is the user's affair, and Jupyter prints it
+    else:
+        port = _free_port()
+        command.insert(3, f"--ServerApp.port={port}")
+        print(f"JupyterLab: http://127.0.0.1:{port}/{start}?token={token}", flush=True)
     os.execv(sys.executable, command)
+
+
+def _free_port() -> int:
+    """The first port from 8888 on that nobody on this machine listens to."""
+    import socket
+
+    for port in [*range(8888, 8988), 0]:
+        with socket.socket() as attempt:
+            try:
+                attempt.bind(("127.0.0.1", port))
+                return attempt.getsockname()[1]
+            except OSError:
+                continue
+    raise UsageError("no port is free on 127.0.0.1; end another server, or choose one with --port N")
 
 
 def _console(stderr: bool = False):

@@ -93,9 +93,9 @@ def test_options_that_do_not_go_together(tiny):
 
 
 def test_second_load_comes_from_the_cache_in_time(smollm2):
-    began = time.perf_counter()
+    began = time.process_time()  # CPU seconds: whoever else uses the machine does not count
     again = load("smollm2")
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
     assert again.report.from_cache and again.report.cold_seconds > 1
     assert scores(again) == scores(smollm2)
 
@@ -211,9 +211,14 @@ def test_an_unwritable_cache_is_a_fallback(tiny, tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize("bits", [4, 8])
 def test_quantised_on_the_cpu(smollm2, bits):
     load("smollm2", bits=bits)
-    began = time.perf_counter()
+    began = time.process_time()
     model = load("smollm2", bits=bits)
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
+    if bits == 4:
+        weight = model.module.model.layers[0].mlp.up_proj.weight
+        # (before the first forward: on some CPUs bitsandbytes then repacks the weights and unfolds their scales)
+        assert weight.quant_state.quant_type == "nf4" and weight.quant_state.nested
+        assert model.module.model.layers[0].mlp.up_proj.compute_dtype == torch.bfloat16
     report = model.report
     assert report.from_cache and len(report.quantised) == 210 and report.skipped == ["lm_head"]
     assert report.quantisation == ("nf4 + double quantisation" if bits == 4 else "int8")
@@ -226,15 +231,12 @@ def test_quantised_on_the_cpu(smollm2, bits):
     assert model._scorer.packs[False], "a quantised model should share prefixes too"
     (sample,) = model.generate(["The capital of France is"], max_new_tokens=1)[0]
     assert sample.text == " Paris"
-    if bits == 4:
-        weight = model.module.model.layers[0].mlp.up_proj.weight
-        assert weight.quant_state.quant_type == "nf4" and weight.quant_state.nested
-        assert model.module.model.layers[0].mlp.up_proj.compute_dtype == torch.bfloat16
 
 
 def test_gradients_reach_the_embeddings_of_a_4_bit_model():
-    """What "gradient" in `can` promises."""
+    """What "gradient" in `can` promises, also after the model has been used without gradients."""
     model = load("smollm2", bits=4)
+    scores(model)
     embedded = model.module.get_input_embeddings()(torch.tensor([[5, 6, 7]])).detach().requires_grad_()
     model.module(inputs_embeds=embedded).logits[0, -1, 42].backward()
     assert embedded.grad.abs().sum() > 0 and "gradient" in model.can

@@ -75,7 +75,7 @@ def test_nothing_to_quantise(gpt2, tmp_path, monkeypatch, capsys):
         model = load(str(gpt2), bits=4)
     assert model.report.quantisation is None and model.report.dtype == "float32"
     assert "GPT-2's are Conv1D" in capsys.readouterr().err
-    with pytest.raises(ModelError, match="Conv1D.*strict=True") as error:
+    with pytest.raises(ModelError, match=r"Conv1D.*strict=True") as error:
         load(str(gpt2), bits=4, strict=True)
     one_sentence(error)
 
@@ -250,7 +250,7 @@ def test_the_hubs_own_errors():
 def test_an_unknown_error_keeps_its_words():
     text = str(explain(KeyError("surprise"), "m"))
     assert "KeyError" in text and "surprise" in text
-    with pytest.raises(ModelError, match="^mine$"), advice("m"):
+    with pytest.raises(ModelError, match=r"^mine$"), advice("m"):
         raise ModelError("mine")
     with pytest.raises(KeyboardInterrupt), advice("m"):
         raise KeyboardInterrupt

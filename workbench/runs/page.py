@@ -241,7 +241,7 @@ def _picture(tag, folder: Path | None) -> None:
 def _fold(soup) -> None:
     """Put long code cells behind a click, so that the page reads as a story."""
     for cell in soup.select("div.input"):
-        lines = cell.get_text().strip("\n").splitlines()
+        lines = (cell.select_one(".input_area") or cell).get_text().strip().splitlines()
         if len(lines) > 16:
             details = soup.new_tag("details", attrs={"class": "code"})
             summary = soup.new_tag("summary")
