@@ -118,6 +118,7 @@ def test_an_exception_in_a_cell(tmp_path):
     assert record.error == "cell [2] (Step two) raised ZeroDivisionError: division by zero"
     assert record.exit_code == 1
     page = (record.folder / "report.html").read_text()
+    assert "encountered an exception" not in page and 'href="#broken"' in page and 'id="broken"' in page
     assert "This run failed." in page and "ZeroDivisionError" in page and "Traceback" in page
     code = nbformat.read(record.folder / "notebook.ipynb", as_version=4).cells[-1]
     assert code.source == "print('never reached')" and code.outputs == []
