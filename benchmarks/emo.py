@@ -50,7 +50,7 @@ def cross_entropy(hidden, weight, labels):
 
 
 def reference(hidden, weight, labels):
-    """emo1_adaptive the way the authors go: whole logits, shifted copies, one-hot."""
+    """emo1_adaptive as the authors go: whole logits, copies, one-hot."""
     logits = hidden @ weight.T
     z = logits[:, :-1].contiguous().flatten(0, 1)
     t = labels[:, 1:].flatten()

@@ -143,7 +143,8 @@ def test_at_equal_validity_interpolates_the_sweep():
     rows = []
     for seed in range(4):
         for temperature, validity, ce in ((1.0, 0.4, 2.0), (0.8, 0.6, 2.2), (0.6, 0.8, 2.6)):
-            rows.append({"seed": seed, "method": "mle", "temperature": temperature, "validity": validity, "forward_ce": ce})
+            point = {"temperature": temperature, "validity": validity, "forward_ce": ce}
+            rows.append({"seed": seed, "method": "mle", **point})
         mine = {"validity": 0.7 if seed < 3 else 0.9, "forward_ce": 2.3 + 0.01 * seed}
         rows.append({"seed": seed, "method": "emo_ppmi", "temperature": 1.0, **mine})
     paired, comparable = emo.at_equal_validity(pd.DataFrame(rows), "emo_ppmi")
