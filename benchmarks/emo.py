@@ -81,7 +81,8 @@ def inputs(n, v, h, device, kind, seed=0):
     g = torch.Generator().manual_seed(seed)
     hidden = torch.randn(4, n // 4 + 1, h, generator=g).to(device, kind)  # four sequences, n positions to predict
     weight = (torch.randn(v, h, generator=g) * 3 / h**0.5).to(device, kind)
-    return hidden.requires_grad_(), weight.requires_grad_(), torch.randint(0, v, (4, n // 4 + 1), generator=g).to(device)
+    labels = torch.randint(0, v, hidden.shape[:2], generator=g).to(device)
+    return hidden.requires_grad_(), weight.requires_grad_(), labels
 
 
 def step(loss, hidden, weight, labels):
