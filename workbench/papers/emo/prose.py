@@ -67,6 +67,7 @@ def finetune(
     data = windows(model, prose(TRAIN), window)
     test = windows(model, prose(HELD_OUT), window)
     test = test[torch.linspace(0, len(test) - 1, min(held_out, len(test))).long()]
+    trainable = [p for p in model.module.parameters() if p.requires_grad]
     rows = [{"loss": "untouched", **evaluate(model, test, generated, seed)}]
     for name in dict.fromkeys(("mle", variant)):
         with_adapters, adapters = _add_lora(model.module, rank, seed)
@@ -76,7 +77,8 @@ def finetune(
             rows.append({"loss": name, **evaluate(model, test, generated, seed)})
         finally:
             with_adapters.unload()
-            model.module.requires_grad_(False)
+            for parameter in trainable:  # peft froze them
+                parameter.requires_grad_(True)
     return pd.DataFrame(rows)
 
 

@@ -125,9 +125,12 @@ def pull(model, context: str, *, variant: str = "emo1_adaptive", temperature: fl
     import pandas as pd
     import torch
 
+    from workbench.models import require
+
     from .loss import baseline_loss, emo_loss, normalised
     from .trainer import output_head
 
+    require(model, "gradient", for_="EMO's costs, which are distances between rows of the head")
     text, bar, comes = context.partition("|")
     if not bar or not text.strip() or not comes:
         raise UsageError(f"context {context!r} needs a bar before the token that comes, as in 'The sky is| blue'")
