@@ -30,7 +30,7 @@ app.add_typer(cache_app, name="cache")
 
 Out = Annotated[
     Optional[Path],  # noqa: UP045 (typer reads this form on every Python we support)
-    typer.Option("--out", "-o", metavar="DIR", help="The folder that holds all runs [default: runs/ in the checkout]."),
+    typer.Option("--out", "-o", metavar="DIR", help="The folder that holds all runs (default: runs/ in the checkout)."),
 ]
 
 
@@ -43,10 +43,7 @@ def options(debug: Annotated[bool, typer.Option("--debug", help="Show the traceb
 
 @app.command("list")
 def list_papers():
-    """The papers and whether they can be run.
-
-    Example: [bold]workbench list[/bold]
-    """
+    """The papers and whether they can be run. Example: [bold]workbench list[/bold]"""
     from rich.table import Table
 
     from .files import ROOT
@@ -62,10 +59,7 @@ def list_papers():
 
 @app.command()
 def params(paper: Annotated[str, typer.Argument(help="A paper's name or the path of an .ipynb file.")]):
-    """What can be set in a paper's notebook, with types, defaults and help.
-
-    Example: [bold]workbench params randomness[/bold]
-    """
+    """What can be set: name, type, default, meaning. Example: [bold]workbench params randomness[/bold]"""
     from rich.markup import escape
     from rich.table import Table
 
@@ -160,10 +154,7 @@ def runs(
     paper: Annotated[str | None, typer.Argument(help="Only this paper's runs.")] = None,
     out: Out = None,
 ):
-    """The runs there are, oldest first.
-
-    Example: [bold]workbench runs randomness[/bold]
-    """
+    """The runs there are, oldest first. Example: [bold]workbench runs randomness[/bold]"""
     from rich.markup import escape
     from rich.table import Table
 
@@ -284,10 +275,7 @@ def doctor():
 
 @cache_app.command("list")
 def cache_list():
-    """The converted models kept, with their sizes.
-
-    Example: [bold]workbench cache list[/bold]
-    """
+    """The converted models kept, with their sizes. Example: [bold]workbench cache list[/bold]"""
     import datetime
 
     from rich.markup import escape
@@ -311,7 +299,7 @@ def cache_list():
 
 @cache_app.command("clear")
 def cache_clear(
-    keys: Annotated[list[str] | None, typer.Argument(help="Only these keys [default: everything].")] = None,
+    keys: Annotated[list[str] | None, typer.Argument(help="Only these keys (default: everything).")] = None,
 ):
     """Delete converted models; they are made again when they are needed.
 

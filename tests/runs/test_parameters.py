@@ -139,6 +139,13 @@ def test_an_unknown_name_names_its_neighbour(tmp_path):
         resolve(known, {"zzz": "01"}, "n")
 
 
+def test_an_unknown_profile_is_refused_before_anything_starts(tmp_path):
+    known = parameters(tmp_path, PARAMETERS)
+    assert resolve(known, {"profile": "smoke"}, "n") == {"profile": "smoke"}
+    with pytest.raises(UsageError, match="'fast' is none of smoke, quick, standard, paper"):
+        resolve(known, {"profile": "fast"}, "n")
+
+
 def test_assignments_are_split_at_the_first_sign():
     assert split_assignment("prompt=a=b ") == ("prompt", "a=b ")
     for text in ("seed", "=3", "a b=3", ""):
