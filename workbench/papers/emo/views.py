@@ -182,6 +182,7 @@ def pull_figure(table, title: str, figure=None):
         right.barh(rows + 0.2, table.emo, 0.4, label="EMO", color=plots.COLOURS["red"])
         right.axvline(0, color=plots.COLOURS["black"], linewidth=0.8)
         right.set_xscale("symlog", linthresh=1e-4)
+        right.set_xticks([-1e-1, -1e-3, 0, 1e-3, 1e-1])
         right.set(xlabel="pull on the logit (− gradient; > 0 is up)")
         right.legend(loc="lower right")
         last.barh(rows, table.emo / table.ce, color=plots.COLOURS["red"])
