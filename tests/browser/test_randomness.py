@@ -34,7 +34,10 @@ def test_the_notebook_runs_and_its_curve_follows_mouse_and_keyboard(open_noteboo
     page.run_all()
     widget = page.widget()
     flips = before = shown_flips(widget)
-    options = {"prompt": widget.get_by_label("Prompt").input_value()}
+    options = {
+        "prompt": widget.get_by_label("Prompt").input_value(),
+        "alphabet": widget.get_by_label("Written as").input_value(),
+    }
 
     def check():
         page.settled()
@@ -64,7 +67,7 @@ def test_the_notebook_runs_and_its_curve_follows_mouse_and_keyboard(open_noteboo
     check()
     assert widget.locator(".wb-says strong").first.inner_text() == f"{shown_curve(page)[-1, 0]:.3f}"
 
-    widget.get_by_role("button", name="Reset").click()
+    widget.get_by_role("button", name="Reset", exact=True).click()
     flips = before
     check()
 
