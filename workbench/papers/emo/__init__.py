@@ -1,0 +1,32 @@
+"""EMO: fine-tuning with an earth mover bound in place of cross-entropy.
+
+Ren, Wu, Zhu, "EMO: Earth Mover Distance Optimization for Auto-Regressive Language Modeling", ICLR 2024,
+arXiv 2310.04691.
+
+The model's next-token distribution q is compared with the one-hot target t by the cost of moving q's mass to t, where
+the cost between two tokens is 1 - the cosine of their rows in a *cost embedding* E. With a one-hot target the cheapest
+plan is forced, so the cost is D = 1 - Σ_j q_j cos(E_t, E_j). EMO joins it with the likelihood L = -log q_t:
+
+    emo1 = ½ (L + sg(L/D) D)          emo2 = sg(D/L) L + D          (sg: no gradient)
+
+- `emo_loss`: as on the blackboard, from logits. `baseline_loss`: cross-entropy, label smoothing, MixCE, TVD.
+- `fused_emo_loss`: the same numbers from hidden states and the head; logits never exist.
+- `run_grammar`, `finetune`: does it help? Against a known distribution; on real prose. `views` shows the results.
+- `VARIANTS`: every form the authors' scripts use, by name. `EMOLoss`, `compute_loss_func`, `fuse`: for Trainer.
+
+Deviations from the reference are named where they are: `fused.py` (no stored Ê), `loss.py` (mixce's q_t is detached).
+"""
+
+from .experiment import LABELS, run_grammar
+from .fused import fused_emo_loss
+from .loss import baseline_loss, emo_loss
+from .prose import finetune
+from .settings import BASELINES, FORMS, PROFILES, VARIANTS, Variant, variant
+from .trainer import EMOLoss, compute_loss_func, fuse, unfuse
+from .views import CONTEXTS, at_equal_validity, at_one, bars_figure, frontier_figure, pull, pull_figure
+
+__all__ = [
+    "BASELINES", "CONTEXTS", "FORMS", "LABELS", "PROFILES", "VARIANTS", "EMOLoss", "Variant", "at_equal_validity",
+    "at_one", "bars_figure", "baseline_loss", "compute_loss_func", "emo_loss", "finetune", "frontier_figure", "fuse",
+    "fused_emo_loss", "pull", "pull_figure", "run_grammar", "unfuse", "variant",
+]  # fmt: skip

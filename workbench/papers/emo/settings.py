@@ -1,0 +1,88 @@
+"""The named variants of the loss, and the sizes of the experiments. No torch here: light users may import it."""
+
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from workbench.errors import UsageError
+
+FORMS = ("emo1", "emo2")
+BASELINES = ("ce", "label_smoothing", "tvd", "mixce")
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One loss by name.
+
+    Parameters
+    ----------
+    settings : dict
+        Keyword arguments of `emo_loss` (form, corrected, ratio_cap), or of `baseline_loss` (form and its own).
+    cost_embedding : str or None
+        Where the cost embedding (V, H) comes from. "head": the model's current output matrix, detached at each step;
+        "frozen_head": the pretrained output matrix of the model before any training; "initial_head": the trained
+        model's own output matrix when training began; "buffer": a matrix given once and kept as a buffer; "argument":
+        a matrix given to every call; None: no cost embedding (a baseline).
+    source : str
+        Which of the authors' scripts uses it.
+    """
+
+    settings: dict = field(hash=False)
+    cost_embedding: str | None
+    source: str
+
+    @property
+    def is_emo(self) -> bool:
+        """True for EMO's forms, False for a baseline."""
+        return self.settings["form"] in FORMS
+
+
+def _emo(form, corrected, cost_embedding, source, ratio_cap=None) -> Variant:
+    return Variant({"form": form, "corrected": corrected, "ratio_cap": ratio_cap}, cost_embedding, source)
+
+
+VARIANTS: dict[str, Variant] = {
+    "lm_script": _emo("emo1", False, "frozen_head", "DRSY/EMO, language-modelling script"),
+    "emo1_adaptive": _emo("emo1", True, "head", "DRSY/EMO, model patch emo1_adaptive"),
+    "emo2_adaptive": _emo("emo2", True, "head", "DRSY/EMO, model patch emo2_adaptive"),
+    "emo2_fixed": _emo("emo2", True, "buffer", "DRSY/EMO, model patch emo2_fixed"),
+    "continual": _emo("emo1", True, "buffer", "DRSY/EMO, continual fine-tuning", ratio_cap=3.0),
+    "continual_emo2": _emo("emo2", True, "buffer", "DRSY/EMO, continual fine-tuning, second form"),
+    "instruction": _emo("emo1", True, "initial_head", "DRSY/EMO, instruction tuning"),
+    "pypi1": _emo("emo1", False, "argument", "PyPI EMOLoss 0.0.3, mode 1", ratio_cap=3.0),
+    "pypi2": _emo("emo2", False, "argument", "PyPI EMOLoss 0.0.3, mode 2"),
+    "mixce": Variant({"form": "mixce", "w": 0.5}, None, "DRSY/EMO, baseline MixCE"),
+    "tvd": Variant({"form": "tvd", "w": 0.5}, None, "DRSY/EMO, baseline TVD (TaiLr)"),
+    "label_smoothing": Variant({"form": "label_smoothing", "smoothing": 0.1}, None, "Szegedy et al. 2016; control"),
+}
+
+
+def variant(name: str) -> Variant:
+    """The variant called ``name``; an unknown name is one sentence with the nearest known one."""
+    if name not in VARIANTS:
+        near = get_close_matches(str(name), VARIANTS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else "choose one of " + ", ".join(VARIANTS)
+        raise UsageError(f"there is no EMO variant {name!r}: {hint}")
+    return VARIANTS[name]
+
+
+# One line a profile. grammar: seeds, sentences to learn from, training steps, samples a model and temperatures of the
+# sweep; prose: LoRA steps, tokens a window, windows a step, held-out windows, tokens generated from each.
+FINE = [1.1, 1.05, 1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5, 0.4]
+PROFILES: dict[str, dict] = {
+    "smoke": dict(
+        seeds=2, pretrain_steps=60, steps=20, sentences=100, samples=200, temperatures=[1.0, 0.8, 0.6],
+        lora_steps=1, window=32, batch=1, held_out=1, generated=8,
+    ),
+    "quick": dict(
+        seeds=3, pretrain_steps=1500, steps=150, sentences=500, samples=400, temperatures=[1.0, 0.85, 0.7, 0.6, 0.5],
+        lora_steps=6, window=64, batch=2, held_out=4, generated=24,
+    ),
+    "standard": dict(
+        seeds=5, pretrain_steps=1500, steps=200, sentences=500, samples=1500, temperatures=FINE,
+        lora_steps=200, window=64, batch=2, held_out=24, generated=48,
+    ),
+    "paper": dict(
+        seeds=20, pretrain_steps=1500, steps=200, sentences=500, samples=10000, temperatures=FINE,
+        lora_steps=600, window=256, batch=32, held_out=64, generated=128,
+    ),
+}  # fmt: skip

@@ -1,0 +1,190 @@
+"""What notebook and widget show: comparisons over seeds, the figures, and the two losses' pulls after one context."""
+
+import numpy as np
+
+from workbench import plots
+from workbench.errors import UsageError
+from workbench.stats import mean_interval, paired_test
+
+from .settings import variant as _variant
+
+MEASURES = ("validity", "oracle_nll", "forward_ce", "reverse_ce", "entropy", "distinct_2")
+CONTEXTS = (
+    "SHALLOW. Sir Hugh, persuade me| not",
+    "FALSTAFF. I will not lend thee a| penny",
+    "The opposite of hot is| cold",
+    "She put the milk back into the| fridge",
+    "The capital of France is| Paris",
+    "Two plus two equals| four",
+)  # text | the token that comes
+
+
+def at_one(results):
+    """The table at temperature 1: a row a method, each measure as an Estimate over the seeds."""
+    import pandas as pd
+
+    rows = []
+    for method, part in results[results.temperature == 1.0].groupby("method", sort=False):
+        rows.append({"method": method, **{m: _over_seeds(part[m]) for m in MEASURES}})
+    return pd.DataFrame(rows).set_index("method")
+
+
+def _over_seeds(values):
+    finite = values[np.isfinite(values)]
+    return mean_interval(finite) if len(finite) else None
+
+
+def at_equal_validity(results, method: str):
+    """Does ``method`` at temperature 1 beat cross-entropy *cooled until it is as valid*?
+
+    For each seed, cross-entropy's sweep is interpolated (linearly, in validity) at the validity the method has at
+    temperature 1; the difference is forward CE of cooled MLE minus forward CE of the method: above 0, the method is
+    better at equal validity. Seeds whose validity lies outside the sweep, or whose sweep hardly moves validity (an
+    untrained model), cannot be compared and are left out.
+
+    Returns
+    -------
+    (stats.Paired or None, int)
+        The paired comparison over the seeds (None with fewer than two), and how many seeds were comparable.
+    """
+    ours, theirs = [], []
+    for _, part in results.groupby("seed"):
+        mle = part[part.method == "mle"].sort_values("validity")
+        mine = part[(part.method == method) & (part.temperature == 1.0)].iloc[0]
+        low, high = mle.validity.min(), mle.validity.max()
+        if high - low > 0.05 and low <= mine.validity <= high:
+            ours.append(mine.forward_ce)
+            theirs.append(float(np.interp(mine.validity, mle.validity, mle.forward_ce)))
+    return (paired_test(theirs, ours, unit="nats/token") if len(ours) > 1 else None), len(ours)
+
+
+def frontier_figure(results, labels: dict):
+    """Validity against forward CE and entropy: a curve over temperatures for each loss, a dot at temperature 1."""
+    import matplotlib.pyplot as plt
+
+    with plots.style():
+        fig, (left, right) = plt.subplots(1, 2, figsize=(11.5, 4.8), sharey=True)
+        for (method, part), colour in zip(results.groupby("method", sort=False), plots.CYCLE):
+            mean = part.groupby("temperature")[list(MEASURES)].mean().sort_index()
+            one = mean.loc[1.0]
+            for axis, measure in ((left, "forward_ce"), (right, "entropy")):
+                style = {"color": colour, "linewidth": 3.5 if method == "mle" else 1.5, "alpha": 0.9}
+                axis.plot(mean[measure], mean.validity, label=labels.get(method, method), **style)
+                axis.plot(one[measure], one.validity, "o", color=colour, markersize=9)
+        left.set(xlabel="forward cross-entropy, nats a token (left is better)", ylabel="valid sentences (up is better)")
+        left.set_title("Curves: temperatures. Dots: T = 1")
+        right.set(xlabel="entropy of the model, nats a token", title="Sharper to the left")
+        right.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return fig
+
+
+def bars_figure(results, labels: dict):
+    """Each measure at temperature 1, with 95 % intervals over seeds."""
+    import matplotlib.pyplot as plt
+
+    table = at_one(results)
+    titles = {"validity": "valid sentences ↑", "forward_ce": "forward CE ↓", "reverse_ce": "reverse CE ↓",
+              "oracle_nll": "oracle NLL", "entropy": "entropy", "distinct_2": "distinct-2"}  # fmt: skip
+    with plots.style():
+        fig, axes = plt.subplots(1, 6, figsize=(12.5, 3.4), sharey=True)
+        for axis, (measure, title) in zip(axes, titles.items()):
+            for row, (_, estimate) in enumerate(table[measure].items()):
+                if estimate is None:
+                    continue
+                value, low, high = estimate.value, estimate.low, estimate.high
+                error = None if low is None else [[value - low], [high - value]]
+                axis.errorbar(estimate.value, row, xerr=error, fmt="o", color=plots.CYCLE[row % 7], capsize=3)
+            axis.set_title(title, fontsize=11)
+        axes[0].set_yticks(range(len(table)), [labels.get(name, name) for name in table.index])
+        axes[0].invert_yaxis()
+    return fig
+
+
+def pull(model, context: str, *, variant: str = "emo1_adaptive", temperature: float = 1.0, top: int = 12):
+    """What cross-entropy and EMO do to each token's logit after one context.
+
+    Parameters
+    ----------
+    model : Model
+        A local handle; its head is the cost embedding.
+    context : str
+        Text, a bar, and the text that comes: its first token is the target ("The capital of France is| Paris").
+    variant : str
+        An EMO variant's name; a baseline is shown too, but has no costs of its own (those of the head are shown).
+    temperature : float
+        The logits are divided by it before either loss sees them.
+    top : int
+        The target and the ``top`` most probable other tokens.
+
+    Returns
+    -------
+    pandas.DataFrame
+        token, p (probability), cost (1 - cosine to the target), ce and emo: minus the gradient of the loss by the
+        logit, i.e. the pull of one step of descent (above 0: up). The first row is the target.
+    """
+    import pandas as pd
+    import torch
+
+    from workbench.models import require
+
+    from .loss import baseline_loss, emo_loss, normalised
+    from .trainer import output_head
+
+    require(model, "gradient", for_="EMO's costs, which are distances between rows of the head")
+    text, bar, comes = context.partition("|")
+    if not bar or not text.strip() or not comes:
+        raise UsageError(f"context {context!r} needs a bar before the token that comes, as in 'The sky is| blue'")
+    if not 0.05 <= temperature <= 20:
+        raise UsageError(f"temperature={temperature} must lie between 0.05 and 20")
+    target = model.tokenizer(comes, add_special_tokens=False)["input_ids"][:1]
+    logits = model.next_logprobs(text)[-1].float().cpu() / temperature
+    weight = output_head(model).weight.detach().cpu().float()[: len(logits)]
+    label = torch.tensor(target)
+    chosen, pulls = _variant(variant), {}
+    for name, settings in (("ce", {"form": "ce"}), ("emo", chosen.settings)):
+        z = logits[None].clone().requires_grad_()
+        if settings["form"].startswith("emo"):
+            loss = emo_loss(z, label, weight, shift=False, **settings)
+        else:
+            loss = baseline_loss(z, label, shift=False, **settings)
+        pulls[name] = -torch.autograd.grad(loss, z)[0][0]
+    unit = normalised(weight)
+    cost = 1 - unit @ unit[target[0]]
+    q = torch.softmax(logits, 0)
+    order = [target[0], *[i for i in q.topk(top + 1).indices.tolist() if i != target[0]][:top]]
+    return pd.DataFrame(
+        {
+            "token": [repr(model.tokenizer.decode([i]))[1:-1] for i in order],
+            "p": q[order].tolist(),
+            "cost": cost[order].tolist(),
+            "ce": pulls["ce"][order].tolist(),
+            "emo": pulls["emo"][order].tolist(),
+        }
+    )
+
+
+def pull_figure(table, title: str, figure=None):
+    """`pull`'s table as three panels: the cost of each token, both losses' pulls, and their ratio."""
+    from matplotlib.figure import Figure
+
+    with plots.style():
+        fig = figure or Figure(figsize=(11.5, 5.2))
+        left, right, last = fig.subplots(1, 3, sharey=True, width_ratios=(2, 3, 2))
+        rows = np.arange(len(table))
+        names = [f"{token}  ({p:.2g})" for token, p in zip(table.token, table.p)]
+        names[0] = f"→ {names[0]}"
+        left.barh(rows, table.cost, color=plots.COLOURS["grey"])
+        left.set_yticks(rows, names, parse_math=False)
+        left.set(xlabel="cost of moving to the target")
+        fig.suptitle(title.replace("|", " →"), x=0.01, ha="left", parse_math=False)
+        left.invert_yaxis()
+        right.barh(rows - 0.2, table.ce, 0.4, label="cross-entropy", color=plots.COLOURS["blue"])
+        right.barh(rows + 0.2, table.emo, 0.4, label="EMO", color=plots.COLOURS["red"])
+        right.axvline(0, color=plots.COLOURS["black"], linewidth=0.8)
+        right.set_xscale("symlog", linthresh=1e-4)
+        right.set_xticks([-1e-1, -1e-3, 0, 1e-3, 1e-1])
+        right.set(xlabel="pull on the logit (− gradient; > 0 is up)")
+        right.legend(loc="lower right")
+        last.barh(rows, table.emo / table.ce, color=plots.COLOURS["red"])
+        last.set(xlabel="EMO's pull / cross-entropy's")
+    return fig
