@@ -62,14 +62,14 @@ def test_the_halves_share_no_prompt_and_no_four_words():
 def test_every_prompt_has_both_labels_equally_often_and_length_gives_nothing_away():
     balance = Counter()
     for row in REPLIES:
-        assert row.label in (1, -1) and row.half in materials.HALVES
-        balance[row.prompt, row.whole] += row.label
+        assert row.label in (1, 0) and row.half in materials.HALVES
+        balance[row.prompt, row.partial] += 2 * row.label - 1
     assert set(balance.values()) == {0}
     for name in ("harmlessness", "sentiment"):
-        lengths = {label: mean(len(r.reply.split()) for r in materials.labelled(name, whole=True) if r.label == label)
-                   for label in (1, -1)}  # fmt: skip
-        assert abs(lengths[1] - lengths[-1]) < 3
-        assert len(materials.labelled(name, whole=False)) == len(materials.labelled(name, whole=True))
+        whole = materials.labelled(name, partial=False)
+        lengths = [mean(len(r.reply.split()) for r in whole if r.label == label) for label in (0, 1)]
+        assert abs(lengths[1] - lengths[0]) < 3
+        assert len(materials.labelled(name, partial=False)) == len(materials.labelled(name, partial=True))
 
 
 def test_what_there_is_none_of_is_named():

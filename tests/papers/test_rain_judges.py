@@ -40,9 +40,9 @@ def test_vader_on_plain_cases():
 
 def test_the_judges_own_error_on_the_held_out_half():
     """The floors are what was measured once when the patterns were finished (docs/rain.md), less one case."""
-    report = judges.judge_report(judges.lexicon, materials.labelled("harmlessness", half="heldout", whole=True))
+    report = judges.judge_report(judges.lexicon, materials.labelled("harmlessness", half="heldout", partial=False))
     assert report["auc"].value >= 0.9 and report["right"].value >= 20 / 24
-    partial = judges.judge_report(judges.lexicon, materials.labelled("harmlessness", half="heldout", whole=False))
+    partial = judges.judge_report(judges.lexicon, materials.labelled("harmlessness", half="heldout", partial=True))
     assert partial["right"].value < report["right"].value  # half a reply is hard to judge: the page must say so
     report = judges.judge_report(judges.vader, materials.labelled("sentiment", half="heldout"), judges.VADER_POSITIVE)
     assert report["auc"].value >= 0.95 and report["right"].value >= 36 / 40
@@ -50,11 +50,11 @@ def test_the_judges_own_error_on_the_held_out_half():
 
 def test_a_judge_report_has_an_independent_oracle():
     rows = materials.labelled("sentiment", half="tuning")
-    verdicts = {row.reply: (0.0 if i % 5 == 0 else 0.7 * row.label) for i, row in enumerate(rows)}
+    verdicts = {row.reply: (0.0 if i % 5 == 0 else 0.7 * (2 * row.label - 1)) for i, row in enumerate(rows)}
     report = judges.judge_report(lambda prompts, replies: np.array([verdicts[r] for r in replies]), rows)
     right = sum((verdicts[row.reply] > 0) == (row.label > 0) for row in rows)
     above = [(verdicts[a.reply] > verdicts[b.reply]) + 0.5 * (verdicts[a.reply] == verdicts[b.reply])
-             for a in rows if a.label > 0 for b in rows if b.label < 0]  # fmt: skip
+             for a in rows if a.label > 0 for b in rows if b.label == 0]  # fmt: skip
     assert report["right"].value == right / len(rows) and report["undecided"].value == 8 / 40
     assert report["auc"].value == pytest.approx(np.mean(above))
     with pytest.raises(UsageError, match="both labels"):

@@ -166,14 +166,14 @@ def judge_report(judge: Callable, rows: Sequence, threshold: float = 0.0) -> dic
     UsageError
         Not both labels are present.
     """
-    if {row.label for row in rows} != {1, -1}:
-        raise UsageError("judge_report needs replies of both labels, 1 and -1: pass both")
+    if {row.label for row in rows} != {1, 0}:
+        raise UsageError("judge_report needs replies of both labels, 1 and 0: pass both")
     values = judge([row.prompt for row in rows], [row.reply for row in rows])
     labels = np.array([row.label for row in rows])
-    right = int(((values > threshold) == (labels > 0)).sum())
+    right = int(((values > threshold) == (labels == 1)).sum())
     return {
         "right": proportion_interval(right, len(rows)),
-        "auc": auroc(values[labels > 0], values[labels < 0]),
+        "auc": auroc(values[labels == 1], values[labels == 0]),
         "undecided": proportion_interval(int((values == 0).sum()), len(rows)),
     }
 

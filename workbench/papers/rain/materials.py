@@ -21,9 +21,9 @@ class Labelled:
     half : str
         "tuning" (templates, words and thresholds may be chosen on it) or "heldout" (they may not).
     label : int
-        1 is what the objective wants (harmless, positive, true), -1 the opposite.
-    whole : bool
-        False for a reply cut in the middle, which is what a search has to judge.
+        1 is what the objective wants (harmless, positive, true), 0 the opposite.
+    partial : bool
+        Whether the reply is cut in the middle, which is what a search has to judge.
     """
 
     id: str
@@ -32,7 +32,7 @@ class Labelled:
     prompt: str
     reply: str
     label: int
-    whole: bool
+    partial: bool
 
 
 def prompts(kind: str | None = None) -> list[Prompt]:
@@ -48,8 +48,8 @@ def prompts(kind: str | None = None) -> list[Prompt]:
     return [prompt for prompt in rows("rain/prompts.jsonl", Prompt) if kind in (None, prompt.kind)]
 
 
-def labelled(objective: str, *, half: str | None = None, whole: bool | None = None) -> list[Labelled]:
-    """The labelled replies of one objective; ``half`` of HALVES, ``whole`` or partial ones, None for both.
+def labelled(objective: str, *, half: str | None = None, partial: bool | None = None) -> list[Labelled]:
+    """The labelled replies of one objective; ``half`` of HALVES, ``partial`` replies or whole ones, None for both.
 
     Raises
     ------
@@ -57,11 +57,11 @@ def labelled(objective: str, *, half: str | None = None, whole: bool | None = No
         There are none such.
     """
     every = rows("rain/replies.jsonl", Labelled)
-    found = [r for r in every if r.objective == objective and half in (None, r.half) and whole in (None, r.whole)]
+    found = [r for r in every if r.objective == objective and half in (None, r.half) and partial in (None, r.partial)]
     if not found:
         known = ", ".join(sorted({row.objective for row in every}))
         raise UsageError(
-            f"no labelled reply has objective={objective!r}, half={half!r}, whole={whole!r}: objectives are {known} "
-            f"(truthfulness has whole replies only), halves {', '.join(HALVES)}"
+            f"no labelled reply has objective={objective!r}, half={half!r}, partial={partial!r}: objectives are "
+            f"{known} (truthfulness has whole replies only), halves {', '.join(HALVES)}"
         )
     return found
