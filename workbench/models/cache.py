@@ -82,12 +82,10 @@ def clear(keys=None) -> int:
     return freed
 
 
-def key_of(model: str, settings: dict) -> str:
-    """The entry's name: readable start, then a hash over content and settings."""
+def key_of(settings: dict) -> str:
+    """The entry's name: its form and a hash over all settings, the content's hash among them. No path, no model name."""
     text = json.dumps({**settings, "format": FORMAT}, sort_keys=True)
-    words = "".join(letter if letter.isalnum() or letter in "-." else "-" for letter in Path(model).name)
-    words = words[:40].strip("-.")
-    return f"{words}-{settings['form']}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    return f"{settings['form']}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
 
 
 def fetch(
@@ -117,7 +115,7 @@ def fetch(
     ModelError
         The disk has too little room.
     """
-    key = key_of(model, settings)
+    key = key_of(settings)
     folder = _models() / key
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -72,7 +72,7 @@ class Scorer:
         return _gather(logits, torch.tensor(text))
 
     def _batches(self, groups):
-        """Lists of (prefix, continuation) that fit one packed row, in sorted order, so that neighbours share the most."""
+        """Lists of (prefix, continuation) that fit one packed row, sorted, so that neighbours share the most."""
         batch, last, tree, trunk, needed = [], (), 0, 0, 0
         for prefix in sorted(groups):
             texts = sorted(groups[prefix])

@@ -106,6 +106,8 @@ def execute(job: dict, lifeline: Lifeline, tell) -> tuple[str, str | None]:
 
     A kernel that does not come up is tried once more (ports and slow disks have bad moments), one that dies later not.
     """
+    # jsonschema tries this grammar for the format "iri", which no notebook has; compiling it takes 1.5 CPU seconds
+    sys.modules.setdefault("rfc3987_syntax", None)
     import papermill
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill.exceptions import PapermillExecutionError
@@ -133,7 +135,7 @@ def execute(job: dict, lifeline: Lifeline, tell) -> tuple[str, str | None]:
                 f"atomic:{output}".replace("{", "{{").replace("}", "}}"),
                 job["parameters"],
                 engine_name="workbench",
-                kernel_name=job["kernel"],
+                kernel_name=_kernel(job["kernel"]),
                 cwd=job["cwd"],
                 progress_bar=False,
                 start_timeout=START_TIMEOUT,
@@ -153,6 +155,13 @@ def execute(job: dict, lifeline: Lifeline, tell) -> tuple[str, str | None]:
             print(f"workbench: the kernel did not start ({problem}); trying once more", file=sys.stderr)
             state.reset()
     raise AssertionError("both attempts return or raise")
+
+
+def _kernel(wanted: str) -> str:
+    """The kernel to use: the notebook's own where this environment has it, else this environment's python3."""
+    from jupyter_client.kernelspec import KernelSpecManager
+
+    return wanted if wanted in KernelSpecManager().find_kernel_specs() else "python3"
 
 
 def _said(name: str, text: object) -> str:

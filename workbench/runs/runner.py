@@ -133,7 +133,7 @@ def run(
         start = time.monotonic()
         bar = Progress(name, show=progress)
         bar.say(f"run {identity}")
-        child = _Child(entry, path, _kernel(notebook), values)
+        child = _Child(entry, path, notebook.get("metadata", {}).get("kernelspec", {}).get("name", "python3"), values)
         try:
             child.watch(bar, signals, None if timeout is None else start + timeout)
         finally:
@@ -303,14 +303,6 @@ def _collect(entry: store.Record) -> None:
         for line in (entry.folder / "models.jsonl").read_text("utf-8").splitlines():
             with contextlib.suppress(ValueError):  # a line cut short by a kill
                 entry.models.append(json.loads(line))
-
-
-def _kernel(notebook: dict) -> str:
-    """The kernel to use: the notebook's own where this environment has it, else this environment's python3."""
-    from jupyter_client.kernelspec import KernelSpecManager
-
-    wanted = notebook.get("metadata", {}).get("kernelspec", {}).get("name", "python3")
-    return wanted if wanted in KernelSpecManager().find_kernel_specs() else "python3"
 
 
 def _relative(path: Path) -> str:
