@@ -187,8 +187,8 @@ def test_a_hub_id_without_network(tmp_path):
     """The address is one that refuses; the sentence says where else to look."""
     script = "from workbench import load\nload('nobody/nothing-here')"
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120,
-        env={"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, env={"HF_ENDPOINT":
+        "http://127.0.0.1:9", "HF_HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
     )  # fmt: skip
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("workbench.errors.ModelError: nobody/nothing-here cannot be fetched because the hub"), last
@@ -213,7 +213,8 @@ WORDS = [
     (MemoryError(), "ran out of memory"),
     (ImportError("Using `low_cpu_mem_usage=True`, a `device_map` or a `tp_plan` requires Accelerate: "
                  "`pip install 'accelerate>=0.26.0'`"), "pip install accelerate"),
-    (ImportError("Using `bitsandbytes` 4-bit quantization requires bitsandbytes: `pip install -U bitsandbytes>=0.46.1`"),
+    (ImportError("Using `bitsandbytes` 4-bit quantization requires bitsandbytes: `pip install -U
+    bitsandbytes>=0.46.1`"),
      "pip install -U bitsandbytes"),
     (RuntimeError("CUDA Setup failed despite GPU being available. Please run the following command to get more "
                   "information: python -m bitsandbytes"), "python -m bitsandbytes"),

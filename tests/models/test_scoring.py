@@ -84,7 +84,8 @@ def test_text_is_tokenised_apart(smollm2):
 
 
 def test_a_model_that_ignores_masks_is_found_out(smollm2, monkeypatch, capsys):
-    """An architecture without position ids would be scored wrongly in one row: it must fall back, loudly, and be right."""
+    """An architecture without position ids would be scored wrongly in one row: it must fall back, loudly, and "
+    "be right."""
     forward = smollm2.module.forward
 
     def without_positions(*args, **kwargs):

@@ -62,13 +62,22 @@ def outline(name: str, *, revision: str | None = None, weights: bool = False) ->
 def _of_folder(name: str, source: Source, folder: Path, commit: str | None = None) -> Outline:
     check_folder(folder, name)
     header = read_safetensors(sorted(folder.glob("*.safetensors")))
-    return Outline(name, source, folder, _config(folder), header, commit)
+    return Outline(name, source, folder, _config(folder, name), header, commit)
 
 
-def _config(folder: Path):
+def _config(folder: Path, name: str):
     from transformers import AutoConfig
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-    return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    writers = set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
+    classes = getattr(config, "architectures", None) or []
+    if classes and not any(kind in writers or kind.endswith("CausalLM") for kind in classes):
+        raise ModelError(
+            f"{name} is a {classes[0]}, not a model that writes text (a causal language model): choose one that is, or "
+            "load_encoder for a sentence encoder"
+        )
+    return config
 
 
 def check_folder(folder: Path, name: str) -> None:
@@ -179,7 +188,7 @@ def _of_hub(name: str, source: Source, revision: str | None, weights: bool) -> O
     size = sum(count * dtype_bytes(kind) for kind, count in counts.items())
     header = Header(sum(counts.values()), size, max(counts, key=counts.get), {})
     refuse_code(json.loads((folder / "config.json").read_text(encoding="utf-8")), name)
-    return Outline(name, source, folder, _config(folder), header, info.sha)
+    return Outline(name, source, folder, _config(folder, name), header, info.sha)
 
 
 def fetch_encoder(name: str) -> tuple[Path, str]:
