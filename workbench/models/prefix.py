@@ -430,7 +430,7 @@ def _check(tree: PrefixTree) -> None:
             raise
         raise ModelError(f"{tree.name} ({family}) takes no tree mask ({error}): the shared-prefix engine needs one") from error
     apart = max(float((ours[n].softmax(-1) - plain[n].softmax(-1)).abs().sum()) / 2 for n in nodes)  # total variation
-    if apart > (1e-3 if tree.dtype == torch.float32 else 0.05):
+    if apart > (1e-3 if tree.dtype == torch.float32 else 0.25):  # bf16: a batch of another shape alone moves 0.05
         raise ModelError(
             f"{tree.name} ({family}) reads a tree of prefixes differently from plain text (by {apart:.2g}): "
             "the shared-prefix engine does not support it"

@@ -126,6 +126,10 @@ class Pool:
     def __len__(self) -> int:
         return len(self._asked)
 
+    def keys(self) -> list[Hashable]:
+        """The keys of all tasks, finished or under way."""
+        return [*self.results, *self._asked]
+
     def start(self, key: Hashable, task: Task) -> None:
         """Begin a task; ``key`` finds its result in ``results``."""
         self._advance(key, task, None)
