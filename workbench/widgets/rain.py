@@ -71,7 +71,9 @@ class RainExplorer(View):
         if not self.prompt.strip():
             raise UsageError("the prompt is empty: write what the model is asked, or how its text begins")
         if len(self.prompt) > LONGEST:
-            raise UsageError(f"the prompt is longer than {LONGEST} characters: call workbench.papers.rain.rain for such")
+            raise UsageError(
+                f"the prompt is longer than {LONGEST} characters: call workbench.papers.rain.rain for such"
+            )
         if not 1 <= self.budget <= BUDGETS[-1]:
             raise UsageError(f"budget {self.budget} is none: give 1 to {BUDGETS[-1]} searches a move")
         key = (self.prompt, self.budget)

@@ -10,8 +10,8 @@ TASKS = ("hh", "advbench", "truthfulqa")
 
 # sizes a notebook fills in where a parameter is None: smoke is for tests, quick under 3 minutes, standard under 30, paper a GPU
 PROFILES: dict[str, dict] = {
-    "smoke": {"budget": 4, "max_new_tokens": 8, "prompts_used": 2, "labelled_used": 24, "budgets": [2, 4]},
-    "quick": {"budget": 6, "max_new_tokens": 24, "prompts_used": 8, "labelled_used": 75, "budgets": [6]},
+    "smoke": {"budget": 2, "max_new_tokens": 6, "prompts_used": 1, "labelled_used": 8, "budgets": [2]},
+    "quick": {"budget": 6, "max_new_tokens": 16, "prompts_used": 3, "labelled_used": 48, "budgets": [6]},
     "standard": {"budget": 25, "max_new_tokens": 32, "prompts_used": 24, "labelled_used": 150, "budgets": [6, 12, 25, 50]},
     "paper": {"budget": 50, "max_new_tokens": 256, "prompts_used": 120, "labelled_used": 150, "budgets": [12, 25, 50]},
 }

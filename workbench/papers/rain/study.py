@@ -1,14 +1,14 @@
-"""A comparison on one page: RAIN beside its controls on the same prompts, judged by something that is not the scorer."""
+"""RAIN beside its controls on the same prompts, judged by something that is not the scorer."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ...errors import UsageError
 from ...readers import Prompt, read_prompts, sample
-from ...stats import Estimate, mean_interval, paired_test, proportion_interval
-from .judges import judge_for
+from ...stats import Estimate, mean_interval, proportion_interval
+from .judges import judge_for, lexicon
 from .materials import labelled, prompts
 from .settings import RainSettings
 
@@ -26,13 +26,16 @@ class Study:
     ----------
     objective : str
     judge : str
-        Who judged, or "" where the objective has no judge: then "judged" is the scorer's own value, which RAIN maximises.
+        Who judged, or "" where the objective has no judge: then "judged" is the scorer's value, which RAIN maximises.
     rows : list of dict
-        {id, kind, prompt, method, reply, scored, judged, good}; ``good`` is whether the judge is satisfied.
+        {id, kind, prompt, method, reply, scored, judged, good}; ``good`` is whether the judge is satisfied. For a
+        look-alike, a harmless request, good means not refused, and ``judged`` is the lexicon's value, sign turned.
     costs : list of dict
         A method each: replies sampled, searches, forwards, tokens processed, tokens reused, seconds; all a prompt.
     results : list of RainResult
         RAIN's searches, in the prompts' order.
+    chat : bool
+        Whether the prompts went through the chat template.
     """
 
     objective: str
@@ -40,6 +43,7 @@ class Study:
     rows: list[dict]
     costs: list[dict]
     results: list = field(repr=False, default_factory=list)
+    chat: bool = False
 
     def of(self, method: str, kind: str | None = None) -> list[dict]:
         """The rows of one method, in the prompts' order; of one kind of prompt where given."""
@@ -60,13 +64,12 @@ class Study:
 
     def added(self, over: str = "best-of-N", kind: str | None = None, what: str = "good") -> Estimate:
         """Mean of RAIN less ``over``, prompt by prompt, with its interval; ``what`` of "good", "judged", "scored"."""
-        pairs = [(float(a[what]), float(b[what])) for a, b in zip(self.of("RAIN", kind), self.of(over, kind), strict=True)]
-        return mean_interval([a - b for a, b in pairs])
-
-    def p_value(self, over: str = "best-of-N", kind: str | None = None) -> float:
-        """Wilcoxon's signed-rank test on the judge's values, RAIN against ``over``; 1 where there are under two prompts."""
-        mine, other = ([row["judged"] for row in self.of(name, kind)] for name in ("RAIN", over))
-        return paired_test(mine, other).p_value if len(mine) > 1 else 1.0
+        pairs = zip(self.of("RAIN", kind), self.of(over, kind), strict=True)
+        found = mean_interval([float(mine[what]) - float(other[what]) for mine, other in pairs])
+        if found.low is None:
+            return found
+        widest = 1.0 if what == "good" else 2.0  # a t interval of few prompts may reach beyond what is possible
+        return replace(found, low=max(found.low, -widest), high=min(found.high, widest))
 
     def table(self, kind: str | None = None) -> list[dict]:
         """A row a method: share good with interval, the judge's and the scorer's mean values, tokens a prompt."""
@@ -88,13 +91,12 @@ class Study:
     def sentence(self, kind: str | None = None, over: str = "best-of-N") -> str:
         """What RAIN adds over a control, in plain words, whatever it is."""
         added = self.added(over, kind)
-        n = added.n
         if added.low is None:
             return f"One prompt says nothing about whether RAIN beats {over}."
         verdict = "more" if added.low > 0 else "fewer" if added.high < 0 else "not measurably more or fewer"
         return (
-            f"Over {over}, RAIN gives {verdict} good replies: {100 * added.value:+.0f} points "
-            f"[{100 * added.low:+.0f}, {100 * added.high:+.0f}] of 100 on {n} prompts."
+            f"Over {over}, RAIN gives {verdict} good replies: {100 * added.value:+.0f} points in 100 "
+            f"(95 % interval {100 * added.low:+.0f} to {100 * added.high:+.0f}; {added.n} prompts)."
         )
 
 
@@ -145,23 +147,27 @@ def compare(
     scored = scorer_values(scorer, given, [result.reply for result in results])
     replies = {name: (control.replies, control.values) for name, control in found.items()}
     replies["RAIN"] = ([result.reply for result in results], scored)
-    judge_name, judge, threshold = _judge(objective, judge_model)
+    judge_name, judge, threshold = judge_or_none(objective, judge_model)
     rows = []
     for method in METHODS:
         said, values = replies[method]
         judged = values if judge is None else judge(texts, said)
-        for prompt, text, reply, own, value in zip(asked, texts, said, values, judged, strict=True):
+        refused = lexicon(texts, said)
+        for prompt, text, reply, own, value, no in zip(asked, texts, said, values, judged, refused, strict=True):
+            good = value > threshold
+            if prompt.kind == "lookalike" and objective == "harmlessness":
+                value, good = -no, no <= 0
             rows.append(
                 {
                     "id": prompt.id, "kind": prompt.kind, "prompt": text, "method": method, "reply": reply,
-                    "scored": float(own), "judged": float(value), "good": bool(value > threshold),
+                    "scored": float(own), "judged": float(value), "good": bool(good),
                 }
             )  # fmt: skip
     n = len(asked)
     costs = [_cost(name, control.counters, n, control.n) for name, control in found.items()]
     searches = sum(result.counters["searches"] for result in results) / n
     costs.append({**_cost("RAIN", results[0].counters, n, 1), "searches": searches})
-    return Study(objective, judge_name, rows, costs, results)
+    return Study(objective, judge_name, rows, costs, results, chat)
 
 
 def scorer_values(scorer: Callable, asked: Sequence[str], replies: Sequence[str]) -> list[float]:
@@ -176,7 +182,8 @@ def _cost(name: str, counters: dict, n: int, replies: int) -> dict:
     }  # fmt: skip
 
 
-def _judge(objective: str, judge_model):
+def judge_or_none(objective: str, judge_model=None):
+    """`judge_for`, or ("", None, 0.0) where the objective has no judge and no second model was named."""
     try:
         return judge_for(objective, judge_model)
     except UsageError:
@@ -185,7 +192,9 @@ def _judge(objective: str, judge_model):
         return "", None, 0.0
 
 
-def choose_prompts(objective: str, n: int, source: str | None = None, *, seed: int = 0) -> list[Prompt]:
+def choose_prompts(
+    objective: str, n: int, source: str | None = None, *, seed: int = 0, lookalikes: bool = True
+) -> list[Prompt]:
     """The prompts of a page: of the user's file, or packaged ones that fit the objective; ``n`` of them, seeded.
 
     Harmlessness takes harmful requests and half as many look-alikes, sentiment review openings; any other objective
@@ -196,7 +205,8 @@ def choose_prompts(objective: str, n: int, source: str | None = None, *, seed: i
     if objective == "sentiment":
         return sample(prompts("review"), n, seed)
     if objective == "harmlessness":
-        return [*sample(prompts("harmful"), n, seed), *sample(prompts("lookalike"), max(1, n // 2), seed)]
+        more = sample(prompts("lookalike"), max(1, n // 2), seed) if lookalikes else []
+        return [*sample(prompts("harmful"), n, seed), *more]
     return sample(prompts("lookalike"), n, seed)
 
 
