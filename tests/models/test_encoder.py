@@ -22,7 +22,8 @@ def by_hand(encoder, text):
 
 
 def test_vectors_are_the_mean_of_the_token_states(minilm):
-    texts = ["A cat sat on the mat.", "", "Rain.", "A much longer sentence, so that the others are padded in the batch.", "x " * 900]
+    long = "A much longer sentence, so that the others are padded in the batch."
+    texts = ["A cat sat on the mat.", "", "Rain.", long, "x " * 900]
     found = minilm.embed(texts)
     assert found.shape == (5, 384) and found.dtype == np.float32 and minilm.width == 384
     for vector, text in zip(found, texts, strict=True):

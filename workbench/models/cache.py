@@ -83,7 +83,7 @@ def clear(keys=None) -> int:
 
 
 def key_of(settings: dict) -> str:
-    """The entry's name: its form and a hash over all settings, the content's hash among them. No path, no model name."""
+    """The entry's name: its form and a hash over all settings with the content's hash; no path, no model name."""
     text = json.dumps({**settings, "format": FORMAT}, sort_keys=True)
     return f"{settings['form']}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
 

@@ -18,6 +18,7 @@ from .problems import advice
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5", "*.msgpack")
 # what is fetched of a hub model: never a pickle, never code
 FETCHED = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model", "*.tiktoken"]
+OTHER_FORMS = ("onnx/*", "openvino/*")  # of an encoder: the same weights for other engines
 BROUGHT = ("auto_map", "custom_code")
 
 
@@ -179,16 +180,18 @@ def _of_hub(name: str, source: Source, revision: str | None, weights: bool) -> O
         say(f"fetching {name} at {info.sha[:12]}: {size_text(sum(safe.values()))}")
     patterns = FETCHED if weights else [kind for kind in FETCHED if kind != "*.safetensors"]
     folder = Path(
-        snapshot_download(name, revision=info.sha, allow_patterns=patterns, ignore_patterns=["*/*"], etag_timeout=20)
+        # by the name of the branch, so that a later load without network finds what the branch was
+        snapshot_download(name, revision=revision, allow_patterns=patterns, ignore_patterns=["*/*"], etag_timeout=20)
     )
+    commit = folder.name
     if weights:
-        return _of_folder(name, source, folder, info.sha)
-    found = HfApi().get_safetensors_metadata(name, revision=info.sha)
+        return _of_folder(name, source, folder, commit)
+    found = HfApi().get_safetensors_metadata(name, revision=commit)
     counts = found.parameter_count
     size = sum(count * dtype_bytes(kind) for kind, count in counts.items())
     header = Header(sum(counts.values()), size, max(counts, key=counts.get), {})
     refuse_code(json.loads((folder / "config.json").read_text(encoding="utf-8")), name)
-    return Outline(name, source, folder, _config(folder, name), header, info.sha)
+    return Outline(name, source, folder, _config(folder, name), header, commit)
 
 
 def fetch_encoder(name: str) -> tuple[Path, str]:
@@ -198,7 +201,7 @@ def fetch_encoder(name: str) -> tuple[Path, str]:
     try:
         info = HfApi().model_info(name, timeout=20)
     except Exception as error:
-        kept = _kept(name, None)
+        kept = _kept(name, None, OTHER_FORMS, encoder=True)
         if kept is None:
             raise
         say(f"the hub cannot be reached ({type(error).__name__}); {name} is taken from this machine's copy")
@@ -207,18 +210,23 @@ def fetch_encoder(name: str) -> tuple[Path, str]:
     if not any(file.endswith(".safetensors") for file in files):
         refuse_pickles([file for file in files if any(Path(file).match(kind) for kind in PICKLES)], name)
     folder = snapshot_download(
-        name, revision=info.sha, allow_patterns=FETCHED, ignore_patterns=["onnx/*", "openvino/*"], etag_timeout=20
+        name, allow_patterns=FETCHED, ignore_patterns=list(OTHER_FORMS), etag_timeout=20
     )
-    return Path(folder), info.sha
+    return Path(folder), Path(folder).name
 
 
-def _kept(name: str, revision: str | None) -> Path | None:
+def _kept(name: str, revision: str | None, ignore: tuple[str, ...] = ("*/*",), encoder: bool = False) -> Path | None:
     """This machine's complete copy of a hub model, or None."""
     from huggingface_hub import snapshot_download
 
     try:
-        folder = Path(snapshot_download(name, revision=revision, local_files_only=True))
-        check_folder(folder, name)
+        folder = Path(
+            snapshot_download(
+                name, revision=revision, allow_patterns=FETCHED, ignore_patterns=list(ignore), local_files_only=True
+            )
+        )
+        if not encoder:
+            check_folder(folder, name)
     except Exception:  # whatever is wrong with the copy, it cannot be used; the hub's own error is then raised
         return None
     return folder
