@@ -61,6 +61,7 @@ class Searcher:
         self.evaluate, self.embed, self.decode = evaluate, embed, decode
         self.name = (seed, index)
         self.pool = Pool()
+        self.foreseen: dict[Node, list[Node]] = {}  # children of nodes the search has not passed through
         self.nodes: list[Node] = []
         self.texts: list[str] = []
         self.searches: list[Search] = []
@@ -72,15 +73,15 @@ class Searcher:
 
     # --- the outer loop -----------------------------------------------------------------------------------------------
 
-    def task(self) -> Task:
+    def task(self, moves_at_most: int | None = None) -> Task:
         """Search, make moves and return a `RainResult`."""
         root, moves, finish = self.root, [], "length"
-        while not root.ends:
+        while not root.ends and (moves_at_most is None or len(moves) < moves_at_most):
             if root.children is None:
                 yield from self._wait("expand", root)
             if not root.children:
                 break  # no candidate at all: the reply ends here
-            self._set_priors(root, mix=True)
+            self._set_priors(root, root.children, mix=True)
             done = 0
             searches = self.settings.searches(root.fn)
             for done in range(1, len(searches) + 1):
@@ -128,7 +129,7 @@ class Searcher:
                 break
             if self._wants_another(node):
                 yield from self._add(node, mix=node is root)
-            path.append(self._select(node))
+            path.append(self._select(node, node.children))
             if not path[-1].n or path[-1].ends:
                 break
         leaf = path[-1]
@@ -145,12 +146,12 @@ class Searcher:
             )
         )  # fmt: skip
 
-    def _select(self, node: Node) -> Node:
+    def _select(self, node: Node, children: list[Node]) -> Node:
         """argmax of (q + 1) / 2 + c p sqrt(n_parent) / (1 + n); an unvisited child's first term is ``first_play``."""
         scale = self.settings.exploration * math.sqrt(node.n)
         first = self.settings.first_play
         return max(
-            node.children,
+            children,
             key=lambda child: ((child.q + 1) / 2 if child.n else first) + scale * child.prior / (1 + child.n),
         )
 
@@ -185,23 +186,33 @@ class Searcher:
     def _wait(self, what: str, node: Node, root: Node | None = None, left: int = 0) -> Task:
         """The result of simulating or expanding ``node``, with other work the search will probably need beside it."""
         self._start(what, node)
-        key = (what, node.id)
+        key = (what, node)
         while key not in self.pool.results:
             if root is not None and len(self.pool) < self.settings.lanes:
                 self._guess(root, left)
             yield from self.pool.round()
         result = self.pool.results[key]
         if what == "expand":
+            node.children = self._foresee(node)
+            self.foreseen.pop(node, None)
             self.pool.drop(key)
-            node.children = []
-            for tokens, chance in result:
-                self._add_child(node, tokens, chance)
-            self._set_priors(node, mix=False)
+            for child in node.children:
+                self._register(child)
         return [result]
 
     def _start(self, what: str, node: Node) -> None:
-        if (what, node.id) not in self.pool:
-            self.pool.start((what, node.id), self._simulate(node) if what == "simulate" else self._expand(node))
+        if (what, node) not in self.pool:
+            self.pool.start((what, node), self._simulate(node) if what == "simulate" else self._expand(node))
+
+    def _foresee(self, node: Node) -> list[Node] | None:
+        """A node's children, also where the search has not passed it yet but its candidates are known; else None."""
+        if node.children is not None:
+            return node.children
+        if node not in self.foreseen and ("expand", node) in self.pool.results:
+            children = [self._child(node, *found) for found in self.pool.results["expand", node]]
+            self._set_priors(node, children, mix=False)
+            self.foreseen[node] = children
+        return self.foreseen.get(node)
 
     def _guess(self, root: Node, left: int) -> None:
         """Play the next searches with guessed values and start what they would need; the statistics are put back."""
@@ -210,15 +221,15 @@ class Searcher:
             if len(self.pool) >= self.settings.lanes:
                 break
             path = [root]
-            while path[-1].children and (path[-1].n or path[-1] is root) and not path[-1].ends:
-                path.append(self._select(path[-1]))
+            while (path[-1].n or path[-1] is root) and (children := self._foresee(path[-1])):
+                path.append(self._select(path[-1], children))
             leaf = path[-1]
-            done = self.pool.results.get(("simulate", leaf.id))
-            if not leaf.fn:
+            done = self.pool.results.get(("simulate", leaf))
+            if not leaf.n:
                 self._start("simulate", leaf)
-            elif leaf.children is None and not leaf.ends:
+            elif self._foresee(leaf) is None and not leaf.ends:  # also one still being simulated, if it seems to be next again
                 self._start("expand", leaf)
-            value = done.value if done else leaf.q if leaf.n else path[-2].q if len(path) > 1 else 0.0
+            value = done.value if done else leaf.q if leaf.fn else path[-2].q if len(path) > 1 else 0.0
             for node in path:
                 saved.setdefault(node, (node.n, node.q))
                 node.q = (node.q * node.n + value) / (node.n + 1)
@@ -229,8 +240,9 @@ class Searcher:
     def _forget_others(self, root: Node) -> None:
         """Give up work under way for branches that the move has cut off."""
         for key in self.pool.keys():
-            if root not in self.nodes[key[1]].path:
+            if root not in key[1].path:
                 self.pool.drop(key)
+                self.foreseen.pop(key[1], None)
 
     # --- simulation ---------------------------------------------------------------------------------------------------
 
@@ -303,26 +315,28 @@ class Searcher:
         )  # fmt: skip
         return tuple(tokens), chance, place
 
-    def _add_child(self, node: Node, tokens: tuple[int, ...], chance: float) -> None:
+    def _child(self, node: Node, tokens: tuple[int, ...], chance: float) -> Node:
         prefix = node.prefix + tokens
-        text, cut = self._text(list(prefix))
-        child = Node(
-            len(self.nodes), tokens, node, node.step + 1, chance=chance, prefix=prefix,
-            place=self.tree.extend(node.place, tokens),
-            ends=cut or tokens[-1] in self.eos or len(prefix) >= self.settings.max_new_tokens,
+        return Node(
+            -1, tokens, node, node.step + 1, chance=chance, prefix=prefix, place=self.tree.extend(node.place, tokens),
+            ends=self._text(list(prefix))[1] or tokens[-1] in self.eos or len(prefix) >= self.settings.max_new_tokens,
         )  # fmt: skip
-        node.children.append(child)
-        self.nodes.append(child)
-        self.texts.append(text[len(self._text(list(node.prefix))[0]) :])
 
-    def _set_priors(self, node: Node, *, mix: bool) -> None:
+    def _register(self, child: Node) -> None:
+        """Number a node: in the order in which the search, not a guess, meets it."""
+        child.id = len(self.nodes)
+        self.nodes.append(child)
+        before = self._text(list(child.parent.prefix))[0]
+        self.texts.append(self._text(list(child.prefix))[0][len(before) :])
+
+    def _set_priors(self, node: Node, children: list[Node], *, mix: bool) -> None:
         """Normalised probabilities; a greedy chain's is held between the others' extremes; mixed at the root."""
-        chances = [child.chance for child in node.children]
+        chances = [child.chance for child in children]
         if self.length(node) > 1 and len(chances) > 1:
             others = chances[1:]
             chances[0] = max(min(chances[0], sum(others)), max(others) + min(others))
         total, share = sum(chances), self.settings.root_mix if mix else 0.0
-        for child, chance in zip(node.children, chances, strict=True):
+        for child, chance in zip(children, chances, strict=True):
             prior = chance / total if total > 0 else 1 / len(chances)
             child.prior = (1 - share) * prior + share / len(chances)
 
@@ -347,8 +361,9 @@ class Searcher:
                 yield from self._draw(node, 1, found)
         new = [(tokens, chance) for tokens, chance in found.items() if tokens not in held]
         if new:
-            self._add_child(node, *new[0])
-            self._set_priors(node, mix=mix)
+            node.children.append(self._child(node, *new[0]))
+            self._register(node.children[-1])
+            self._set_priors(node, node.children, mix=mix)
 
 
 def _cosine(a: np.ndarray, b: np.ndarray) -> float:

@@ -87,7 +87,7 @@ class RainSettings:
     max_new_tokens: int = 256
     stop: tuple[str, ...] = ("\n\nHuman:", "\nHuman:", "\nUser:")
     budget: int | None = None
-    lanes: int = 3
+    lanes: int = 4
 
     def __post_init__(self):
         least = {
