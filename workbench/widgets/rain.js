@@ -120,6 +120,7 @@ function render({ model, el }) {
         "aria-label": `${name}: value ${two(q)}, ${two(n)} visits`,
       });
       const radius = em * Math.min(0.95, 0.3 + 0.14 * Math.sqrt(n));
+      group.append(svg("rect", { class: "wb-rain-hit", x: place.x - 1.1 * em, y: place.y - 1.1 * em, width: wide - 0.4 * em, height: 2.3 * em }));
       const kind = q > 0.05 ? "good" : q < -0.05 ? "bad" : "even";
       group.append(svg("circle", { class: `wb-rain-dot wb-rain-${kind}`, cx: place.x, cy: place.y, r: radius, "fill-opacity": 0.25 + 0.75 * Math.min(1, Math.abs(q)) }));
       const label = id === rootId ? "(text so far)" : cut(shown(node.text), 18);

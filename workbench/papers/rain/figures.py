@@ -78,49 +78,46 @@ def draw_tree(search: Mapping, move: int = 0, *, axis=None):
     from matplotlib.figure import Figure
 
     places, stats, left_out = tree_layout(search, move)
-    height = 1.4 + 0.36 * (1 + max(row for _, row in places.values()))
+    rows, deepest = (max(place[i] for place in places.values()) for i in (1, 0))
     with plots.style():
         if axis is None:
-            fig = Figure(figsize=(10.0, max(3.0, height)))
+            fig = Figure(figsize=(2.6 + 1.75 * (deepest + 1), max(2.4, 1.2 + 0.62 * (rows + 1))))
             axis = fig.subplots()
         nodes, chosen = search["nodes"], search["moves"][move]["node"]
         for node, (depth, row) in places.items():
             parent = places.get(nodes[node]["parent"])
             if parent is not None:
-                wide = (
-                    {"color": plots.COLOURS["black"], "linewidth": 3}
-                    if node == chosen
-                    else {"color": "#BBBBBB", "linewidth": 1}
-                )
-                axis.plot([parent[0], depth], [-parent[1], -row], zorder=1, **wide)
+                line = {"color": "#BBBBBB", "linewidth": 1}
+                if node == chosen:
+                    line = {"color": plots.COLOURS["black"], "linewidth": 3.5}
+                axis.plot([parent[0], depth], [-parent[1], -row], zorder=1, **line)
         order = list(places)
-        q = [stats.get(node, (0, 0, 0.0))[2] for node in order]
         dots = axis.scatter(
             [places[node][0] for node in order],
             [-places[node][1] for node in order],
             s=[40 + 30 * stats.get(node, (0,))[0] ** 0.5 for node in order],
-            c=q, cmap="RdBu", vmin=-1, vmax=1, edgecolors=plots.COLOURS["black"], linewidths=0.8, zorder=2,
+            c=[stats.get(node, (0, 0, 0.0))[2] for node in order],
+            cmap="RdBu", vmin=-1, vmax=1, edgecolors=plots.COLOURS["black"], linewidths=0.8, zorder=2,
         )  # fmt: skip
         for node in order:
             depth, row = places[node]
             n, _, value = stats.get(node, (0, 0, 0.0))
             text = _label(nodes[node]["text"]) if depth else "text so far"
-            axis.annotate(
-                f"{text}  {value:+.2f}, {n:.3g}x",
-                (depth, -row), xytext=(9, 0), textcoords="offset points", va="center", fontsize=9, parse_math=False,
-            )  # fmt: skip
-        axis.set_xlim(-0.15, max(depth for depth, _ in places.values()) + 0.95)
-        axis.set_ylim(-max(row for _, row in places.values()) - 0.7, 0.7)
+            for words, place, style in ((text, 9, "bold"), (f"{value:+.2f}, {n:.3g}x", -17, "normal")):
+                axis.annotate(
+                    words, (depth, -row), xytext=(-3, place), textcoords="offset points", fontsize=9, fontweight=style,
+                    parse_math=False, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.85},
+                )  # fmt: skip
+        axis.set_xlim(-0.15, deepest + 0.95)
+        axis.set_ylim(-rows - 0.6, 0.6)
         axis.set_axis_off()
-        axis.figure.colorbar(dots, ax=axis, label="mean value q", shrink=min(1.0, 4 / height))
-        more = f" ({left_out} little visited nodes left out)" if left_out else ""
-        axis.set_title(
-            f"Move {move + 1}: {len(order)} visited nodes{more}; beside each its tokens, q and visits", parse_math=False
-        )
+        axis.figure.colorbar(dots, ax=axis, label="mean value q", aspect=12)
+        more = f" ({left_out} little visited left out)" if left_out else ""
+        axis.set_title(f"Move {move + 1}, {len(order)} visited nodes{more}: tokens, q, visits", parse_math=False)
     return axis.figure
 
 
-def _label(text: str, length: int = 22) -> str:
+def _label(text: str, length: int = 20) -> str:
     text = text.replace("\n", "⏎") or "(end)"
     return text if len(text) <= length else text[: length - 1] + "…"
 
