@@ -30,7 +30,7 @@ app.add_typer(cache_app, name="cache")
 
 Out = Annotated[
     Optional[Path],  # noqa: UP045 (typer reads this form on every Python we support)
-    typer.Option("--out", "-o", metavar="DIR", help="The folder that holds all runs [default: runs/ in the checkout]."),
+    typer.Option("--out", "-o", metavar="DIR", help="The folder that holds all runs (default: runs/ in the checkout)."),
 ]
 
 
@@ -43,10 +43,7 @@ def options(debug: Annotated[bool, typer.Option("--debug", help="Show the traceb
 
 @app.command("list")
 def list_papers():
-    """The papers and whether they can be run.
-
-    Example: [bold]workbench list[/bold]
-    """
+    """The papers and whether they can be run. Example: [bold]workbench list[/bold]"""
     from rich.table import Table
 
     from .files import ROOT
@@ -62,10 +59,7 @@ def list_papers():
 
 @app.command()
 def params(paper: Annotated[str, typer.Argument(help="A paper's name or the path of an .ipynb file.")]):
-    """What can be set in a paper's notebook, with types, defaults and help.
-
-    Example: [bold]workbench params randomness[/bold]
-    """
+    """What can be set: name, type, default, meaning. Example: [bold]workbench params randomness[/bold]"""
     from rich.markup import escape
     from rich.table import Table
 
@@ -160,10 +154,7 @@ def runs(
     paper: Annotated[str | None, typer.Argument(help="Only this paper's runs.")] = None,
     out: Out = None,
 ):
-    """The runs there are, oldest first.
-
-    Example: [bold]workbench runs randomness[/bold]
-    """
+    """The runs there are, oldest first. Example: [bold]workbench runs randomness[/bold]"""
     from rich.markup import escape
     from rich.table import Table
 
@@ -284,10 +275,7 @@ def doctor():
 
 @cache_app.command("list")
 def cache_list():
-    """The converted models kept, with their sizes.
-
-    Example: [bold]workbench cache list[/bold]
-    """
+    """The converted models kept, with their sizes. Example: [bold]workbench cache list[/bold]"""
     import datetime
 
     from rich.markup import escape
@@ -311,7 +299,7 @@ def cache_list():
 
 @cache_app.command("clear")
 def cache_clear(
-    keys: Annotated[list[str] | None, typer.Argument(help="Only these keys [default: everything].")] = None,
+    keys: Annotated[list[str] | None, typer.Argument(help="Only these keys (default: everything).")] = None,
 ):
     """Delete converted models; they are made again when they are needed.
 
@@ -341,18 +329,40 @@ def lab(context: typer.Context):
 
     from .files import ROOT
 
+    # in the environment, not on the command line, which every user of a machine can read
+    token = os.environ["JUPYTER_TOKEN"] = secrets.token_urlsafe(32)
     command = [
         sys.executable, "-m", "jupyterlab",
         "--ServerApp.ip=127.0.0.1",
-        f"--IdentityProvider.token={secrets.token_urlsafe(24)}",
         f"--ServerApp.root_dir={ROOT}",
         *(["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
         *context.args,
     ]  # fmt: skip
-    start = ROOT / "notebooks" / "start.ipynb"
-    if start.is_file() and not any(item.startswith("--LabApp.default_url") for item in context.args):
-        command.insert(3, "--LabApp.default_url=/lab/tree/notebooks/start.ipynb")
+    start = "lab"
+    if (ROOT / "notebooks" / "start.ipynb").is_file():
+        start = "lab/tree/notebooks/start.ipynb"
+        command.insert(3, f"--LabApp.default_url=/{start}")
+    if any("port" in argument for argument in context.args):
+        print(f"token: {token}", flush=True)  # the port is the user's affair, and Jupyter prints it
+    else:
+        port = _free_port()
+        command.insert(3, f"--ServerApp.port={port}")
+        print(f"JupyterLab: http://127.0.0.1:{port}/{start}?token={token}", flush=True)
     os.execv(sys.executable, command)
+
+
+def _free_port() -> int:
+    """The first port from 8888 on that nobody on this machine listens to."""
+    import socket
+
+    for port in [*range(8888, 8988), 0]:
+        with socket.socket() as attempt:
+            try:
+                attempt.bind(("127.0.0.1", port))
+                return attempt.getsockname()[1]
+            except OSError:
+                continue
+    raise UsageError("no port is free on 127.0.0.1; end another server, or choose one with --port N")
 
 
 def _console(stderr: bool = False):

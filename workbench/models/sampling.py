@@ -1,14 +1,15 @@
 """Drawing the next token: temperature, top-k, top-p, and one random stream for each sample.
 
-A sample's randomness comes from (seed, prompt index, sample index) alone, never from its neighbours in the batch, and a
-token is found by inverting the cumulative distribution at one uniform number. So adding prompts to a call, or asking for
-more samples, leaves every earlier sample as it was (up to floating-point ties between differently shaped batches).
+A sample's randomness comes from (seed, prompt index, sample index) alone, never from its neighbours in the batch, and
+a token is found by inverting the cumulative distribution at one uniform number. So adding prompts to a call, or
+asking for more samples, leaves every earlier sample as it was (up to floating-point ties between differently shaped
+batches).
 """
 
 import numpy as np
 import torch
 
-_HEAD = 256  # top-p first looks at this many most probable tokens, and sorts the whole vocabulary only if they fall short
+_HEAD = 256  # top-p first looks at this many most probable tokens: the whole vocabulary only if need be
 
 
 def stream(seed: int, prompt: int, sample: int) -> np.random.Generator:
@@ -51,7 +52,8 @@ def filtered_probs(logits: torch.Tensor, *, temperature: float, top_k: int = 0, 
 
 
 def invert(probs: torch.Tensor, uniforms: torch.Tensor) -> torch.Tensor:
-    """Inverse CDF in token order: (R, V) probabilities and (R,) uniforms in [0, 1) to (R,) token ids of positive mass."""
+    """Inverse CDF in token order: (R, V) probabilities and (R,) uniforms in [0, 1) to (R,) token ids of "
+    "positive mass."""
     cdf = probs.cumsum(dim=-1)
     target = uniforms.to(cdf)[:, None] * cdf[:, -1:]
     drawn = torch.searchsorted(cdf, target, right=True)[:, 0]

@@ -1,11 +1,11 @@
 """Exact log-probabilities of many continuations, every shared token encoded once.
 
 All sequences (prefix + continuation) of a call form a tree: a common beginning is one branch. The **trunk**, what all
-sequences of a batch share, is encoded into a key-value cache by an ordinary causal forward. Everything below it is laid
-out in **one row**: a token's position is its depth, and an additive 4-D mask lets it see the trunk, its ancestors and
-itself. So the trunk's keys are neither recomputed nor copied for each continuation (repeating the cache a row costs a copy
-of it per layer), and two continuations that begin alike share that beginning too. The next batch's trunk starts from
-this one's, cut back to what they share.
+sequences of a batch share, is encoded into a key-value cache by an ordinary causal forward. Everything below it is
+laid out in **one row**: a token's position is its depth, and an additive 4-D mask lets it see the trunk, its
+ancestors and itself. So the trunk's keys are neither recomputed nor copied for each continuation (repeating the cache
+a row costs a copy of it per layer), and two continuations that begin alike share that beginning too. The next batch's
+trunk starts from this one's, cut back to what they share.
 
 Models with sliding-window layers get a second mask with the window; their trunk is kept whole in a plain cache. A model
 whose attention does not take such masks (ALiBi, state-space layers) is found out by a small comparison with the literal
@@ -72,28 +72,27 @@ class Scorer:
         return _gather(logits, torch.tensor(text))
 
     def _batches(self, groups):
-        """Lists of (prefix, continuation) that fit one packed row; prefixes in order, so that neighbours share a trunk."""
-        batch, nodes, needed, first = [], 0, 0, ()
+        """Lists of (prefix, continuation) that fit one packed row, sorted, so that neighbours share the most."""
+        batch, last, tree, trunk, needed = [], (), 0, 0, 0
         for prefix in sorted(groups):
             texts = sorted(groups[prefix])
-            if not texts:
-                continue
-            size, wants = sum(map(len, texts)), sum(map(len, texts))
-            fits = nodes + len(prefix) + size <= NODES and needed + wants <= self.needed
-            shared = _common(first, prefix) if batch else 0
-            # prefixes go together when they are short beside what they add; a long one becomes a trunk of its own
-            if batch and not (fits and (len(prefix) - shared) <= max(64, size)):
-                yield batch
-                batch, nodes, needed = [], 0, 0
-            if not batch:
-                first = prefix
-            new = len(prefix) - (_common(first, prefix) if batch else len(prefix) - 1)
+            added = sum(map(len, texts))
             for text in texts:
-                if batch and (nodes + new + len(text) > NODES or needed + len(text) > self.needed):
+                whole = prefix + text
+                shared = _common(last, whole)
+                under = min(trunk, shared, len(prefix) - 1)  # the trunk, if this one comes in
+                full = tree + len(whole) - shared - under > NODES or needed + len(text) > self.needed
+                # a prefix that is long beside what it adds becomes the trunk of a batch of its own
+                own = len(prefix) - 1 - shared > max(64, added)
+                if batch and (full or own):
                     yield batch
-                    batch, nodes, needed, first, new = [], 0, 0, prefix, 1
+                    batch = []
+                if batch:
+                    tree, trunk = tree + len(whole) - shared, under
+                else:
+                    tree, trunk, needed = len(whole), len(prefix) - 1, 0
                 batch.append((prefix, text))
-                nodes, needed, new = nodes + new + len(text), needed + len(text), 0
+                needed, last = needed + len(text), whole
         if batch:
             yield batch
 
@@ -104,11 +103,11 @@ class Scorer:
         for prefix, _ in batch:
             trunk = trunk[: min(_common(trunk, prefix), len(prefix) - 1)]
         self._encode(trunk)
-        tree = _Tree(len(trunk))
-        paths = [tree.add((prefix + text)[len(trunk) : -1]) for prefix, text in batch]
         if len(batch) == 1 and len(batch[0][1]) > min(self.needed, NODES):
             found[batch[0]] = self._long(batch[0][0][len(trunk) :], batch[0][1], len(trunk))
             return
+        tree = _Tree(len(trunk))
+        paths = [tree.add((prefix + text)[len(trunk) : -1]) for prefix, text in batch]
         wanted = sorted({node for path, (_, text) in zip(paths, batch, strict=True) for node in path[-len(text) :]})
         row = {node: place for place, node in enumerate(wanted)}
         logits = self._forward(
@@ -207,7 +206,10 @@ class Scorer:
                     )
             self._cache, self._held = DynamicCache(), ()
             if not right:
-                say(f"{type(self.module).__name__} cannot share a prefix between continuations; each is scored on its own")
+                say(
+                    f"{type(self.module).__name__} cannot share a prefix between continuations; each is "
+                    "scored on its own"
+                )
             self.packs[beyond_window] = right
         return self.packs[beyond_window]
 

@@ -16,7 +16,9 @@ from .names import Source, resolve
 from .problems import advice
 
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5", "*.msgpack")
-FETCHED = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model", "*.tiktoken"]  # of a hub model: never a pickle or code
+# what is fetched of a hub model: never a pickle, never code
+FETCHED = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model", "*.tiktoken"]
+OTHER_FORMS = ("onnx/*", "openvino/*")  # of an encoder: the same weights for other engines
 BROUGHT = ("auto_map", "custom_code")
 
 
@@ -61,13 +63,22 @@ def outline(name: str, *, revision: str | None = None, weights: bool = False) ->
 def _of_folder(name: str, source: Source, folder: Path, commit: str | None = None) -> Outline:
     check_folder(folder, name)
     header = read_safetensors(sorted(folder.glob("*.safetensors")))
-    return Outline(name, source, folder, _config(folder), header, commit)
+    return Outline(name, source, folder, _config(folder, name), header, commit)
 
 
-def _config(folder: Path):
+def _config(folder: Path, name: str):
     from transformers import AutoConfig
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-    return AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    writers = set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
+    classes = getattr(config, "architectures", None) or []
+    if classes and not any(kind in writers or kind.endswith("CausalLM") for kind in classes):
+        raise ModelError(
+            f"{name} is a {classes[0]}, not a model that writes text (a causal language model): choose one that is, or "
+            "load_encoder for a sentence encoder"
+        )
+    return config
 
 
 def check_folder(folder: Path, name: str) -> None:
@@ -100,7 +111,10 @@ def check_folder(folder: Path, name: str) -> None:
         wanted = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
         lost = sorted(wanted - {file.name for file in present})
         if lost:
-            raise ModelError(f"{name} lacks {len(lost)} of its {len(wanted)} weight files (first {lost[0]}): fetch it again")
+            raise ModelError(
+                f"{name} lacks {len(lost)} of its {len(wanted)} weight files (first {lost[0]}): fetch it "
+                "again"
+            )
 
 
 def refuse_code(config: dict, name: str) -> None:
@@ -114,11 +128,27 @@ def refuse_code(config: dict, name: str) -> None:
         )
 
 
+def refuse_code_in(folder: Path, name: str) -> None:
+    """`refuse_code` for a folder's config.json; an encoder's modules must be sentence-transformers' own as well."""
+    for file in ("config.json", "modules.json"):
+        if not (folder / file).is_file():
+            continue
+        try:
+            content = json.loads((folder / file).read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ModelError(f"{name}: its {file} is damaged ({error}): fetch or save it again") from error
+        if isinstance(content, dict):
+            refuse_code(content, name)
+        elif any(not str(part.get("type", "")).startswith("sentence_transformers.") for part in content):
+            refuse_code({"auto_map": True}, name)
+
+
 def refuse_pickles(files: list[str], name: str) -> None:
     """Pickled weights can run code when read."""
     if files:
         raise ModelError(
-            f"{name} has its weights only as pickles ({sorted(files)[0]}), which can run code when read and are refused: "
+            f"{name} has its weights only as pickles ({sorted(files)[0]}), which can run code when read and are "
+            "refused: "
             "convert it with save_pretrained(safe_serialization=True) where you trust it, or use a safetensors version"
         )
 
@@ -131,7 +161,10 @@ def _of_hub(name: str, source: Source, revision: str | None, weights: bool) -> O
     try:
         info = HfApi().model_info(name, revision=revision, files_metadata=True, timeout=20)
     except HFValidationError as error:
-        raise ModelError(f"{name!r} is no model's name: give smollm2, a hub id such as org/name, or a folder") from error
+        raise ModelError(
+            f"{name!r} is no model's name: give smollm2, a hub id such as org/name, or a "
+            "folder"
+        ) from error
     except Exception as error:
         kept = _kept(name, revision)
         if kept is None:
@@ -147,24 +180,53 @@ def _of_hub(name: str, source: Source, revision: str | None, weights: bool) -> O
         say(f"fetching {name} at {info.sha[:12]}: {size_text(sum(safe.values()))}")
     patterns = FETCHED if weights else [kind for kind in FETCHED if kind != "*.safetensors"]
     folder = Path(
-        snapshot_download(name, revision=info.sha, allow_patterns=patterns, ignore_patterns=["*/*"], etag_timeout=20)
+        # by the name of the branch, so that a later load without network finds what the branch was
+        snapshot_download(name, revision=revision, allow_patterns=patterns, ignore_patterns=["*/*"], etag_timeout=20)
     )
+    commit = folder.name
     if weights:
-        return _of_folder(name, source, folder, info.sha)
-    found = HfApi().get_safetensors_metadata(name, revision=info.sha)
+        return _of_folder(name, source, folder, commit)
+    found = HfApi().get_safetensors_metadata(name, revision=commit)
     counts = found.parameter_count
-    header = Header(sum(counts.values()), sum(n * dtype_bytes(k) for k, n in counts.items()), max(counts, key=counts.get), {})
+    size = sum(count * dtype_bytes(kind) for kind, count in counts.items())
+    header = Header(sum(counts.values()), size, max(counts, key=counts.get), {})
     refuse_code(json.loads((folder / "config.json").read_text(encoding="utf-8")), name)
-    return Outline(name, source, folder, _config(folder), header, info.sha)
+    return Outline(name, source, folder, _config(folder, name), header, commit)
 
 
-def _kept(name: str, revision: str | None) -> Path | None:
+def fetch_encoder(name: str) -> tuple[Path, str]:
+    """A hub encoder's folder on this machine and its commit; configs, tokenizer and safetensors only."""
+    from huggingface_hub import HfApi, snapshot_download
+
+    try:
+        info = HfApi().model_info(name, timeout=20)
+    except Exception as error:
+        kept = _kept(name, None, OTHER_FORMS, encoder=True)
+        if kept is None:
+            raise
+        say(f"the hub cannot be reached ({type(error).__name__}); {name} is taken from this machine's copy")
+        return kept, kept.name
+    files = [file.rfilename for file in info.siblings or []]
+    if not any(file.endswith(".safetensors") for file in files):
+        refuse_pickles([file for file in files if any(Path(file).match(kind) for kind in PICKLES)], name)
+    folder = snapshot_download(
+        name, allow_patterns=FETCHED, ignore_patterns=list(OTHER_FORMS), etag_timeout=20
+    )
+    return Path(folder), Path(folder).name
+
+
+def _kept(name: str, revision: str | None, ignore: tuple[str, ...] = ("*/*",), encoder: bool = False) -> Path | None:
     """This machine's complete copy of a hub model, or None."""
     from huggingface_hub import snapshot_download
 
     try:
-        folder = Path(snapshot_download(name, revision=revision, local_files_only=True))
-        check_folder(folder, name)
+        folder = Path(
+            snapshot_download(
+                name, revision=revision, allow_patterns=FETCHED, ignore_patterns=list(ignore), local_files_only=True
+            )
+        )
+        if not encoder:
+            check_folder(folder, name)
     except Exception:  # whatever is wrong with the copy, it cannot be used; the hub's own error is then raised
         return None
     return folder

@@ -8,6 +8,7 @@ papermill's own account of a notebook is not trusted for the outcome (after a de
 the outcome is what was raised here.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -64,7 +65,6 @@ def main() -> None:
     job = json.loads(sys.stdin.readline())
     lifeline = Lifeline(job["folder"])
     signal.signal(signal.SIGTERM, lifeline.give_up)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with_parent(signal.SIGTERM)
     lifeline.start()
 
@@ -72,6 +72,9 @@ def main() -> None:
         status, error = execute(job, lifeline, tell)
     except WorkbenchError as problem:
         status, error = "failed", str(problem)
+    except Exception as problem:  # a defect of ours or a library's: the runner is to hear of it, whatever it is
+        log_traceback()
+        status, error = "failed", f"the run broke off ({_said(type(problem).__name__, problem)}); see log.txt"
     if lifeline.stop:
         status, error = lifeline.stop["status"], lifeline.stop["error"]
     tell("executed", status=status, error=error)
@@ -83,7 +86,7 @@ def main() -> None:
         write_page(Path(job["folder"]), job["record"] | now)
     except Exception as problem:  # a page that cannot be made must not hide what the run measured
         page_error = f"the report page could not be made ({_said(type(problem).__name__, problem)}); see log.txt"
-        traceback.print_exc()
+        log_traceback()
     tell("end", status=status, error=error, page_error=page_error, **spent())
     answers.close()
     os._exit(0)  # past interpreter shutdown, where zmq threads sometimes linger; everything is on disk by now
@@ -106,6 +109,8 @@ def execute(job: dict, lifeline: Lifeline, tell) -> tuple[str, str | None]:
 
     A kernel that does not come up is tried once more (ports and slow disks have bad moments), one that dies later not.
     """
+    # jsonschema tries this grammar for the format "iri", which no notebook has; compiling it takes 1.5 CPU seconds
+    sys.modules.setdefault("rfc3987_syntax", None)
     import papermill
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill.exceptions import PapermillExecutionError
@@ -133,7 +138,7 @@ def execute(job: dict, lifeline: Lifeline, tell) -> tuple[str, str | None]:
                 f"atomic:{output}".replace("{", "{{").replace("}", "}}"),
                 job["parameters"],
                 engine_name="workbench",
-                kernel_name=job["kernel"],
+                kernel_name=_kernel(job["kernel"]),
                 cwd=job["cwd"],
                 progress_bar=False,
                 start_timeout=START_TIMEOUT,
@@ -147,12 +152,31 @@ def execute(job: dict, lifeline: Lifeline, tell) -> tuple[str, str | None]:
             raise
         except Exception as problem:
             if state.ready or lifeline.stop or attempt == 2:
-                traceback.print_exc()
+                log_traceback()
                 what = "the run broke off" if state.ready else "the notebook's kernel did not start"
                 return "failed", f"{what} ({_said(type(problem).__name__, problem)}); see log.txt in the run's folder"
-            print(f"workbench: the kernel did not start ({problem}); trying once more", file=sys.stderr)
+            log(f"workbench: the kernel did not start ({problem}); trying once more\n")
             state.reset()
     raise AssertionError("both attempts return or raise")
+
+
+def log(text: str) -> None:
+    """Write to the run's log, as far as the disk has room: a full one is told through the pipe, not here."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+
+def log_traceback() -> None:
+    """The exception being handled, in full, for the log."""
+    log(traceback.format_exc())
+
+
+def _kernel(wanted: str) -> str:
+    """The kernel to use: the notebook's own where this environment has it, else this environment's python3."""
+    from jupyter_client.kernelspec import KernelSpecManager
+
+    return wanted if wanted in KernelSpecManager().find_kernel_specs() else "python3"
 
 
 def _said(name: str, text: object) -> str:

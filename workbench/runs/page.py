@@ -18,6 +18,7 @@ from .store import Record
 TEMPLATES = Path(__file__).parent / "templates"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 STATE = "application/vnd.jupyter.widget-state+json"
+ERROR_MARK = "papermill-error-cell-tag"
 LARGEST_IMAGE = 4_000_000  # bytes of a picture beside the notebook that are worth embedding
 # fmt: off
 FORBIDDEN = {
@@ -52,6 +53,7 @@ def render(notebook, fields: dict[str, Any], folder: Path | None = None) -> str:
     body, title = "", ""
     if notebook is not None:
         still(notebook)
+        _error_marks(notebook)
         title = first_heading(notebook)
         body = sanitise(_body(notebook), folder)
     return (
@@ -108,11 +110,23 @@ def plain(value: Any) -> str:
 def first_heading(notebook) -> str:
     """The notebook's title: its first markdown heading."""
     for cell in notebook.cells:
-        if cell.cell_type == "markdown" and "papermill-error-cell-tag" not in cell.metadata.get("tags", []):
+        if cell.cell_type == "markdown" and ERROR_MARK not in cell.metadata.get("tags", []):
             for line in cell.source.splitlines():
                 if line.startswith("#"):
                     return line.lstrip("#").strip()
     return ""
+
+
+def _error_marks(notebook) -> None:
+    """Take papermill's two large red cells out again, in place: the page has its own words, and keeps an anchor."""
+    kept = []
+    for cell in notebook.cells:
+        if ERROR_MARK not in cell.metadata.get("tags", []):
+            kept.append(cell)
+        elif 'id="papermill-error-cell"' in cell.source:
+            cell.source = '<span id="broken"></span>'
+            kept.append(cell)
+    notebook.cells = kept
 
 
 def still(notebook) -> None:
@@ -154,7 +168,7 @@ def _widget(models: dict, identity: str | None, depth: int) -> str:
         value = str(value)
     elif isinstance(state.get("index"), int) and state.get("_options_labels"):
         value = html.escape(str(state["_options_labels"][state["index"]]))
-    elif isinstance(value, (str, int, float)) and kind != "ButtonModel":
+    elif isinstance(value, (str, int, float)) and kind not in ("ButtonModel", "FloatProgressModel", "IntProgressModel"):
         value = html.escape(str(value))
     else:
         return ""
@@ -241,7 +255,7 @@ def _picture(tag, folder: Path | None) -> None:
 def _fold(soup) -> None:
     """Put long code cells behind a click, so that the page reads as a story."""
     for cell in soup.select("div.input"):
-        lines = cell.get_text().strip("\n").splitlines()
+        lines = (cell.select_one(".input_area") or cell).get_text().strip().splitlines()
         if len(lines) > 16:
             details = soup.new_tag("details", attrs={"class": "code"})
             summary = soup.new_tag("summary")

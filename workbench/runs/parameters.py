@@ -19,6 +19,8 @@ from typing import Any
 
 from ..errors import UsageError
 
+PROFILES = ("smoke", "quick", "standard", "paper")  # the sizes every paper's notebook offers
+
 _SCALARS = {"str": str, "int": int, "float": float, "bool": bool, "Any": Any, "object": Any}
 _CONTAINERS = {"list": list, "List": list, "dict": dict, "Dict": dict}
 _WORDS = {
@@ -139,13 +141,16 @@ def resolve(parameters: dict[str, Parameter], given: dict[str, Any], where: str)
     Raises
     ------
     UsageError
-        An unknown name (the nearest known one is named) or a value that does not fit.
+        An unknown name (the nearest known one is named), a value that does not fit, or an unknown profile.
     """
     for name in given:
         if name not in parameters:
             otherwise = f"`workbench params {where}` lists them"
             raise UsageError(unknown(name, parameters, f"parameter of {where}", otherwise))
-    return {name: convert(parameters[name], value) for name, value in given.items()}
+    values = {name: convert(parameters[name], value) for name, value in given.items()}
+    if values.get("profile", PROFILES[0]) not in PROFILES:
+        raise UsageError(f"profile {values['profile']!r} is none of {', '.join(PROFILES)}; give one of them")
+    return values
 
 
 def unknown(name: str, known, what: str, otherwise: str) -> str:

@@ -26,6 +26,7 @@ from .progress import Progress
 RESERVE = ".reserve"  # a file that gives its room back to the last record when the disk has filled up meanwhile
 RESERVE_BYTES = 128 * 1024
 SAMPLE_SECONDS = 0.5
+PAGE_SECONDS = 120  # how long a finished notebook may take to become a page
 GRACE_SECONDS = 20  # how long a child that was asked to stop may take to close the notebook and its page
 
 
@@ -133,7 +134,7 @@ def run(
         start = time.monotonic()
         bar = Progress(name, show=progress)
         bar.say(f"run {identity}")
-        child = _Child(entry, path, _kernel(notebook), values)
+        child = _Child(entry, path, notebook.get("metadata", {}).get("kernelspec", {}).get("name", "python3"), values)
         try:
             child.watch(bar, signals, None if timeout is None else start + timeout)
         finally:
@@ -209,8 +210,9 @@ class _Child:
         """Follow the child to its end and set the record's status, error and costs."""
         entry = self.entry
         outcome: dict | None = None
-        asked: float | None = None  # when the child was asked to stop
-        verdict: dict | None = None  # the status this parent decided on, which beats the child's
+        executed: dict | None = None  # the child's verdict on the notebook, before it makes the page
+        verdict: dict | None = None  # the status this parent decided on while the notebook ran
+        latest: float | None = None  # when the child is waited for no longer
         sampled = 0.0
         while True:
             try:
@@ -221,6 +223,8 @@ class _Child:
                 break
             if event["event"] == "end":
                 outcome = event
+            elif event["event"] == "executed":
+                executed, latest = event, latest or time.monotonic() + PAGE_SECONDS
             elif event["event"] == "tick":
                 bar.tick()
             else:
@@ -229,17 +233,20 @@ class _Child:
             if now - sampled >= SAMPLE_SECONDS:
                 self.usage.sample()
                 sampled = now
-            if verdict is None and signals.count:
+            if verdict is None and executed is None and signals.count:
                 verdict = {"status": "interrupted", "error": f"interrupted by {signals.name}"}
                 bar.say("stopping; press Ctrl-C again to stop at once")
-            elif verdict is None and deadline is not None and now > deadline:
+            elif verdict is None and executed is None and deadline is not None and now > deadline:
                 verdict = {"status": "timed out", "error": f"the run took longer than its limit of {entry.timeout:g} s"}
                 bar.say(f"{verdict['error']}; stopping")
-            if verdict is not None and asked is None:
-                asked = now
+            if verdict is not None and latest is None:
+                latest = now + GRACE_SECONDS
                 self._tell({"stop": verdict})
-            if asked is not None and (signals.count > 1 or now > asked + GRACE_SECONDS):
+            if latest is not None and (signals.count > 1 or now > latest):
                 break
+        if outcome is None and executed is not None:
+            executed["page_error"] = "the report page was not finished"
+        outcome = outcome or executed
         if outcome is None and verdict is None:
             code = self._exit_code()
             how = f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
@@ -303,14 +310,6 @@ def _collect(entry: store.Record) -> None:
         for line in (entry.folder / "models.jsonl").read_text("utf-8").splitlines():
             with contextlib.suppress(ValueError):  # a line cut short by a kill
                 entry.models.append(json.loads(line))
-
-
-def _kernel(notebook: dict) -> str:
-    """The kernel to use: the notebook's own where this environment has it, else this environment's python3."""
-    from jupyter_client.kernelspec import KernelSpecManager
-
-    wanted = notebook.get("metadata", {}).get("kernelspec", {}).get("name", "python3")
-    return wanted if wanted in KernelSpecManager().find_kernel_specs() else "python3"
 
 
 def _relative(path: Path) -> str:

@@ -13,9 +13,13 @@ sizes: list[int] = [1, 2]      # how many"""
 
 
 def write_notebook(
-    path: Path, *cells: str, parameters: str | None = PARAMETERS, title: str = "# A tiny notebook"
+    path: Path,
+    *cells: str,
+    parameters: str | None = PARAMETERS,
+    title: str = "# A tiny notebook",
+    kernel: str = "python3",
 ) -> Path:
-    """A notebook with a title, a parameters cell (None: none) and code cells; a cell beginning with # is markdown."""
+    """A notebook with a title, a parameters cell (None: none) and code cells; a cell beginning with ## is markdown."""
     made = [_markdown(title)]
     if parameters is not None:
         made.append(_code(parameters, tags=["parameters"]))
@@ -25,7 +29,7 @@ def write_notebook(
     notebook = {
         "cells": made,
         "metadata": {
-            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+            "kernelspec": {"name": kernel, "display_name": kernel, "language": "python"},
             "language_info": {"name": "python"},
         },
         "nbformat": 4,

@@ -1,0 +1,167 @@
+"""What the model handle saves: cached loading, scoring with a shared prefix, memory of 4-bit weights.
+
+Ratios (baseline / ours, larger is better):
+
+cached_vs_gguf_load
+    CPU seconds of transformers unpacking the embedded GGUF file (model and tokenizer), against `load` from the cache.
+shared_prefix_vs_one_by_one
+    CPU seconds of scoring 32 continuations of a 500-token prefix one forward each (no gradients, no cache, logits only
+    where they are needed), against `Model.logprobs`.
+memory_fp32_vs_4bit
+    Peak resident memory of a child process that loads the model from the cache and scores a line, above what it had
+    after its imports: float32 against bits=4.
+
+Times are medians of repetitions in CPU seconds of the process (all threads), libraries imported and one repetition
+thrown away beforehand. `--quick` takes a 120-token prefix and fewer repetitions. `--model` names another model (a
+GGUF file or an embedded one for the first ratio; otherwise it is left out).
+"""
+
+import argparse
+import json
+import random
+import statistics
+import subprocess
+import sys
+import time
+from importlib.metadata import version
+
+CHILD = """
+import sys
+import torch, transformers.modeling_utils
+if sys.argv[2] != "None":
+    import bitsandbytes
+import psutil
+from workbench import load
+from workbench.models.local import LocalModel
+before = psutil.Process().memory_info().rss
+model = load(sys.argv[1], bits=None if sys.argv[2] == "None" else int(sys.argv[2]))
+model.logprobs(["The capital of France is"], [[" Paris", " London"]])
+peak = 0
+try:  # the process's own high-water mark (ru_maxrss would count what the parent had)
+    with open("/proc/self/status") as status:
+        peak = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
+except OSError:
+    peak = model.report.peak_bytes
+print("PEAK", before, peak)
+"""
+
+
+def cpu_seconds(work, repetitions: int) -> float:
+    """Median CPU seconds of ``work()``."""
+    taken = []
+    for _ in range(repetitions):
+        began = time.process_time()
+        work()
+        taken.append(time.process_time() - began)
+    return statistics.median(taken)
+
+
+def loading(name: str, quick: bool) -> tuple[float, float]:
+    """CPU seconds: (transformers from GGUF, ours from the cache)."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from workbench import load
+    from workbench.models.names import resolve
+
+    file = resolve(name).path
+
+    def baseline():
+        options = {"gguf_file": file.name, "local_files_only": True}
+        AutoTokenizer.from_pretrained(file.parent, **options)
+        AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float32, **options)
+
+    load(name)  # fills the cache and brings in every library
+    import gguf  # noqa: F401
+    import transformers.modeling_gguf_pytorch_utils  # noqa: F401
+
+    return cpu_seconds(baseline, 1 if quick else 3), cpu_seconds(lambda: load(name), 3 if quick else 5)
+
+
+def scoring(name: str, quick: bool) -> tuple[float, float, float]:
+    """CPU seconds: (one forward a continuation, ours), and the largest difference in a log-probability."""
+    import torch
+
+    from workbench import load
+
+    model = load(name)
+    rng = random.Random(0)
+    size = model.module.get_input_embeddings().weight.shape[0]
+
+    def ids(length):
+        return [rng.randrange(1000, size // 2) for _ in range(length)]
+
+    prefix = ids(120 if quick else 500)
+    texts = [ids(rng.randrange(4, 13)) for _ in range(32)]
+
+    found = []
+
+    @torch.inference_mode()
+    def baseline():
+        found.clear()
+        for text in texts:
+            row = torch.tensor([[*prefix, *text[:-1]]], device=model.device)
+            logits = model.module(row, use_cache=False, logits_to_keep=len(text)).logits[0].float()
+            chosen = logits.gather(-1, torch.tensor(text, device=logits.device)[:, None])[:, 0]
+            found.append((chosen - logits.logsumexp(-1)).tolist())
+
+    ours = [scored.logprobs for scored in model.logprobs([prefix], [texts])[0]]
+    slow = cpu_seconds(baseline, 1 if quick else 3)
+    fast = cpu_seconds(lambda: model.logprobs([prefix], [texts]), 3 if quick else 5)
+    return slow, fast, max(abs(a - b) for one, two in zip(ours, found) for a, b in zip(one, two))
+
+
+def memory(name: str, bits: int | None) -> tuple[int, int]:
+    """Bytes a child process had after its imports, and its peak."""
+    from workbench import load
+
+    command = [sys.executable, "-c", CHILD, name, str(bits)]
+    load(name, bits=bits)  # the child shall find it in the cache
+    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    line = next(line for line in out.splitlines() if line.startswith("PEAK"))
+    before, peak = map(int, line.split()[1:])
+    return before, peak
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    parser.add_argument("--quick", action="store_true", help="smaller sizes, under a minute")
+    parser.add_argument("--model", default="smollm2")
+    options = parser.parse_args()
+
+    import torch
+
+    from workbench.models.names import resolve
+
+    name, ratios, rows = options.model, {}, []
+    source = resolve(name)
+    if source.kind == "gguf" and not source.parts:
+        slow, fast = loading(name, options.quick)
+        ratios["cached_vs_gguf_load"] = slow / fast
+        rows.append(("load, CPU s", "from GGUF", f"{slow:.2f}", "from the cache", f"{fast:.2f}", f"{slow / fast:.1f}x"))
+    slow, fast, apart = scoring(name, options.quick)
+    ratios["shared_prefix_vs_one_by_one"] = slow / fast
+    rows.append(("score 32, CPU s", "one by one", f"{slow:.2f}", "shared", f"{fast:.2f}", f"{slow / fast:.1f}x"))
+    (base_whole, whole), (base_small, small) = memory(name, None), memory(name, 4)
+    ratios["memory_fp32_vs_4bit"] = (whole - base_whole) / (small - base_small)
+    rows.append(
+        ("peak memory above imports, MB", "float32", f"{(whole - base_whole) / 1e6:.0f}", "4-bit",
+         f"{(small - base_small) / 1e6:.0f}", f"{ratios['memory_fp32_vs_4bit']:.1f}x")
+    )  # fmt: skip
+    print(f"{name}, {torch.get_num_threads()} threads")
+    for what, baseline, slow_text, ours, fast_text, ratio in rows:
+        print(f"{what:<32}{baseline:>12} {slow_text:>8}{ours:>16} {fast_text:>8}{ratio:>9}")
+    print(f"peak memory of the whole process: float32 {whole / 1e6:.0f} MB, 4-bit {small / 1e6:.0f} MB")
+    print(f"largest difference between the two ways of scoring: {apart:.1e} nats")
+    if options.json:
+        device = f"cpu, {torch.get_num_threads()} threads"
+        if torch.cuda.is_available():
+            device = torch.cuda.get_device_name()
+        versions = {package: version(package) for package in ("torch", "transformers", "bitsandbytes")}
+        ratios = {key: round(value, 3) for key, value in ratios.items()}
+        print(json.dumps({"name": "models", "ratios": ratios, "device": device, "versions": versions}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,165 @@
+"""A run's page loads nothing and runs nothing, whatever a model wrote into the notebook."""
+
+import base64
+import re
+import shutil
+import subprocess
+
+import nbformat
+import pytest
+from bs4 import BeautifulSoup
+
+from workbench.runs import page
+
+HOSTILE = "<script>document.title='OWNED'</script><img src=x onerror=\"document.title='OWNED'\"></pre></div>"
+MARKUP = [
+    "<script>document.title='OWNED'</script>",
+    "<ScRiPt src='https://evil.example/x.js'></sCrIpT>",
+    "<img src=x onerror=document.title='OWNED'>",
+    "<img src='https://evil.example/track.png' srcset='https://evil.example/2.png 2x'>",
+    "<svg onload=document.title='OWNED'><script>document.title='OWNED'</script></svg>",
+    "<svg><use href='https://evil.example/a.svg#x'/><image href='https://evil.example/b.png'/></svg>",
+    "<iframe srcdoc=\"<script>parent.document.title='OWNED'</script>\"></iframe>",
+    "<a href=' java\nscript:document.title=1'>a</a><a href='data:text/html,x'>b</a>",
+    "<a href='&#106;avascript:document.title=1'>c</a>",
+    "<style>@import url(https://evil.example/x.css);</style><style>p{background:url(//evil.example)}</style>",
+    "<p style='background:url(https://evil.example/p.png)'>p</p><body onload=document.title='OWNED'>",
+    "<meta http-equiv=refresh content='0;url=https://evil.example'><base href='https://evil.example/'>",
+    "<form action='https://evil.example'><input name=a><button formaction='https://evil.example'>go</button></form>",
+    "<object data='https://evil.example'></object><embed src='https://evil.example'>",
+    "<link rel=stylesheet href='https://evil.example/x.css'><video src='https://evil.example/v'></video>",
+    "<!--[if IE]><script>document.title='OWNED'</script><![endif]-->",
+    "<math><mtext><table><mglyph><style><img src=x onerror=document.title='OWNED'></style></mglyph></table></math>",
+]
+PIXEL = base64.b64encode(
+    base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
+).decode()
+FIELDS = {
+    "id": "20261122-141500-a1b2", "paper": "tiny", "status": "done", "error": None, "seconds": 1.5, "started": "now",
+    "parameters": {"prompt": HOSTILE}, "given": ["prompt"], "hardware": {}, "git": None, "versions": {},
+    "workbench": "0", "python": "3",
+}  # fmt: skip
+
+
+def output(data: dict) -> dict:
+    return nbformat.v4.new_output("display_data", data=data)
+
+
+@pytest.fixture(scope="module")
+def hostile() -> str:
+    """A page whose every output was written by an attacker."""
+    outputs = [
+        nbformat.v4.new_output("stream", name="stdout", text=HOSTILE),
+        output({"text/plain": HOSTILE}),
+        output({"text/markdown": HOSTILE + "\n\n[x](javascript:alert(1)) ![y](https://evil.example/z.png)"}),
+        output({"application/javascript": "document.title='OWNED'", "text/plain": "js"}),
+        output({"text/latex": "$" + HOSTILE + "$"}),
+        output({"image/svg+xml": f"<svg xmlns='http://www.w3.org/2000/svg'>{HOSTILE}</svg>"}),
+        *[output({"text/html": text, "text/plain": "x"}) for text in MARKUP],
+        nbformat.v4.new_output("error", ename="ValueError", evalue=HOSTILE, traceback=[HOSTILE]),
+    ]
+    cells = [
+        nbformat.v4.new_markdown_cell("# Title " + HOSTILE),
+        nbformat.v4.new_code_cell("print(text)", outputs=outputs, execution_count=1),
+    ]
+    return page.render(nbformat.v4.new_notebook(cells=cells), FIELDS | {"error": HOSTILE, "status": "failed"})
+
+
+def test_nothing_in_the_page_runs_or_fetches(hostile):
+    soup = BeautifulSoup(hostile, "html.parser")
+    assert not soup.find_all(page.FORBIDDEN - {"meta"})
+    for tag in soup.find_all(True):
+        for name, value in tag.attrs.items():
+            assert not name.startswith("on"), tag
+            if name in ("src", "srcset", "data", "action", "formaction", "poster"):
+                assert str(value).startswith("data:image/"), tag
+            if name in ("href", "xlink:href"):
+                assert not re.match(r"(?i)\s*(java\s*script|data|vbscript)", str(value)), tag
+    for tag in soup.find_all(["style"]):
+        assert "evil.example" not in tag.get_text()
+    policy = soup.find("meta", attrs={"http-equiv": "Content-Security-Policy"})["content"]
+    assert policy.startswith("default-src 'none'") and "script-src" not in policy
+
+
+def test_printed_markup_is_shown_as_text(hostile):
+    text = BeautifulSoup(hostile, "html.parser").get_text()
+    # stdout, text/plain, the traceback, the error sentence and the parameter: each shows the markup itself
+    assert text.count("<script>document.title='OWNED'</script>") >= 5
+
+
+def chromium(path, *arguments) -> str:
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("chromium is not installed")
+    command = [program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", *arguments]
+    return subprocess.run([*command, path.as_uri()], capture_output=True, text=True, timeout=60).stdout
+
+
+@pytest.mark.browser
+def test_a_real_browser_runs_nothing_of_it(hostile, tmp_path):
+    (tmp_path / "report.html").write_text(hostile)
+    dom = chromium(tmp_path / "report.html", "--dump-dom")
+    assert "20261122-141500-a1b2" in dom
+    assert "<title>OWNED</title>" not in dom
+    # the policy alone holds too: the same page with a script smuggled behind the sanitiser
+    (tmp_path / "raw.html").write_text(hostile.replace("</main>", MARKUP[0] + MARKUP[2] + "</main>"))
+    assert "<title>OWNED</title>" not in chromium(tmp_path / "raw.html", "--dump-dom")
+    (tmp_path / "open.html").write_text(f"<title>x</title>{MARKUP[0]}")  # and this browser does run scripts
+    assert "<title>OWNED</title>" in chromium(tmp_path / "open.html", "--dump-dom")
+
+
+def test_tables_pictures_and_links_stay():
+    table = "<style scoped>.dataframe td {color: red}</style><table class='dataframe'><tr><td style='color: red'>1</td>"
+    kept = page.sanitise(table + f"</tr></table><img src='data:image/png;base64,{PIXEL}'><a href='https://x.org'>x</a>")
+    for part in ("<table", 'style="color: red"', f"base64,{PIXEL}", 'href="https://x.org"', ".dataframe td"):
+        assert part in kept
+
+
+def test_pictures_beside_the_notebook_are_embedded_and_others_named(tmp_path):
+    (tmp_path / "a.png").write_bytes(base64.b64decode(PIXEL))
+    (tmp_path.parent / "secret.png").write_bytes(b"secret")
+    kept = page.sanitise("<img src='a.png'><img src='../secret.png' alt='two'><img src='/etc/passwd'>", tmp_path)
+    assert f"data:image/png;base64,{PIXEL}" in kept
+    assert "<em" in kept and "two" in kept and "secret" not in kept and "passwd" not in kept
+
+
+def widget_notebook(data: dict, state: dict):
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("w", outputs=[output(data)])])
+    notebook.metadata["widgets"] = {page.STATE: {"state": state, "version_major": 2, "version_minor": 0}}
+    return notebook
+
+
+def test_a_widget_is_shown_as_its_own_snapshot():
+    data = {page.WIDGET: {"model_id": "m"}, "text/html": "<b>snapshot</b>", "text/plain": "W()"}
+    text = page.render(widget_notebook(data, {}), FIELDS)
+    assert "<b>snapshot</b>" in text and "W()" not in text and "<script" not in text
+
+
+def test_a_widget_without_one_shows_its_state():
+    state = {
+        "m": {"state": {"children": ["IPY_MODEL_a", "IPY_MODEL_b", "IPY_MODEL_c"], "_model_name": "VBoxModel"}},
+        "a": {"state": {"_model_name": "IntSliderModel", "description": "flips", "value": 7}},
+        "b": {"state": {"_model_name": "HTMLModel", "value": f"<i>curve</i>{MARKUP[0]}"}},
+        "c": {"state": {"_model_name": "DropdownModel", "_options_labels": ["01", HOSTILE], "index": 1}},
+    }
+    text = page.render(widget_notebook({page.WIDGET: {"model_id": "m"}, "text/plain": "VBox()"}, state), FIELDS)
+    soup = BeautifulSoup(text, "html.parser")
+    assert soup.select_one(".widget").get_text(" ", strip=True).startswith("flips 7 curve")
+    assert not soup.find_all("script") and "<i>curve</i>" in text
+
+
+def test_an_unknown_widget_says_where_to_use_it():
+    text = page.render(widget_notebook({page.WIDGET: {"model_id": "gone"}, "text/plain": "W()"}, {}), FIELDS)
+    assert "open the notebook in JupyterLab" in text
+
+
+def test_long_code_is_folded_and_short_code_is_not():
+    cells = [nbformat.v4.new_code_cell("\n".join(f"a{i} = {i}" for i in range(n))) for n in (30, 3)]
+    soup = BeautifulSoup(page.render(nbformat.v4.new_notebook(cells=cells), FIELDS), "html.parser")
+    folded = soup.select("details.code")
+    assert len(folded) == 1 and "code, 30 lines" in folded[0].get_text() and "a29" in folded[0].get_text()
+
+
+def test_a_run_without_a_notebook_still_has_a_page(tmp_path):
+    page.write_page(tmp_path, FIELDS)
+    assert "The run left no notebook." in (tmp_path / "report.html").read_text()

@@ -1,0 +1,211 @@
+"""The command line: fast, helpful, honest in its exit codes."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT / "tests" / "runs"))
+from tiny_notebooks import write_notebook  # noqa: E402
+
+COMMANDS = ["list", "params", "run", "runs", "rerun", "report", "doctor", "cache", "lab"]
+HEAVY = {"torch", "transformers", "papermill", "nbconvert", "matplotlib", "sklearn", "scipy", "pandas", "bitsandbytes"}
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli")
+    source = "import workbench\nprint('model', model, bits)\nworkbench.record({'score': seed / 4})"
+    return write_notebook(folder / "tiny.ipynb", source)
+
+
+def loaded(code: str) -> tuple[set[str], float]:
+    """The heavy packages that some code imports in a fresh Python, and its CPU seconds."""
+    tail = f"import sys, time, json; print(json.dumps([sorted({HEAVY!r} & set(sys.modules)), time.process_time()]))"
+    answer = subprocess.run([sys.executable, "-c", f"{code}\n{tail}"], capture_output=True, text=True, cwd=ROOT)
+    assert answer.returncode == 0, answer.stderr
+    names, seconds = json.loads(answer.stdout.splitlines()[-1])
+    return set(names), seconds
+
+
+def test_importing_the_package_is_light():
+    heavy, seconds = loaded("import workbench")
+    assert not heavy and seconds < 0.3
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import workbench.cli",
+        "import workbench.runs.runner, workbench.runs.record, workbench.runs.report, workbench.runs.compare",
+        "import workbench.doctor",
+        "import workbench.models.cache, workbench.runs.page",
+        "from typer.testing import CliRunner; from workbench.cli import app; CliRunner().invoke(app, ['list'])",
+    ],
+)
+def test_nothing_light_imports_anything_heavy(code):
+    assert loaded(code)[0] == set()
+
+
+def test_help_teaches_with_examples(run_workbench):
+    top = run_workbench("--help")
+    assert top.returncode == 0 and all(command in top.stdout for command in COMMANDS)
+    for command in COMMANDS:
+        answer = run_workbench(command, "--help")
+        assert answer.returncode == 0
+        assert command == "cache" or f"workbench {command}" in answer.stdout, command
+
+
+def test_a_typo_in_a_parameter_fails_fast_and_names_it(run_workbench, tiny):
+    notebook = "randomness" if (ROOT / "notebooks" / "randomness.ipynb").exists() else tiny
+    start = time.monotonic()
+    answer = run_workbench("run", notebook, "-p", "concpet=01")
+    assert time.monotonic() - start < 3
+    assert answer.returncode == 2 and answer.stdout == ""
+    assert "'concpet' is no parameter of" in answer.stderr and "did you mean concept?" in answer.stderr
+    assert len(answer.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["run", "randomnes"], "'randomnes' is no paper"),
+        (["run", "nowhere.ipynb"], "there is no notebook at nowhere.ipynb"),
+        (["run", "{tiny}", "--bits", "four"], "'bits' cannot be 'four': expected a whole number or null"),
+        (["run", "{tiny}", "-p", "seed"], "-p 'seed' is not of the form name=value"),
+        (["run", "{tiny}", "--seed", "1", "-p", "seed=2"], "'seed' is given twice"),
+        (["run", "{tiny}", "--revision", "main"], "'revision' is no parameter of tiny.ipynb"),
+        (["params", "rain.ipynb"], "there is no notebook"),
+        (["rerun", "2001", "--out", "{out}"], "'2001' is no run in"),
+        (["report", "--open", "maybe", "--out", "{out}"], "--open is 'maybe'"),
+        (["nonsense"], "No such command 'nonsense'"),
+        (["run"], "Missing argument"),
+    ],
+)
+def test_wrong_usage_is_exit_code_2_and_one_sentence(run_workbench, tiny, tmp_path, arguments, says):
+    answer = run_workbench(*[argument.format(tiny=tiny, out=tmp_path) for argument in arguments])
+    assert answer.returncode == 2, answer.stderr
+    assert says in " ".join(re.sub(r"[│╭╮╰╯─]", " ", answer.stderr).split())
+    assert "Traceback" not in answer.stderr
+
+
+def test_debug_shows_the_traceback(run_workbench):
+    answer = run_workbench("--debug", "params", "nowhere.ipynb")
+    assert answer.returncode != 0 and "Traceback" in answer.stderr and "UsageError" in answer.stderr
+
+
+def test_list_and_params(run_workbench, tiny):
+    from workbench.papers import PAPERS
+
+    listed = run_workbench("list").stdout
+    assert all(paper.name in listed for paper in PAPERS) and len(PAPERS) == 11
+    shown = run_workbench("params", tiny).stdout
+    assert re.search(r"bits +int \| None +null +4 or 8", shown) and "concept" in shown
+
+
+def test_run_runs_report_rerun(run_workbench, tiny, tmp_path):
+    """The way a user goes: run, look, list, report, repeat."""
+    out = ["--out", tmp_path / "runs"]
+    ran = run_workbench("run", tiny, "--bits", "4", "-m", "gemma3-270m", "-s", "3", *out)
+    assert ran.returncode == 0, ran.stderr
+    assert re.search(r"score +0.75", ran.stdout)
+    page = Path(re.search(r"^report: (.+)$", ran.stdout, re.MULTILINE).group(1))
+    assert page.is_file() and "model gemma3-270m 4" in page.read_text()
+    identity = page.parent.name
+    listed = run_workbench("runs", *out).stdout
+    assert re.search(rf"{identity} +tiny +done .* bits=4 model=gemma3-270m seed=3 +score=0.75", listed)
+    assert "no runs of other" in run_workbench("runs", "other", *out).stdout
+    again = run_workbench("rerun", identity[:18], *out)
+    assert again.returncode == 0 and f"all 1 metrics are the same as in {identity}" in again.stdout
+    tiny.write_text(tiny.read_text().replace("seed / 4", "seed / 5"))
+    third = run_workbench("rerun", "last", *out)
+    assert third.returncode == 0 and re.search(r"metric +score +0.75 +0.6", third.stdout)
+    assert re.search(r"code +notebook", third.stdout) and "1 metric(s) differ" in third.stdout
+    reported = run_workbench("report", "--open", "no", *out)
+    assert reported.returncode == 0 and (tmp_path / "runs" / "index.html").is_file()
+    assert len(list((tmp_path / "runs" / "tiny").iterdir())) == 3
+
+
+def test_a_failed_run_exits_with_1_and_a_timeout_with_124(run_workbench, tmp_path):
+    bad = write_notebook(tmp_path / "bad.ipynb", "raise ValueError('as asked')")
+    answer = run_workbench("run", bad, "--out", tmp_path / "runs")
+    assert (
+        answer.returncode == 1 and "raised ValueError: as asked" in answer.stderr and "Traceback" not in answer.stderr
+    )
+    slow = write_notebook(tmp_path / "slow.ipynb", "import time; time.sleep(60)")
+    answer = run_workbench("run", slow, "--timeout", "3", "--out", tmp_path / "runs")
+    assert answer.returncode == 124 and "longer than its limit of 3 s" in answer.stderr
+
+
+def test_unwritable_output_exits_with_1(run_workbench, tiny):
+    answer = run_workbench("run", tiny, "--out", "/proc/nowhere")
+    assert answer.returncode == 1 and len(answer.stderr.strip().splitlines()) == 1
+
+
+def test_doctor_finds_this_machine_able(run_workbench):
+    answer = run_workbench("doctor")
+    assert answer.returncode == 0, answer.stdout
+    for name in ("python", "packages", "memory", "jupyter kernel", "model smollm2", "cache", "git", "torch"):
+        assert re.search(rf"^(ok|missing|note) +{name} ", answer.stdout, re.MULTILINE), name
+    assert re.search(r"^ok +bitsandbytes +a 4-bit layer computed on (cpu|cuda), \d+% off", answer.stdout, re.MULTILINE)
+
+
+def test_doctor_says_what_to_do(run_workbench, tmp_path):
+    """No git, no chromium, a cache nobody can write to, and a Python without torch."""
+    (tmp_path / "torch.py").write_text("raise ImportError('torch is broken here')")
+    surroundings = {"PATH": str(tmp_path), "WORKBENCH_CACHE": "/proc/nowhere", "PYTHONPATH": str(tmp_path)}
+    answer = run_workbench("doctor", env=surroundings)
+    assert answer.returncode == 1 and "nothing runs before this is mended: torch" in answer.stdout
+    assert re.search(r"^bad +torch +torch cannot be imported: .*torch is broken here", answer.stdout, re.MULTILINE)
+    assert re.search(r"^missing +git .*\n +-> apt install git", answer.stdout, re.MULTILINE)
+    assert re.search(r"^missing +cache .*\n +-> set WORKBENCH_CACHE", answer.stdout, re.MULTILINE)
+    assert "Traceback" not in answer.stderr
+
+
+def test_cache_list_and_clear(run_workbench, tmp_path):
+    surroundings = {"WORKBENCH_CACHE": str(tmp_path)}
+    assert f"the cache in {tmp_path} is empty" in run_workbench("cache", "list", env=surroundings).stdout
+    answer = run_workbench("cache", "clear", env=surroundings)
+    assert answer.returncode == 0 and "freed 0 MB" in answer.stdout
+
+
+def test_lab_listens_on_loopback_behind_a_token(tmp_path):
+    import signal
+    import urllib.error
+    import urllib.request
+
+    command = [sys.executable, "-m", "workbench", "lab", "--no-browser"]
+    log = tmp_path / "log"
+    with open(log, "w") as file:
+        server = subprocess.Popen(command, stdout=file, stderr=file, cwd=tmp_path, env=os.environ)
+    try:
+        found = None
+        for _ in range(300):
+            found = re.search(r"http://127\.0\.0\.1:(\d+)\S*token=([\w-]+)", log.read_text())
+            if found or server.poll() is not None:
+                break
+            time.sleep(0.2)
+        assert found, log.read_text()
+        port, token = found.groups()
+        assert len(token) >= 32 and not re.search(r"http://(?!127\.0\.0\.1|localhost)[\w.]+:\d+", log.read_text())
+        seen = " ".join(psutil.Process(server.pid).cmdline())
+        assert token not in seen, "other users of the machine can read a command line"
+        for _ in range(150):
+            if "is running at" in log.read_text():
+                break
+            time.sleep(0.2)
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/api/contents", timeout=20)
+        assert refused.value.code == 403
+        page = urllib.request.urlopen(f"http://127.0.0.1:{port}/api/contents?token={token}", timeout=20)
+        assert "notebooks" in [item["name"] for item in json.load(page)["content"]]
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(timeout=30)

@@ -1,0 +1,123 @@
+"""Sentence encoders: texts to vectors, through sentence-transformers."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..errors import ModelError
+from .loading import pick_device, quiet
+from .names import Source, encoder_folder
+from .problems import advice
+from .sources import PICKLES, fetch_encoder, refuse_code_in, refuse_pickles
+
+
+class Encoder:
+    """A sentence encoder; made by `workbench.load_encoder`.
+
+    Attributes
+    ----------
+    name
+        As given.
+    module
+        The transformer's torch module, for those who need token states or gradients.
+    tokenizer
+        Its tokenizer.
+    width
+        H, the length of a vector.
+    identity
+        "commit:…" of a hub model, "sha256:…" of the weights otherwise.
+    """
+
+    def __init__(self, inner, *, name: str, identity: str):
+        self._inner = inner
+        self.name = name
+        self.identity = identity
+        self.module = inner[0].auto_model.eval()
+        self.tokenizer = inner.tokenizer
+
+    def __repr__(self) -> str:
+        return f"<workbench encoder {self.name}: {self.width} numbers a text, {self.identity[:19]}>"
+
+    @property
+    def width(self) -> int:
+        return int(self._inner.encode(["x"], show_progress_bar=False).shape[-1])
+
+    @property
+    def device(self):
+        return self._inner.device
+
+    def embed(self, texts: Sequence[str]) -> np.ndarray:
+        """Vectors of texts, as the encoder's own pooling and normalisation define them.
+
+        Parameters
+        ----------
+        texts
+            Any number of texts; an empty text has a vector too (that of the special tokens alone). Texts longer than
+            the encoder reads are cut, as it was trained.
+
+        Returns
+        -------
+        (N, H) float32 array, rows in the order of ``texts``.
+
+        Raises
+        ------
+        ModelError
+            ``texts`` is one text, or holds something that is not text.
+        """
+        if isinstance(texts, str):
+            raise ModelError("texts is a list of texts, not one text: write [text]")
+        texts = list(texts)
+        wrong = [text for text in texts if not isinstance(text, str)]
+        if wrong:
+            raise ModelError(f"an encoder reads texts, not {type(wrong[0]).__name__} ({wrong[0]!r})")
+        if not texts:
+            return np.zeros((0, self.width), dtype=np.float32)
+        with advice(self.name, doing="embedding"):
+            found = self._inner.encode(texts, show_progress_bar=False, convert_to_numpy=True)
+        return np.asarray(found, dtype=np.float32)
+
+
+def load_encoder(name: str = "minilm", *, device="auto") -> Encoder:
+    """Load a sentence encoder.
+
+    Parameters
+    ----------
+    name
+        "minilm" (embedded all-MiniLM-L6-v2), a folder, or a hub id. Only a hub id opens a connection.
+    device
+        As in `workbench.load`.
+
+    Raises
+    ------
+    ModelError
+        The package, folder or hub model is missing, damaged, or has its weights only as pickles.
+    """
+    source: Source = encoder_folder(name)
+    with advice(name):
+        if source.kind == "hub":
+            folder, commit = fetch_encoder(name)
+        else:
+            folder, commit = source.path, None
+        if not (folder / "config.json").is_file() and not (folder / "modules.json").is_file():
+            raise ModelError(f"{name} has neither modules.json nor config.json, so it is no encoder's folder")
+        refuse_code_in(folder, name)
+        weights = sorted(folder.rglob("*.safetensors"))
+        if not weights:
+            refuse_pickles([file.name for kind in PICKLES for file in folder.rglob(kind)], name)
+            raise ModelError(f"{name} has no *.safetensors weights: is the download complete?")
+        from sentence_transformers import SentenceTransformer
+
+        from .cache import content_hash
+        from .headers import read_safetensors
+
+        read_safetensors(weights)  # a file cut short is named here, before a library trips over it
+        with quiet():
+            inner = SentenceTransformer(
+                str(folder),
+                device=str(pick_device(device)),
+                local_files_only=True,
+                trust_remote_code=False,
+                model_kwargs={"use_safetensors": True},
+            )
+    identity = f"commit:{commit}" if commit else f"sha256:{content_hash(weights[0])}"
+    return Encoder(inner, name=str(name), identity=identity)
