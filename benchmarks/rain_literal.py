@@ -12,6 +12,7 @@ import math
 import torch
 from transformers import DynamicCache
 
+from workbench.models.prefix_read import race
 from workbench.papers.rain.search import CHAIN, ROLLOUT, stream
 
 
@@ -56,9 +57,13 @@ class Reader:
 
 
 def draw(logits, uniform, temperature=1.0, top_k=0):
-    """(token, probability among the kept ones), by inverting the cumulative distribution in token order."""
+    """(token, probability among the kept ones); few tokens: the cumulative distribution inverted, all: a race."""
     logits = logits / temperature
-    kept = logits.topk(min(top_k, len(logits)) if top_k else len(logits)).indices.sort().values
+    if not 0 < top_k < len(logits):
+        times = 0 if uniform is None else race(torch.tensor([uniform], dtype=torch.float64), len(logits))[0]
+        token = int((times - logits).argmin())
+        return token, float(logits.softmax(-1)[token])
+    kept = logits.topk(top_k).indices.sort().values
     probs = logits[kept].double().softmax(-1)
     if uniform is None:
         place = int(probs.argmax())
@@ -81,7 +86,7 @@ class LiteralRain:
     ----------
     reader : Reader
     prompt_ids : list of int
-    settings : RainSettings, with similarity above 1
+    settings : RainSettings, with similarity above 1 and tries = candidates - 1
     value : reply text -> value (it reads with the same reader)
     decode, eos, name : as the search's; name is (seed, index)
     """

@@ -12,7 +12,7 @@ from workbench.errors import ModelError
 from workbench.models import prefix
 from workbench.models.prefix import PrefixTree
 from workbench.models.prefix_cache import column_bytes
-from workbench.models.prefix_read import chain, run, sample, score, together
+from workbench.models.prefix_read import Draw, chain, race, run, sample, score, together
 
 VOCABULARY = 50
 
@@ -202,6 +202,9 @@ def literal_chain(module, ids, length, random, temperature, top_k):
         weights = {i: float(torch.exp(logits[i])) for i in sorted(kept)}
         if random is None:
             token = max(weights, key=weights.get)
+        elif len(kept) == VOCABULARY:
+            times = race(torch.tensor([random.random()], dtype=torch.float64), VOCABULARY)[0].exp()
+            token = min(weights, key=lambda i: float(times[i]) / weights[i])
         else:
             left = random.random() * sum(weights.values())
             for token, weight in weights.items():
@@ -229,6 +232,32 @@ def test_cached_and_uncached_sampling_draw_the_same_tokens(models, family, reuse
         assert found[i] == literal_chain(module, ids, 9, random, temperature, top_k)
     if reuse:
         assert tree.counters.forwards == 9  # four chains in lock-step
+
+
+def test_both_ways_of_drawing_follow_the_probabilities():
+    from scipy.stats import chisquare
+
+    random = np.random.default_rng(0)
+    logits = torch.tensor([[2.0, 0.5, -1.0, 1.0, -30.0]]).expand(20_000, -1)
+    for top_k, temperature in ((0, 1.0), (3, 1.0), (0, 2.0)):
+        questions = [Draw(None, u, temperature, top_k) for u in random.random(len(logits)).tolist()]
+        answers = Draw.answer(questions, logits)
+        probs = (logits[0].double() / temperature).exp() * torch.tensor([1.0, 1, not top_k, 1, not top_k])
+        probs = probs / probs.sum()
+        kept = probs > 1e-4
+        counts = np.bincount([token for token, _ in answers], minlength=5)
+        assert counts[~kept].sum() == 0
+        assert chisquare(counts[kept], (probs[kept] / probs[kept].sum() * len(logits)).numpy()).pvalue > 1e-3
+        assert all(chance == pytest.approx(float(probs[token]), rel=1e-5) for token, chance in answers[:50])
+
+
+def test_a_draw_hardly_ever_depends_on_rounding():
+    """Logits moved by rounding errors give the same draws, although most of the vocabulary is improbable."""
+    torch.manual_seed(0)
+    logits = 2 * torch.randn(400, 20_000)
+    questions = [Draw(None, u) for u in np.random.default_rng(0).random(400).tolist()]
+    moved = Draw.answer(questions, logits + 1e-5 * torch.randn_like(logits))
+    assert sum(a != b for (a, _), (b, _) in zip(Draw.answer(questions, logits), moved, strict=True)) <= 1
 
 
 def test_scores_of_continuations_are_those_of_plain_forwards(models):
@@ -308,5 +337,6 @@ def test_the_embedded_model_in_4_bits():
     trunk = tree.node(model.tokenizer("The capital of France is Paris, and the capital of Italy is")["input_ids"])
     nodes = [trunk, tree.extend(trunk, [260, 270]), tree.extend(trunk, [260, 30])]
     for node, row in zip(nodes, tree.logits(nodes), strict=True):
-        wanted = plain(model.module, node.ids).softmax(-1)  # bf16 arithmetic: the shape of the batch moves the last bits
-        assert float((row.softmax(-1) - wanted).abs().sum()) / 2 < 0.03
+        wanted = plain(model.module, node.ids).softmax(-1)
+        # bf16 arithmetic: a batch of another shape alone moves about .04 of the mass; a wrong mask moves most of it
+        assert float((row.softmax(-1) - wanted).abs().sum()) / 2 < 0.1

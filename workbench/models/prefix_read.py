@@ -24,8 +24,12 @@ Task = Generator[list, list, Any]
 class Draw:
     """The next token after ``node``: the answer is (token, its probability among the kept tokens).
 
-    ``uniform`` in [0, 1) picks from the ``top_k`` most probable tokens (0: all) at ``temperature``; None takes the most
-    probable token. Temperature and top_k also define the probability that is returned.
+    ``uniform`` in [0, 1) decides the draw from the ``top_k`` most probable tokens (0: all) at ``temperature``; None takes
+    the most probable token. Temperature and top_k also define the probability that is returned.
+
+    Among few tokens the cumulative distribution is inverted. Over the whole vocabulary that would not be repeatable: a
+    rounding error in the logits shifts every later boundary, and there are as many boundaries as tokens. There the tokens
+    run a race instead (`race`), which comes out differently only if the two fastest were as good as level.
     """
 
     node: Node
@@ -42,20 +46,40 @@ class Draw:
         """(R, V) logits -> R answers."""
         scaled = logits / questions[0].temperature
         k = questions[0].top_k
+        drawn = [place for place, question in enumerate(questions) if question.uniform is not None]
+        uniforms = torch.tensor([questions[place].uniform for place in drawn], dtype=torch.float64, device=logits.device)
         if 0 < k < scaled.shape[-1]:
             ids = scaled.topk(k, dim=-1).indices.sort(dim=-1).values  # token order: ties of probability cannot swap
             scaled = scaled.gather(-1, ids)
+            places = scaled.argmax(dim=-1)
+            if drawn:
+                cdf = scaled[drawn].double().softmax(dim=-1).cumsum(dim=-1)
+                found = torch.searchsorted(cdf, uniforms[:, None] * cdf[:, -1:], right=True)[:, 0]
+                places[drawn] = found.clamp(max=k - 1)
+            tokens = ids.gather(-1, places[:, None])[:, 0]
         else:
-            ids = None
-        probs = scaled.double().softmax(dim=-1)  # (R, K)
-        cdf = probs.cumsum(dim=-1)
-        uniforms = torch.tensor([0.0 if q.uniform is None else q.uniform for q in questions], dtype=torch.float64)
-        target = uniforms.to(cdf)[:, None] * cdf[:, -1:]
-        places = torch.searchsorted(cdf, target, right=True)[:, 0].clamp(max=cdf.shape[-1] - 1)
-        greedy = torch.tensor([q.uniform is None for q in questions], device=logits.device)
-        places = torch.where(greedy, probs.argmax(dim=-1), places)[:, None]
-        tokens = (places if ids is None else ids.gather(-1, places))[:, 0]
-        return list(zip(tokens.tolist(), probs.gather(-1, places)[:, 0].tolist(), strict=True))
+            tokens = places = scaled.argmax(dim=-1)
+            if drawn:
+                places[drawn] = (race(uniforms, scaled.shape[-1]) - scaled[drawn]).argmin(dim=-1)
+        chances = (scaled.gather(-1, places[:, None])[:, 0] - scaled.logsumexp(dim=-1)).exp()
+        return list(zip(tokens.tolist(), chances.tolist(), strict=True))
+
+
+def race(uniforms: torch.Tensor, size: int) -> torch.Tensor:
+    """Log of standard exponential times, one for each of ``size`` tokens, a function of a uniform number.
+
+    The token with the least log-time minus logit is distributed as the softmax of the logits.
+
+    Returns
+    -------
+    (len(uniforms), size) float32 tensor.
+    """
+    seed = (uniforms * 2**53).long()[:, None]
+    bits = (torch.arange(1, size + 1, device=uniforms.device) * -7046029254386353131 + seed) ^ (seed << 20)
+    for shift, factor in ((33, -49064778989728563), (29, -4265267296055464877), (32, 1)):  # a 64-bit mixing function
+        bits = (bits ^ ((bits >> shift) & ((1 << (64 - shift)) - 1))) * factor
+    waits = ((bits & ((1 << 53) - 1)).double() + 0.5) * 2.0**-53  # in (0, 1)
+    return (-torch.log1p(-waits.float().clamp(max=1 - 2.0**-24))).log()
 
 
 @dataclass(frozen=True, eq=False)
