@@ -1,12 +1,15 @@
 """The comparison's arithmetic and the page's tables and figures, on replies and a search written down by hand."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 from rain_example import example
 
+from workbench.data import quoted
 from workbench.errors import UsageError
+from workbench.files import ROOT
 from workbench.papers.rain import figures, overview, study
 from workbench.stats import Estimate
 
@@ -72,6 +75,22 @@ def test_prompts_and_labelled_replies_are_chosen_by_seed_and_stay_balanced(tmp_p
     assert [p.prompt for p in study.choose_prompts("sentiment", 9, tmp_path / "mine.txt")] == ["one", "two"]
     rows = study.choose_labelled("harmlessness", 8)
     assert len(rows) == 8 and sum(r["label"] for r in rows) == 4 and sum(r["partial"] for r in rows) == 4
+
+
+def test_replies_are_escaped_for_the_page():
+    found = made([1], [1])
+    found.rows[0]["reply"] = "<script>x</script>"
+    page = overview.replies_table(found, methods=("best-of-N", "RAIN")).to_html()
+    assert "&lt;script&gt;" in page and "<script" not in page
+
+
+def test_the_notebook_quotes_only_the_quoted_numbers_and_holds_no_outputs():
+    notebook = json.loads((ROOT / "notebooks" / "rain.ipynb").read_text(encoding="utf-8"))
+    assert not [cell for cell in notebook["cells"] if cell.get("outputs")]
+    text = "\n".join("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "markdown")
+    known = {f"{number.value:g}" for number in quoted("rain").values() if not isinstance(number.value, list)}
+    cited = set(re.findall(r"(\d+(?:\.\d+)?) %", text)) - {"95"}  # the level of an interval is no result
+    assert cited == {"82", "97", "94", "19"} and cited <= known
 
 
 def test_statistics_and_layout_of_the_example():

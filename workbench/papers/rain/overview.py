@@ -195,6 +195,16 @@ def attack_table(plain: Study, attacked: Study):
     return shown(rows)
 
 
+def replies_table(study: Study, kind: str | None = None, methods: Sequence[str] = ("greedy", "best-of-N", "RAIN")):
+    """Every prompt with the replies of these methods, each with the judge's value; pandas escapes them for the page."""
+    import pandas as pd
+
+    columns = {"prompt": [row["prompt"] for row in study.of("RAIN", kind)]}
+    for method in methods:
+        columns[method] = [f"{row['reply'].strip()} [{row['judged']:+.2f}]" for row in study.of(method, kind)]
+    return pd.DataFrame(columns).set_index("prompt")
+
+
 def shown(rows: list[dict]):
     """Rows as a pandas table with three digits, for display."""
     import pandas as pd
@@ -219,13 +229,14 @@ def metrics(pages: Iterable[Page], attacked: Study | None = None, points: Sequen
         for kind in one.study.kinds():
             name = f"{one.slug}, {kind}" if kind else one.slug
             for method, rate in one.study.rates(kind).items():
-                found[f"{name}: good, {method}"] = rate
-            for over in ("best-of-N", "value-zero"):
-                found[f"{name}: RAIN less {over}, share good"] = one.study.added(over, kind)
+                if method in ("greedy", "best-of-N", "RAIN"):  # all of them are in the tables
+                    found[f"{name}: good, {method}"] = rate
+            found[f"{name}: RAIN less best-of-N, share good"] = one.study.added("best-of-N", kind)
             found[f"{name}: RAIN less best-of-N, judge's value"] = one.study.added("best-of-N", kind, "judged")
             tables[f"{one.slug} {kind}".strip()] = one.study.table(kind)
         for row in one.study.costs:
-            found[f"{one.slug}: tokens a prompt, {row['method']}"] = row["tokens"]
+            if row["method"] in ("best-of-N", "RAIN"):
+                found[f"{one.slug}: tokens a prompt, {row['method']}"] = row["tokens"]
         tables[f"{one.slug} cost"] = one.study.costs
         tables[f"{one.slug} replies"] = one.study.rows
     if attacked is not None:
