@@ -205,6 +205,15 @@ def test_a_typing_error_is_no_download(monkeypatch):
         readers.read_prompts("data/promts.txt")
 
 
+def test_inside_a_run_a_relative_path_is_read_where_the_command_was_typed(write, tmp_path, monkeypatch):
+    write("mine.txt", "Why?")
+    monkeypatch.setenv("PWD", str(tmp_path))
+    with pytest.raises(DataError, match="does not exist"):
+        readers.read_prompts("mine.txt")
+    monkeypatch.setenv("WORKBENCH_RUN_FOLDER", str(tmp_path / "run"))
+    assert [p.prompt for p in readers.read_prompts("mine.txt")] == ["Why?"]
+
+
 def test_a_hub_source_names_a_file_and_its_failure_is_said(monkeypatch):
     with pytest.raises(DataError, match="does not name a file"):
         readers.read_hh("hub:Anthropic/hh-rlhf")

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .errors import DataError
+from .files import run_folder
 
 HUB = "hub:"
 LARGEST = 2**30  # bytes of text read from one source: a zip or gz file may claim to be small and not be
@@ -215,9 +216,12 @@ def locate(source: str | os.PathLike, *, folder: bool = False) -> Path:
     if str(source).startswith(HUB):
         return _fetch(str(source))
     path = Path(source).expanduser()
+    if run_folder() is not None and not path.is_absolute():  # a kernel works in notebooks/, its user elsewhere
+        typed = Path(os.environ.get("PWD", ".")) / path  # the shell's folder: where the command was typed
+        path = typed if typed.exists() else path
     if not path.exists():
         raise DataError(
-            f"{source} does not exist (looked in {Path.cwd()}): give the path of a file you have, "
+            f"{source} does not exist (looked in {Path.cwd()}): give the whole path of a file you have, "
             f"or {HUB}OWNER/NAME/FILE"
         )
     if path.is_dir() and not folder:
