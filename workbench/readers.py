@@ -13,7 +13,7 @@ import os
 import re
 import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import DataError
@@ -67,8 +67,8 @@ class Review:
     """A text and whether it praises (1) or blames (-1)."""
 
     id: str
-    text: str = field(repr=False)
-    label: int = 0
+    text: str
+    label: int
 
 
 # --- the public readers ---------------------------------------------------------------------------------------------
@@ -220,10 +220,8 @@ def locate(source: str | os.PathLike, *, folder: bool = False) -> Path:
         typed = Path(os.environ.get("PWD", ".")) / path  # the shell's folder: where the command was typed
         path = typed if typed.exists() else path
     if not path.exists():
-        raise DataError(
-            f"{source} does not exist (looked in {Path.cwd()}): give the whole path of a file you have, "
-            f"or {HUB}OWNER/NAME/FILE"
-        )
+        advice = f"give the whole path of a file you have, or {HUB}OWNER/NAME/FILE"
+        raise DataError(f"{source} does not exist (looked in {Path.cwd()}): {advice}")
     if path.is_dir() and not folder:
         raise DataError(f"{source} is a folder: give one of the files in it")
     return path
@@ -337,8 +335,8 @@ def _csv(path: Path, needed: tuple[str, ...]) -> Iterator[tuple[int, dict]]:
     """Each row with the line it begins on; every column of ``needed`` is there and not empty."""
     missing = [name for name in needed if name not in _columns(path)]
     if missing:
-        wrong = f"the column {missing[0]!r} is missing (there are {', '.join(_columns(path))})"
-        raise _bad(path, 1, wrong, "is it the right file?")
+        there = ", ".join(_columns(path))
+        raise _bad(path, 1, f"the column {missing[0]!r} is missing (there are {there})", "is it the right file?")
     reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
     names, before = [name.strip() for name in next(reader)], reader.line_num
     while True:
@@ -366,8 +364,7 @@ def _files(path: Path) -> Iterator[tuple[str, bytes]]:
     """Name and content of every text file in a folder or zip, sorted by name."""
     total = 0
     if path.is_dir():
-        members = sorted(p for p in path.rglob("*.txt") if p.is_file())
-        for member in members:
+        for member in sorted(p for p in path.rglob("*.txt") if p.is_file()):
             total += member.stat().st_size
             if total > LARGEST:
                 raise DataError(f"{path} holds more than {LARGEST >> 30} GiB of text: give a part of it")
