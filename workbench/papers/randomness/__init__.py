@@ -24,7 +24,7 @@ from .baselines import bernoulli, bits, held_out_markov_bits, markov, markov_fit
 from .bayes import BayesCurve, bayes_curve
 from .concept import ConceptCurve, concept_curve, concept_curves, random_controls, rotations
 from .curve import next_flip_curve
-from .flips import as_digits, parse_flips, random_flips, read_flips, repeat_concept, write_flips
+from .flips import Preset, as_digits, parse_flips, presets, random_flips, read_flips, repeat_concept, write_flips
 from .generate import Generated, SampledFlip, generate_sequences, sample_next_flip
 from .judge import judge, words
 from .measures import (
@@ -62,6 +62,7 @@ __all__ = [
     "BayesCurve",
     "ConceptCurve",
     "Generated",
+    "Preset",
     "Prompt",
     "RandomnessSettings",
     "SampledFlip",
@@ -85,6 +86,7 @@ __all__ = [
     "markov_fit",
     "next_flip_curve",
     "parse_flips",
+    "presets",
     "random_controls",
     "random_flips",
     "read_flips",

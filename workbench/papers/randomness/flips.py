@@ -4,6 +4,7 @@
 """
 
 import re
+from dataclasses import dataclass
 
 from ...errors import UsageError
 from .settings import get_alphabet
@@ -95,3 +96,20 @@ def read_flips(text: str, alphabet: str = "words") -> tuple[str, bool]:
             cut = not bracket and any(name.lower().startswith(piece.lower()) for name in (names.heads, names.tails))
             return "".join(flips), last and (piece == "" or cut)
     return "".join(flips), True
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A sequence to begin with; ``random``: drawn at random, or not, or None where that is the question."""
+
+    name: str
+    flips: str
+    about: str
+    random: bool | None
+
+
+def presets() -> list[Preset]:
+    """The sequences of data/randomness/presets.jsonl, in the order of the file."""
+    from ...data import rows
+
+    return rows("randomness/presets.jsonl", Preset)
