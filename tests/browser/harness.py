@@ -146,6 +146,14 @@ class Page:
         self.page.set_default_timeout(30_000)
         assert not errors, errors
 
+    def execute(self, code: str) -> None:
+        """Hand code to the kernel without waiting for it, as another cell would."""
+        self.page.evaluate(
+            "code => { window.jupyterapp.shell.currentWidget.context.sessionContext.session.kernel"
+            ".requestExecute({ code }); }",
+            code,
+        )
+
     def command(self, name: str, **arguments) -> None:
         """A command of JupyterLab, as its palette calls it."""
         self.page.evaluate("([name, args]) => window.jupyterapp.commands.execute(name, args)", [name, arguments])

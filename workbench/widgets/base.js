@@ -149,7 +149,8 @@ function table(columns, rows, caption) {
   return h("table", { class: "wb-table" }, h("caption", {}, caption), h("thead", {}, head), h("tbody", {}, ...body));
 }
 
-// Lines over 0..n with y in [0, 1]. spec: {label, x, y, lines: [{name, kind, values}], dots: {name, values} | null}.
+// Lines over 0..n with y in [0, 1]; null is a gap. spec: {label, x, y, lines: [{name, kind, values}], dots: {name, values}
+// or null, low: whether a lower picture will do}.
 // Every value is reachable without a mouse: through the widget's table and through mark(n).
 function chart(holder, said) {
   const legend = h("div", { class: "wb-legend" });
@@ -175,7 +176,7 @@ function chart(holder, said) {
     const width = Math.floor(holder.clientWidth);
     if (spec === null || width < 50) return;
     const em = parseFloat(getComputedStyle(holder).fontSize);
-    const height = Math.round(Math.max(13 * em, Math.min(width * 0.42, 22 * em)));
+    const height = Math.round(Math.max(11 * em, Math.min(width * 0.42, (spec.low ? 13 : 19) * em)));
     const box = { left: 4.2 * em, right: 1.2 * em, top: 0.9 * em, bottom: 3.4 * em };
     const last = Math.max(1, ...spec.lines.map((line) => line.values.length - 1));
     const x = (n) => box.left + (n / last) * (width - box.left - box.right);

@@ -207,7 +207,7 @@ function render({ model, el }) {
           { name: "sequence likelihood, 0.5ⁿ", kind: "third", values: now.posterior.sequence },
           { name: "count likelihood (the reference code's binomial)", kind: "second", values: now.posterior.count },
         ],
-        dots: null,
+        dots: null, low: true,
       });
       observer.show({
         label: `What a Bayesian observer who believes this expects next, beside the model, after 0 to ${last} flips.`,
@@ -217,7 +217,7 @@ function render({ model, el }) {
           { name: "observer, count likelihood", kind: "second", values: now.observer.count },
           { name: "the model", kind: "first", values: now.p_tails },
         ],
-        dots: null,
+        dots: null, low: true,
       });
     } else {
       curve.show(null);

@@ -17,6 +17,7 @@ CONCEPTS = ("01", "011", "010", "0011", "01000", "10110", "0", "1")
 WORDS = {  # presets of any length: a word to repeat, or a fair coin -> what the page calls it
     "01": "(01)ⁿ  Heads Tails …",
     "011": "(011)ⁿ",
+    "010": "(010)ⁿ",
     "0011": "(0011)ⁿ",
     "01000": "(01000)ⁿ",
     "10110": "(10110)ⁿ",
@@ -56,8 +57,8 @@ class RandomnessExplorer(View):
     Raises
     ------
     UsageError
-        Flips, prompt, alphabet, percentage or concept that are none, when set from Python; on the page the same
-        sentence is shown in the widget.
+        A wrong argument; later, flips or a concept that are none, set from Python. Whatever else goes wrong, and all
+        that is typed on the page, becomes one sentence in the widget (``error``).
     """
 
     _esm, _css = front("randomness")
