@@ -7,18 +7,15 @@ long_tokens, long_forwards, long_cpu      a 300-token prompt, a 1,100-token eval
 lockstep_cpu                              8 prompts one after another / the same 8 in lock-step, both ours
 floor_short, floor_long                   the fewest tokens any exact method computes / ours (1 is perfect)
 
-``--quick``: 6 searches, a shorter prompt and template, 3 searches, 4 prompts; same keys. ``--json``: the last line is JSON.
+``--quick``: 6 searches, a shorter prompt and template, 3 searches, 4 prompts; same keys. ``--json``: the last line is
+JSON.
 """
 
 import argparse
 import json
 import math
 import platform
-import sys
 import time
-from pathlib import Path
-
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
 import torch
 from rain_literal import LiteralRain, Reader
@@ -33,13 +30,14 @@ from workbench.papers.rain.search import Searcher
 GOOD, BAD = [" positive", " Positive", " good"], [" negative", " Negative", " bad"]
 CARD = {"forwards": 287, "tokens": 3340}  # the card's anchor for the short case
 WORDS = (
-    "The {} of this film held my attention from the first {} to the last, although the {} felt rather long and one {} in the "
-    "middle could have been left out. "
+    "The {} of this film held my attention from the first {} to the last, although the {} felt rather long and one {} "
+    "in the middle could have been left out. "
 )
-NOUNS = "story opening music scene acting ending camera dialogue costume plot".split()
+NOUNS = ["story", "opening", "music", "scene", "acting", "ending", "camera", "dialogue", "costume", "plot"]
 OPENINGS = (
     "Review: This movie was", "Review: I watched it twice and", "Review: The acting is", "Review: After one hour we",
-    "Review: My family thought", "Review: The plot of this film", "Review: Nobody in the hall", "Review: For its price, this",
+    "Review: My family thought", "Review: The plot of this film", "Review: Nobody in the hall",
+    "Review: For its price, this",
 )  # fmt: skip
 
 
@@ -129,7 +127,10 @@ def lockstep(model, prompts, budget, lanes):
         start = time.process_time()
         moves.append([result.tokens for result in run(tree, together(tasks, at_once=at_once))])
         seconds.append(time.process_time() - start)
-        print(f"  {at_once} at a time: {tree.counters.forwards} forwards, {tree.counters.tokens} tokens, {seconds[-1]:.1f} CPU s")
+        print(
+            f"  {at_once} at a time: {tree.counters.forwards} forwards, {tree.counters.tokens} tokens, "
+            f"{seconds[-1]:.1f} CPU s"
+        )
     if moves[0] != moves[1]:
         raise SystemExit("lock-step changed a move")
     return seconds
@@ -174,7 +175,9 @@ def main():
                 apart = base[key] / anchor - 1
                 print(f"  anchor    card {anchor} {key}, baseline {base[key]} ({apart:+.0%})")
                 if abs(apart) > 0.2:
-                    raise SystemExit(f"the baseline's {key} are more than 20 % from the card's: it is not that reference")
+                    raise SystemExit(
+                        f"the baseline's {key} are more than 20 % from the card's: it is not that reference"
+                    )
     if options.only in (None, "lockstep"):
         print("lock-step")
         alone, together_ = lockstep(model, OPENINGS[: 4 if quick else 8], 4 if quick else 8, options.lanes)

@@ -1,10 +1,12 @@
-"""RAIN the way the reference computes it, written plainly: the baseline of benchmarks/rain.py and the oracle of the tests.
+"""RAIN the way the reference computes it, written plainly: the baseline of benchmarks/rain.py and the oracle of the
+tests.
 
-One prompt and one leaf at a time. A node's greedy chain is one run, its sampled chains are one batch of rows, a simulation is
-one run: each encodes its prefix anew (every row of the batch too) and has a key-value cache for as long as it lasts; every
-evaluation encodes its whole prompt; values are memoised by text. Children are made right after a leaf's first visit. No
-similarity update, no node addition. (With the sampled chains one by one the forwards would be three times the card's 287: its
-reference must draw them together.) The random numbers are those of `workbench.papers.rain`, so the moves must be the same.
+One prompt and one leaf at a time. A node's greedy chain is one run, its sampled chains are one batch of rows, a
+simulation is one run: each encodes its prefix anew (every row of the batch too) and has a key-value cache for as long
+as it lasts; every evaluation encodes its whole prompt; values are memoised by text. Children are made right after a
+leaf's first visit. No similarity update, no node addition. (With the sampled chains one by one the forwards would be
+three times the card's 287: its reference must draw them together.) The random numbers are those of
+`workbench.papers.rain`, so the moves must be the same.
 """
 
 import math
@@ -39,7 +41,9 @@ class Reader:
         self.contexts.append((tuple(ids), self.purpose))
 
     def chains(self, ids, length, draws, ends):
-        """One chain of up to ``length`` tokens after ``ids`` for each of ``draws``: (tokens, product of probabilities)."""
+        """One chain of up to ``length`` tokens after ``ids`` for each of ``draws``: (tokens, product of
+        probabilities).
+        """
         cache, new = DynamicCache(), [list(ids) for _ in draws]
         tokens, chance = [[] for _ in draws], [1.0] * len(draws)
         alive = set(range(len(draws)))
@@ -110,7 +114,9 @@ class LiteralRain:
 
     def drawer(self, random):
         """Draws from the candidates' distribution; greedy without ``random``."""
-        return lambda logits: draw(logits, None if random is None else random.random(), self.s.temperature, self.s.top_k)
+        return lambda logits: draw(
+            logits, None if random is None else random.random(), self.s.temperature, self.s.top_k
+        )
 
     def expand(self, node):
         self.reader.purpose = node
@@ -131,7 +137,8 @@ class LiteralRain:
             rest = chances[1:]
             chances[0] = max(min(chances[0], sum(rest)), max(rest) + min(rest))
         node.children = [
-            Node(node.prefix + tokens, length, node.step + 1, chance / sum(chances)) for tokens, chance in zip(found, chances)
+            Node(node.prefix + tokens, length, node.step + 1, chance / sum(chances))
+            for tokens, chance in zip(found, chances)
         ]
 
     def simulate(self, node):
@@ -194,8 +201,8 @@ class LiteralRain:
         return list(node.prefix)
 
     def floor(self):
-        """Tokens any exact method computes: the distinct prefixes of all that was read to simulate, to evaluate, and to make
-        children for nodes that the search went on to pass through."""
+        """Tokens any exact method computes: the distinct prefixes of all that was read to simulate, to evaluate, and
+        to make children for nodes that the search went on to pass through."""
         root, size = {}, 0
         for ids, purpose in self.reader.contexts:
             if purpose is not None and not any(child.n for child in purpose.children):

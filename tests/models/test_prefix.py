@@ -126,9 +126,7 @@ def test_eviction_bounds_memory_and_changes_no_result(models):
     random = np.random.default_rng(1)
     prefixes = [[1, 2, 3, *random.integers(0, VOCABULARY, 12).tolist()] for _ in range(12)]
     for ids in prefixes + prefixes:
-        torch.testing.assert_close(
-            tree.logits([tree.node(ids)]), roomy.logits([roomy.node(ids)]), atol=1e-4, rtol=1e-4
-        )
+        torch.testing.assert_close(tree.logits([tree.node(ids)]), roomy.logits([roomy.node(ids)]), atol=1e-4, rtol=1e-4)
     assert tree.columns.used.sum() <= 40 and tree.counters.evicted > 0 and roomy.counters.evicted == 0
     assert tree.counters.tokens > roomy.counters.tokens  # what was forgotten had to be computed again
 
@@ -207,7 +205,7 @@ def literal_chain(module, ids, length, random, temperature, top_k):
             token = min(weights, key=lambda i: float(times[i]) / weights[i])
         else:
             left = random.random() * sum(weights.values())
-            for token, weight in weights.items():
+            for token, weight in weights.items():  # noqa: B007
                 left -= weight
                 if left < 0:
                     break

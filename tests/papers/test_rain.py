@@ -8,15 +8,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from rain_toy import DOT, END, HUMAN, LINE, A, B, C, D, Letters, ScriptedModel, ScriptedTree
 
 from workbench.errors import UsageError, WorkbenchError
 from workbench.papers.rain import RainSettings, rain
 
-from rain_toy import DOT, END, HUMAN, LINE, A, B, C, D, Letters, ScriptedModel, ScriptedTree
-
 # one token each: every set has one token, every simulation one, no encoder
 PLAIN = RainSettings(
-    budget=3, candidates=3, tries=2, top_k=0, lengths=(1,), rollout_tokens=1, similarity=2, max_new_tokens=4, stop=(), lanes=1
+    budget=3,
+    candidates=3,
+    tries=2,
+    top_k=0,
+    lengths=(1,),
+    rollout_tokens=1,
+    similarity=2,
+    max_new_tokens=4,
+    stop=(),
+    lanes=1,
 )
 
 
@@ -109,7 +117,9 @@ def test_stop_rule_and_its_constants():
 
 def test_first_play_value_and_exploration_are_settings():
     curious = search(settings=replace(PLAIN, first_play=2.0, exploration=0.0))
-    assert {s.path[1] for s in curious.searches[:3]} == {at(curious, t).id for t in (A, B, C)}  # all tried before any twice
+    assert {s.path[1] for s in curious.searches[:3]} == {
+        at(curious, t).id for t in (A, B, C)
+    }  # all tried before any twice
 
 
 def similarity_settings(**changes):
@@ -132,7 +142,8 @@ def test_unlike_siblings_share_nothing():
 
 
 def test_a_node_is_added_where_all_children_are_alike_and_bad():
-    settings = replace(PLAIN, candidates=2, similarity=1.0, similarity_weight=0.0, variance=1.0, max_children=3, budget=8,
+    settings = replace(PLAIN, candidates=2, similarity=1.0, similarity_weight=0.0, variance=1.0, max_children=3,
+                       budget=8,
                        max_new_tokens=2)  # fmt: skip
 
     def bad(prompt, replies):
@@ -143,8 +154,8 @@ def test_a_node_is_added_where_all_children_are_alike_and_bad():
     assert [n.tokens for n in children] == [(A,), (B,), (C,)]  # the next most probable, and no more than max_children
     assert children[2].id > max(n.id for n in children[:2])
     assert sum(n.prior for n in children) == pytest.approx(1)
-    assert not [n for n in search(scorer=bad, settings=replace(settings, max_children=2), encoder=Letters(same=True)).nodes
-                if n.prefix == (C,)]  # fmt: skip
+    full = search(scorer=bad, settings=replace(settings, max_children=2), encoder=Letters(same=True))
+    assert not [n for n in full.nodes if n.prefix == (C,)]
     good = search(scorer=lambda p, r: [0.0] * len(r), settings=settings, encoder=Letters(same=True))
     assert not [n for n in good.nodes if n.prefix == (C,)]  # a child of value 0 is not below 0
 
@@ -187,7 +198,9 @@ def test_simulations_end_with_the_clause():
 
 def test_a_value_is_asked_for_once_a_text():
     asked = []
-    result = search(scorer=lambda p, r: asked.extend(r) or [0.0] * len(r), settings=replace(PLAIN, budget=6, max_new_tokens=2))
+    result = search(
+        scorer=lambda p, r: asked.extend(r) or [0.0] * len(r), settings=replace(PLAIN, budget=6, max_new_tokens=2)
+    )
     assert len(asked) == len(set(asked)) == result.counters["evaluations"]
 
 
@@ -217,7 +230,14 @@ def test_wrong_calls_and_settings_have_their_sentences():
         rain(ScriptedModel(), [], scorer=first_letter)
     with pytest.raises(UsageError, match="prompt 0 is empty"):
         search(prompt="")
-    for wrong in ({"budget": 0}, {"lengths": ()}, {"temperature": 0}, {"root_mix": 2}, {"commit": "best"}, {"lanes": 0}):
+    for wrong in (
+        {"budget": 0},
+        {"lengths": ()},
+        {"temperature": 0},
+        {"root_mix": 2},
+        {"commit": "best"},
+        {"lanes": 0},
+    ):
         with pytest.raises(UsageError, match=next(iter(wrong))):
             RainSettings(**wrong)
     with pytest.raises(UsageError, match="advbench"):
@@ -231,7 +251,7 @@ def random_script(ids):
 
 
 def letters(prompt, replies):
-    return [math.tanh((r.count("b") - r.count("a") + r.count("c") * 0.5)) for r in replies]
+    return [math.tanh(r.count("b") - r.count("a") + r.count("c") * 0.5) for r in replies]
 
 
 MIXED = replace(PLAIN, budget=9, candidates=4, tries=3, lengths=(1, 2, 4), rollout_tokens=6, max_new_tokens=16, top_k=5)
@@ -245,9 +265,7 @@ def record(result):
 def test_guessing_ahead_and_lock_step_change_no_result(lanes):
     prompts = ["d", "d a", "c", "b b"]
     alone = [search(random_script, letters, MIXED, p) for p in prompts[:1]]
-    sequential = [
-        rain(ScriptedModel(), prompts, scorer=letters, settings=MIXED, tree=ScriptedTree(random_script))
-    ]
+    sequential = [rain(ScriptedModel(), prompts, scorer=letters, settings=MIXED, tree=ScriptedTree(random_script))]
     together = rain(
         ScriptedModel(), prompts, scorer=letters, settings=replace(MIXED, lanes=lanes), tree=ScriptedTree(random_script)
     )
@@ -317,7 +335,9 @@ def test_the_embedded_model_gives_the_same_moves_cached_and_uncached(smollm2):
     scorer = objective(smollm2, "sentiment")
     settings = RainSettings.embedded(budget=3, candidates=3, tries=2, max_new_tokens=3, rollout_tokens=3, similarity=2)
     found = [
-        rain(smollm2, ["Review: This movie was"], scorer=scorer, settings=settings, tree=PrefixTree(smollm2, reuse=reuse))[0]
+        rain(
+            smollm2, ["Review: This movie was"], scorer=scorer, settings=settings, tree=PrefixTree(smollm2, reuse=reuse)
+        )[0]
         for reuse in (True, False)
     ]
     assert found[0].tokens == found[1].tokens

@@ -1,13 +1,13 @@
 """The shared-prefix engine: a tree of token prefixes over one key-value cache.
 
-A `Node` is a prefix: a token and its parent. Making nodes costs nothing (`PrefixTree.node`, ``extend``, ``crop``; a fork is
-two extensions of one node). Asking for the next-token distribution after some nodes (``logits``) computes all that is
-missing for all of them in **one** forward: their tokens lie in one row, a token's position is its depth, and a 4-D
-additive mask lets it see its ancestors' columns and its own. Nothing is copied per branch, equal beginnings are computed
-once for as long as there is room, and independent prompts share the forward (lock-step).
+A `Node` is a prefix: a token and its parent. Making nodes costs nothing (`PrefixTree.node`, ``extend``, ``crop``; a
+fork is two extensions of one node). Asking for the next-token distribution after some nodes (``logits``) computes all
+that is missing for all of them in **one** forward: their tokens lie in one row, a token's position is its depth, and a
+4-D additive mask lets it see its ancestors' columns and its own. Nothing is copied per branch, equal beginnings are
+computed once for as long as there is room, and independent prompts share the forward (lock-step).
 
-Memory is bounded: when columns run out, the prefix leaves used longest ago are forgotten, and computed again if ever asked
-for, so eviction changes the cost of a result and never the result. Sliding-window layers get a mask of their own.
+Memory is bounded: when columns run out, the prefix leaves used longest ago are forgotten, and computed again if ever
+asked for, so eviction changes the cost of a result and never the result. Sliding-window layers get a mask of their own.
 
 >>> tree = PrefixTree(model)                                   # doctest: +SKIP
 >>> start = tree.node(model.tokenizer("The capital of").input_ids)   # doctest: +SKIP
@@ -19,19 +19,18 @@ import heapq
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
 import torch
 
 from ..errors import ModelError
-from .prefix_cache import Columns, column_bytes
+from .prefix_cache import Columns, Counters, column_bytes
+from .prefix_check import check, sliding_window
 
 BATCH = 1024  # new tokens in one forward; beyond it the mask's quadratic share outgrows the gain
 LOGIT_BYTES = 2**28  # float32 logits of one forward
 ROW_BYTES = 2**26  # next-token distributions kept for the next question
-KINDS = {"full_attention", "sliding_attention"}
 _checked: WeakKeyDictionary = WeakKeyDictionary()  # modules found to obey a tree's mask
 _trees: WeakKeyDictionary = WeakKeyDictionary()  # module -> the tree its users share
 
@@ -61,24 +60,6 @@ class Node:
         return tuple(reversed(ids))
 
 
-@dataclass
-class Counters:
-    """What was spent: forwards, tokens computed, tokens found already computed, columns forgotten, seconds in forwards."""
-
-    forwards: int = 0
-    tokens: int = 0
-    reused: int = 0
-    evicted: int = 0
-    seconds: float = 0.0
-
-    def __sub__(self, other: "Counters") -> "Counters":
-        return Counters(*(getattr(self, name) - getattr(other, name) for name in self.__dataclass_fields__))
-
-    def copy(self) -> "Counters":
-        """The counters as they stand now."""
-        return self - Counters()
-
-
 class PrefixTree:
     """Prefixes of one model over one bounded key-value cache.
 
@@ -89,7 +70,8 @@ class PrefixTree:
     memory : int, optional
         Bytes the columns may take. Default: 1 GiB, or a third of what is free if that is less.
     reuse : bool
-        False computes every distribution by a plain forward of its whole prefix: the slow literal version, for comparison.
+        False computes every distribution by a plain forward of its whole prefix: the slow literal version, for
+        comparison.
 
     Attributes
     ----------
@@ -106,7 +88,9 @@ class PrefixTree:
     def __init__(self, model, *, memory: int | None = None, reuse: bool = True):
         module = getattr(model, "module", model)
         if not isinstance(module, torch.nn.Module):
-            raise ModelError(f"{getattr(model, 'name', model)} has no weights here to share prefixes in: use a local model")
+            raise ModelError(
+                f"{getattr(model, 'name', model)} has no weights here to share prefixes in: use a local model"
+            )
         self.module, self.reuse = module, reuse
         self.config = module.config.get_text_config(decoder=True)
         self.name = getattr(model, "name", None) or type(module).__name__
@@ -123,7 +107,7 @@ class PrefixTree:
         self.most_rows = max(1, LOGIT_BYTES // (4 * self.vocabulary))
         self._forget()
         if reuse and module not in _checked:
-            _check(self)
+            check(self)
             _checked[module] = True
 
     @property
@@ -233,7 +217,9 @@ class PrefixTree:
             self._run(work, wants, found)
 
     def _missing(self, node: Node, planned: set) -> list[Node]:
-        """What must be computed for the logits after ``node``, parents first; a node with a column is read once more."""
+        """What must be computed for the logits after ``node``, parents first; a node with a column is read once
+        more.
+        """
         if node in planned:
             return []
         missing, at = [node], node.parent
@@ -273,7 +259,9 @@ class PrefixTree:
         try:
             logits = self._forward(work, wants, row, held)
             if not torch.isfinite(logits).all():
-                raise ModelError(f"{self.name} gave logits that are not numbers after {len(work)} tokens: check its weights")
+                raise ModelError(
+                    f"{self.name} gave logits that are not numbers after {len(work)} tokens: check its weights"
+                )
         except BaseException:
             for node in reversed(fresh):  # their columns were not written, or not with numbers
                 self._drop(node)
@@ -319,7 +307,9 @@ class PrefixTree:
             found[node] = self.module(input_ids=ids, use_cache=False, logits_to_keep=1).logits[0, -1].float()
             self._count(start, len(node))
             if not torch.isfinite(found[node]).all():
-                raise ModelError(f"{self.name} gave logits that are not numbers after {len(node)} tokens: check its weights")
+                raise ModelError(
+                    f"{self.name} gave logits that are not numbers after {len(node)} tokens: check its weights"
+                )
 
     def _count(self, start: float, tokens: int) -> None:
         if self.device.type == "cuda":
@@ -396,44 +386,3 @@ def shared_tree(model) -> PrefixTree:
     if module not in _trees:
         _trees[module] = PrefixTree(model)
     return _trees[module]
-
-
-def sliding_window(config) -> int | None:
-    """The window in tokens (a token sees itself and window - 1 before it) of a text configuration; None without one."""
-    kinds = getattr(config, "layer_types", None)
-    if kinds and "sliding_attention" not in kinds:
-        return None
-    if not kinds and not getattr(config, "use_sliding_window", True):
-        return None
-    return getattr(config, "sliding_window", None)
-
-
-def _check(tree: PrefixTree) -> None:
-    """Refuse by name what a tree's mask would be wrong for: other kinds of layers, other kernels, or a failed comparison."""
-    family = getattr(tree.config, "model_type", "?")
-    strange = sorted(set(getattr(tree.config, "layer_types", None) or ()) - KINDS)
-    if strange:
-        raise ModelError(f"{tree.name} ({family}) has {strange[0]} layers, which the shared-prefix engine does not support")
-    kernel = getattr(tree.config, "_attn_implementation", None)
-    if kernel not in (None, "sdpa", "eager"):
-        raise ModelError(f"{tree.name} uses {kernel}, which takes no tree mask: load it with attn_implementation='sdpa'")
-    ids = [int(i) for i in np.random.default_rng(0).integers(tree.vocabulary // 10, tree.vocabulary // 2, 12)]
-    nodes = [tree.node(ids[:6] + tail) for tail in ([], ids[6:8], ids[8:12])]
-    ours, plain = {}, {}
-    counters = tree.counters.copy()
-    try:
-        with torch.inference_mode():
-            tree._compute(nodes, ours)
-            tree._literal(nodes, plain)
-    except (TypeError, ValueError, RuntimeError, AttributeError, KeyError, IndexError) as error:
-        if isinstance(error, torch.OutOfMemoryError):
-            raise
-        raise ModelError(f"{tree.name} ({family}) takes no tree mask ({error}): the shared-prefix engine needs one") from error
-    apart = max(float((ours[n].softmax(-1) - plain[n].softmax(-1)).abs().sum()) / 2 for n in nodes)  # total variation
-    if apart > (1e-3 if tree.dtype == torch.float32 else 0.25):  # bf16: a batch of another shape alone moves 0.05
-        raise ModelError(
-            f"{tree.name} ({family}) reads a tree of prefixes differently from plain text (by {apart:.2g}): "
-            "the shared-prefix engine does not support it"
-        )
-    tree.clear()
-    tree.counters = counters

@@ -1,16 +1,40 @@
 """The columns of one key-value cache: every token of a prefix tree owns one, wherever there is room.
 
 A column is a token's keys and values in every layer. `Columns` is the cache object a transformers model writes to and
-reads from during a forward. Which columns are written and which are seen is set before each forward, so branches of a tree
-share their ancestors' columns without a copy of the whole cache for each branch.
+reads from during a forward. Which columns are written and which are seen is set before each forward, so branches of a
+tree share their ancestors' columns without a copy of the whole cache for each branch.
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from transformers import DynamicCache
 
 FIRST = 256  # columns allocated at first; doubled when they run out
-SLICE = 0.6  # where so much of a range of columns is wanted, the whole range is used as it lies instead of being gathered
+SLICE = (
+    0.6  # where so much of a range of columns is wanted, the whole range is used as it lies instead of being gathered
+)
+
+
+@dataclass
+class Counters:
+    """What was spent: forwards, tokens computed, tokens found already computed, columns forgotten, seconds in
+    forwards.
+    """
+
+    forwards: int = 0
+    tokens: int = 0
+    reused: int = 0
+    evicted: int = 0
+    seconds: float = 0.0
+
+    def __sub__(self, other: "Counters") -> "Counters":
+        return Counters(*(getattr(self, name) - getattr(other, name) for name in self.__dataclass_fields__))
+
+    def copy(self) -> "Counters":
+        """The counters as they stand now."""
+        return self - Counters()
 
 
 class Columns(DynamicCache):
@@ -52,8 +76,8 @@ class Columns(DynamicCache):
     def aim(self, write: np.ndarray, wanted: np.ndarray) -> np.ndarray:
         """Set the columns the next forward writes (N,) and those it sees; the columns it will really see, in order.
 
-        ``wanted`` holds ``write``, sorted. If most of the range they span is wanted, the range itself is seen (a view costs
-        nothing) and the mask must hide the rest.
+        ``wanted`` holds ``write``, sorted. If most of the range they span is wanted, the range itself is seen (a view
+        costs nothing) and the mask must hide the rest.
         """
         low, high = int(wanted[0]), int(wanted[-1]) + 1
         self._write, self._read, self._slots = {}, {}, write
@@ -64,7 +88,9 @@ class Columns(DynamicCache):
         return wanted
 
     def update(self, key_states, value_states, layer_idx, *args, **kwargs):
-        """Called by every attention layer: store the new tokens' (1, heads, N, D), return all columns the forward sees."""
+        """Called by every attention layer: store the new tokens' (1, heads, N, D), return all columns the forward
+        sees.
+        """
         device = key_states.device
         if device not in self._write:
             self._write[device] = torch.from_numpy(self._slots).to(device)
@@ -78,7 +104,9 @@ class Columns(DynamicCache):
     def _through(self, store, states, layer, device):
         held = store.get(layer)
         if held is None or held.shape[0] < self.size:
-            grown = states.new_zeros(self.size, states.shape[1], states.shape[3])  # zeros: an unseen NaN would still spread
+            grown = states.new_zeros(
+                self.size, states.shape[1], states.shape[3]
+            )  # zeros: an unseen NaN would still spread
             if held is not None:
                 grown[: held.shape[0]] = held
             store[layer] = held = grown

@@ -4,8 +4,8 @@ A **task** is a generator that yields lists of questions and is sent the list of
 `together` makes one task of many: in each round it gathers what all of them ask, so that a `serve` answers every task's
 questions with one forward. Chains of samples, evaluations and whole searches over independent prompts are all tasks.
 
-Randomness comes in with the question (a uniform number), so it depends neither on the order of the questions nor on what
-the tree remembers.
+Randomness comes in with the question (a uniform number), so it depends neither on the order of the questions nor on
+what the tree remembers.
 """
 
 from collections.abc import Generator, Hashable, Iterable, Sequence
@@ -24,12 +24,12 @@ Task = Generator[list, list, Any]
 class Draw:
     """The next token after ``node``: the answer is (token, its probability among the kept tokens).
 
-    ``uniform`` in [0, 1) decides the draw from the ``top_k`` most probable tokens (0: all) at ``temperature``; None takes
-    the most probable token. Temperature and top_k also define the probability that is returned.
+    ``uniform`` in [0, 1) decides the draw from the ``top_k`` most probable tokens (0: all) at ``temperature``; None
+    takes the most probable token. Temperature and top_k also define the probability that is returned.
 
     Among few tokens the cumulative distribution is inverted. Over the whole vocabulary that would not be repeatable: a
-    rounding error in the logits shifts every later boundary, and there are as many boundaries as tokens. There the tokens
-    run a race instead (`race`), which comes out differently only if the two fastest were as good as level.
+    rounding error in the logits shifts every later boundary, and there are as many boundaries as tokens. There the
+    tokens run a race instead (`race`), which comes out differently only if the two fastest were as good as level.
     """
 
     node: Node
@@ -47,7 +47,9 @@ class Draw:
         scaled = logits / questions[0].temperature
         k = questions[0].top_k
         drawn = [place for place, question in enumerate(questions) if question.uniform is not None]
-        uniforms = torch.tensor([questions[place].uniform for place in drawn], dtype=torch.float64, device=logits.device)
+        uniforms = torch.tensor(
+            [questions[place].uniform for place in drawn], dtype=torch.float64, device=logits.device
+        )
         if 0 < k < scaled.shape[-1]:
             ids = scaled.topk(k, dim=-1).indices.sort(dim=-1).values  # token order: ties of probability cannot swap
             scaled = scaled.gather(-1, ids)
@@ -150,7 +152,7 @@ class Pool:
     def __len__(self) -> int:
         return len(self._asked)
 
-    def keys(self) -> list[Hashable]:
+    def known(self) -> list[Hashable]:
         """The keys of all tasks, finished or under way."""
         return [*self.results, *self._asked]
 
@@ -250,6 +252,8 @@ def sample(tree: PrefixTree, starts: Sequence[Node], length: int, *, streams: Se
 
 def score(tree: PrefixTree, prefixes: Sequence[Node], continuations: Sequence[Sequence[Sequence[int]]]):
     """Log-probabilities of every continuation of every prefix (token ids): lists of lists of one number a token."""
-    tasks = [weigh(tree, node, list(text)) for node, texts in zip(prefixes, continuations, strict=True) for text in texts]
+    tasks = [
+        weigh(tree, node, list(text)) for node, texts in zip(prefixes, continuations, strict=True) for text in texts
+    ]
     found = iter(run(tree, together(tasks)))
     return [[next(found) for _ in texts] for texts in continuations]

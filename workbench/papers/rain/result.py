@@ -100,8 +100,8 @@ class RainResult:
     nodes : list of Node
         Every node ever made, by id; 0 is the root.
     counters : dict
-        forwards, tokens, reused, seconds (of the whole call: prompts in lock-step share forwards), searches, evaluations
-        (this prompt's).
+        forwards, tokens, reused, seconds (of the whole call: prompts in lock-step share forwards), searches,
+        evaluations (this prompt's).
     """
 
     prompt: str
@@ -119,7 +119,9 @@ class RainResult:
         return [search.value for search in self.searches]
 
     def as_dict(self) -> dict:
-        """All of it as JSON-ready data; nodes as records {id, parent, text, prior, n, fn, q, step, evaluated, value}."""
+        """All of it as JSON-ready data; nodes as records {id, parent, text, prior, n, fn, q, step, evaluated,
+        value}.
+        """
         return {
             "prompt": self.prompt,
             "reply": self.reply,

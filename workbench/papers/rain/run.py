@@ -59,12 +59,13 @@ def rain(
     prompts : list of str or of conversations
         As in ``model.generate``; ``chat`` too.
     scorer : callable
-        ``scorer(prompt, replies) -> (n,) values in [-1, 1]``, or one with a ``plan`` (see `objective`). For a conversation
-        ``prompt`` is its last message.
+        ``scorer(prompt, replies) -> (n,) values in [-1, 1]``, or one with a ``plan`` (see `objective`). For a
+        conversation ``prompt`` is its last message.
     settings : RainSettings
         Default ``RainSettings.paper("hh")``.
     encoder : Encoder, optional
-        For the similarity update and the node addition. Default: the embedded MiniLM, unless ``settings.similarity`` > 1.
+        For the similarity update and the node addition. Default: the embedded MiniLM, unless ``settings.similarity`` >
+        1.
     seed : int
         The result of prompt i depends on (seed, i) and not on the other prompts.
     tree : PrefixTree, optional
@@ -79,7 +80,8 @@ def rain(
     Raises
     ------
     UsageError
-        No prompts, an empty or too long prompt; a scorer whose answer has the wrong length, is no number or outside [-1, 1].
+        No prompts, an empty or too long prompt; a scorer whose answer has the wrong length, is no number or outside
+        [-1, 1].
     WorkbenchError
         A scorer that raises: its error is named and chained.
     """
@@ -118,7 +120,11 @@ def rain(
     spent = tree.counters - before
     for result in results:
         result.counters.update(
-            forwards=spent.forwards, tokens=spent.tokens, reused=spent.reused, seconds=spent.seconds, prompts=len(results)
+            forwards=spent.forwards,
+            tokens=spent.tokens,
+            reused=spent.reused,
+            seconds=spent.seconds,
+            prompts=len(results),
         )
     return results
 
@@ -154,7 +160,9 @@ def _judge(scorer, prompt: str, replies: list[str]) -> list:
             "call scorer(prompt, replies) by itself to see why"
         ) from error
     if len(values) != len(replies):
-        raise UsageError(f"the scorer gave {len(values)} values for {len(replies)} replies: it must give one a reply, in order")
+        raise UsageError(
+            f"the scorer gave {len(values)} values for {len(replies)} replies: it must give one a reply, in order"
+        )
     return values
 
 
@@ -228,16 +236,17 @@ def controls(
     Parameters
     ----------
     tokens : int
-        What RAIN computed for all these prompts (``results[0].counters["tokens"]``): best-of-N samples on until the next
-        reply a prompt would cost more than that.
+        What RAIN computed for all these prompts (``results[0].counters["tokens"]``): best-of-N samples on until the
+        next reply a prompt would cost more than that.
     max_n : int
         The most replies a prompt for best-of-N.
 
     Returns
     -------
     dict
-        "sampling" (one reply at temperature 1), "greedy", "value-zero" (the same search with every value 0) and "best-of-N"
-        (the best value among N samples, at no more tokens than RAIN). Each starts from an empty cache, as RAIN's cost should.
+        "sampling" (one reply at temperature 1), "greedy", "value-zero" (the same search with every value 0) and
+        "best-of-N" (the best value among N samples, at no more tokens than RAIN). Each starts from an empty cache, as
+        RAIN's cost should.
     """
     settings = settings or RainSettings.paper("hh")
 
@@ -275,7 +284,8 @@ def controls(
         wave = max(1, min(max_n - n, n, int((tokens - tree.counters.tokens) / a_reply)))
     best = [int(np.argmax(worth)) for worth in values]
     found["best-of-N"] = Control(
-        "best-of-N", [drafts[i][b] for i, b in enumerate(best)], [values[i][b] for i, b in enumerate(best)], counters, n,
+        "best-of-N", [drafts[i][b] for i, b in enumerate(best)], [values[i][b] for i, b in enumerate(best)],
+        counters, n,
         [list(zip(d, v, strict=True)) for d, v in zip(drafts, values, strict=True)],
     )  # fmt: skip
     return found
@@ -294,7 +304,8 @@ def _drafts(model, tree, prompts, settings, seed, chat, numbers, random: bool) -
             return (text[: min(places)], True) if places else (text, False)
 
         tokens, _, _ = yield from chain(
-            tree, tree.node(ids), settings.max_new_tokens, random=stream(seed, index, SAMPLE, number) if random else None,
+            tree, tree.node(ids), settings.max_new_tokens,
+            random=stream(seed, index, SAMPLE, number) if random else None,
             stop=lambda new: new[-1] in eos or text(new)[1],
         )  # fmt: skip
         return text(tokens)[0]

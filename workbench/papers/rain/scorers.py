@@ -91,7 +91,9 @@ class LabelScorer(_Asked):
             raise UsageError("a scorer needs at least one good and one bad label: write them as lists of words")
         self.good, self.bad = ({self._first(word) for word in words} for words in (good, bad))
         if self.good & self.bad:
-            raise UsageError(f"the labels {good} and {bad} begin with the same token: choose words that begin differently")
+            raise UsageError(
+                f"the labels {good} and {bad} begin with the same token: choose words that begin differently"
+            )
         self.prior, self.hard, self.scale = prior, hard, scale
         self._priors: dict[str, float] = {}
 
@@ -183,10 +185,13 @@ def objective(model, name: str, *, form: str = "words"):
         labels = [label.strip() for label in lines[-1].split("/")]
         if len(lines) < 2 or len(labels) != 2 or not all(labels):
             raise UsageError(
-                f"objective {name[:60]!r} is unknown: give {', '.join(words)}, or a template whose last line is 'good / bad'"
+                f"objective {name[:60]!r} is unknown: give {', '.join(words)}, or a template whose "
+                "last line is 'good / bad'"
             )
         template = "\n".join(lines[:-1]).rstrip(" ")
-        return LabelScorer(model, template, [" " + labels[0]], [" " + labels[1]], prior=form == "words", hard=form != "words")
+        return LabelScorer(
+            model, template, [" " + labels[0]], [" " + labels[1]], prior=form == "words", hard=form != "words"
+        )
     if form == "vote":
         options = {
             "sentiment": ("positive", "negative"),
@@ -211,8 +216,8 @@ class ScorerReport:
     zeros : Estimate
         Share of replies with the value exactly 0.
     orders : dict
-        For an A/B vote: the AUC with the good option first, with it second, and the share of replies for which the letter A
-        won in both orders (the letter's own pull).
+        For an A/B vote: the AUC with the good option first, with it second, and the share of replies for which the
+        letter A won in both orders (the letter's own pull).
     at_chance : bool
         The AUC's interval reaches .5: searching with this scorer follows noise.
     rows : list of dict
@@ -245,8 +250,8 @@ def scorer_report(model, scorer, labelled: Sequence[Mapping], *, seed: int = 0) 
     Parameters
     ----------
     labelled : sequence of mappings
-        {"prompt", "reply", "label"} with label 1 (good) or 0 (bad), and optionally "partial": True for a text cut short. A
-        label of "good"/"bad" works too.
+        {"prompt", "reply", "label"} with label 1 (good) or 0 (bad), and optionally "partial": True for a text cut
+        short. A label of "good"/"bad" works too.
 
     Raises
     ------

@@ -1,8 +1,8 @@
 """One prompt's search, as a task of the shared-prefix engine (see `workbench.models.prefix_read`).
 
-Everything random is drawn from a stream named by (seed, prompt, purpose, tokens so far), so neither batching, memory nor
-the simulations begun on a guess (``lanes``) can change a result. A node's children are made when the search first passes
-through it, not when it is first visited: the same tree, without chains nobody looks at.
+Everything random is drawn from a stream named by (seed, prompt, purpose, tokens so far), so neither batching, memory
+nor the simulations begun on a guess (``lanes``) can change a result. A node's children are made when the search first
+passes through it, not when it is first visited: the same tree, without chains nobody looks at.
 """
 
 import math
@@ -55,7 +55,8 @@ class Searcher:
 
     def __init__(
         self, tree, prompt: str, ids: list[int], *, settings: RainSettings, evaluate: Callable[[str], Task],
-        embed: Callable[[str], Task] | None, decode: Callable[[list[int]], str], eos: frozenset[int], index: int, seed: int,
+        embed: Callable[[str], Task] | None, decode: Callable[[list[int]], str], eos: frozenset[int], index: int,
+        seed: int,
     ):  # fmt: skip
         self.tree, self.prompt, self.settings, self.eos = tree, prompt, settings, eos
         self.evaluate, self.embed, self.decode = evaluate, embed, decode
@@ -227,7 +228,9 @@ class Searcher:
             done = self.pool.results.get(("simulate", leaf))
             if not leaf.n:
                 self._start("simulate", leaf)
-            elif self._foresee(leaf) is None and not leaf.ends:  # also one still being simulated, if it seems to be next again
+            elif (
+                self._foresee(leaf) is None and not leaf.ends
+            ):  # also one still being simulated, if it seems to be next again
                 self._start("expand", leaf)
             value = done.value if done else leaf.q if leaf.fn else path[-2].q if len(path) > 1 else 0.0
             for node in path:
@@ -239,7 +242,7 @@ class Searcher:
 
     def _forget_others(self, root: Node) -> None:
         """Give up work under way for branches that the move has cut off."""
-        for key in self.pool.keys():
+        for key in self.pool.known():
             if root not in key[1].path:
                 self.pool.drop(key)
                 self.foreseen.pop(key[1], None)

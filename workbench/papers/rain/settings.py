@@ -8,11 +8,11 @@ from ...errors import UsageError
 
 TASKS = ("hh", "advbench", "truthfulqa")
 
-# sizes a notebook fills in where a parameter is None: smoke is for tests, quick under 3 minutes, standard under 30, paper a GPU
+# sizes a notebook fills in where a parameter is None: smoke for tests, quick < 3 minutes, standard < 30, paper on a GPU
 PROFILES: dict[str, dict] = {
     "smoke": {"budget": 2, "max_new_tokens": 6, "prompts_used": 1, "labelled_used": 8, "budgets": [2]},
     "quick": {"budget": 6, "max_new_tokens": 16, "prompts_used": 3, "labelled_used": 48, "budgets": [6]},
-    "standard": {"budget": 25, "max_new_tokens": 32, "prompts_used": 8, "labelled_used": 150, "budgets": [6, 12, 25, 50]},
+    "standard": {"budget": 25, "max_new_tokens": 32, "prompts_used": 8, "labelled_used": 96, "budgets": [6, 12, 25, 50]},
     "paper": {"budget": 50, "max_new_tokens": 256, "prompts_used": 120, "labelled_used": 150, "budgets": [12, 25, 50]},
 }
 
@@ -47,11 +47,12 @@ class RainSettings:
     rollout_tokens : int
         The most tokens of a simulation. Ours (the code's bound is the text's length).
     similarity, similarity_weight : float
-        A sibling whose mean embedding has at least this cosine shares the value with weight ``similarity_weight`` x cosine.
-        Code: .95, .2. A similarity above 1 switches both this and the node addition off, and no encoder is needed.
+        A sibling whose mean embedding has at least this cosine shares the value with weight ``similarity_weight`` x
+        cosine. Code: .95, .2. A similarity above 1 switches both this and the node addition off, and no encoder is
+        needed.
     max_children, variance : int, float
-        A node with all children visited, fewer than ``max_children``, embeddings whose per-dimension variance has a norm
-        below ``variance`` x token-set length, and no child of value >= 0, gets one more. Code: 20, .03.
+        A node with all children visited, fewer than ``max_children``, embeddings whose per-dimension variance has a
+        norm below ``variance`` x token-set length, and no child of value >= 0, gets one more. Code: 20, .03.
     commit : "visits" or "sample"
         Make the move to the most visited child (code) or sample one by normalised visits (§3).
     max_new_tokens : int
@@ -61,8 +62,8 @@ class RainSettings:
     budget : int, optional
         Searches of every move, replacing ``max_searches`` and ``floor``. The early stop stays.
     lanes : int
-        Simulations under way at a time: those beyond the first guess which leaves the search will need. Changes the cost
-        and never the result (ours).
+        Simulations under way at a time: those beyond the first guess which leaves the search will need. Changes the
+        cost and never the result (ours).
     """
 
     max_searches: int = 50
@@ -91,7 +92,8 @@ class RainSettings:
 
     def __post_init__(self):
         least = {
-            "max_searches": 1, "floor": 0, "min_visits": 0, "candidates": 1, "tries": 0, "top_k": 0, "rollout_tokens": 0,
+            "max_searches": 1, "floor": 0, "min_visits": 0, "candidates": 1, "tries": 0, "top_k": 0,
+            "rollout_tokens": 0,
             "max_children": 0, "max_new_tokens": 1, "lanes": 1,
         }  # fmt: skip
         for name, low in least.items():
@@ -122,7 +124,9 @@ class RainSettings:
 
     @classmethod
     def embedded(cls, **changes) -> "RainSettings":
-        """For small models on a CPU: the paper's search with 12 searches a move, replies of 32 tokens, short simulations."""
+        """For small models on a CPU: the paper's search with 12 searches a move, replies of 32 tokens, short
+        simulations.
+        """
         return cls(**{"budget": 12, "max_new_tokens": 32, "rollout_tokens": 24, **changes})
 
     def with_(self, **changes) -> "RainSettings":
