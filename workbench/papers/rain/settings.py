@@ -12,9 +12,11 @@ TASKS = ("hh", "advbench", "truthfulqa")
 PROFILES: dict[str, dict] = {
     "smoke": {"budget": 2, "max_new_tokens": 6, "prompts_used": 1, "labelled_used": 8, "budgets": [2]},
     "quick": {"budget": 6, "max_new_tokens": 16, "prompts_used": 3, "labelled_used": 48, "budgets": [6]},
-    "standard": {"budget": 25, "max_new_tokens": 32, "prompts_used": 8, "labelled_used": 96, "budgets": [6, 12, 25, 50]},
+    "standard": {
+        "budget": 25, "max_new_tokens": 32, "prompts_used": 8, "labelled_used": 96, "budgets": [6, 12, 25, 50],
+    },
     "paper": {"budget": 50, "max_new_tokens": 256, "prompts_used": 120, "labelled_used": 150, "budgets": [12, 25, 50]},
-}
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
