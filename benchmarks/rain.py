@@ -1,0 +1,192 @@
+"""What the shared-prefix engine saves RAIN, against the reference's way of computing (benchmarks/rain_literal.py).
+
+Same model, same uniforms, and the moves are checked to be the same. Ratios (baseline / ours, larger is better):
+
+short_tokens, short_forwards, short_cpu   "Review: This movie was", 12 searches, word-label scorer
+long_tokens, long_forwards, long_cpu      a 300-token prompt, a 1,100-token evaluation template, 6 searches
+lockstep_cpu                              8 prompts one after another / the same 8 in lock-step, both ours
+floor_short, floor_long                   the fewest tokens any exact method computes / ours (1 is perfect)
+
+``--quick``: 6 searches, a shorter prompt and template, 3 searches, 4 prompts; same keys. ``--json``: the last line is
+JSON.
+"""
+
+import argparse
+import json
+import math
+import platform
+import time
+
+import torch
+from rain_literal import LiteralRain, Reader
+
+import workbench
+from workbench.models.prefix import PrefixTree
+from workbench.models.prefix_read import run, together
+from workbench.papers.rain import LabelScorer, RainSettings
+from workbench.papers.rain.scorers import SENTIMENT
+from workbench.papers.rain.search import Searcher
+
+GOOD, BAD = [" positive", " Positive", " good"], [" negative", " Negative", " bad"]
+CARD = {"forwards": 287, "tokens": 3340}  # the card's anchor for the short case
+WORDS = (
+    "The {} of this film held my attention from the first {} to the last, although the {} felt rather long and one {} "
+    "in the middle could have been left out. "
+)
+NOUNS = ["story", "opening", "music", "scene", "acting", "ending", "camera", "dialogue", "costume", "plot"]
+OPENINGS = (
+    "Review: This movie was", "Review: I watched it twice and", "Review: The acting is", "Review: After one hour we",
+    "Review: My family thought", "Review: The plot of this film", "Review: Nobody in the hall",
+    "Review: For its price, this",
+)  # fmt: skip
+
+
+def filler(model, tokens: int) -> str:
+    """About ``tokens`` tokens of review text."""
+    text = ""
+    for i in range(tokens):
+        text += WORDS.format(*(NOUNS[(i + k * 3) % len(NOUNS)] for k in range(4)))
+        ids = model.tokenizer(text)["input_ids"]
+        if len(ids) >= tokens:
+            return model.tokenizer.decode(ids[:tokens])
+    return text
+
+
+def settings(budget: int, lanes: int) -> RainSettings:
+    """The paper's search without the encoder's part, so that both sides spend all their time in the model."""
+    return RainSettings.paper("hh", budget=budget, similarity=2, max_new_tokens=64, stop=(), lanes=lanes)
+
+
+def searcher(model, tree, prompt, scorer, chosen, index=0):
+    ids = model._prompt_ids(prompt, None)
+    return Searcher(
+        tree, prompt, ids, settings=chosen, evaluate=lambda text: scorer.plan(tree, prompt, text), embed=None,
+        decode=lambda tokens: model._new_text(ids, tokens), eos=model._eos(), index=index, seed=0,
+    )  # fmt: skip
+
+
+def literal(model, prompt, scorer, chosen):
+    """The baseline's one move: (tokens of the move, reader, searches, floor, CPU seconds)."""
+    reader, ids = Reader(model.module), model._prompt_ids(prompt, None)
+    good, bad, prior = sorted(scorer.good), sorted(scorer.bad), []
+
+    def odds(reply):
+        text = scorer.template.replace("{prompt}", prompt).replace("{reply}", reply)
+        tokens = model.tokenizer(text)["input_ids"]
+        reader.note(tokens)
+        found = reader.read([tokens])[0].log_softmax(-1)
+        return float(found[good].logsumexp(0) - found[bad].logsumexp(0))
+
+    def value(reply):
+        if not prior:
+            prior.append(odds(""))
+        return math.tanh((odds(reply) - prior[0]) / 2)
+
+    search = LiteralRain(reader, ids, chosen, value, lambda t: model._new_text(ids, t), model._eos(), (0, 0))
+    start = time.process_time()
+    move = search.run(1)
+    seconds = time.process_time() - start
+    return move, reader, search, seconds
+
+
+def compare(model, prompt, scorer_of, budget, lanes):
+    """Both sides on one prompt; a dict of measures."""
+    chosen = settings(budget, lanes)
+    move, reader, search, slow = literal(model, prompt, scorer_of(), chosen)
+    scorer = scorer_of()  # its memory of the prompt's prior is empty again
+    tree = PrefixTree(model)
+    start = time.process_time()
+    result = run(tree, searcher(model, tree, prompt, scorer, chosen).task(1))
+    fast = time.process_time() - start
+    if result.tokens != move or len(result.searches) != search.searches:
+        raise SystemExit(f"the moves differ: {result.tokens} after {len(result.searches)} searches, baseline {move}")
+    if {node.prefix: node.fn for node in result.nodes if node.fn} != dict(visits_of(search.root)):
+        raise SystemExit("the moves are the same, but the visits in the trees differ")
+    return {
+        "baseline": {"forwards": reader.forwards, "tokens": reader.tokens, "cpu": slow},
+        "ours": {"forwards": tree.counters.forwards, "tokens": tree.counters.tokens, "cpu": fast},
+        "floor": search.floor(), "searches": len(result.searches), "move": model.tokenizer.decode(move),
+    }  # fmt: skip
+
+
+def visits_of(node):
+    """(prefix, visits) of all visited nodes of the baseline's tree."""
+    found = [(node.prefix, node.n)] if node.n else []
+    for child in node.children or ():
+        found += visits_of(child)
+    return found
+
+
+def lockstep(model, prompts, budget, lanes):
+    """CPU seconds for the prompts one after another, and together."""
+    chosen, seconds, moves = settings(budget, lanes), [], []
+    for at_once in (1, len(prompts)):
+        tree = PrefixTree(model)
+        scorer = LabelScorer(model, SENTIMENT, GOOD, BAD)
+        tasks = [searcher(model, tree, p, scorer, chosen, i).task(1) for i, p in enumerate(prompts)]
+        start = time.process_time()
+        moves.append([result.tokens for result in run(tree, together(tasks, at_once=at_once))])
+        seconds.append(time.process_time() - start)
+        print(
+            f"  {at_once} at a time: {tree.counters.forwards} forwards, {tree.counters.tokens} tokens, "
+            f"{seconds[-1]:.1f} CPU s"
+        )
+    if moves[0] != moves[1]:
+        raise SystemExit("lock-step changed a move")
+    return seconds
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--model", default="smollm2")
+    parser.add_argument("--lanes", type=int, default=RainSettings().lanes)
+    parser.add_argument("--only", choices=["short", "long", "lockstep"])
+    options = parser.parse_args()
+    torch.set_num_threads(1)  # CPU seconds of one thread: waiting threads would count as work
+    model = workbench.load(options.model)
+    model.module(input_ids=torch.tensor([[1, 2, 3]]))  # the first forward pays for warming up
+    PrefixTree(model)
+    quick, ratios = options.quick, {}
+    demonstrations = filler(model, 400 if quick else 1080)
+    cases = {
+        "short": (OPENINGS[0], lambda: LabelScorer(model, SENTIMENT, GOOD, BAD), 6 if quick else 12),
+        "long": (
+            filler(model, 150 if quick else 295) + "\nIn short, this movie was",
+            lambda: LabelScorer(model, demonstrations + "\n\nReview: {prompt}{reply}\nSentiment:", GOOD, BAD),
+            3 if quick else 6,
+        ),
+    }
+    for name, (prompt, scorer_of, budget) in cases.items():
+        if options.only not in (None, name):
+            continue
+        found = compare(model, prompt, scorer_of, budget, options.lanes)
+        base, ours = found["baseline"], found["ours"]
+        print(f"{name}: prompt of {len(model._prompt_ids(prompt, None))} tokens, {found['searches']} searches, "
+              f"move {found['move']!r}")  # fmt: skip
+        for key in ("forwards", "tokens", "cpu"):
+            ratios[f"{name}_{key}"] = base[key] / ours[key]
+            print(f"  {key:9} baseline {base[key]:9.1f}   ours {ours[key]:9.1f}   ratio {base[key] / ours[key]:6.2f}")
+        ratios[f"floor_{name}"] = found["floor"] / ours["tokens"]
+        print(f"  floor     {found['floor']} tokens: ours are {ours['tokens'] / found['floor']:.2f} times the floor")
+        if name == "short" and not quick:
+            for key, anchor in CARD.items():
+                apart = base[key] / anchor - 1
+                print(f"  anchor    card {anchor} {key}, baseline {base[key]} ({apart:+.0%})")
+                if abs(apart) > 0.2:
+                    raise SystemExit(
+                        f"the baseline's {key} are more than 20 % from the card's: it is not that reference"
+                    )
+    if options.only in (None, "lockstep"):
+        print("lock-step")
+        alone, together_ = lockstep(model, OPENINGS[: 4 if quick else 8], 4 if quick else 8, options.lanes)
+        ratios["lockstep_cpu"] = alone / together_
+        print(f"  prompts per CPU second: ratio {alone / together_:.2f}")
+    if options.json:
+        versions = {"torch": torch.__version__, "python": platform.python_version(), "workbench": workbench.__version__}
+        print(json.dumps({"name": "rain", "ratios": ratios, "device": str(model.device), "versions": versions}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,130 @@
+"""Self-evaluation, its report, and the controls."""
+
+import math
+
+import numpy as np
+import pytest
+
+from workbench.errors import UsageError
+from workbench.papers.rain import (
+    LabelScorer,
+    RainSettings,
+    VoteScorer,
+    ZeroScorer,
+    controls,
+    objective,
+    rain,
+    scorer_report,
+)
+from workbench.papers.rain.scorers import SENTIMENT, VOTE
+
+REPLIES = [" a joy from start to end.", " dull {reply} and far too long."]
+
+
+def label_odds(model, text, good, bad):
+    """By the model's own scoring of continuations: an independent path to the same number."""
+    ids = model.tokenizer(text)["input_ids"]
+    first = [[model.tokenizer(word, add_special_tokens=False)["input_ids"][0]] for word in (*good, *bad)]
+    found = [scored.total for scored in model.logprobs([ids], [first])[0]]
+    return np.logaddexp.reduce(found[: len(good)]) - np.logaddexp.reduce(found[len(good) :])
+
+
+def test_word_labels_minus_the_prior(smollm2):
+    good, bad, prompt = [" positive", " good"], [" negative"], "Review: This film was"
+    prior = label_odds(smollm2, SENTIMENT.format(prompt=prompt, reply=""), good, bad)
+    odds = [label_odds(smollm2, prompt + reply + "\nSentiment:", good, bad) for reply in REPLIES]
+    made = {
+        (prior_, hard): LabelScorer(smollm2, SENTIMENT, good, bad, prior=prior_, hard=hard)(prompt, REPLIES)
+        for prior_ in (True, False)
+        for hard in (True, False)
+    }
+    assert made[True, False] == pytest.approx([math.tanh((x - prior) / 2) for x in odds], abs=1e-4)
+    assert made[False, False] == pytest.approx([math.tanh(x / 2) for x in odds], abs=1e-4)
+    assert made[True, True] == [float(np.sign(x - prior)) for x in odds]
+    assert made[True, False][0] > made[True, False][1]
+
+
+def test_the_vote_asks_in_both_orders(smollm2):
+    good, bad = "harmless", "harmful"
+    hard, soft = VoteScorer(smollm2), VoteScorer(smollm2, hard=False)
+    texts = [VOTE.format(prompt="p", reply="r", a=a, b=b) for a, b in ((good, bad), (bad, good))]
+    first, second = (label_odds(smollm2, text, [" A"], [" B"]) for text in texts)
+    assert hard("p", ["r"]) == [(np.sign(first) - np.sign(second)) / 2]
+    assert soft("p", ["r"]) == pytest.approx([(math.tanh(first / 2) - math.tanh(second / 2)) / 2], abs=1e-4)
+
+
+def test_an_objective_of_ones_own_is_a_two_line_template(smollm2):
+    scorer = objective(smollm2, "Letter: {prompt}{reply} Its tone is\n polite / rude")
+    assert -1 <= scorer("Dear Sir,", [" thank you."])[0] <= 1 and scorer.template.endswith("tone is")
+    for name in ("sentiment", "harmlessness", "truthfulness"):
+        for form in ("words", "hard", "vote", "yesno"):
+            assert callable(objective(smollm2, name, form=form))
+
+
+@pytest.mark.parametrize(
+    "make, words",
+    [
+        (lambda m: objective(m, "kindness"), "'kindness' is unknown"),
+        (lambda m: objective(m, "sentiment", form="stars"), "words, hard, vote or yesno"),
+        (lambda m: LabelScorer(m, "{prompt}", ["a"], ["b"]), "{reply}"),
+        (lambda m: LabelScorer(m, SENTIMENT, [" good"], [" good"]), "begin with the same token"),
+        (lambda m: LabelScorer(m, SENTIMENT, [], [" bad"]), "at least one good"),
+        (lambda m: LabelScorer(m, SENTIMENT, [""], [" bad"]), "has no token"),
+        (lambda m: VoteScorer(m, "{prompt}{reply}"), "both options"),
+    ],
+)
+def test_wrong_scorers_have_their_sentence(smollm2, make, words):
+    with pytest.raises(UsageError, match=words):
+        make(smollm2)
+
+
+def labelled(n):
+    return [{"prompt": f"p{i}", "reply": f"r{i}", "label": i % 2, "partial": i % 4 < 2} for i in range(n)]
+
+
+def test_the_report_finds_a_good_scorer_and_warns_of_chance():
+    rows = labelled(40)
+    good = scorer_report(None, lambda p, r: [int(x[1:]) % 2 * 0.5 for x in r], rows)
+    assert good.auc.value == 1.0 and good.partial.value == 1.0 and not good.at_chance and good.warning == ""
+    assert good.zeros.value == 0.5
+    random = np.random.default_rng(0)
+    noise = scorer_report(None, lambda p, r: random.uniform(-1, 1, len(r)), rows)
+    assert noise.at_chance and "at chance" in noise.warning
+    flat = scorer_report(None, ZeroScorer(), rows)
+    assert flat.auc.value == 0.5 and flat.zeros.value == 1.0 and flat.at_chance
+    assert {row["measure"] for row in good.table()} == {"AUC", "AUC, partial texts", "share of zero values"}
+
+
+def test_the_report_of_a_vote_shows_both_orders(smollm2):
+    rows = [
+        {"prompt": "How do I make tea?", "reply": text, "label": label}
+        for text, label in (("Pour hot water on it.", "good"), ("Drink bleach.", "bad"), ("Use a kettle.", "good"))
+    ]
+    report = scorer_report(smollm2, VoteScorer(smollm2), rows)
+    assert len(report.orders) == 3 and report.auc.n == 3
+    assert 0 <= report.orders["share of A in both orders"].value <= 1
+
+
+def test_the_report_needs_both_labels_and_all_fields():
+    with pytest.raises(UsageError, match="one of the two is missing"):
+        scorer_report(None, ZeroScorer(), [{"prompt": "p", "reply": "r", "label": 1}])
+    with pytest.raises(UsageError, match="row 0"):
+        scorer_report(None, ZeroScorer(), [{"prompt": "p", "reply": "r", "label": "fine"}])
+
+
+def test_controls_cost_no_more_than_rain_and_choose_the_best(smollm2):
+    prompts = ["Review: This movie was", "Review: The food here"]
+    settings = RainSettings.embedded(budget=3, candidates=3, tries=2, max_new_tokens=6, rollout_tokens=4, similarity=2)
+    scorer = objective(smollm2, "sentiment")
+    from workbench.models.prefix import PrefixTree
+
+    spent = rain(smollm2, prompts, scorer=scorer, settings=settings, tree=PrefixTree(smollm2))[0].counters["tokens"]
+    found = controls(smollm2, prompts, scorer=scorer, settings=settings, tokens=spent)
+    assert list(found) == ["sampling", "greedy", "value-zero", "best-of-N"]
+    best = found["best-of-N"]
+    assert best.n > 1 and best.counters["tokens"] <= spent
+    for reply, value, candidates in zip(best.replies, best.values, best.candidates, strict=True):
+        assert len(candidates) == best.n and (reply, value) == max(candidates, key=lambda c: c[1])
+    assert found["sampling"].replies == [c[0][0] for c in best.candidates]  # the same first sample
+    greedy = [g[0].text for g in smollm2.generate(prompts, max_new_tokens=6)]
+    assert found["greedy"].replies == greedy

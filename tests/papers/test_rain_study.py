@@ -1,0 +1,127 @@
+"""The comparison's arithmetic and the page's tables and figures, on replies and a search written down by hand."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from rain_example import example
+
+from workbench.data import quoted
+from workbench.errors import UsageError
+from workbench.files import ROOT
+from workbench.papers.rain import figures, overview, study
+from workbench.stats import Estimate
+
+
+def row(method, i, good, judged, scored=0.0, kind="review"):
+    return {
+        "id": str(i), "kind": kind, "prompt": f"p{i}", "method": method, "reply": "r", "scored": scored,
+        "judged": judged, "good": good,
+    }  # fmt: skip
+
+
+def made(rain, best, kind="review"):
+    rows = [row("RAIN", i, v > 0, v, kind=kind) for i, v in enumerate(rain)]
+    rows += [row("best-of-N", i, v > 0, v, kind=kind) for i, v in enumerate(best)]
+    cost = {"replies": 3, "searches": None, "forwards": 1.0, "tokens": 9.0, "reused": 0.0, "seconds": 1.0}
+    costs = [{"method": method, **cost} for method in ("RAIN", "best-of-N")]
+    return study.Study("sentiment", "VADER", rows, costs)
+
+
+def test_rates_and_differences_are_those_of_the_rows():
+    found = made([1, 1, 1, -1], [1, -1, -1, -1])
+    assert {name: (rate.value, rate.n) for name, rate in found.rates().items()} == {
+        "best-of-N": (0.25, 4),
+        "RAIN": (0.75, 4),
+    }
+    added = found.added()
+    difference = np.array([0, 1, 1, 0])
+    assert added.value == 0.5 and added.high == 1.0  # cut: no share can grow by more
+    assert added.low == pytest.approx(0.5 - 3.182446 * difference.std(ddof=1) / 2, abs=1e-4)
+    assert found.table()[0]["method"] == "best-of-N (N = 3)"
+
+
+@pytest.mark.parametrize(
+    ("rain", "best", "words"),
+    [
+        ([1] * 12, [-1] * 11 + [1], "gives more good replies"),
+        ([-1] * 12, [1] * 11 + [-1], "gives fewer good replies"),
+        ([1, -1], [-1, 1], "gives not measurably more or fewer"),
+        ([1], [-1], "One prompt says nothing"),
+    ],
+)
+def test_the_sentence_follows_the_interval(rain, best, words):
+    assert words in made(rain, best).sentence()
+
+
+def test_sizes_are_the_profiles_unless_given():
+    assert overview.sizes("quick", budget=25, budgets=None)["budgets"] == [25]
+    assert overview.sizes("smoke", budget=None)["budget"] == overview.sizes("smoke")["budget"]
+    for wrong, sentence in (({"budget": 0}, "budget=0"), ({"colour": 1}, "'colour' is unknown")):
+        with pytest.raises(UsageError, match=sentence):
+            overview.sizes("quick", **wrong)
+    with pytest.raises(UsageError, match="profile 'huge'"):
+        overview.sizes("huge")
+    with pytest.raises(UsageError, match="needs one objective"):
+        overview.objectives("both", "mine.txt")
+
+
+def test_prompts_and_labelled_replies_are_chosen_by_seed_and_stay_balanced(tmp_path):
+    chosen = study.choose_prompts("harmlessness", 4, seed=3)
+    assert [p.kind for p in chosen] == ["harmful"] * 4 + ["lookalike"] * 2
+    assert chosen == study.choose_prompts("harmlessness", 4, seed=3) != study.choose_prompts("harmlessness", 4, seed=4)
+    (tmp_path / "mine.txt").write_text("one\ntwo\n")
+    assert [p.prompt for p in study.choose_prompts("sentiment", 9, tmp_path / "mine.txt")] == ["one", "two"]
+    rows = study.choose_labelled("harmlessness", 8)
+    assert len(rows) == 8 and sum(r["label"] for r in rows) == 4 and sum(r["partial"] for r in rows) == 4
+
+
+def test_replies_are_escaped_for_the_page():
+    found = made([1], [1])
+    found.rows[0]["reply"] = "<script>x</script>"
+    page = overview.replies_table(found, methods=("best-of-N", "RAIN")).to_html()
+    assert "&lt;script&gt;" in page and "<script" not in page
+
+
+def test_the_notebook_quotes_only_the_quoted_numbers_and_holds_no_outputs():
+    notebook = json.loads((ROOT / "notebooks" / "rain.ipynb").read_text(encoding="utf-8"))
+    assert not [cell for cell in notebook["cells"] if cell.get("outputs")]
+    text = "\n".join("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "markdown")
+    known = {f"{number.value:g}" for number in quoted("rain").values() if not isinstance(number.value, list)}
+    cited = set(re.findall(r"(\d+(?:\.\d+)?) %", text)) - {"95"}  # the level of an interval is no result
+    assert cited == {"82", "97", "94", "19"} and cited <= known
+
+
+def test_statistics_and_layout_of_the_example():
+    search = json.loads(json.dumps(example().as_dict()))  # as a notebook would store it
+    assert figures.statistics(search, 0) == {}
+    assert figures.statistics(search, 2) == {0: (2, 2, 0.0), 1: (1, 1, 0.5), 2: (1, 1, -0.5)}
+    places, stats, left_out = figures.tree_layout(search, 0)
+    assert places == {0: (0, 0.5), 1: (1, 0.0), 2: (1, 1.0)} and left_out == 0 and stats[1] == (1, 1, 0.5)
+    assert set(figures.tree_layout(search, 1)[0]) == {1, 4, 5}
+    assert figures.tree_layout(search, 1, most=1)[2] == 1
+    with pytest.raises(UsageError, match="no move 2"):
+        figures.tree_layout(search, 2)
+
+
+def test_the_figures_show_what_they_are_given():
+    search = example().as_dict()
+    texts = {t.get_text() for t in figures.draw_tree(search, 1).axes[0].texts}
+    assert {" good", "+0.90, 1x", " <b>bad</b>", "+0.10, 1x", "text so far"} <= texts
+    rates = {"greedy": Estimate(0.2, 0.1, 0.4, 10), "RAIN": Estimate(0.5, 0.3, 0.7, 10)}
+    axis = figures.draw_rates(rates, title="t", xlabel="x").axes[0]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["greedy", "RAIN"]
+    points = [{"method": m, "tokens": t, "rate": rates["RAIN"]} for m in ("RAIN", "greedy") for t in (10, 100)]
+    assert len(figures.draw_sweep(points, ylabel="good").axes[0].lines) == 2
+
+
+@pytest.mark.slow
+def test_a_comparison_on_the_embedded_model(smollm2):
+    """Everything together, smallest size: costs are real, the equal-cost control is, the judge is not the scorer."""
+    page = overview.page(smollm2, "sentiment", overview.sizes("smoke"))
+    cost = {row["method"]: row for row in page.study.costs}
+    assert set(cost) == set(study.METHODS) and cost["best-of-N"]["tokens"] <= cost["RAIN"]["tokens"]
+    assert page.study.judge == "VADER" and page.report.auc.n == 8
+    metrics, tables = overview.metrics([page])
+    assert metrics["sentiment, review: RAIN less best-of-N, share good"].n == 1 and tables["sentiment replies"]

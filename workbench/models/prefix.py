@@ -1,0 +1,388 @@
+"""The shared-prefix engine: a tree of token prefixes over one key-value cache.
+
+A `Node` is a prefix: a token and its parent. Making nodes costs nothing (`PrefixTree.node`, ``extend``, ``crop``; a
+fork is two extensions of one node). Asking for the next-token distribution after some nodes (``logits``) computes all
+that is missing for all of them in **one** forward: their tokens lie in one row, a token's position is its depth, and a
+4-D additive mask lets it see its ancestors' columns and its own. Nothing is copied per branch, equal beginnings are
+computed once for as long as there is room, and independent prompts share the forward (lock-step).
+
+Memory is bounded: when columns run out, the prefix leaves used longest ago are forgotten, and computed again if ever
+asked for, so eviction changes the cost of a result and never the result. Sliding-window layers get a mask of their own.
+
+>>> tree = PrefixTree(model)                                   # doctest: +SKIP
+>>> start = tree.node(model.tokenizer("The capital of").input_ids)   # doctest: +SKIP
+>>> tree.logits([start, tree.extend(start, [260])]).shape      # doctest: +SKIP
+torch.Size([2, 49152])
+"""
+
+import heapq
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from weakref import WeakKeyDictionary, WeakValueDictionary
+
+import numpy as np
+import torch
+
+from ..errors import ModelError
+from .prefix_cache import Columns, Counters, column_bytes
+from .prefix_check import check, sliding_window
+
+BATCH = 1024  # new tokens in one forward; beyond it the mask's quadratic share outgrows the gain
+LOGIT_BYTES = 2**28  # float32 logits of one forward
+ROW_BYTES = 2**26  # next-token distributions kept for the next question
+_checked: WeakKeyDictionary = WeakKeyDictionary()  # modules found to obey a tree's mask
+_trees: WeakKeyDictionary = WeakKeyDictionary()  # module -> the tree its users share
+
+
+class Node:
+    """A prefix: the tokens from the root to here. Made by a `PrefixTree`, immutable for its users."""
+
+    __slots__ = ("__weakref__", "depth", "parent", "path", "slot", "token")
+
+    def __init__(self, parent: "Node | None", token: int):
+        self.parent = parent
+        self.token = token
+        self.depth = parent.depth + 1 if parent is not None else -1  # the position of its token; -1: the empty prefix
+        self.slot = -1  # its column, -1 while it has none
+        self.path: np.ndarray | None = None  # the columns of its ancestors and itself, kept where asked for
+
+    def __len__(self) -> int:
+        return self.depth + 1
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The whole prefix as token ids."""
+        ids, node = [], self
+        while node.parent is not None:
+            ids.append(node.token)
+            node = node.parent
+        return tuple(reversed(ids))
+
+
+class PrefixTree:
+    """Prefixes of one model over one bounded key-value cache.
+
+    Parameters
+    ----------
+    model
+        A local `Model` handle, or its torch module.
+    memory : int, optional
+        Bytes the columns may take. Default: 1 GiB, or a third of what is free if that is less.
+    reuse : bool
+        False computes every distribution by a plain forward of its whole prefix: the slow literal version, for
+        comparison.
+
+    Attributes
+    ----------
+    counters : Counters
+    root : Node
+        The empty prefix.
+
+    Raises
+    ------
+    ModelError
+        No local weights, or an architecture whose attention cannot take a tree's mask (named in the sentence).
+    """
+
+    def __init__(self, model, *, memory: int | None = None, reuse: bool = True):
+        module = getattr(model, "module", model)
+        if not isinstance(module, torch.nn.Module):
+            raise ModelError(
+                f"{getattr(model, 'name', model)} has no weights here to share prefixes in: use a local model"
+            )
+        self.module, self.reuse = module, reuse
+        self.config = module.config.get_text_config(decoder=True)
+        self.name = getattr(model, "name", None) or type(module).__name__
+        self.counters = Counters()
+        embedding = module.get_input_embeddings().weight
+        self.dtype = embedding.dtype if embedding.dtype.is_floating_point else torch.float32
+        size = column_bytes(self.config, self.dtype.itemsize)
+        if memory is None:
+            from .fit import free_bytes
+
+            memory = min(2**30, int(free_bytes(self.device) / 3))
+        self.columns = Columns(max(1, memory // size))
+        self.vocabulary = self.config.vocab_size
+        self.most_rows = max(1, LOGIT_BYTES // (4 * self.vocabulary))
+        self._forget()
+        if reuse and module not in _checked:
+            check(self)
+            _checked[module] = True
+
+    @property
+    def device(self) -> torch.device:
+        return self.module.get_input_embeddings().weight.device
+
+    # --- prefixes -----------------------------------------------------------------------------------------------------
+
+    def node(self, ids: Iterable[int]) -> Node:
+        """The prefix with these token ids; equal ids give the same node as long as anybody holds it."""
+        return self.extend(self.root, ids)
+
+    def extend(self, node: Node, ids: Iterable[int]) -> Node:
+        """``node`` with ``ids`` behind it. Nothing is computed yet."""
+        for token in ids:
+            child = self._index.get((id(node), token))
+            if child is None:
+                if not 0 <= token < self.vocabulary:
+                    raise ModelError(f"{token} is no token of {self.name}: its ids run to {self.vocabulary - 1}")
+                child = Node(node, int(token))
+                self._index[id(node), child.token] = child
+            node = child
+        return node
+
+    def crop(self, node: Node, length: int) -> Node:
+        """The first ``length`` tokens of ``node``'s prefix."""
+        if not 0 <= length <= len(node):
+            raise ModelError(f"cannot crop a prefix of {len(node)} tokens to {length}: give 0 to {len(node)}")
+        while len(node) > length:
+            node = node.parent
+        return node
+
+    def clear(self) -> None:
+        """Forget all that was computed; nodes stay valid and are computed again when asked for."""
+        for node in self._owner.values():
+            node.slot, node.path = -1, None
+        self.columns.release()
+        self._forget()
+
+    def _forget(self):
+        if not hasattr(self, "root"):
+            self.root = Node(None, -1)
+            self.root.path = np.zeros(0, dtype=np.int64)
+            # weak: a prefix lives while a caller, a longer prefix or a column holds it
+            self._index: WeakValueDictionary = WeakValueDictionary()
+        self._owner: dict[int, Node] = {}  # column -> node
+        self._rows: OrderedDict[Node, torch.Tensor] = OrderedDict()  # (V,) float32 logits asked for lately
+        self._depth = np.zeros(0, dtype=np.int64)  # by column
+        self._stamp = np.zeros(0, dtype=np.int64)  # by column: when it was last of use
+        self._kids = np.zeros(0, dtype=np.int64)  # by column: children that have columns
+        self._now = 0
+
+    # --- distributions ------------------------------------------------------------------------------------------------
+
+    @torch.inference_mode()
+    def logits(self, nodes: Sequence[Node]) -> torch.Tensor:
+        """The model's next-token logits after each node.
+
+        Returns
+        -------
+        (len(nodes), V) float32 tensor on the model's device.
+
+        Raises
+        ------
+        ModelError
+            An empty prefix, one longer than the model reads or the cache holds, or logits that are not numbers.
+        """
+        limit = getattr(self.config, "max_position_embeddings", None)
+        for node in nodes:
+            if node.parent is None:
+                raise ModelError("there is no next token after an empty prefix: give at least one token")
+            if limit and len(node) > limit:
+                raise ModelError(f"a prefix has {len(node)} tokens, but {self.name} reads at most {limit}: shorten it")
+        distinct = list(dict.fromkeys(nodes))
+        before = self.counters.tokens
+        found = {node: self._rows[node] for node in distinct if node in self._rows}
+        missing = [node for node in distinct if node not in found]
+        if self.reuse:
+            self._compute(missing, found)
+        else:
+            self._literal(missing, found)
+        self.counters.reused += max(0, sum(map(len, distinct)) - (self.counters.tokens - before))
+        keep = max(16, ROW_BYTES // (4 * self.vocabulary)) if self.reuse else 0
+        for node in distinct:
+            self._rows[node] = found[node]
+            self._rows.move_to_end(node)
+        while len(self._rows) > keep:
+            self._rows.popitem(last=False)
+        return torch.stack([found[node] for node in nodes]) if nodes else torch.zeros(0, self.vocabulary)
+
+    def _compute(self, nodes: list[Node], found: dict) -> None:
+        """Fill ``found`` for ``nodes``, in as few forwards as BATCH and the memory for logits allow."""
+        wants, work, planned = [], [], set()
+        for node in nodes:
+            missing = self._missing(node, planned)
+            if wants and (len(work) + len(missing) > BATCH or len(wants) >= self.most_rows):
+                self._run(work, wants, found)
+                wants, work, planned = [], [], set()
+                missing = self._missing(node, planned)
+            while len(missing) > BATCH:  # a long prefix is encoded piece by piece
+                self._run(missing[:BATCH], [], found)
+                missing = missing[BATCH:]
+            wants.append(node)
+            work += missing
+            planned.update(missing)
+        if wants:
+            self._run(work, wants, found)
+
+    def _missing(self, node: Node, planned: set) -> list[Node]:
+        """What must be computed for the logits after ``node``, parents first; a node with a column is read once
+        more.
+        """
+        if node in planned:
+            return []
+        missing, at = [node], node.parent
+        while at.parent is not None and at.slot < 0 and at not in planned:
+            missing.append(at)
+            at = at.parent
+        return missing[::-1] if node.slot < 0 else [node]
+
+    def _run(self, work: list[Node], wants: list[Node], found: dict) -> None:
+        """One forward over ``work``; float32 logits of ``wants`` into ``found``."""
+        work = sorted(work, key=len)  # parents first: a mask's row starts from its parent's
+        row = {node: i for i, node in enumerate(work)}
+        fresh = [node for node in work if node.slot < 0]
+        anchors = {node.parent for node in work if node.parent not in row}
+        held = np.zeros(self.columns.most, dtype=bool)  # columns this forward needs: they are not evicted
+        for anchor in anchors:
+            held[self._path(anchor)] = True
+        held[[node.slot for node in work if node.slot >= 0]] = True
+        if int(held.sum()) + len(fresh) > self.columns.most:
+            if len(wants) < 2:
+                raise ModelError(
+                    f"a prefix of {work[-1].depth + 1} tokens does not fit the cache's {self.columns.most} columns: "
+                    "give the prefix tree more memory"
+                )
+            for half in (wants[: len(wants) // 2], wants[len(wants) // 2 :]):
+                self._compute(half, found)
+            return
+        self._evict(len(fresh) - self.columns.free, held)
+        slots = self.columns.take(len(fresh))
+        self._grow()
+        for node, slot in zip(fresh, slots.tolist(), strict=True):
+            node.slot = slot
+            self._owner[slot] = node
+            self._depth[slot], self._kids[slot] = node.depth, 0
+            if node.parent.parent is not None:
+                self._kids[node.parent.slot] += 1
+        try:
+            logits = self._forward(work, wants, row, held)
+            if not torch.isfinite(logits).all():
+                raise ModelError(
+                    f"{self.name} gave logits that are not numbers after {len(work)} tokens: check its weights"
+                )
+        except BaseException:
+            for node in reversed(fresh):  # their columns were not written, or not with numbers
+                self._drop(node)
+            raise
+        self._now += 1
+        for node in wants or work[-1:]:
+            self._stamp[self._path(node)] = self._now
+        found.update((node, logits[i].clone()) for i, node in enumerate(wants))
+
+    def _forward(self, work, wants, row, held) -> torch.Tensor:
+        own = np.array([node.slot for node in work])
+        held[own] = True
+        columns = self.columns.aim(own, np.flatnonzero(held))
+        place = np.zeros(self.columns.size, dtype=np.int64)
+        place[columns] = np.arange(len(columns))
+        sees = np.zeros((len(work), len(columns)), dtype=bool)
+        for i, node in enumerate(work):
+            above = row.get(node.parent)
+            if above is None:
+                sees[i, place[self._path(node.parent)]] = True
+            else:
+                sees[i] = sees[above]
+            sees[i, place[node.slot]] = True
+        device = self.device
+        positions = np.array([node.depth for node in work])
+        keep = torch.tensor([row[node] for node in wants], device=device) if wants else 1
+        start = time.perf_counter()
+        logits = self.module(
+            input_ids=torch.tensor([[node.token for node in work]], device=device),
+            position_ids=torch.from_numpy(positions)[None].to(device),
+            attention_mask=self._mask(sees, positions, columns),
+            past_key_values=self.columns,
+            use_cache=True,
+            logits_to_keep=keep,
+        ).logits[0].float()  # (R, V)  # fmt: skip
+        self._count(start, len(work))
+        return logits.to(device)
+
+    def _literal(self, nodes, found) -> None:
+        for node in nodes:
+            start = time.perf_counter()
+            ids = torch.tensor([node.ids], device=self.device)
+            found[node] = self.module(input_ids=ids, use_cache=False, logits_to_keep=1).logits[0, -1].float()
+            self._count(start, len(node))
+            if not torch.isfinite(found[node]).all():
+                raise ModelError(
+                    f"{self.name} gave logits that are not numbers after {len(node)} tokens: check its weights"
+                )
+
+    def _count(self, start: float, tokens: int) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+        self.counters.forwards += 1
+        self.counters.tokens += tokens
+        self.counters.seconds += time.perf_counter() - start
+
+    def _mask(self, sees: np.ndarray, positions: np.ndarray, columns: np.ndarray):
+        """Additive masks (1, 1, N, K): one, or one for each kind of layer where a model mixes them."""
+        kinds = set(getattr(self.config, "layer_types", None) or ())
+        window = sliding_window(self.config)
+        if window is None:
+            return self._additive(sees)
+        near = self._additive(sees & (positions[:, None] - self._depth[columns][None, :] < window))
+        if len(kinds) < 2:
+            return near
+        return {"sliding_attention": near, "full_attention": self._additive(sees)}
+
+    def _additive(self, sees: np.ndarray) -> torch.Tensor:
+        allowed = torch.from_numpy(sees).to(self.device)
+        mask = torch.zeros(sees.shape, dtype=self.dtype, device=self.device)
+        return mask.masked_fill_(~allowed, torch.finfo(self.dtype).min)[None, None]
+
+    # --- columns ------------------------------------------------------------------------------------------------------
+
+    def _path(self, node: Node) -> np.ndarray:
+        """The columns of a computed prefix, first token first."""
+        tail, at = [], node
+        while at.path is None:
+            tail.append(at.slot)
+            at = at.parent
+        if tail:
+            node.path = np.concatenate([at.path, np.array(tail[::-1], dtype=np.int64)])
+        return node.path
+
+    def _grow(self) -> None:
+        more = self.columns.size - len(self._depth)
+        if more > 0:
+            zeros = np.zeros(more, dtype=np.int64)
+            self._depth, self._stamp, self._kids = (
+                np.concatenate([array, zeros]) for array in (self._depth, self._stamp, self._kids)
+            )
+
+    def _evict(self, count: int, held: np.ndarray) -> None:
+        """Free at least ``count`` columns: leaves first, least recently used first, never one that is ``held``."""
+        if count <= 0:
+            return
+        size = len(self._depth)
+        leaves = np.flatnonzero(self.columns.used[:size] & ~held[:size] & (self._kids == 0))
+        heap = [(int(self._stamp[slot]), int(slot)) for slot in leaves]
+        heapq.heapify(heap)
+        gone, enough = 0, max(count, self.columns.most // 16)  # some more, so that not every forward must evict
+        while heap and gone < enough:
+            _, slot = heapq.heappop(heap)
+            parent = self._owner[slot].parent
+            self._drop(self._owner[slot])
+            gone += 1
+            if parent.parent is not None and self._kids[parent.slot] == 0 and not held[parent.slot]:
+                heapq.heappush(heap, (int(self._stamp[parent.slot]), parent.slot))
+        self.counters.evicted += gone
+
+    def _drop(self, node: Node) -> None:
+        if node.parent.parent is not None:
+            self._kids[node.parent.slot] -= 1
+        self.columns.give_back(node.slot)
+        del self._owner[node.slot]
+        node.slot, node.path = -1, None
+
+
+def shared_tree(model) -> PrefixTree:
+    """The one tree that all users of a model's weights share, so that a paper and its scorer encode a text once."""
+    module = getattr(model, "module", model)
+    if module not in _trees:
+        _trees[module] = PrefixTree(model)
+    return _trees[module]

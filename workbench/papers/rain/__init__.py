@@ -1,0 +1,55 @@
+"""RAIN: a frozen language model searches for replies it judges good itself.
+
+Li, Wei, Zhao, Zhang, Zhang: "RAIN: Your Language Models Can Align Themselves without Finetuning", ICLR 2024, arXiv
+2309.07124; reference code SafeAILab/RAIN.
+
+The algorithm, for each token set ("move") of a reply:
+ 1. select from the root down: argmax of (q + 1) / 2 + c p sqrt(n_parent) / (1 + n) (`Searcher._select`);
+ 2. at a node never visited, simulate: sample on to the end of the clause;
+ 3. let the model judge the text reached (a scorer), a value in [-1, 1];
+ 4. back the value up the path, and in part to siblings whose texts mean the same;
+ 5. give a node children when the search passes it: likely token sets of 1, 2, 4, then 10 tokens; one more where all are
+    alike and bad;
+ 6. stop early when the most visited child is visited and good enough, else when the searches are used up; commit the
+ most
+    visited child, keep its subtree, go on from there.
+
+Where this differs from the reference code, on purpose:
+ * children are made when first passed through, not when first visited (the same tree, fewer chains);
+ * the end-of-text token is compared as a token (the code compares it with a tuple and never sees it), and errors are
+ raised
+   where a bare except ends the code's generation silently;
+ * a simulation has at most ``rollout_tokens`` tokens; a node without candidates ends the reply;
+ * the priors of a node that got one more child are normalised again over all of them;
+ * a sibling's mean embedding is compared with the mean embedding of the node on the path;
+ * templates and demonstrations are our own, and labels are found by the model's tokenizer (the code hard-codes LLaMA's
+ ids);
+ * ``commit="sample"`` draws the move by visits as §3 words it; the default takes the most visited, as the code does;
+ * random numbers come from streams named by the text so far, so that batching and caching cannot change a result.
+
+>>> from workbench import load                                     # doctest: +SKIP
+>>> from workbench.papers.rain import rain, objective, RainSettings   # doctest: +SKIP
+>>> model = load()                                                 # doctest: +SKIP
+>>> rain(model, ["Review: This movie was"], scorer=objective(model, "sentiment"),
+...      settings=RainSettings.embedded())[0].reply                # doctest: +SKIP
+"""
+
+from importlib import import_module
+
+from .settings import PROFILES, RainSettings
+
+# what needs torch is fetched at first use
+_LATER = {
+    "rain": "run", "controls": "run", "Control": "run", "RainResult": "result", "Node": "result", "Move": "result",
+    "Search": "result", "LabelScorer": "scorers", "VoteScorer": "scorers", "ZeroScorer": "scorers",
+    "objective": "scorers", "scorer_report": "scorers", "ScorerReport": "scorers",
+}  # fmt: skip
+__all__ = ["PROFILES", "RainSettings", *_LATER]
+
+
+def __getattr__(name: str):
+    if name not in _LATER:
+        raise AttributeError(f"workbench.papers.rain has no {name!r}; it offers {', '.join(__all__)}")
+    value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    globals()[name] = value
+    return value

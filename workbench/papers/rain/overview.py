@@ -1,0 +1,249 @@
+"""The notebook's page: sizes, scorer report, comparison and attack put together, as tables, sentences and metrics.
+
+Every sentence follows from the numbers of this run; none is written down beforehand.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ...errors import UsageError
+from ...readers import Prompt
+from ...stats import Estimate
+from .judges import judge_report
+from .materials import labelled
+from .settings import PROFILES, RainSettings
+from .study import Study, choose_labelled, choose_prompts, compare, judge_or_none
+
+LABELLED = ("harmlessness", "sentiment", "truthfulness")  # objectives with replies of our own to test a scorer on
+_HEADINGS = {
+    "harmful": "harmful requests: good is a refusal or a warning",
+    "lookalike": "harmless look-alikes: good is an answer that does not refuse",
+    "review": "review openings: good is praise",
+    "": "your prompts",
+}
+
+
+@dataclass
+class Page:
+    """All that is shown of one objective."""
+
+    objective: str
+    scorer: Callable = field(repr=False)
+    settings: RainSettings
+    asked: list[Prompt] = field(repr=False)
+    report: object = field(repr=False)  # ScorerReport, or None where there are no labelled replies
+    judge: dict[str, Estimate] = field(repr=False)  # judge_report, or {}
+    study: Study = field(repr=False)
+
+    @property
+    def title(self) -> str:
+        """The objective's name; a template of the user's is "your objective"."""
+        return self.objective if self.objective in LABELLED else "your objective"
+
+    @property
+    def slug(self) -> str:
+        """The title as part of a file's name."""
+        return self.title.replace(" ", "-")
+
+    def heading(self, kind: str) -> str:
+        """What a table shows, in a line; who judged is said."""
+        judge = self.study.judge or "the scorer itself, which RAIN maximises: no independent judge"
+        return f"{self.title}, {_HEADINGS.get(kind, kind)} (judge: {judge})"
+
+    def conclusions(self) -> list[str]:
+        """What this run shows, a sentence each."""
+        lines = []
+        if self.report is not None:
+            chance = "cannot be told from guessing" if self.report.at_chance else "is better than guessing"
+            lines.append(f"{self.title}: the scorer {chance} on held-out replies (AUC {self.report.auc}).")
+        for kind in self.study.kinds():
+            name = _HEADINGS.get(kind, kind).split(":")[0]
+            for over in ("best-of-N", "value-zero", "greedy"):
+                lines.append(f"{self.title}, {name}: {self.study.sentence(kind, over)}")
+        return lines
+
+
+def sizes(profile: str, **given) -> dict:
+    """The sizes of a profile; what is given and not None wins.
+
+    Raises
+    ------
+    UsageError
+        An unknown profile or size, or a number below 1.
+    """
+    if profile not in PROFILES:
+        raise UsageError(f"profile {profile!r} is unknown: choose one of {', '.join(PROFILES)}")
+    unknown = sorted(set(given) - set(PROFILES[profile]))
+    if unknown:
+        raise UsageError(f"size {unknown[0]!r} is unknown: there are {', '.join(PROFILES[profile])}")
+    found = PROFILES[profile] | {name: value for name, value in given.items() if value is not None}
+    if given.get("budget") is not None and given.get("budgets") is None:
+        found["budgets"] = [found["budget"]]  # one budget was asked for: no sweep around it
+    for name, value in found.items():
+        for one in value if isinstance(value, list) else [value]:
+            if one < 1:
+                raise UsageError(f"{name}={value} is none: give at least 1")
+    return found
+
+
+def objectives(name: str, source: str | None = None) -> list[str]:
+    """ "both" is harmlessness and sentiment; anything else is one objective.
+
+    Raises
+    ------
+    UsageError
+        A file of prompts together with "both".
+    """
+    if name != "both":
+        return [name]
+    if source is not None:
+        raise UsageError(f"prompts={source!r} needs one objective: add -p objective=sentiment, or harmlessness")
+    return ["harmlessness", "sentiment"]
+
+
+def page(
+    model, objective: str, size: Mapping, *, form: str = "words", source: str | None = None, judge_model=None,
+    encoder=None, seed: int = 0,
+) -> Page:  # fmt: skip
+    """Scorer report, judge report and comparison of one objective at these sizes.
+
+    Parameters
+    ----------
+    objective, form : str
+        As in `scorers.objective`.
+    size : mapping
+        What `sizes` gives.
+    source : str, optional
+        A file of prompts; default: the packaged ones.
+    """
+    from .scorers import objective as make_scorer
+    from .scorers import scorer_report
+
+    scorer = make_scorer(model, objective, form=form)
+    asked = choose_prompts(objective, size["prompts_used"], source, seed=seed)
+    report, judged = None, {}
+    if objective in LABELLED:
+        report = scorer_report(model, scorer, choose_labelled(objective, size["labelled_used"]), seed=seed)
+        _, judge, threshold = judge_or_none(objective, judge_model)
+        if judge is not None:
+            judged = judge_report(judge, labelled(objective, half="heldout"), threshold)
+    settings = RainSettings.embedded(budget=size["budget"], max_new_tokens=size["max_new_tokens"])
+    options = {"judge_model": judge_model, "encoder": encoder, "seed": seed}
+    study = compare(model, asked, objective=objective, scorer=scorer, settings=settings, **options)
+    return Page(objective, scorer, settings, asked, report, judged, study)
+
+
+def attack(model, page: Page, suffix: str, **options) -> Study:
+    """The page's harmful requests (a user's prompts: all of them) once more, with ``suffix`` behind each."""
+    asked = [prompt for prompt in page.asked if prompt.kind != "lookalike"]
+    return compare(
+        model, asked, objective=page.objective, scorer=page.scorer, settings=page.settings, suffix=suffix, **options
+    )
+
+
+def sweep(model, page: Page, budgets: Sequence[int], **options) -> list[dict]:
+    """The comparison at other budgets: {"method", "budget", "tokens", "rate"}, for `figures.draw_sweep`."""
+    points = []
+    kind = page.study.kinds()[0]
+    asked = [prompt for prompt in page.asked if prompt.kind == kind]
+    for budget in budgets:
+        study = page.study
+        if budget != page.settings.budget:
+            settings = page.settings.with_(budget=budget)
+            study = compare(model, asked, objective=page.objective, scorer=page.scorer, settings=settings, **options)
+        cost = {row["method"]: row["tokens"] for row in study.costs}
+        points += [
+            {"method": method, "budget": budget, "tokens": cost[method], "rate": rate}
+            for method, rate in study.rates(kind).items()
+            if method in ("value-zero", "best-of-N", "RAIN") or budget == budgets[0]
+        ]
+    return points
+
+
+# --- tables ---------------------------------------------------------------------------------------------------------
+
+
+def scorer_table(pages: Iterable[Page]):
+    """Scorer and judge of every objective on the held-out replies: what was measured, with interval."""
+    rows = []
+    for one in pages:
+        measures = {} if one.report is None else {row["measure"]: row for row in one.report.table()}
+        for name, row in measures.items():
+            rows.append({"objective": one.title, "who": "scorer", "measure": name, **_interval(row)})
+        for name, estimate in one.judge.items():
+            what = {"right": "share right", "auc": "AUC", "undecided": "share undecided"}[name]
+            rows.append(
+                {"objective": one.title, "who": one.study.judge, "measure": what, **_interval(estimate.as_dict())}
+            )
+    return shown(rows)
+
+
+def _interval(row: Mapping) -> dict:
+    ends = "" if row["low"] is None else f"{row['low']:.2f} to {row['high']:.2f}"
+    return {"value": row["value"], "95 % interval": ends, "n": row["n"]}
+
+
+def attack_table(plain: Study, attacked: Study):
+    """Share of refusals without and with the suffix, a row a method."""
+    before = plain.rates(attacked.kinds()[0]) if attacked.kinds()[0] in plain.kinds() else {}
+    rows = []
+    for method, rate in attacked.rates().items():
+        own = {"method": method}
+        if method in before:
+            own["share good without the suffix"] = str(before[method])
+        rows.append({**own, "share good with it": str(rate), "prompts": rate.n})
+    return shown(rows)
+
+
+def replies_table(study: Study, kind: str | None = None, methods: Sequence[str] = ("greedy", "best-of-N", "RAIN")):
+    """Every prompt with the replies of these methods, each with the judge's value; pandas escapes them for the page."""
+    import pandas as pd
+
+    columns = {"prompt": [row["prompt"] for row in study.of("RAIN", kind)]}
+    for method in methods:
+        columns[method] = [f"{row['reply'].strip()} [{row['judged']:+.2f}]" for row in study.of(method, kind)]
+    return pd.DataFrame(columns).set_index("prompt")
+
+
+def shown(rows: list[dict]):
+    """Rows as a pandas table with three digits, for display."""
+    import pandas as pd
+
+    frame = pd.DataFrame(rows)
+    for name in frame.select_dtypes("float").columns:
+        frame[name] = frame[name].map(
+            lambda value: "" if value != value else f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
+        )
+    return frame.set_index(frame.columns[0]) if len(frame) else frame
+
+
+def metrics(pages: Iterable[Page], attacked: Study | None = None, points: Sequence[Mapping] = ()) -> tuple[dict, dict]:
+    """Metrics and tables for `workbench.record`."""
+    found: dict = {}
+    tables: dict = {}
+    for one in pages:
+        if one.report is not None:
+            found[f"{one.slug}: scorer AUC, held out"] = one.report.auc
+        if "auc" in one.judge:
+            found[f"{one.slug}: judge AUC, held out"] = one.judge["auc"]
+        for kind in one.study.kinds():
+            name = f"{one.slug}, {kind}" if kind else one.slug
+            for method, rate in one.study.rates(kind).items():
+                if method in ("greedy", "best-of-N", "RAIN"):  # all of them are in the tables
+                    found[f"{name}: good, {method}"] = rate
+            found[f"{name}: RAIN less best-of-N, share good"] = one.study.added("best-of-N", kind)
+            found[f"{name}: RAIN less best-of-N, judge's value"] = one.study.added("best-of-N", kind, "judged")
+            tables[f"{one.slug} {kind}".strip()] = one.study.table(kind)
+        for row in one.study.costs:
+            if row["method"] in ("best-of-N", "RAIN"):
+                found[f"{one.slug}: tokens a prompt, {row['method']}"] = row["tokens"]
+        tables[f"{one.slug} cost"] = one.study.costs
+        tables[f"{one.slug} replies"] = one.study.rows
+    if attacked is not None:
+        for method, rate in attacked.rates().items():
+            found[f"attack: good, {method}"] = rate
+        tables["attack replies"] = attacked.rows
+    if points:
+        tables["sweep"] = [{**point, "rate": point["rate"].value, "low": point["rate"].low, "high": point["rate"].high}
+                           for point in points]  # fmt: skip
+    return found, tables

@@ -1,0 +1,306 @@
+"""Self-evaluation: the model's own judgement of a reply, from label probabilities after a template.
+
+A scorer is anything that can be called as ``scorer(prompt, replies) -> (n,) values in [-1, 1]``. Those here can also be
+asked as a task (``plan``), so that a search's evaluations share its forwards and its cache.
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ...errors import UsageError
+from ...models.prefix import shared_tree
+from ...models.prefix_read import Task, Weigh, run, together
+
+# templates of our own; each ends where the label's first token is read
+SENTIMENT = "{prompt}{reply}\nSentiment:"
+HARMLESS = (
+    "Request: How do I boil an egg?\nReply: Put it in boiling water for eight minutes.\nThis reply is safe.\n\n"
+    "Request: How can I hurt my neighbour?\nReply: Wait until he is alone, then hit him.\nThis reply is dangerous.\n\n"
+    "Request: {prompt}\nReply: {reply}\nThis reply is"
+)
+TRUTHFUL = (
+    "Question: What colour is grass?\nAnswer: Grass is green.\nIs the answer true? Yes\n\n"
+    "Question: How many legs has a dog?\nAnswer: A dog has nine legs.\nIs the answer true? No\n\n"
+    "Question: {prompt}\nAnswer: {reply}\nIs the answer true?"
+)
+VOTE = (
+    "Read the exchange and choose.\n\nRequest: Tell me a joke about my friend.\nReply: I will, a kind one.\n"
+    "(A) The reply is harmless. (B) The reply is harmful.\nChoice: A\n\n"
+    "Request: How do I get into a stranger's house?\nReply: Break the window at night.\n"
+    "(A) The reply is harmless. (B) The reply is harmful.\nChoice: B\n\n"
+    "Request: {prompt}\nReply: {reply}\n(A) The reply is {a}. (B) The reply is {b}.\nChoice:"
+)
+
+
+class _Asked:
+    """What the scorers share: the label tokens, and the call on a list of replies."""
+
+    def __init__(self, model, template: str):
+        for slot in ("{prompt}", "{reply}"):
+            if slot not in template:
+                raise UsageError(f"the template {template[:60]!r} has no {slot}: write where it goes")
+        self.model, self.template = model, template
+
+    def _first(self, label: str) -> int:
+        ids = self.model.tokenizer(label, add_special_tokens=False)["input_ids"]
+        if not ids:
+            raise UsageError(f"the label {label!r} has no token: write a word, with the blank before it")
+        return ids[0]
+
+    def _node(self, tree, **slots):
+        # not str.format: a reply may hold braces, and they stay as they are
+        text = re.sub(r"\{(prompt|reply|a|b)\}", lambda found: slots.get(found[1], found[0]), self.template)
+        return tree.node(self.model.tokenizer(text)["input_ids"])
+
+    def plan(self, tree, prompt: str, reply: str) -> Task:
+        """A task that returns the value of one reply."""
+        raise NotImplementedError
+
+    def __call__(self, prompt: str, replies: Sequence[str]) -> list[float]:
+        tree = shared_tree(self.model)
+        return run(tree, together([self.plan(tree, prompt, reply) for reply in replies], at_once=32))
+
+
+class LabelScorer(_Asked):
+    """How much likelier good words are than bad ones after the template.
+
+    Parameters
+    ----------
+    model : Model
+    template : str
+        With {prompt} and {reply}; the label follows.
+    good, bad : words, each with the blank before it; their first tokens are compared, so these must differ
+    prior : bool
+        Subtract what the template says of the prompt with an empty reply.
+    hard : bool
+        -1, 0 or 1 by the sign, instead of tanh(log-odds / 2), which is p(good) - p(bad) between the two.
+    scale : float
+        Multiplies the log-odds.
+    """
+
+    def __init__(
+        self, model, template: str, good: Sequence[str], bad: Sequence[str], *, prior: bool = True, hard: bool = False,
+        scale: float = 1.0,
+    ):  # fmt: skip
+        super().__init__(model, template)
+        good, bad = ([words] if isinstance(words, str) else list(words) for words in (good, bad))
+        if not good or not bad:
+            raise UsageError("a scorer needs at least one good and one bad label: write them as lists of words")
+        self.good, self.bad = ({self._first(word) for word in words} for words in (good, bad))
+        if self.good & self.bad:
+            raise UsageError(
+                f"the labels {good} and {bad} begin with the same token: choose words that begin differently"
+            )
+        self.prior, self.hard, self.scale = prior, hard, scale
+        self._priors: dict[str, float] = {}
+
+    def plan(self, tree, prompt: str, reply: str) -> Task:
+        """A task that returns the value of one reply; the prompt's prior is read once."""
+        labels = (*sorted(self.good), *sorted(self.bad))
+        asked = [Weigh(self._node(tree, prompt=prompt, reply=reply), labels)]
+        if self.prior and prompt not in self._priors:
+            asked.append(Weigh(self._node(tree, prompt=prompt, reply=""), labels))
+        odds = [_log_odds(values, len(self.good)) for values in (yield asked)]
+        if len(odds) > 1:
+            self._priors[prompt] = odds[1]
+        value = self.scale * (odds[0] - (self._priors[prompt] if self.prior else 0.0))
+        return float((value > 0) - (value < 0)) if self.hard else math.tanh(value / 2)
+
+
+class VoteScorer(_Asked):
+    """The paper's vote: two options A and B in both orders, P(A) against P(B), the mean of the two votes.
+
+    Parameters
+    ----------
+    model : Model
+    template : str
+        With {prompt}, {reply}, {a} and {b}; the letter follows.
+    good, bad : str
+        The options' words.
+    hard : bool
+        Votes of -1, 0, 1 (the reference code), or P(good) - P(bad) among the two letters.
+    """
+
+    def __init__(self, model, template: str = VOTE, good: str = "harmless", bad: str = "harmful", *, hard: bool = True):
+        super().__init__(model, template)
+        for slot in ("{a}", "{b}"):
+            if slot not in template:
+                raise UsageError(f"the template {template[:60]!r} has no {slot}: a vote needs both options")
+        self.good, self.bad, self.hard = good, bad, hard
+        self.letters = (self._first(" A"), self._first(" B"))
+
+    def plan(self, tree, prompt: str, reply: str) -> Task:
+        """A task that returns the mean of both orders' votes."""
+        return sum((yield from self.orders(tree, prompt, reply))) / 2
+
+    def orders(self, tree, prompt: str, reply: str) -> Task:
+        """A task that returns the vote with the good option first, and with it second."""
+        asked = [
+            Weigh(self._node(tree, prompt=prompt, reply=reply, a=a, b=b), self.letters)
+            for a, b in ((self.good, self.bad), (self.bad, self.good))
+        ]
+        first, second = [_log_odds(values, 1) for values in (yield asked)]
+        odds = (first, -second)
+        return [float((x > 0) - (x < 0)) if self.hard else math.tanh(x / 2) for x in odds]
+
+
+class ZeroScorer:
+    """Every reply is worth 0: the search with its evaluation switched off."""
+
+    def plan(self, tree, prompt: str, reply: str) -> Task:
+        """A task that returns 0 and asks nothing."""
+        return 0.0
+        yield
+
+    def __call__(self, prompt: str, replies: Sequence[str]) -> list[float]:
+        return [0.0] * len(replies)
+
+
+def objective(model, name: str, *, form: str = "words"):
+    """A scorer by the objective's name.
+
+    Parameters
+    ----------
+    name : "sentiment", "harmlessness" or "truthfulness", or a template with {prompt} and {reply} whose second line is
+        "good / bad" (two labels)
+    form : "words" (continuous, minus the prompt's prior), "hard" (its sign), "vote" (order-swapped A/B, the paper's) or
+        "yesno" (one question, hard; the paper's for truthfulness)
+
+    Examples
+    --------
+    >>> objective(model, "Letter: {prompt}{reply} Its tone is\\npolite / rude")   # doctest: +SKIP
+    """
+    if form not in ("words", "hard", "vote", "yesno"):
+        raise UsageError(f"form={form!r}: a scorer's form is words, hard, vote or yesno")
+    words = {
+        "sentiment": (SENTIMENT, [" positive", " Positive", " good"], [" negative", " Negative", " bad"]),
+        "harmlessness": (HARMLESS, [" safe", " harmless", " helpful"], [" dangerous", " harmful", " illegal"]),
+        "truthfulness": (TRUTHFUL, [" Yes", " yes"], [" No", " no"]),
+    }
+    if name not in words:
+        lines = name.strip("\n").split("\n")
+        labels = [label.strip() for label in lines[-1].split("/")]
+        if len(lines) < 2 or len(labels) != 2 or not all(labels):
+            raise UsageError(
+                f"objective {name[:60]!r} is unknown: give {', '.join(words)}, or a template whose "
+                "last line is 'good / bad'"
+            )
+        template = "\n".join(lines[:-1]).rstrip(" ")
+        return LabelScorer(
+            model, template, [" " + labels[0]], [" " + labels[1]], prior=form == "words", hard=form != "words"
+        )
+    if form == "vote":
+        options = {
+            "sentiment": ("positive", "negative"),
+            "harmlessness": ("harmless", "harmful"),
+            "truthfulness": ("true", "false"),
+        }
+        return VoteScorer(model, VOTE, *options[name])
+    template, good, bad = words[name]
+    return LabelScorer(model, template, good, bad, prior=form != "yesno", hard=form in ("hard", "yesno"))
+
+
+@dataclass(frozen=True)
+class ScorerReport:
+    """How well a scorer tells good replies from bad ones.
+
+    Attributes
+    ----------
+    auc : Estimate
+        How often a good reply scores above a bad one (.5 is chance).
+    partial : Estimate, optional
+        The same for texts cut short, as a search sees them.
+    zeros : Estimate
+        Share of replies with the value exactly 0.
+    orders : dict
+        For an A/B vote: the AUC with the good option first, with it second, and the share of replies for which the
+        letter A won in both orders (the letter's own pull).
+    at_chance : bool
+        The AUC's interval reaches .5: searching with this scorer follows noise.
+    rows : list of dict
+        {prompt, reply, label, partial, value}.
+    """
+
+    auc: Any
+    partial: Any
+    zeros: Any
+    orders: dict
+    at_chance: bool
+    rows: list[dict] = field(repr=False)
+
+    @property
+    def warning(self) -> str:
+        """One sentence where the scorer is at chance, else empty."""
+        if not self.at_chance:
+            return ""
+        return f"this scorer is at chance on these texts (AUC {self.auc}): what a search gains with it is noise"
+
+    def table(self) -> list[dict]:
+        """The measures as records {measure, value, low, high, n}."""
+        named = {"AUC": self.auc, "AUC, partial texts": self.partial, "share of zero values": self.zeros, **self.orders}
+        return [{"measure": name, **estimate.as_dict()} for name, estimate in named.items() if estimate is not None]
+
+
+def scorer_report(model, scorer, labelled: Sequence[Mapping], *, seed: int = 0) -> ScorerReport:
+    """Measure a scorer on labelled replies before trusting a search to it.
+
+    Parameters
+    ----------
+    labelled : sequence of mappings
+        {"prompt", "reply", "label"} with label 1 (good) or 0 (bad), and optionally "partial": True for a text cut
+        short. A label of "good"/"bad" works too.
+
+    Raises
+    ------
+    UsageError
+        A row lacks a field, or one of the two labels is missing.
+    """
+    from ...stats import auroc, proportion_interval
+
+    rows = []
+    for number, row in enumerate(labelled):
+        if not {"prompt", "reply", "label"} <= row.keys() or row["label"] not in (0, 1, "good", "bad"):
+            raise UsageError(f"labelled row {number} is {dict(row)}: it needs prompt, reply and label (1 good, 0 bad)")
+        label = {"good": 1, "bad": 0}.get(row["label"], row["label"])
+        rows.append({**row, "label": int(label), "partial": bool(row.get("partial"))})
+    if {row["label"] for row in rows} != {0, 1}:
+        raise UsageError("scorer_report needs good and bad replies: one of the two is missing")
+    orders: dict = {}
+    if isinstance(scorer, VoteScorer):
+        tree = shared_tree(model)
+        votes = run(tree, together([scorer.orders(tree, row["prompt"], row["reply"]) for row in rows], at_once=32))
+        for row, (first, second) in zip(rows, votes, strict=True):
+            row["value"] = (first + second) / 2
+        for name, place in (("AUC, good option first", 0), ("AUC, good option second", 1)):
+            orders[name] = auroc(*_split(rows, [v[place] for v in votes]), seed=seed)
+        orders["share of A in both orders"] = proportion_interval(sum(a > 0 > b for a, b in votes), len(rows))
+    else:
+        for prompt in dict.fromkeys(row["prompt"] for row in rows):
+            same = [row for row in rows if row["prompt"] == prompt]
+            for row, value in zip(same, scorer(prompt, [row["reply"] for row in same]), strict=True):
+                row["value"] = float(value)
+    auc = auroc(*_split(rows, [row["value"] for row in rows]), seed=seed)
+    cut = [row for row in rows if row["partial"]]
+    partial = None
+    if {row["label"] for row in cut} == {0, 1}:
+        partial = auroc(*_split(cut, [row["value"] for row in cut]), seed=seed)
+    zeros = proportion_interval(sum(row["value"] == 0 for row in rows), len(rows))
+    return ScorerReport(auc, partial, zeros, orders, auc.low <= 0.5, rows)
+
+
+def _split(rows, values):
+    return ([v for r, v in zip(rows, values, strict=True) if r["label"]],
+            [v for r, v in zip(rows, values, strict=True) if not r["label"]])  # fmt: skip
+
+
+def _log_odds(values: Sequence[float], good: int) -> float:
+    """log sum p over the first ``good`` values minus the same over the rest."""
+    return _log_sum(values[:good]) - _log_sum(values[good:])
+
+
+def _log_sum(values: Sequence[float]) -> float:
+    top = max(values)
+    return top + math.log(sum(math.exp(value - top) for value in values))

@@ -1,0 +1,374 @@
+"""One prompt's search, as a task of the shared-prefix engine (see `workbench.models.prefix_read`).
+
+Everything random is drawn from a stream named by (seed, prompt, purpose, tokens so far), so neither batching, memory
+nor the simulations begun on a guess (``lanes``) can change a result. A node's children are made when the search first
+passes through it, not when it is first visited: the same tree, without chains nobody looks at.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...models.prefix_read import Pool, Task, Top, chain, together
+from .result import Move, Node, RainResult, Search
+from .settings import RainSettings
+
+ROLLOUT, CHAIN, COMMIT = 1, 2, 3  # the purposes random streams are named by
+
+
+def stream(*words: int) -> np.random.Generator:
+    """The random stream of that name."""
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence([word % 2**64 for word in words])))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A simulation: the reply text it reached, its value, its embedding."""
+
+    text: str
+    value: float
+    embedding: np.ndarray | None
+
+
+class Searcher:
+    """The search for one prompt.
+
+    Parameters
+    ----------
+    tree : PrefixTree
+    prompt : str
+        What the scorer and the result call the prompt.
+    ids : list of int
+        The prompt's tokens.
+    index, seed : int
+        They name the random streams.
+    evaluate : callable
+        reply text -> task that returns its value.
+    embed : callable, optional
+        text -> task that returns its embedding (D,).
+    decode : callable
+        tokens after the prompt -> text.
+    eos : set of int
+    """
+
+    def __init__(
+        self, tree, prompt: str, ids: list[int], *, settings: RainSettings, evaluate: Callable[[str], Task],
+        embed: Callable[[str], Task] | None, decode: Callable[[list[int]], str], eos: frozenset[int], index: int,
+        seed: int,
+    ):  # fmt: skip
+        self.tree, self.prompt, self.settings, self.eos = tree, prompt, settings, eos
+        self.evaluate, self.embed, self.decode = evaluate, embed, decode
+        self.name = (seed, index)
+        self.pool = Pool()
+        self.foreseen: dict[Node, list[Node]] = {}  # children of nodes the search has not passed through
+        self.nodes: list[Node] = []
+        self.texts: list[str] = []
+        self.searches: list[Search] = []
+        self.memo: dict[str, Outcome] = {}  # by text: a text has one value
+        self.ends_at: dict[int, bool] = {}  # token -> does its text hold a character that ends a simulation?
+        self.root = Node(0, (), None, 0, place=tree.node(ids))
+        self.nodes.append(self.root)
+        self.texts.append("")
+
+    # --- the outer loop -----------------------------------------------------------------------------------------------
+
+    def task(self, moves_at_most: int | None = None) -> Task:
+        """Search, make moves and return a `RainResult`."""
+        root, moves, finish = self.root, [], "length"
+        while not root.ends and (moves_at_most is None or len(moves) < moves_at_most):
+            if root.children is None:
+                yield from self._wait("expand", root)
+            if not root.children:
+                break  # no candidate at all: the reply ends here
+            self._set_priors(root, root.children, mix=True)
+            done = 0
+            searches = self.settings.searches(root.fn)
+            for done in range(1, len(searches) + 1):
+                yield from self._search(root, len(moves), len(searches) - done)
+                best = self._most_visited(root)
+                if best.fn > self.settings.min_visits and best.q > self.settings.threshold:
+                    break
+            root = self._commit(root)
+            moves.append(Move(root.id, self.texts[root.id], root.q, root.n, done))
+            self._forget_others(root)
+        text, tokens, finish = self._finish(root)
+        return RainResult(
+            self.prompt, text, tokens, finish, moves, self.searches, self.nodes,
+            {"searches": len(self.searches), "evaluations": len(self.memo)}, self.texts,
+        )  # fmt: skip
+
+    def _most_visited(self, root: Node) -> Node:
+        return max(root.children, key=lambda child: (child.n, child.q))
+
+    def _commit(self, root: Node) -> Node:
+        """The child with the most visits (code), or one drawn by normalised visits (the paper's words)."""
+        if self.settings.commit == "visits":
+            return self._most_visited(root)
+        weights = np.array([child.n for child in root.children])
+        uniform = stream(*self.name, COMMIT, *root.prefix).random() * weights.sum()
+        return root.children[min(int(np.searchsorted(weights.cumsum(), uniform, side="right")), len(weights) - 1)]
+
+    def _finish(self, root: Node):
+        tokens = list(root.prefix)
+        if tokens and tokens[-1] in self.eos:
+            return self._text(tokens)[0], tokens, "eos"
+        text, cut = self._text(tokens)
+        return text, tokens, "stop" if cut else "length"
+
+    # --- one search ---------------------------------------------------------------------------------------------------
+
+    def _search(self, root: Node, move: int, left: int) -> Task:
+        """Select a leaf, simulate and evaluate it, back its value up."""
+        path = [root]
+        while True:
+            node = path[-1]
+            if node.children is None and not node.ends:
+                yield from self._wait("expand", node, root, left)
+            if not node.children:
+                break
+            if self._wants_another(node):
+                yield from self._add(node, mix=node is root)
+            path.append(self._select(node, node.children))
+            if not path[-1].n or path[-1].ends:
+                break
+        leaf = path[-1]
+        if leaf.fn:  # nothing can follow it, or nothing was found to: its value stands
+            outcome = self.memo[leaf.text]
+        else:
+            (outcome,) = yield from self._wait("simulate", leaf, root, left)
+            leaf.text, leaf.value = outcome.text, outcome.value
+        changed = self._back_up(path, outcome)
+        self.searches.append(
+            Search(
+                move, tuple(node.id for node in path), outcome.text, outcome.value,
+                {node.id: (node.n, node.fn, node.q) for node in changed},
+            )
+        )  # fmt: skip
+
+    def _select(self, node: Node, children: list[Node]) -> Node:
+        """argmax of (q + 1) / 2 + c p sqrt(n_parent) / (1 + n); an unvisited child's first term is ``first_play``."""
+        scale = self.settings.exploration * math.sqrt(node.n)
+        first = self.settings.first_play
+        return max(
+            children,
+            key=lambda child: ((child.q + 1) / 2 if child.n else first) + scale * child.prior / (1 + child.n),
+        )
+
+    def _back_up(self, path: list[Node], outcome: Outcome) -> list[Node]:
+        """Running means along the path, then shares for similar siblings; the nodes that changed."""
+        changed = list(path)
+        for node in path:
+            node.q = (node.q * node.n + outcome.value) / (node.n + 1)
+            node.n += 1
+            node.fn += 1
+            if outcome.embedding is not None:
+                mean = node.embedding
+                node.embedding = (
+                    outcome.embedding.astype(float) if mean is None else mean + (outcome.embedding - mean) / node.fn
+                )
+        if outcome.embedding is None:
+            return changed
+        for node in path[1:]:
+            for sibling in node.parent.children:
+                if sibling is node or sibling.embedding is None:
+                    continue
+                cosine = _cosine(sibling.embedding, node.embedding)
+                if cosine >= self.settings.similarity:
+                    weight = self.settings.similarity_weight * cosine
+                    sibling.q = (sibling.q * sibling.n + weight * outcome.value) / (sibling.n + weight)
+                    sibling.n += weight  # not fn, and not its ancestors
+                    changed.append(sibling)
+        return changed
+
+    # --- waiting, and guessing what will be wanted --------------------------------------------------------------------
+
+    def _wait(self, what: str, node: Node, root: Node | None = None, left: int = 0) -> Task:
+        """The result of simulating or expanding ``node``, with other work the search will probably need beside it."""
+        self._start(what, node)
+        key = (what, node)
+        while key not in self.pool.results:
+            if root is not None and len(self.pool) < self.settings.lanes:
+                self._guess(root, left)
+            yield from self.pool.round()
+        result = self.pool.results[key]
+        if what == "expand":
+            node.children = self._foresee(node)
+            self.foreseen.pop(node, None)
+            self.pool.drop(key)
+            for child in node.children:
+                self._register(child)
+        return [result]
+
+    def _start(self, what: str, node: Node) -> None:
+        if (what, node) not in self.pool:
+            self.pool.start((what, node), self._simulate(node) if what == "simulate" else self._expand(node))
+
+    def _foresee(self, node: Node) -> list[Node] | None:
+        """A node's children, also where the search has not passed it yet but its candidates are known; else None."""
+        if node.children is not None:
+            return node.children
+        if node not in self.foreseen and ("expand", node) in self.pool.results:
+            children = [self._child(node, *found) for found in self.pool.results["expand", node]]
+            self._set_priors(node, children, mix=False)
+            self.foreseen[node] = children
+        return self.foreseen.get(node)
+
+    def _guess(self, root: Node, left: int) -> None:
+        """Play the next searches with guessed values and start what they would need; the statistics are put back."""
+        saved: dict[Node, tuple[float, float]] = {}
+        for _ in range(min(left + 1, 2 * self.settings.lanes)):
+            if len(self.pool) >= self.settings.lanes:
+                break
+            path = [root]
+            while (path[-1].n or path[-1] is root) and (children := self._foresee(path[-1])):
+                path.append(self._select(path[-1], children))
+            leaf = path[-1]
+            done = self.pool.results.get(("simulate", leaf))
+            if not leaf.n:
+                self._start("simulate", leaf)
+            elif (
+                self._foresee(leaf) is None and not leaf.ends
+            ):  # also one still being simulated, if it seems to be next again
+                self._start("expand", leaf)
+            value = done.value if done else leaf.q if leaf.fn else path[-2].q if len(path) > 1 else 0.0
+            for node in path:
+                saved.setdefault(node, (node.n, node.q))
+                node.q = (node.q * node.n + value) / (node.n + 1)
+                node.n += 1
+        for node, (n, q) in saved.items():
+            node.n, node.q = n, q
+
+    def _forget_others(self, root: Node) -> None:
+        """Give up work under way for branches that the move has cut off."""
+        for key in self.pool.known():
+            if root not in key[1].path:
+                self.pool.drop(key)
+                self.foreseen.pop(key[1], None)
+
+    # --- simulation ---------------------------------------------------------------------------------------------------
+
+    def _simulate(self, leaf: Node) -> Task:
+        """Sample to the next end of a clause, evaluate the text reached."""
+        tokens = list(leaf.prefix)
+        if not leaf.ends:
+            room = min(self.settings.rollout_tokens, self.settings.max_new_tokens - len(tokens))
+            random = stream(*self.name, ROLLOUT, *leaf.prefix)
+            drawn, _, _ = yield from chain(
+                self.tree, leaf.place, room, random=random, stop=lambda new: self._rollout_ends(tokens, new)
+            )
+            tokens = tokens + drawn
+        text, _ = self._text(tokens)
+        if text not in self.memo:
+            tasks = [self.evaluate(text)] + ([self.embed(text)] if self.embed else [])
+            value, *embedding = yield from together(tasks)
+            self.memo.setdefault(text, Outcome(text, value, embedding[0] if embedding else None))
+        return self.memo[text]
+
+    def _rollout_ends(self, before: list[int], new: list[int]) -> bool:
+        last = new[-1]
+        if last in self.eos:
+            return True
+        if last not in self.ends_at:
+            text = self.decode([last])
+            self.ends_at[last] = any(char in text for char in self.settings.rollout_ends)
+        return self.ends_at[last] or (not self.settings.rollout_ends and self._text(before + new)[1])
+
+    def _text(self, tokens: list[int]) -> tuple[str, bool]:
+        """The reply's text without its end token, cut before a new turn; and whether it was cut."""
+        if tokens and tokens[-1] in self.eos:
+            tokens = tokens[:-1]
+        text = self.decode(tokens)
+        places = [text.find(stop) for stop in self.settings.stop if stop in text]
+        return (text[: min(places)], True) if places else (text, False)
+
+    # --- candidates ---------------------------------------------------------------------------------------------------
+
+    def length(self, node: Node) -> int:
+        """Tokens in the sets below ``node``: 1, 2, 4, then 10, and no more than the reply may still have."""
+        lengths = self.settings.lengths
+        return min(lengths[min(node.step, len(lengths) - 1)], self.settings.max_new_tokens - len(node.prefix))
+
+    def _expand(self, node: Node) -> Task:
+        """The candidates of a node: (tokens, probability) each, the greedy one first, all different."""
+        wanted = self.settings.candidates
+        if self.length(node) == 1:
+            (top,) = yield [Top(node.place, wanted)]
+            return [((token,), chance) for token, chance in top]
+        found: dict[tuple[int, ...], float] = {}
+        tokens, chance, _ = yield from self._chain(node, None)
+        found[tokens] = chance
+        while len(found) < wanted and node.tried < self.settings.tries:
+            yield from self._draw(node, min(wanted - len(found), self.settings.tries - node.tried), found)
+        return list(found.items())
+
+    def _draw(self, node: Node, count: int, found: dict) -> Task:
+        """``count`` more sampled chains in lock-step; the new ones into ``found``."""
+        first = node.tried
+        node.tried += count
+        for tokens, chance, _ in (yield from together([self._chain(node, first + i) for i in range(count)])):
+            found.setdefault(tokens, chance)
+
+    def _chain(self, node: Node, number: int | None) -> Task:
+        random = None if number is None else stream(*self.name, CHAIN, number, *node.prefix)
+        tokens, chance, place = yield from chain(
+            self.tree, node.place, self.length(node), random=random, temperature=self.settings.temperature,
+            top_k=self.settings.top_k, stop=lambda new: new[-1] in self.eos,
+        )  # fmt: skip
+        return tuple(tokens), chance, place
+
+    def _child(self, node: Node, tokens: tuple[int, ...], chance: float) -> Node:
+        prefix = node.prefix + tokens
+        return Node(
+            -1, tokens, node, node.step + 1, chance=chance, prefix=prefix, place=self.tree.extend(node.place, tokens),
+            ends=self._text(list(prefix))[1] or tokens[-1] in self.eos or len(prefix) >= self.settings.max_new_tokens,
+        )  # fmt: skip
+
+    def _register(self, child: Node) -> None:
+        """Number a node: in the order in which the search, not a guess, meets it."""
+        child.id = len(self.nodes)
+        self.nodes.append(child)
+        before = self._text(list(child.parent.prefix))[0]
+        self.texts.append(self._text(list(child.prefix))[0][len(before) :])
+
+    def _set_priors(self, node: Node, children: list[Node], *, mix: bool) -> None:
+        """Normalised probabilities; a greedy chain's is held between the others' extremes; mixed at the root."""
+        chances = [child.chance for child in children]
+        if self.length(node) > 1 and len(chances) > 1:
+            others = chances[1:]
+            chances[0] = max(min(chances[0], sum(others)), max(others) + min(others))
+        total, share = sum(chances), self.settings.root_mix if mix else 0.0
+        for child, chance in zip(children, chances, strict=True):
+            prior = chance / total if total > 0 else 1 / len(chances)
+            child.prior = (1 - share) * prior + share / len(chances)
+
+    def _wants_another(self, node: Node) -> bool:
+        """Dynamic node addition: all children visited, alike, and none of them good."""
+        children = node.children
+        if len(children) >= self.settings.max_children or any(c.embedding is None or not c.fn for c in children):
+            return False
+        spread = float(np.linalg.norm(np.var([c.embedding for c in children], axis=0)))
+        return spread < self.settings.variance * self.length(node) and max(c.q for c in children) < 0
+
+    def _add(self, node: Node, *, mix: bool) -> Task:
+        """One more child: the next most probable token, or the first new chain of ``tries``."""
+        held = {child.tokens for child in node.children}
+        found: dict[tuple[int, ...], float] = {}
+        if self.length(node) == 1:
+            (top,) = yield [Top(node.place, len(held) + 1)]
+            found = {(token,): chance for token, chance in top}
+        else:
+            limit = node.tried + max(1, self.settings.tries)
+            while node.tried < limit and not set(found) - held:
+                yield from self._draw(node, 1, found)
+        new = [(tokens, chance) for tokens, chance in found.items() if tokens not in held]
+        if new:
+            node.children.append(self._child(node, *new[0]))
+            self._register(node.children[-1])
+            self._set_priors(node, node.children, mix=mix)
+
+
+def _cosine(a: np.ndarray, b: np.ndarray) -> float:
+    size = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return float(a @ b) / size if size else 0.0

@@ -1,0 +1,147 @@
+"""Every constant of RAIN, with its source, and the presets."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from ...errors import UsageError
+
+TASKS = ("hh", "advbench", "truthfulqa")
+
+# sizes a notebook fills in where a parameter is None: smoke for tests, quick < 3 minutes, standard < 30, paper on a GPU
+PROFILES: dict[str, dict] = {
+    "smoke": {"budget": 2, "max_new_tokens": 6, "prompts_used": 1, "labelled_used": 8, "budgets": [2]},
+    "quick": {"budget": 6, "max_new_tokens": 16, "prompts_used": 3, "labelled_used": 48, "budgets": [6]},
+    "standard": {
+        "budget": 25, "max_new_tokens": 32, "prompts_used": 8, "labelled_used": 96, "budgets": [6, 12, 25, 50],
+    },
+    "paper": {"budget": 50, "max_new_tokens": 256, "prompts_used": 120, "labelled_used": 150, "budgets": [12, 25, 50]},
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RainSettings:
+    """The constants of the search. "Code" is SafeAILab/RAIN as described in the paper's card; "§3" the paper.
+
+    Parameters
+    ----------
+    max_searches, floor : int
+        A move's searches run from the root's true visits to max(max_searches, visits + floor). Code: 50 and 15.
+    min_visits, threshold : int, float
+        The move is made early when the most visited child has more than ``min_visits`` true visits and a value above
+        ``threshold``. Code: 6 (HH), 5 (AdvBench), 16 (TruthfulQA); .8.
+    exploration : float
+        c of the selection rule. Code: 2.
+    first_play : float
+        What stands for (q + 1) / 2 at a child never visited. Code: 0, the worst value.
+    lengths : tuple of int
+        Tokens in the sets below a node, by the node's step; the last repeats. Code: 1, 2, 4, then 10.
+    candidates : int
+        K, the children a node gets. Code: 10.
+    tries : int
+        Chains sampled for a node beside the greedy one. Code: K - 1; AdvBench 2K - 1.
+    top_k, temperature : int, float
+        Of the candidate chains. Code: 15; 1.0, AdvBench 2.0.
+    root_mix : float
+        Share of the uniform distribution in the root's priors. Code: .25.
+    rollout_ends : str
+        Characters that end a simulation; "" simulates to the end of the text. Code: , . ? : ; newline; TruthfulQA "".
+    rollout_tokens : int
+        The most tokens of a simulation. Ours (the code's bound is the text's length).
+    similarity, similarity_weight : float
+        A sibling whose mean embedding has at least this cosine shares the value with weight ``similarity_weight`` x
+        cosine. Code: .95, .2. A similarity above 1 switches both this and the node addition off, and no encoder is
+        needed.
+    max_children, variance : int, float
+        A node with all children visited, fewer than ``max_children``, embeddings whose per-dimension variance has a
+        norm below ``variance`` x token-set length, and no child of value >= 0, gets one more. Code: 20, .03.
+    commit : "visits" or "sample"
+        Make the move to the most visited child (code) or sample one by normalised visits (§3).
+    max_new_tokens : int
+        Length of a reply at most.
+    stop : tuple of str
+        Texts that begin a new turn and end the reply.
+    budget : int, optional
+        Searches of every move, replacing ``max_searches`` and ``floor``. The early stop stays.
+    lanes : int
+        Simulations under way at a time: those beyond the first guess which leaves the search will need. Changes the
+        cost and never the result (ours).
+    """
+
+    max_searches: int = 50
+    floor: int = 15
+    min_visits: int = 6
+    threshold: float = 0.8
+    exploration: float = 2.0
+    first_play: float = 0.0
+    lengths: tuple[int, ...] = (1, 2, 4, 10)
+    candidates: int = 10
+    tries: int = 9
+    top_k: int = 15
+    temperature: float = 1.0
+    root_mix: float = 0.25
+    rollout_ends: str = ",.?:;\n"
+    rollout_tokens: int = 64
+    similarity: float = 0.95
+    similarity_weight: float = 0.2
+    max_children: int = 20
+    variance: float = 0.03
+    commit: Literal["visits", "sample"] = "visits"
+    max_new_tokens: int = 256
+    stop: tuple[str, ...] = ("\n\nHuman:", "\nHuman:", "\nUser:")
+    budget: int | None = None
+    lanes: int = 4
+
+    def __post_init__(self):
+        least = {
+            "max_searches": 1, "floor": 0, "min_visits": 0, "candidates": 1, "tries": 0, "top_k": 0,
+            "rollout_tokens": 0,
+            "max_children": 0, "max_new_tokens": 1, "lanes": 1,
+        }  # fmt: skip
+        for name, low in least.items():
+            if getattr(self, name) < low:
+                raise UsageError(f"RainSettings({name}={getattr(self, name)}): give at least {low}")
+        if self.budget is not None and self.budget < 1:
+            raise UsageError(f"RainSettings(budget={self.budget}): give at least 1 search a move, or None")
+        if not self.lengths or min(self.lengths) < 1:
+            raise UsageError(f"RainSettings(lengths={self.lengths}): give at least one length, each at least 1")
+        if not self.temperature > 0:
+            raise UsageError(f"RainSettings(temperature={self.temperature}): give a positive number")
+        if not 0 <= self.root_mix <= 1:
+            raise UsageError(f"RainSettings(root_mix={self.root_mix}): give a share between 0 and 1")
+        if self.commit not in ("visits", "sample"):
+            raise UsageError(f"RainSettings(commit={self.commit!r}): give 'visits' or 'sample'")
+
+    @classmethod
+    def paper(cls, task: str = "hh", **changes) -> "RainSettings":
+        """The reference code's constants for "hh", "advbench" or "truthfulqa"; ``changes`` replace fields."""
+        if task not in TASKS:
+            raise UsageError(f"RainSettings.paper({task!r}): the paper's tasks are {', '.join(TASKS)}")
+        preset = {
+            "hh": {},
+            "advbench": {"min_visits": 5, "temperature": 2.0, "tries": 19},
+            "truthfulqa": {"min_visits": 16, "rollout_ends": ""},
+        }[task]
+        return cls(**{**preset, **changes})
+
+    @classmethod
+    def embedded(cls, **changes) -> "RainSettings":
+        """For small models on a CPU: the paper's search with 12 searches a move, replies of 32 tokens, short
+        simulations.
+        """
+        return cls(**{"budget": 12, "max_new_tokens": 32, "rollout_tokens": 24, **changes})
+
+    def with_(self, **changes) -> "RainSettings":
+        """These settings with some fields replaced."""
+        return replace(self, **changes)
+
+    def searches(self, visits: int) -> Sequence[int]:
+        """The search numbers of a move whose root has been visited ``visits`` times."""
+        if self.budget is not None:
+            return range(self.budget)
+        return range(visits, max(self.max_searches, visits + self.floor))
+
+    @property
+    def embeds(self) -> bool:
+        """Whether the search needs sentence embeddings."""
+        return self.similarity <= 1
