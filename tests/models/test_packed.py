@@ -1,129 +1,172 @@
-"""Token trees against one forward a sequence: the numbers must not depend on what else is in the row."""
+"""Trees of tokens read in one forward: equal to a forward for each branch, on tiny models of random weights."""
+
+from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from transformers import (
-    Gemma3ForCausalLM,
-    Gemma3TextConfig,
-    LlamaConfig,
-    LlamaForCausalLM,
-    MistralConfig,
-    MistralForCausalLM,
-)
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from workbench.errors import UsageError
 from workbench.models import packed
+from workbench.models.packed import can_pack, packed_next
 
-SIZES = {
-    "vocab_size": 64,
-    "hidden_size": 16,
-    "intermediate_size": 32,
-    "num_hidden_layers": 3,
-    "head_dim": 8,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 1,
-    "max_position_embeddings": 128,
-    "pad_token_id": 0,
-}
+VOCABULARY = 64
+COMMON = {
+    "vocab_size": VOCABULARY, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 3,
+    "num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embeddings": 40,
+}  # fmt: skip
 
 
-class Handle:
-    """A tiny model with random weights behind the two attributes that packed_next reads."""
+@cache
+def tiny(kind):
+    """A handle with a random module: full attention, a window of 4 in every layer, or in two of three."""
+    from transformers import (
+        Gemma3ForCausalLM,
+        Gemma3TextConfig,
+        LlamaConfig,
+        LlamaForCausalLM,
+        MistralConfig,
+        MistralForCausalLM,
+    )
 
-    def __init__(self, module):
-        self.module, self.name = module.eval(), "tiny"
-        self.forwards = 0
-        module.register_forward_pre_hook(lambda *_: setattr(self, "forwards", self.forwards + 1))
-
-
-def tiny(kind, **options):
     torch.manual_seed(0)
-    if kind == "gemma3":  # full and windowed layers in one model
-        kinds = ["sliding_attention", "full_attention", "sliding_attention"]
-        config = Gemma3TextConfig(**SIZES, sliding_window=5, layer_types=kinds, query_pre_attn_scalar=8)
-        return Handle(Gemma3ForCausalLM(config))
-    if kind == "mistral":  # every layer windowed
-        return Handle(MistralForCausalLM(MistralConfig(**SIZES, sliding_window=5)))
-    return Handle(LlamaForCausalLM(LlamaConfig(**SIZES, **options)))
-
-
-def literal(handle, sequences):
+    if kind == "full":
+        module = LlamaForCausalLM(LlamaConfig(**COMMON))
+    elif kind == "window":
+        module = MistralForCausalLM(MistralConfig(**COMMON, sliding_window=4))
+    else:
+        types = ["sliding_attention", "full_attention", "sliding_attention"]
+        module = Gemma3ForCausalLM(Gemma3TextConfig(**COMMON, head_dim=8, sliding_window=4, layer_types=types))
     with torch.no_grad():
-        return torch.stack([handle.module(torch.tensor([s])).logits[0, -1].log_softmax(-1) for s in sequences])
+        for weight in module.parameters():
+            weight.normal_(0, 0.3)  # the usual .02 makes every distribution flat, and any mask would do
+    return SimpleNamespace(module=module.eval(), name=kind)
 
 
-def branches(seed=0):
-    rng = np.random.default_rng(seed)
-    trunk = rng.integers(1, 64, 20).tolist()
-    return [trunk[:k] + rng.integers(1, 64, 4).tolist() for k in range(1, 20, 3)] + [trunk, trunk[:7], trunk]
+def literal(model, sequences):
+    """One ordinary forward for each sequence."""
+    with torch.no_grad():
+        return torch.stack(
+            [model.module(torch.tensor([s])).logits[0, -1].float().softmax(-1) for s in sequences]
+        ).numpy()
 
 
-@pytest.mark.parametrize("kind", ["llama", "gemma3", "mistral"])
-def test_a_tree_reads_what_each_sequence_reads_alone(kind):
-    """Twenty tokens on windows of five: a mask that forgot the window would be far off."""
-    handle = tiny(kind)
-    assert packed.can_pack(handle)
-    handle.forwards = 0
-    found = packed.packed_next(handle, branches(), lambda logprobs: logprobs)
-    assert handle.forwards == 1
-    wanted = literal(handle, branches())
-    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=0)
-    assert (wanted[0] - wanted[1]).abs().max() > 1e-3  # the sequences do differ
-    slow = packed.packed_next(handle, branches(), lambda logprobs: logprobs, packed=False)
-    torch.testing.assert_close(slow, wanted, atol=1e-5, rtol=0)
+sequence = st.lists(st.integers(0, 3), min_size=1, max_size=9)  # four tokens: beginnings are often shared
+trees = st.lists(sequence, min_size=1, max_size=7)
 
 
-def test_large_trees_and_many_rows_are_cut(monkeypatch):
-    handle = tiny("llama")
-    wanted = literal(handle, branches())
-    monkeypatch.setattr(packed, "TREE_TOKENS", 25)
-    monkeypatch.setattr(packed, "READ_BYTES", 4 * 64 * 2)  # two rows a forward
-    handle.forwards = 0
-    found = packed.packed_next(handle, branches(), lambda logprobs: logprobs, packed=True)
-    torch.testing.assert_close(found, wanted, atol=1e-5, rtol=0)
-    assert handle.forwards > 3
+@pytest.mark.parametrize("kind", ["full", "window", "mixed"])
+@given(sequences=trees)
+@settings(max_examples=25, deadline=None)
+def test_tree_is_branches_is_one_forward_each(kind, sequences):
+    model = tiny(kind)
+    wanted = literal(model, sequences)
+    for choice in (True, False, None):
+        found = packed_next(model, sequences, torch.exp, packed=choice)
+        assert found.shape == (len(sequences), VOCABULARY) and found.dtype == torch.float32
+        np.testing.assert_allclose(found.numpy(), wanted, atol=1e-4)
 
 
-def test_prefixes_of_one_text_are_one_plain_forward():
-    handle = tiny("llama")
-    text = [3, 9, 27, 17, 51]
-    prefixes = [text[:k] for k in (1, 2, 4, 5, 2)]
-    found = packed.packed_next(handle, prefixes, torch.exp)
-    assert handle.forwards == 1
-    torch.testing.assert_close(found, literal(handle, prefixes).exp(), atol=1e-6, rtol=0)
+@pytest.mark.parametrize("kind", ["full", "window", "mixed"])
+def test_a_chain_is_one_ordinary_forward(kind, monkeypatch):
+    model, calls = tiny(kind), []
+    forward = model.module.forward
+
+    def counting(*args, **kwargs):
+        calls.append(kwargs)
+        return forward(*args, **kwargs)
+
+    whole = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8]
+    prefixes = [whole[:k] for k in (12, 1, 5, 7)]  # in any order
+    wanted = literal(model, prefixes)
+    monkeypatch.setattr(model.module, "forward", counting)
+    np.testing.assert_allclose(packed_next(model, prefixes, torch.exp).numpy(), wanted, atol=1e-4)
+    assert len(calls) == 1 and "attention_mask" not in calls[0] and calls[0]["input_ids"].shape == (1, 12)
 
 
-def test_a_model_that_ignores_the_mask_is_found_out():
-    """The tree would give wrong numbers silently; the small trial notices, and each branch is read by itself."""
-    handle = tiny("llama")
-    forward = handle.module.forward
-    handle.module.forward = lambda *args, attention_mask=None, **rest: forward(*args, **rest)
-    with torch.no_grad():  # sharp predictions, so that the wrong context shows
-        handle.module.lm_head.weight.mul_(40)
-    assert not packed.can_pack(handle)
-    found = packed.packed_next(handle, branches(), lambda logprobs: logprobs)
-    torch.testing.assert_close(found, literal(handle, branches()), atol=1e-4, rtol=0)
+def test_a_shared_beginning_is_computed_once(monkeypatch):
+    model, calls = tiny("full"), []
+    forward = model.module.forward
+
+    def counting(*args, **kwargs):
+        calls.append(kwargs["input_ids"].numel())
+        return forward(*args, **kwargs)
+
+    monkeypatch.setattr(model.module, "forward", counting)
+    trunk = list(range(20))
+    packed_next(model, [[*trunk, 30 + i, 31] for i in range(5)], torch.exp, packed=True)
+    assert calls == [20 + 5 * 2]
 
 
-def test_a_handle_without_a_module_is_asked_for_rows():
-    local = tiny("llama")
-
-    class Remote:
-        name = "remote"
-
-        def next_logprobs(self, ids):
-            return local.module(torch.tensor([ids])).logits[0].log_softmax(-1)
-
-    assert not packed.can_pack(Remote())
-    found = packed.packed_next(Remote(), branches(), lambda logprobs: logprobs)
-    torch.testing.assert_close(found, literal(local, branches()), atol=1e-5, rtol=0)
+@pytest.mark.parametrize("kind", ["full", "window", "mixed"])
+def test_small_trees_and_small_readings_give_the_same(kind, monkeypatch):
+    model = tiny(kind)
+    sequences = [[i % 3, 7, 7, *range(i)] for i in range(12)]
+    wanted = literal(model, sequences)
+    monkeypatch.setattr(packed, "TREE_TOKENS", 8)
+    monkeypatch.setattr(packed, "READ_BYTES", 4 * VOCABULARY * 2)
+    np.testing.assert_allclose(packed_next(model, sequences, torch.exp, packed=True).numpy(), wanted, atol=1e-4)
 
 
-def test_what_is_wrong_is_one_sentence():
-    handle = tiny("llama")
-    with pytest.raises(UsageError, match="129 tokens long, but tiny reads at most 128: give a shorter one"):
-        packed.packed_next(handle, [[1] * 129], torch.exp)
-    for sequences in ([], [[1], []]):
-        with pytest.raises(UsageError, match="empty sequence"):
-            packed.packed_next(handle, sequences, torch.exp)
+def test_the_window_matters():
+    """Were the window left out of the mask, the comparison above would have to fail."""
+    model = tiny("window")
+    far = [[1, 2, 3, 4, 5, 6, 7, 8, end] for end in (9, 10)]
+    right = packed_next(model, far, torch.exp, packed=True)
+    model.module.config.sliding_window, kept = None, model.module.config.sliding_window
+    try:
+        wrong = packed_next(model, far, torch.exp, packed=True)
+    finally:
+        model.module.config.sliding_window = kept
+    assert (right - wrong).abs().max() > 1e-3
+
+
+def test_reduce_sees_log_probabilities():
+    model = tiny("full")
+    found = packed_next(model, [[1, 2], [1, 3]], lambda rows: rows[:, [5, 6]])
+    np.testing.assert_allclose(found.numpy(), np.log(literal(model, [[1, 2], [1, 3]])[:, [5, 6]]), atol=1e-4)
+
+
+def test_a_model_that_ignores_the_mask_is_found_out(monkeypatch):
+    model = tiny("full")
+    forward = model.module.forward
+    assert can_pack(model)
+
+    def deaf(*args, **kwargs):
+        kwargs.pop("attention_mask", None)
+        return forward(*args, **kwargs)
+
+    monkeypatch.setattr(model.module, "forward", deaf)
+    monkeypatch.delitem(packed._obeys, model.module)
+    assert not can_pack(model)
+    sequences = [[1, 2, 3], [1, 9, 4, 5]]
+    np.testing.assert_allclose(packed_next(model, sequences, torch.exp).numpy(), literal(model, sequences), atol=1e-4)
+    del packed._obeys[model.module]
+
+
+def test_a_model_without_a_module_is_read_branch_by_branch():
+    local = tiny("full")
+    asked = []
+
+    def next_logprobs(ids):
+        asked.append(list(ids))
+        with torch.no_grad():
+            return local.module(torch.tensor([ids])).logits[0].float().log_softmax(-1)
+
+    model = SimpleNamespace(name="far", next_logprobs=next_logprobs)
+    sequences = [[1], [1, 2], [1, 2, 3], [4, 5]]
+    np.testing.assert_allclose(packed_next(model, sequences, torch.exp).numpy(), literal(local, sequences), atol=1e-4)
+    assert asked == [[1, 2, 3], [4, 5]] and not can_pack(model)
+
+
+def test_what_cannot_be_read_is_said():
+    model = tiny("full")
+    for wrong in ([], [[]], [[1], []]):
+        with pytest.raises(UsageError, match="at least one token"):
+            packed_next(model, wrong, torch.exp)
+    with pytest.raises(UsageError, match="41 tokens long, but full reads at most 40"):
+        packed_next(model, [[1] * 41], torch.exp)
+    assert packed_next(model, [[1] * 40], torch.exp).shape == (1, VOCABULARY)

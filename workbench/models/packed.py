@@ -80,7 +80,7 @@ def packed_next(model, sequences: Sequence[Sequence[int]], reduce: Callable, *, 
     sequences = [list(s) for s in sequences]
     if not sequences or not all(sequences):
         raise UsageError("packed_next got an empty sequence: give each at least one token to go on from")
-    _check_length(model, max(map(len, sequences)))
+    check_length(model, max(map(len, sequences)))
     tree = _Tree()
     for sequence in sequences:
         tree.add(sequence)
@@ -122,7 +122,8 @@ def max_length(model) -> int | None:
     return getattr(config.get_text_config(), "max_position_embeddings", None) if config is not None else None
 
 
-def _check_length(model, length: int) -> None:
+def check_length(model, length: int) -> None:
+    """One sentence where a text of ``length`` tokens is more than the model reads."""
     limit = max_length(model)
     if limit is not None and length > limit:
         raise UsageError(

@@ -23,12 +23,14 @@ PAPERS: tuple[Paper, ...] = (
         "RAIN: Your Language Models Can Align Themselves without Finetuning",
         "Li et al., ICLR 2024, arXiv 2309.07124",
         "A frozen model that evaluates its own drafts and rewinds gives more harmless replies.",
+        status="done",
     ),
     Paper(
         "emo",
         "EMO: Earth Mover Distance Optimization for Auto-Regressive Language Modeling",
         "Ren et al., ICLR 2024",
         "Fine-tuning with an earth mover bound instead of cross-entropy gives better text.",
+        status="done",
     ),
     Paper(
         "randomness",

@@ -50,9 +50,7 @@ class EMOLoss(torch.nn.Module):
         An unknown variant, or a variant without a cost embedding to use.
     """
 
-    def __init__(
-        self, variant="emo1_adaptive", *, head=None, cost_embedding=None, active_eps=None, chunk_size="auto"
-    ):
+    def __init__(self, variant="emo1_adaptive", *, head=None, cost_embedding=None, active_eps=None, chunk_size="auto"):
         super().__init__()
         self.name, self.variant = variant, _variant(variant)
         self._head = [head]  # in a list: the head is the model's, not a part of this module

@@ -6,7 +6,7 @@ import numpy as np
 
 from ...errors import UsageError
 from ...models.base import require
-from ...models.packed import packed_next
+from ...models.packed import check_length, packed_next
 from .flips import parse_flips, write_flips
 from .settings import get_alphabet, prompt_text
 
@@ -85,6 +85,8 @@ def flip_masses(model, contexts: list[str], *, alphabet: str, packed: bool | Non
     for i, context in enumerate(contexts):
         groups[context.endswith(",")].append(i)
     sequences, spans = [None] * len(contexts), [()] * len(contexts)
+    if contexts:  # the prefixes of a text far too long would take long to encode: look at the longest first
+        check_length(model, len(_encode(model, [max(contexts, key=len)])[0]))
     ids = _encode(model, contexts)
     for comma, members in groups.items():
         space = " " if comma else ""

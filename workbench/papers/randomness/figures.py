@@ -136,11 +136,13 @@ def generation_figure(generated: Mapping[str, Sequence[Generated]]):
         share.plot(grid, grid / 100, **plots.CHANCE, label="Bernoulli, as stated")
         alternation.plot(grid, 2 * grid / 100 * (1 - grid / 100), **plots.CHANCE, label="Bernoulli, as stated")
         labels: list[str] = []
+        counts: list[int] = []
         for i, (name, groups) in enumerate(generated.items()):
             colour = plots.CYCLE[i % len(plots.CYCLE)]
             for axis, measure in ((share, lambda f: f.count("T") / len(f)), (alternation, alternation_rate)):
                 kept = [(g.p_tails, [measure(f) for f in g.flips if len(f) > 1]) for g in groups]
                 found = [(p, mean_interval(values)) for p, values in kept if values]
+                counts += [len(values) for _, values in kept]
                 axis.errorbar(
                     [p for p, _ in found],
                     [e.value for _, e in found],
@@ -158,15 +160,22 @@ def generation_figure(generated: Mapping[str, Sequence[Generated]]):
             for row, e in enumerate(costs.values()):
                 half = [[0 if e.low is None else e.value - e.low], [0 if e.high is None else e.high - e.value]]
                 cost.errorbar(e.value, row + 0.12 * i, xerr=half, fmt="o", color=colour, capsize=3)
-        share.set(xlabel="stated % Tails", ylabel="written share of Tails", xlim=(0, 100), ylim=(0, 1), title="Bias")
+        share.set(
+            xlabel="stated % Tails", ylabel="written share of Tails", xlim=(0, 100), ylim=(-0.03, 1.03), title="Bias"
+        )
         alternation.set(
-            xlabel="stated % Tails", ylabel="alternation rate", xlim=(0, 100), ylim=(0, 1), title="Alternation"
+            xlabel="stated % Tails", ylabel="alternation rate", xlim=(0, 100), ylim=(-0.03, 1.03), title="Alternation"
         )
         cost.axvline(1.0, **plots.CHANCE)
         cost.set_yticks(range(len(labels)), labels)
         cost.set(xlabel="bits per flip (less fits better)", title="Which source fits?", ylim=(len(labels) - 0.5, -0.5))
         share.legend(loc="upper left")
-        fig.supxlabel("means over sequences, 95 % intervals", fontsize=9, color=plots.COLOURS["grey"])
+        few, many = min(counts, default=0), max(counts, default=0)
+        fig.supxlabel(
+            f"means over the {few} to {many} sequences of two flips or more at each %, 95 % intervals",
+            fontsize=9,
+            color=plots.COLOURS["grey"],
+        )
     return fig
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...stats import Estimate, auroc, mean_interval
+from ...stats import Estimate, auroc, bootstrap_interval, mean_interval, proportion_interval
 from . import baselines
 from .bayes import bayes_curve
 from .concept import ConceptCurve, concept_curve, points, random_controls
@@ -188,6 +188,7 @@ def generation_table(generated: Sequence[Generated], name: str, *, seed: int = 0
                     "stated % Tails": one.p_tails,
                     "source": source,
                     "sequences": len(sequences),
+                    "kept to flips": str(one.share_clean) if source == name else "",
                     "share of Tails": str(mean_interval([f.count("T") / len(f) for f in sequences])),
                     "alternation rate": str(mean_interval([alternation_rate(f) for f in sequences])),
                     "longest run": np.mean([longest_run(f) for f in sequences]),
@@ -211,7 +212,8 @@ def generation_bits(generated: Sequence[Generated]) -> dict[str, Estimate]:
         found["window"] += baselines.bits(baselines.window_average(one.p_tails / 100), flips).tolist()
         if len(flips) > 1:
             found["Markov (held out)"] += baselines.held_out_markov_bits(flips).tolist()
-    return {label: mean_interval(values, unit="bits/flip") for label, values in found.items() if values}
+    # bits are skewed and never negative: a bootstrap interval knows that, Student's t does not
+    return {label: bootstrap_interval(values, unit="bits/flip") for label, values in found.items() if values}
 
 
 def answers(name, *, study=None, bits=None, mass=None, generated=None, judgement=None, concept="01") -> list[dict]:
@@ -260,12 +262,21 @@ def answers(name, *, study=None, bits=None, mass=None, generated=None, judgement
     else:
         add("Does it know that random flips are a fair coin's?", missing, "")
     if generated:
+        clean = [ok for one in generated for ok in one.clean]
+        lengths = [len(flips) for one in generated for flips in one.flips]
+        kept = proportion_interval(sum(clean), len(clean))
+        word = "mostly" if kept.low > 0.5 else "mostly not" if kept.high < 0.5 else "about half the time"
+        add(
+            "Left to write, does it keep to flips?",
+            word,
+            f"{kept} of {len(clean)} sequences are nothing but flips; half of them have {np.median(lengths):g} or fewer",
+        )
         costs = generation_bits(generated)
         best = min(costs, key=lambda label: costs[label].value) if costs else None
         add(
             "What do its own sequences resemble?",
             f"{best} fits best" if best else "it wrote no flips",
-            "; ".join(f"{label} {e}" for label, e in costs.items()),
+            "; ".join([f"{label} {e}" for label, e in costs.items()] + (_not_told_apart(costs) if costs else [])),
         )
     if judgement is not None:
         e = judgement.auroc
@@ -281,6 +292,14 @@ def answers(name, *, study=None, bits=None, mass=None, generated=None, judgement
             f"least {mass.min():.2f}",
         )
     return rows
+
+
+def _not_told_apart(costs: dict[str, Estimate]) -> list[str]:
+    """A remark where the intervals of the two cheapest sources overlap."""
+    first, *rest = sorted(costs.values(), key=lambda e: e.value)
+    if rest and None not in (first.high, rest[0].low) and first.high < rest[0].low:
+        return []
+    return ["the best two are not told apart (intervals overlap or are missing)"] if rest else []
 
 
 def bayes_in_phase(concept: str, n_flips: int, likelihood: str = "sequence") -> tuple[np.ndarray, np.ndarray]:
