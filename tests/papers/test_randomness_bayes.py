@@ -206,6 +206,24 @@ def test_answer_about_its_own_sequences_names_the_cheapest():
     assert row(study.answers("m", generated=empty), "What do its own")["answer"] == "it wrote no flips"
 
 
+@pytest.mark.parametrize(
+    ("clean", "answer"),
+    [((True,) * 20, "mostly"), ((False,) * 20, "mostly not"), ((True, False) * 10, "about half the time")],
+)
+def test_answer_about_keeping_to_flips_follows_the_interval(clean, answer):
+    found = row(study.answers("m", generated=[Generated(50, ("HT",) * 20, clean)]), "Left to write")
+    assert found["answer"] == answer and "n = 20" in found["measured"] and "2 flips or fewer" in found["measured"]
+
+
+def test_sources_whose_intervals_overlap_are_not_told_apart():
+    """Four short sequences of a coin cannot choose between coin and chain; eight long sticky ones can."""
+    coin = tuple(paper.sample(paper.bernoulli(0.4), 10, s) for s in range(4))
+    sticky = tuple(paper.sample(paper.markov(0.1, 0.9), 60, s) for s in range(8))
+    clear = row(study.answers("m", generated=[Generated(50, sticky, (True,) * 8)]), "What do its own")
+    vague = row(study.answers("m", generated=[Generated(40, coin, (True,) * 4)]), "What do its own")
+    assert "not told apart" in vague["measured"] and "not told apart" not in clear["measured"]
+
+
 def test_what_was_not_measured_is_said_and_nothing_is_claimed():
     rows = study.answers("m")
     assert len(rows) == 4 and all(r["answer"].startswith("not measured") and r["measured"] == "" for r in rows)

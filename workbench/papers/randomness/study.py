@@ -269,7 +269,7 @@ def answers(name, *, study=None, bits=None, mass=None, generated=None, judgement
         add(
             "Left to write, does it keep to flips?",
             word,
-            f"{kept} of {len(clean)} sequences are nothing but flips; half of them have {np.median(lengths):g} or fewer",
+            f"share of nothing but flips {kept}, n = {len(clean)}; half have {np.median(lengths):g} flips or fewer",
         )
         costs = generation_bits(generated)
         best = min(costs, key=lambda label: costs[label].value) if costs else None
