@@ -1,6 +1,7 @@
-"""Typed rows and quotes: what is wrong with a file is said with its line, when it is read."""
+"""Typed rows, quoted numbers and cards: what is shipped holds, and what is wrong is said with its line."""
 
 import json
+import re
 from dataclasses import dataclass
 
 import pytest
@@ -9,77 +10,143 @@ from workbench import data
 from workbench.errors import DataError
 from workbench.files import ROOT
 
+SHIPPED = sorted(path.parent.name for path in (ROOT / "data").glob("*/paper.json"))
+
 
 @dataclass(frozen=True)
 class Item:
     name: str
-    score: float
-    tags: list[str] | None = None
+    size: float
+    count: int = 0
+    kind: bool | None = None
 
 
-def file(tmp_path, *lines):
-    path = tmp_path / "rows.jsonl"
-    path.write_text("\n".join(lines))
-    return path
+@pytest.fixture
+def place(tmp_path):
+    (tmp_path / "data" / "toy").mkdir(parents=True)
+
+    def write(text, name="rows.jsonl"):
+        (tmp_path / "data" / "toy" / name).write_text(text)
+        return tmp_path
+
+    return write
 
 
-def test_rows_are_typed(tmp_path):
-    path = file(tmp_path, '{"name": "a", "score": 1}', "", '{"name": "b", "score": 0.5, "tags": ["x"]}')
-    assert data.rows(path, Item) == [Item("a", 1), Item("b", 0.5, ["x"])]
+def test_rows_are_typed_and_empty_lines_do_not_count(place):
+    root = place('{"name": "a", "size": 1}\n\n{"name": "b", "size": 0.5, "count": 2, "kind": null}\n')
+    wanted = [Item("a", 1), Item("b", 0.5, 2, None)]
+    assert data.rows("toy/rows.jsonl", Item, root=root) == wanted
+    assert data.rows(root / "data" / "toy" / "rows.jsonl", Item) == wanted  # a user's own path
 
 
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ('{"name": "b"}', "line 2: the row lacks score, tags"),
-        ('{"name": "b", "score": "high"}', "line 2: score='high' is not a float"),
-        ('{"name": "b", "score": true}', "line 2: score=True is not a float"),
-        ('{"name": "b", "score": 1, "tag": []}', "line 2: column 'tag' is unknown; a row has name, score, tags"),
-        ('{"name": "b", "score": 1, "tags": 3}', "line 2: tags=3 is not a"),
-        ('{"name": "b"', "line 2: not JSON"),
-        ("[1, 2]", "line 2: a row is an object of columns, not a list"),
-        ('{"score": 1, "name": "a"}', "line 2 repeats line 1"),
+        ("{", "line 2: not JSON"),
+        ("[1]", "line 2: a row is an object of columns, not a list"),
+        ('{"name": "b"}', "line 2: the row lacks"),
+        ('{"name": "b", "size": 1, "colour": 3}', "line 2: column 'colour' is unknown"),
+        ('{"name": 5, "size": 1}', "line 2: name=5 is not a str"),
+        ('{"name": "b", "size": true}', "line 2: size=True is not a float"),
+        ('{"name": "b", "size": 1, "count": 1.5}', "line 2: count=1.5 is not a int"),
+        ('{"name": "b", "size": 1, "kind": "yes"}', "line 2: kind='yes' is not a"),
+        ('{"size": 1, "name": "a"}', "line 2 repeats line 1"),
     ],
 )
-def test_a_wrong_row_is_named(tmp_path, line, said):
+def test_a_wrong_row_is_named_with_its_line(place, line, said):
+    root = place('{"name": "a", "size": 1}\n' + line + "\n")
     with pytest.raises(DataError) as error:
-        data.rows(file(tmp_path, '{"name": "a", "score": 1}', line), Item)
-    assert said in str(error.value) and "\n" not in str(error.value)
+        data.rows("toy/rows.jsonl", Item, root=root)
+    assert said in str(error.value) and "rows.jsonl" in str(error.value) and "\n" not in str(error.value)
 
 
-def test_missing_and_unreadable_files(tmp_path):
-    with pytest.raises(DataError, match="cannot read"):
-        data.rows("randomness/absent.jsonl", Item)
-    (tmp_path / "latin.jsonl").write_bytes(b'{"name": "caf\xe9"}')
-    with pytest.raises(DataError, match="is not UTF-8 text"):
-        data.rows(tmp_path / "latin.jsonl", Item)
-    with pytest.raises(DataError, match="there is no folder"):
-        data.folder("randomnes")
+def test_missing_files_and_folders_are_said(place, tmp_path):
+    root = place("")
+    for call in (
+        lambda: data.rows("toy/none.jsonl", Item, root=root),
+        lambda: data.quoted("toy", root=root),
+        lambda: data.card("toy", root=root),
+    ):
+        with pytest.raises(DataError, match=r"cannot read .*No such file"):
+            call()
+    with pytest.raises(DataError, match=r"there is no folder .*nothing"):
+        data.folder("nothing", root=root)
+    (root / "data" / "toy" / "bad.jsonl").write_bytes(b"\xff\xfe")
+    with pytest.raises(DataError, match=r"is not UTF-8 text \(byte 0\)"):
+        data.rows("toy/bad.jsonl", Item, root=root)
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("text", "said"),
     [
-        ('{"a": {"value": 1, "source": "s"}}', "entry 'a' must have exactly value, source and read_from"),
-        ('{"a": 3}', "entry 'a' must have exactly"),
+        ('{\n "a": \n}', "paper.json, line 3: not JSON"),
         ("[]", "holds a list"),
-        ("{", "not JSON"),
+        ('{"a": 3}', "entry 'a' must have value, source, read_from and at most a unit"),
+        ('{"a": {"value": 3, "source": "x"}}', "entry 'a' must have"),
     ],
 )
-def test_a_quote_needs_its_source(tmp_path, content, said):
-    (tmp_path / "data" / "x").mkdir(parents=True)
-    (tmp_path / "data" / "x" / "paper.json").write_text(content)
-    with pytest.raises(DataError, match=said):
-        data.quoted("x", root=tmp_path)
+def test_a_quote_needs_its_source(place, text, said):
+    with pytest.raises(DataError, match=re.escape(said)):
+        data.quoted("toy", root=place(text, "paper.json"))
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "data").iterdir()), ids=lambda path: path.name)
-def test_every_data_folder_has_its_card_and_sourced_quotes(path):
-    text = data.card(path.name)
-    quotes = data.quoted(path.name)
-    assert quotes and all(q.source and q.read_from and q.key == key for key, q in quotes.items())
-    for one in path.iterdir():
-        assert one.name == "README.md" or one.name in text, f"the card says nothing of {one.name}"
-    assert len(data.quoted_table(path.name)) == len(quotes)
-    key, one = next(iter(quotes.items()))
-    assert one.source in str(one) and json.loads((path / "paper.json").read_text())[key]["value"] == one.value
+def test_quotes_are_read_and_tabled(place):
+    root = place('{"the_answer": {"value": 42, "source": "Table 1", "read_from": "the card"}}', "paper.json")
+    (quote,) = data.quoted("toy", root=root).values()
+    assert str(quote) == "42 (Table 1; read from the card)"
+    table = data.quoted_table("toy", root=root)
+    assert str(data.Quoted("share", 5, "Table 2", "the paper", "%")) == "5 % (Table 2; read from the paper)"
+    assert table.loc["the answer", "value"] == 42 and table.loc["the answer", "source"] == "Table 1"
+
+
+@pytest.mark.parametrize("paper", SHIPPED)
+def test_every_shipped_quote_has_a_source_and_a_card(paper):
+    found = data.quoted(paper)
+    assert found
+    for quote in found.values():
+        assert quote.value not in (None, "", [])
+        assert len(str(quote.source).strip()) > 4 and len(str(quote.read_from).strip()) > 4
+    card = data.card(paper)
+    assert all(path.name in card for path in data.folder(paper).iterdir() if path.name != "README.md")
+
+
+def test_randomness_is_among_what_is_shipped():
+    assert "randomness" in SHIPPED
+
+
+def test_presets_are_distinct_and_what_they_say():
+    from workbench.papers.randomness import ALPHABETS, parse_flips, presets, random_flips, repeat_concept
+
+    found = presets()
+    assert len(found) >= 8
+    assert len({preset.name for preset in found}) == len({preset.flips for preset in found}) == len(found)
+    for preset in found:
+        assert preset.flips == parse_flips(preset.flips) and len(preset.flips) == 40
+        word = re.search(r"the word ([01]+) repeated", preset.about)
+        if word:
+            assert preset.flips == repeat_concept(word[1], 40)
+        seed = re.search(r"numpy's generator, seed (\d+)", preset.about)
+        if seed:
+            assert preset.flips == random_flips(40, int(seed[1])) and preset.random is True
+    by_name = {preset.name: preset.flips for preset in found}
+    assert by_name["Thue-Morse"] == "".join("HT"[i.bit_count() % 2] for i in range(40))
+    assert by_name["Champernowne"] == parse_flips("".join(f"{i:b}" for i in range(1, 20))[:40])
+    fraction, bits = 3.141592653589793 - 3, ""
+    for _ in range(40):  # exact: doubling a double loses nothing
+        fraction *= 2
+        bits += str(int(fraction))
+        fraction -= int(fraction)
+    assert by_name["pi"] == parse_flips(bits)
+    assert set(ALPHABETS) == {"words", "digits"}
+
+
+def test_rows_of_a_paper_differ_by_more_than_names_numbers_and_case():
+    """The house rule. A preset's content is its flips: they are neither a name nor a number."""
+    path = data.folder("randomness") / "presets.jsonl"
+    seen = {}
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        row = json.loads(line)
+        row.pop("name")
+        text = re.sub(r"\d+", "", json.dumps(row, sort_keys=True).lower())
+        assert text not in seen, f"line {number} says what line {seen.get(text)} says"
+        seen[text] = number

@@ -24,9 +24,10 @@ class Quoted:
     value: object
     source: str
     read_from: str
+    unit: str = ""
 
     def __str__(self) -> str:
-        return f"{self.value} ({self.source}; read from {self.read_from})"
+        return f"{f'{self.value} {self.unit}'.rstrip()} ({self.source}; read from {self.read_from})"
 
 
 def folder(paper: str, *, root: str | Path = ROOT) -> Path:
@@ -66,9 +67,9 @@ def quoted(paper: str, *, root: str | Path = ROOT) -> dict[str, Quoted]:
         )
     result = {}
     for key, entry in entries.items():
-        if not isinstance(entry, dict) or set(entry) != {"value", "source", "read_from"}:
+        if not isinstance(entry, dict) or set(entry) - {"unit"} != {"value", "source", "read_from"}:
             raise DataError(
-                f"{path}: entry {key!r} must have exactly value, source and read_from: a quote needs its source"
+                f"{path}: entry {key!r} must have value, source, read_from and at most a unit: a quote needs its source"
             )
         result[key] = Quoted(key, **entry)
     return result
