@@ -17,7 +17,7 @@ WORDS = {
     "plain": "A: [",
 }
 NAMES = {"words": ("Heads", "Tails"), "digits": ("0", "1")}
-_vocabularies = {}
+_vocabularies, _distributions = {}, {}
 
 
 def beginning(model, letter):
@@ -29,9 +29,13 @@ def beginning(model, letter):
 
 
 def distribution(model, ids):
-    """The next-token probabilities after token ids, from a forward of their own."""
-    with torch.no_grad():
-        return model.module(torch.tensor([ids], device=model.device)).logits[0, -1].double().softmax(-1).cpu()
+    """The next-token probabilities after token ids, from a forward of their own (remembered for the next test)."""
+    key = model.name, tuple(ids)
+    if key not in _distributions:
+        with torch.no_grad():
+            logits = model.module(torch.tensor([ids], device=model.device), logits_to_keep=1).logits[0, -1]
+        _distributions[key] = logits.float().softmax(-1).cpu()
+    return _distributions[key]
 
 
 def answer_masses(model, text, answers):
@@ -185,7 +189,7 @@ def test_rotations_by_hand():
 
 @pytest.mark.parametrize(("concept", "depth"), [("01", None), ("011", 2)])
 def test_concept_curve_against_products_of_single_forwards(smollm2, concept, depth):
-    at = [0, 3, 4]
+    at = [0, 3]
     curve = paper.concept_curve(smollm2, concept, at=at, depth=depth)
     word = paper.parse_flips(concept)
     ahead = depth or len(word)
@@ -253,10 +257,10 @@ def test_concept_curve_says_what_is_wrong(smollm2, options, said):
 
 @pytest.mark.parametrize("comma", [False, True])
 def test_judge_packed_is_branches_is_literal(smollm2, comma):
-    flips = "HTTHHT"
+    flips = "HTTH"
     p, mass = paper.judge(smollm2, flips, trailing_comma=comma, packed=True)
     apart, apart_mass = paper.judge(smollm2, flips, trailing_comma=comma, packed=False)
-    wanted = [literal_judge(smollm2, flips[:k], comma) for k in range(7)]
+    wanted = [literal_judge(smollm2, flips[:k], comma) for k in range(5)]
     np.testing.assert_allclose(p, [w[0] for w in wanted], atol=1e-4)
     np.testing.assert_allclose(mass, [w[1] for w in wanted], atol=1e-4)
     np.testing.assert_allclose(p, apart, atol=1e-4)
@@ -288,16 +292,16 @@ def test_judge_of_the_second_model(gemma):
 
 
 def test_generation_follows_the_seed_and_is_cropped(smollm2):
-    options = {"p_tails": [50, 80], "n": 6, "max_flips": 3}
-    one = paper.generate_sequences(smollm2, seed=0, **options)
-    assert one == paper.generate_sequences(smollm2, seed=0, **options)
+    options = {"p_tails": [50, 80], "n": 3, "max_flips": 2}  # one that is cropped among them
+    one = paper.generate_sequences(smollm2, seed=1, **options)
+    assert one == paper.generate_sequences(smollm2, seed=1, **options)
     assert one != paper.generate_sequences(smollm2, seed=4, **options)
     assert [g.p_tails for g in one] == [50, 80]
     for group in one:
-        assert len(group.flips) == len(group.clean) == 6
-        assert all(len(flips) <= 3 and set(flips) <= set("HT") for flips in group.flips)
-    assert any(len(flips) == 3 for group in one for flips in group.flips)
-    short = paper.generate_sequences(smollm2, seed=0, **{**options, "max_flips": 1})
+        assert len(group.flips) == len(group.clean) == 3
+        assert all(len(flips) <= 2 and set(flips) <= set("HT") for flips in group.flips)
+    assert any(len(flips) == 2 for group in one for flips in group.flips)
+    short = paper.generate_sequences(smollm2, seed=1, **{**options, "max_flips": 1})
     assert [g.flips for g in short] == [tuple(flips[:1] for flips in g.flips) for g in one]
 
 
