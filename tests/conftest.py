@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # several workers with several threads each spend their time waiting for one another (ten times slower on two cores)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 ROOT = Path(__file__).resolve().parent.parent
 ALLOWED_SKIPS = tuple(
     line.strip()

@@ -6,8 +6,8 @@ from collections import Counter
 from statistics import mean
 
 import pytest
-from workbench.data import card, quoted
 
+from workbench.data import card, quoted
 from workbench.errors import UsageError
 from workbench.files import ROOT
 from workbench.papers.rain import materials
