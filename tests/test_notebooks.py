@@ -99,7 +99,13 @@ def test_runs_at_the_smallest_sizes(path, run_workbench, tmp_path):
     page = (folder / "report.html").read_text()
     assert "<script" not in page and "http-equiv" in page
     if path.stem != "start":
-        assert list((folder / "figures").glob("*.png"))
+        saved = list((folder / "figures").glob("*.png"))
+        cells = nbformat.read(folder / "notebook.ipynb", as_version=4).cells
+        shown = [
+            output for cell in cells for output in cell.get("outputs", []) if "image/png" in output.get("data", {})
+        ]
+        assert saved and len(shown) >= len(saved), "a figure that was saved is not on the page"
+        assert page.count("data:image/png") >= len(saved)
         assert "most recent call last" not in page
 
 
