@@ -106,3 +106,10 @@ def test_errors_are_one_sentence(call, said):
     with pytest.raises(UsageError) as error:
         call()
     assert said in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_shares_interval_stays_inside_its_bounds():
+    free = stats.mean_interval([0.0, 0.0, 1.0])
+    cut = stats.mean_interval([0.0, 0.0, 1.0], bounds=(0, 1))
+    assert free.low < 0 and free.high > 1
+    assert (cut.low, cut.high, cut.value) == (0, 1, free.value)

@@ -60,10 +60,13 @@ def _level(level: float) -> float:
     return level
 
 
-def mean_interval(x: Sequence[float], *, level: float = 0.95, unit: str = "") -> Estimate:
+def mean_interval(
+    x: Sequence[float], *, level: float = 0.95, unit: str = "", bounds: tuple[float, float] | None = None
+) -> Estimate:
     """The mean with its Student-t interval (scipy.stats.t).
 
-    A single observation has a mean and no interval. Equal observations give an interval of width zero.
+    A single observation has a mean and no interval. Equal observations give an interval of width zero. ``bounds`` cuts
+    the interval to the values that are possible at all, (0, 1) for shares.
 
     Raises
     ------
@@ -77,7 +80,8 @@ def mean_interval(x: Sequence[float], *, level: float = 0.95, unit: str = "") ->
     if len(values) == 1:
         return Estimate(mean, n=1, unit=unit)
     half = float(t.ppf((1 + _level(level)) / 2, len(values) - 1) * sem(values))
-    return Estimate(mean, mean - half, mean + half, len(values), unit)
+    least, most = bounds or (-float("inf"), float("inf"))
+    return Estimate(mean, max(least, mean - half), min(most, mean + half), len(values), unit)
 
 
 def proportion_interval(k: int, n: int, *, level: float = 0.95, unit: str = "") -> Estimate:

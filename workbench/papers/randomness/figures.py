@@ -141,7 +141,7 @@ def generation_figure(generated: Mapping[str, Sequence[Generated]]):
             colour = plots.CYCLE[i % len(plots.CYCLE)]
             for axis, measure in ((share, lambda f: f.count("T") / len(f)), (alternation, alternation_rate)):
                 kept = [(g.p_tails, [measure(f) for f in g.flips if len(f) > 1]) for g in groups]
-                found = [(p, mean_interval(values)) for p, values in kept if values]
+                found = [(p, mean_interval(values, bounds=(0, 1))) for p, values in kept if values]
                 counts += [len(values) for _, values in kept]
                 axis.errorbar(
                     [p for p, _ in found],

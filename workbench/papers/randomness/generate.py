@@ -1,7 +1,7 @@
 """Sequences the model writes itself, and the next flip by counting samples where there are no log-probabilities."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ...errors import UsageError
 from ...models.base import require
@@ -38,12 +38,7 @@ class Generated:
         from ...stats import mean_interval
 
         shares = [one.count("T") / len(one) for one in self.flips if one]
-        if not shares:
-            return None
-        found = mean_interval(shares)
-        if found.low is None:
-            return found
-        return replace(found, low=max(0.0, found.low), high=min(1.0, found.high))  # a share leaves 0..1 in no case
+        return mean_interval(shares, bounds=(0, 1)) if shares else None
 
 
 def generate_sequences(
