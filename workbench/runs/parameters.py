@@ -7,6 +7,7 @@ line of it. pydantic does the conversions.
 """
 
 import ast
+import contextlib
 import difflib
 import io
 import json
@@ -269,10 +270,8 @@ def _type(node: ast.expr, where: str, name: str) -> Any:
     if isinstance(node, ast.Constant) and node.value is None:
         return types.NoneType
     if isinstance(node, ast.Constant) and isinstance(node.value, str):  # a quoted annotation
-        try:
+        with contextlib.suppress(SyntaxError):  # no Python inside the quotes: the error below names it
             return _type(ast.parse(node.value, mode="eval").body, where, name)
-        except SyntaxError:
-            pass  # no Python inside the quotes: the error below names it
     word = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else None
     if word in _SCALARS:
         return _SCALARS[word]
