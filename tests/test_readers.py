@@ -152,7 +152,7 @@ GOOD = '{"id": "a", "prompt": "x"}\n'
         ("h.jsonl", hh(("\n\nHuman: a\n\nAssistant: b", "what")), r"line 1: chosen and rejected share no"),
         ("h.jsonl", hh(("x\n\nAssistant: b", "x\n\nAssistant: c")), r"line 1: the dialogue does not begin"),
         ("h.jsonl.gz", b"not gzip", r"cannot be read .*download it again"),
-        ("h.jsonl.gz", gzip.compress(GOOD.encode() * 50)[:-12], r"h\.jsonl\.gz (cannot be read|is damaged)"),
+        ("h.jsonl.gz", gzip.compress(GOOD.encode() * 50, mtime=0)[:-12], r"h\.jsonl\.gz (cannot be read|is damaged)"),
     ],
 )
 def test_a_bad_row_is_one_sentence(write, name, content, sentence):
@@ -162,7 +162,7 @@ def test_a_bad_row_is_one_sentence(write, name, content, sentence):
 
 
 def test_a_damaged_gz_is_said(write):
-    packed = bytearray(gzip.compress(bytes(range(256)) * 40))
+    packed = bytearray(gzip.compress(bytes(range(256)) * 40, mtime=0))
     packed[20:60] = b"\xff" * 40
     with pytest.raises(DataError, match=r"(damaged|cannot be read).*download it again"):
         readers.read_prompts(write("x.jsonl.gz", bytes(packed)))
