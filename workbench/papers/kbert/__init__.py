@@ -31,10 +31,10 @@ _PUBLIC = {
     "Arm": "settings",
     "Coverage": "graph",
     "Family": "families",
-    "Injected": "inject",
+    "Injected": "tree",
     "KBert": "model",
     "KBertSettings": "settings",
-    "KnowledgeBatch": "inject",
+    "KnowledgeBatch": "tree",
     "KnowledgeCollator": "collate",
     "KnowledgeGraph": "graph",
     "Lemma": "wordnet",
@@ -48,10 +48,10 @@ _PUBLIC = {
     "check_mask": "collate",
     "entity_scores": "scores",
     "family_of": "families",
-    "inject": "inject",
+    "inject": "tree",
     "mean_reciprocal_rank": "scores",
     "read_wordnet": "wordnet",
-    "visible_matrix": "inject",
+    "visible_matrix": "tree",
 }
 __all__ = sorted(_PUBLIC)
 

@@ -83,6 +83,13 @@ class Injected:
         return self._batch.tokenizer.convert_ids_to_tokens(self.ids.tolist())
 
     @property
+    def structure(self) -> tuple[np.ndarray, np.ndarray]:
+        """(owner, branch) as the mask has them: all trunk, where the visible matrix is off."""
+        if self._batch.visible_matrix:
+            return self.owner, self.branch
+        return np.zeros_like(self.owner), np.zeros_like(self.branch)
+
+    @property
     def injected(self) -> np.ndarray:
         """(T,) bool: True where a token comes from the graph."""
         return self.branch > 0
@@ -90,9 +97,7 @@ class Injected:
     @property
     def visible(self) -> np.ndarray:
         """(T, T) bool: who sees whom; all True where the visible matrix is off. Made anew at each call."""
-        if not self._batch.visible_matrix:
-            return np.ones((len(self), len(self)), bool)
-        return visible_matrix(self.owner, self.branch)
+        return visible_matrix(*self.structure)
 
     @property
     def offsets(self) -> list[tuple[int, int] | None]:
