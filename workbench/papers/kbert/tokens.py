@@ -78,6 +78,7 @@ def read_trunks(texts: Sequence, pairs: Sequence | None, graph, tokenizer, max_l
         Something that is no text, or a word without a character.
     """
     split = check_texts(texts, pairs)
+    backend(tokenizer)
     if not split and pairs is None and (pieces := WordPieces.of(tokenizer)) is not None:
         return _read_plain(texts, graph, tokenizer, max_length, pieces)
     ids, lengths, types, words, matches, truncated = [], [], [], [], [], 0
@@ -183,15 +184,24 @@ def _matches(number, texts, pairs, split, graph, encoding) -> Iterator[tuple[int
 
 
 def _tokens(encoding, start: int, end: int, sequence: int) -> tuple[int | None, int]:
-    """The tokens that hold the characters ``start`` to ``end``: from the first that has one to the last that has one."""
-    if (last := encoding.char_to_token(end - 1, sequence)) is None:
-        for character in range(end - 2, start - 1, -1):
-            if (last := encoding.char_to_token(character, sequence)) is not None:
-                break
-        else:
-            return None, 0
-    if (first := encoding.char_to_token(start, sequence)) is None:
-        first = next(found for c in range(start, end) if (found := encoding.char_to_token(c, sequence)) is not None)
+    """The tokens that hold the characters ``start`` to ``end``: from the first that has one to the last that has one.
+
+    `char_to_token` names the first token of a character; a rare character is several (byte-level BPE), and the mark that
+    stands for a space may point to the word's first character (metaspace).
+    """
+    first = last = None
+    for character in range(start, end):
+        if (first := encoding.char_to_token(character, sequence)) is not None:
+            break
+    for character in range(end - 1, start - 1, -1):
+        if (last := encoding.char_to_token(character, sequence)) is not None:
+            break
+    if last is None:
+        return None, 0
+    while last + 1 < len(encoding) and encoding.token_to_sequence(last + 1) == sequence:
+        if encoding.token_to_chars(last + 1)[0] >= end:
+            break
+        last += 1
     return first, last + 1
 
 
