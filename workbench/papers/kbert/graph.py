@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +18,7 @@ from ...errors import DataError, UsageError
 from . import sources
 from .settings import FUNCTION_WORDS
 from .strings import Interner, Strings
-from .words import Codes, normal, split_words, word_pattern
+from .words import Codes, split_words, word_pattern
 
 
 class Triple(NamedTuple):
@@ -172,6 +171,7 @@ class KnowledgeGraph:
         """
         from . import wordnet
 
+        wordnet.check_predicates(predicates)
         rows = wordnet.triples(wordnet.read_wordnet(path), tuple(predicates))
         return cls._intern(rows, "WordNet 3.0 nouns" if path is None else f"WordNet nouns, {path}", case_sensitive)
 
@@ -375,40 +375,54 @@ class KnowledgeGraph:
     def _group(self, subject, predicate, object_) -> None:
         """Sort the triples by subject, in the order of first use, and drop what was said before."""
         spelled, first = np.unique(subject, return_index=True)
-        groups: dict[tuple[str, ...], int] = {}
+        spelled = spelled[np.argsort(first)]
+        try:
+            codes, numbers, patterns = self._learn(spelled, 1)
+        except OverflowError:
+            codes, numbers, patterns = self._learn(spelled, 2)
         number = np.zeros(len(self._strings), dtype=np.uint32)  # of a spelling's subject
-        for spelling in spelled[np.argsort(first)]:
-            key = tuple(normal(word, self.case_sensitive) for word in split_words(self._strings[spelling]))
-            number[spelling] = groups.setdefault(key, len(groups))
+        number[spelled] = numbers
         group = number[subject]
         order = np.lexsort((predicate, object_, group))  # stable: the first of equals stays in front
-        columns = [column[order] for column in (group, predicate, object_)]
-        again = np.zeros(len(order), bool)
-        again[1:] = np.logical_and.reduce([column[1:] == column[:-1] for column in columns])
+        again = np.ones(len(order), bool)
+        again[:1] = False
+        for column in (group, predicate, object_):
+            again[1:] &= column[order[1:]] == column[order[:-1]]
         order = np.sort(order[~again])
         order = order[np.argsort(group[order], kind="stable")]
         self._subject, self._predicate, self._object = subject[order], predicate[order], object_[order]
-        self._starts = np.concatenate([[0], np.cumsum(np.bincount(group[order], minlength=len(groups)))]).astype(np.int64)
-        self._keys = groups
+        sizes = np.bincount(group[order], minlength=len(patterns))
+        self._starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+        self._codes, self._patterns, self._matcher = codes, patterns, None
         self._branches = None  # token ids of branches: `tokens.pool` keeps them here
 
-    @cached_property
-    def _codes(self) -> Codes:
-        codes = Codes(self.case_sensitive)
-        codes.learn(dict.fromkeys(chain.from_iterable(self._keys)))
-        return codes
+    def _learn(self, spelled, width: int) -> tuple[Codes, np.ndarray, list[str]]:
+        """Codes of all words, the subject of each spelling, and the subjects as the automaton reads them."""
+        codes = Codes(self.case_sensitive, width)
+        groups: dict[str, int] = {}
+        numbers = np.fromiter(
+            (groups.setdefault(codes.learn(split_words(self._strings[one])), len(groups)) for one in spelled.tolist()),
+            np.uint32, len(spelled),
+        )  # fmt: skip
+        return codes, numbers, list(groups)
 
-    @cached_property
+    @property
     def _automaton(self):
-        from ahocorasick_rs import AhoCorasick, MatchKind
+        """Built when something is looked for the first time: a graph that is only filtered needs none."""
+        if self._matcher is None:
+            from ahocorasick_rs import AhoCorasick, MatchKind
 
-        known = self._codes.known
-        patterns = ("".join([known[word] for word in key]) for key in self._keys)
-        return AhoCorasick(patterns, matchkind=MatchKind.LeftmostLongest, store_patterns=False)
+            self._matcher = AhoCorasick(self._patterns, matchkind=MatchKind.LeftmostLongest, store_patterns=False)
+            self._patterns = None
+        return self._matcher
 
     def __getstate__(self):
         """What a worker process needs: the automaton and the branches' tokens are made anew there."""
-        return {k: v for k, v in self.__dict__.items() if k not in ("_automaton", "_codes")} | {"_branches": None}
+        state = self.__dict__ | {"_matcher": None, "_branches": None}
+        if state["_patterns"] is None:
+            learn = self._codes.learn
+            state["_patterns"] = [learn(split_words(name)) for name in self.subjects()]
+        return state
 
 
 def check_graph(graph) -> KnowledgeGraph | None:

@@ -74,9 +74,7 @@ def triples(synsets, predicates=("is a", "instance of")):
     DataError
         A predicate that WordNet's nouns do not have.
     """
-    unknown = [name for name in predicates if name not in RELATIONS.values()]
-    if unknown:
-        raise DataError(f"WordNet has no predicate {unknown[0]!r}: choose from {', '.join(RELATIONS.values())}")
+    check_predicates(predicates)
     senses: dict[str, list] = {}
     for synset in synsets:
         for lemma in synset.lemmas:
@@ -86,6 +84,13 @@ def triples(synsets, predicates=("is a", "instance of")):
             for predicate, target in synset.relations:
                 if predicate in predicates:
                     yield text, predicate, synsets[target].lemmas[0].text
+
+
+def check_predicates(predicates) -> None:
+    """Raise DataError for a predicate that WordNet's nouns do not have."""
+    unknown = [name for name in predicates if name not in RELATIONS.values()]
+    if unknown:
+        raise DataError(f"WordNet has no predicate {unknown[0]!r}: choose from {', '.join(RELATIONS.values())}")
 
 
 def write_table(synsets, path) -> Path:
@@ -166,8 +171,8 @@ def _read_dict(path: Path) -> list[Synset]:
             n_pointers = int(parts[begin - 1])
             pointers = [parts[i : i + 4] for i in range(begin, begin + 4 * n_pointers, 4)]
             lemmas = tuple(_lemma(word, senses[word.lower(), offset], tagged) for word in words)
-            # a pointer between two single words (source/target not 0000) is no relation of the synsets
-            links = [(RELATIONS[s], target) for s, target, kind, ends in pointers if s in RELATIONS and kind == "n"]
+            # ends "0000": between the synsets as wholes, not between two of their words
+            links = [(RELATIONS[s], target) for s, target, kind, ends in pointers if s in RELATIONS and ends == "0000"]
         except (IndexError, ValueError, KeyError) as error:
             raise _bad(path / "data.noun", number, line) from error
         places[offset] = len(found)

@@ -45,45 +45,48 @@ class Codes(dict):
     ----------
     case_sensitive
         Whether "In" and "in" are two words.
-
-    Notes
-    -----
-    Unicode has room for 1.1 million words. A graph with more needs two characters a word; ``width`` says which.
+    width
+        Characters a word: Unicode has room for 1.1 million words, and a graph with more takes two.
     """
 
-    REMEMBER = 1 << 20  # written forms kept besides the subjects' own: a bound, not a setting
+    REMEMBER = 1 << 20  # written forms kept: a bound, not a setting
 
-    def __init__(self, case_sensitive: bool = False):
+    def __init__(self, case_sensitive: bool = False, width: int = 1):
         super().__init__()
-        self.case_sensitive = case_sensitive
+        self.case_sensitive, self.width = case_sensitive, width
         self.known: dict[str, str] = {}  # normal form -> code
-
-    @property
-    def width(self) -> int:
-        return 1 if len(self.known) <= _ROOM else 2
+        self.unknown = chr(UNKNOWN) * width
 
     def __missing__(self, word: str) -> str:
         if len(self) > self.REMEMBER:
             self.clear()
-        code = self.known.get(normal(word, self.case_sensitive), self.unknown)
-        self[word] = code
+        code = self[word] = self.known.get(normal(word, self.case_sensitive), self.unknown)
         return code
 
-    @property
-    def unknown(self) -> str:
-        return chr(UNKNOWN) * self.width
+    def learn(self, words) -> str:
+        """The codes of a subject's words, one behind the other; a word that is new gets the next code.
 
-    def learn(self, words) -> None:
-        """Give each word of ``words`` (normal forms, in order, distinct) its code."""
-        words = list(words)
-        if len(words) <= _ROOM:
-            self.known = {word: chr(_scalar(i)) for i, word in enumerate(words)}
-        else:  # high character and low character from ranges that do not meet, so no match can begin half-way
-            half = _ROOM // 2
-            self.known = {
-                word: chr(_scalar(i // half)) + chr(_scalar(half + i % half)) for i, word in enumerate(words)
-            }
-        self.clear()
+        Raises
+        ------
+        OverflowError
+            There are more words than characters; take ``width=2``.
+        """
+        known, pattern = self.known, []
+        for word in words:
+            form = normal(word, self.case_sensitive)
+            code = known.get(form)
+            if code is None:
+                code = known[form] = self._next(len(known))
+            pattern.append(code)
+        return "".join(pattern)
+
+    def _next(self, i: int) -> str:
+        if self.width == 1:
+            if i >= _ROOM:
+                raise OverflowError
+            return chr(_scalar(i))
+        half = _ROOM // 2  # the two characters come from ranges that do not meet, so no match begins half-way
+        return chr(_scalar(i // half)) + chr(_scalar(half + i % half))
 
 
 _ROOM = _LAST + 1 - _FIRST - len(_SURROGATES)
