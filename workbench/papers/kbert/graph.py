@@ -215,6 +215,12 @@ class KnowledgeGraph:
     def __repr__(self) -> str:
         return f"<knowledge graph {self.name}: {self.n_triples} triples of {self.n_subjects} subjects>"
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its arrays and texts, without the automaton."""
+        arrays = self._subject, self._predicate, self._object, self._starts
+        return sum(array.nbytes for array in arrays) + self._strings.nbytes
+
     def triple(self, row: int) -> Triple:
         """The triple in that row; a subject's rows are next to one another."""
         strings = self._strings
