@@ -273,50 +273,82 @@ class WordPieces(dict):
             return False
         return text.isprintable() or text.translate(_SPACES).isprintable()
 
-    def learn(self, words, inner) -> None:
-        """Tokenise those of ``words`` (a set) that are new."""
+    def learn(self, words: set[str], tokenizer) -> None:
+        """Tokenise those of ``words`` (letters and digits, or one sign, each) that are new, all in one call."""
+        fresh = sorted(words.difference(self))
+        if not fresh:
+            return
         if len(self) > self.REMEMBER:
             self.clear()
-        fresh = sorted(words.difference(self))
-        for word, encoding in zip(fresh, inner.encode_batch(fresh, add_special_tokens=False)):
-            self[word] = encoding.ids
+            fresh = sorted(words)
+        self.update((word, []) for word in fresh)
+        with whole_texts(tokenizer) as inner:
+            encoding = inner.encode(" ".join(fresh), add_special_tokens=False)
+        for place, token in zip(encoding.word_ids, encoding.ids):
+            self[fresh[place]].append(token)
+
+    def of_texts(self, split: list[list[str]], tokenizer) -> list[list[int]]:
+        """The ids of texts given as their words, without special tokens."""
+        self.learn(set(chain.from_iterable(split)), tokenizer)
+        return [[token for word in words for token in self[word]] for words in split]
 
 
 _SPACES = {ord(space): " " for space in "\t\n\r"}
 
 
 def _read_plain(texts, graph, tokenizer, max_length, pieces: WordPieces) -> Trunks:
-    """`read_trunks` for single texts and BERT's tokenizers: plain texts by their words, the others the whole way."""
-    split = [PLAIN_WORD.findall(text) if pieces.plain(text) else None for text in texts]
-    with whole_texts(tokenizer) as inner:
-        pieces.learn(set(chain.from_iterable(filter(None, split))), inner)
-        other = iter(inner.encode_batch([text for text, words in zip(texts, split) if words is None]))
-    before, after, find = pieces.before, pieces.after, graph.find_words if graph is not None else lambda words: ()
-    rows, lengths, matches, truncated = [], [], [], 0
-    for number, words in enumerate(split):
-        row = found = None
-        if words is not None:
-            parts = [pieces[word] for word in words]
-            row = [*before, *chain.from_iterable(parts), *after]
-            if len(row) <= max_length:
-                found = find(words)
-        if found is None:
-            encoding = next(other) if words is None else None
-            if encoding is None or len(encoding.ids) > max_length:
-                encoding, truncated = _cut(texts, None, number, tokenizer, False, max_length), truncated + 1
-            row = encoding.ids
-            matches += _matches(number, texts, None, False, graph, encoding)
-        elif found:
-            ends = [len(before)]
-            for part in parts:
-                ends.append(ends[-1] + len(part))
-            matches += [(number, ends[i], ends[j], subject) for subject, i, j in found if ends[i] < ends[j]]
-        rows.append(row)
-        lengths.append(len(row))
-    ids = np.fromiter(chain.from_iterable(rows), np.int32, sum(lengths))
-    return Trunks(
-        ids, np.array(lengths, np.int64), None, None, np.array(matches, np.int64).reshape(-1, 4), truncated
-    )
+    """`read_trunks` for single texts and BERT's tokenizers: plain texts all at once by their words, the others one by one."""
+    plain = [number for number, text in enumerate(texts) if pieces.plain(text)]
+    split = [PLAIN_WORD.findall(texts[number]) for number in plain]
+    words = list(chain.from_iterable(split))
+    pieces.learn(set(words), tokenizer)
+    parts = [pieces[word] for word in words]
+
+    # token after the last of each word, counted through all plain texts; word after the last of each text
+    ends = np.cumsum(np.fromiter(map(len, parts), np.int64, len(parts)))
+    stops = np.cumsum(np.fromiter(map(len, split), np.int64, len(split)))
+    ends, stops = np.concatenate([[0], ends]), np.concatenate([[0], stops])
+    own = np.diff(ends[stops])
+    found = np.array(graph.find_all(split) if graph is not None else [], np.int64).reshape(-1, 4)
+    text, start, end, subject = found.T
+    first, after = (ends[stops[text] + place] - ends[stops[text]] + len(pieces.before) for place in (start, end))
+    matches = np.stack([np.array(plain, np.int64)[text], first, after, subject], 1)[first < after]
+
+    frame = len(pieces.before) + len(pieces.after)
+    lengths = np.zeros(len(texts), np.int64)
+    lengths[plain] = own + frame
+    long_ = set(np.flatnonzero(lengths > max_length).tolist())
+    odd = sorted(set(range(len(texts))).difference(plain) | long_)
+    rows: list = []
+    if not odd:  # the usual case: one array, framed text by text
+        flat = np.empty(int(lengths.sum()), np.int32)
+        begin = np.cumsum(lengths) - lengths
+        inside = np.arange(int(own.sum())) + np.repeat(begin + len(pieces.before) - ends[stops[:-1]], own)
+        flat[inside] = np.fromiter(chain.from_iterable(parts), np.int32, len(inside))
+        for place, token in enumerate(pieces.before):
+            flat[begin + place] = token
+        for place, token in enumerate(reversed(pieces.after), 1):
+            flat[begin + lengths - place] = token
+        return Trunks(flat, lengths, None, None, matches, 0)
+
+    truncated, extra = 0, []
+    places = dict(zip(plain, range(len(plain))))
+    for number in range(len(texts)):
+        if number in places and number not in long_:
+            here = parts[stops[places[number]] : stops[places[number] + 1]]
+            rows.append([*pieces.before, *chain.from_iterable(here), *pieces.after])
+            continue
+        encoding = encode([texts[number]], None, tokenizer, False)[0]
+        if len(encoding.ids) > max_length:
+            encoding, truncated = _cut(texts, None, number, tokenizer, False, max_length), truncated + 1
+        rows.append(encoding.ids)
+        lengths[number] = len(encoding.ids)
+        extra += _matches(number, texts, None, False, graph, encoding)
+    ids = np.fromiter(chain.from_iterable(rows), np.int32, int(lengths.sum()))
+    matches = matches[~np.isin(matches[:, 0], odd)]
+    matches = np.concatenate([matches, np.array(extra, np.int64).reshape(-1, 4)])
+    matches = matches[np.argsort(matches[:, 0], kind="stable")]
+    return Trunks(ids, lengths, None, None, matches, truncated)
 
 
 # --- branches -------------------------------------------------------------------------------------------------------
@@ -335,10 +367,7 @@ class Pool:
         """The slots of the branches of ``rows``; those not met before are tokenised, all at once."""
         fresh = np.unique(rows[self.slots[rows] == 0])
         if len(fresh):
-            # a branch reads on behind a word, so it begins with a space where the tokenizer cares
-            texts = [" " + branch_text(graph.triple(row), template) for row in fresh.tolist()]
-            with whole_texts(tokenizer) as inner:
-                found = [encoding.ids for encoding in inner.encode_batch(texts, add_special_tokens=False)]
+            found = _branch_ids(graph, fresh, tokenizer, template)
             lengths = np.fromiter(map(len, found), np.int64, len(found))
             first = len(self.ids)
             self.slots[fresh] = len(self.starts) + np.arange(len(fresh))
@@ -349,9 +378,29 @@ class Pool:
         return self.slots[rows]
 
 
-def branch_text(triple, template: str) -> str:
-    """What a branch says; braces inside a triple are left alone."""
-    said = {"{predicate}": triple.predicate, "{object}": triple.object}
+def _branch_ids(graph, rows: np.ndarray, tokenizer, template: str) -> list[list[int]]:
+    """Token ids of the branches of ``rows``."""
+    pieces, pairs = WordPieces.of(tokenizer), graph.values(rows)
+    if pieces is not None and (order := _ORDERS.get(template.strip())) is not None:
+        said = list(dict.fromkeys(chain.from_iterable(pairs)))
+        if pieces.plain("\n".join(said)):  # word by word: then a branch is its parts, one behind the other
+            split = [PLAIN_WORD.findall(text) for text in said]
+            ids = dict(zip(said, pieces.of_texts(split, tokenizer)))
+            if len(order) == 1:
+                return [ids[pair[1]] for pair in pairs]
+            return [ids[predicate] + ids[object_] for predicate, object_ in pairs]
+    # a branch reads on behind a word, so it begins with a space where the tokenizer cares
+    texts = [" " + branch_text(pair, template) for pair in pairs]
+    with whole_texts(tokenizer) as inner:
+        return [encoding.ids for encoding in inner.encode_batch(texts, add_special_tokens=False)]
+
+
+_ORDERS = {"{predicate} {object}": (0, 1), "{object}": (1,)}
+
+
+def branch_text(pair: tuple[str, str], template: str) -> str:
+    """What a branch of (predicate, object) says; braces inside a triple are left alone."""
+    said = {"{predicate}": pair[0], "{object}": pair[1]}
     return _NAMES.sub(lambda name: said[name[0]], template)
 
 
