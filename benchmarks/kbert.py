@@ -78,7 +78,10 @@ def ours(texts, graph, tokenizer, collate) -> list:
     from workbench.papers.kbert import inject
 
     batch = inject(texts, graph, tokenizer)
-    return [collate([batch[i] for i in range(begin, min(begin + BATCH, len(batch)))]) for begin in range(0, len(batch), BATCH)]
+    return [
+        collate([batch[i] for i in range(begin, min(begin + BATCH, len(batch)))])
+        for begin in range(0, len(batch), BATCH)
+    ]
 
 
 def literal(texts, slow) -> list:
@@ -144,7 +147,9 @@ def injection(texts, ratios: dict) -> None:
     ratios["dataset_bytes_literal_vs_ours"] = dense / batch.nbytes
     weights = []
     for length in (32, 512):
-        long_ = inject([" ".join(islice(words(texts), length // 4)) for _ in range(50)], graph, tokenizer, max_length=length)
+        long_ = inject(
+            [" ".join(islice(words(texts), length // 4)) for _ in range(50)], graph, tokenizer, max_length=length
+        )
         weights.append(long_.nbytes / int(long_.starts[-1]))
     ratios["per_token_bytes_short_vs_long"] = weights[0] / weights[1]
 
@@ -173,7 +178,11 @@ def synthetic(n_triples: int, folder: str) -> None:
     from workbench.papers.kbert import KnowledgeGraph
 
     rng = random.Random(0)
-    onsets, vowels, codas = "b d f g k l m n p r s t v z br kr st tr".split(), "a e i o u ai ou".split(), ["", "n", "r", "s", "l"]
+    onsets, vowels, codas = (
+        "b d f g k l m n p r s t v z br kr st tr".split(),
+        "a e i o u ai ou".split(),
+        ["", "n", "r", "s", "l"],
+    )
     syllables = [a + b + c for a in onsets for b in vowels for c in codas]
     made = ["".join(rng.choices(syllables, k=2)) for _ in range(120_000)]
     names = list(dict.fromkeys(" ".join(rng.choices(made, k=rng.choice((1, 2, 2, 3)))) for _ in range(n_triples // 4)))

@@ -158,7 +158,9 @@ def word_tokenizer(pad=3):
     words.insert(pad, "[PAD]")
     inner = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
     inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    inner.post_processor = processors.TemplateProcessing(single="[CLS] $A", special_tokens=[("[CLS]", words.index("[CLS]"))])
+    inner.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A", special_tokens=[("[CLS]", words.index("[CLS]"))]
+    )
     return PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="[UNK]", pad_token="[PAD]", cls_token="[CLS]")
 
 
@@ -167,7 +169,9 @@ def bert_tokenizer():
     inner = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     inner.normalizer, inner.pre_tokenizer = normalizers.BertNormalizer(), pre_tokenizers.BertPreTokenizer()
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    inner.train_from_iterator(CORPUS, trainers.WordPieceTrainer(vocab_size=140, special_tokens=special, show_progress=False))
+    inner.train_from_iterator(
+        CORPUS, trainers.WordPieceTrainer(vocab_size=140, special_tokens=special, show_progress=False)
+    )
     return BertTokenizer(vocab=inner.get_vocab())
 
 
@@ -184,7 +188,9 @@ def byte_tokenizer():
         ),
     )  # fmt: skip
     inner.decoder = decoders.ByteLevel()
-    inner.post_processor = processors.RobertaProcessing(("</s>", 2), ("<s>", 0), trim_offsets=True, add_prefix_space=False)
+    inner.post_processor = processors.RobertaProcessing(
+        ("</s>", 2), ("<s>", 0), trim_offsets=True, add_prefix_space=False
+    )
     return _fast(inner, special)
 
 

@@ -180,7 +180,11 @@ def test_rdf_by_labels_sorted(tmp_path):
     ("call", "kind", "wrong"),
     [
         (lambda p: KnowledgeGraph.from_triples([("a", "b")]), DataError, "triples, row 1: ('a', 'b') has 2 parts"),
-        (lambda p: KnowledgeGraph.from_triples([("a", "b", "c"), ("a", "b", 3)]), DataError, "row 2: ('a', 'b', 3) holds"),
+        (
+            lambda p: KnowledgeGraph.from_triples([("a", "b", "c"), ("a", "b", 3)]),
+            DataError,
+            "row 2: ('a', 'b', 3) holds",
+        ),
         (lambda p: KnowledgeGraph.from_triples(["abc"]), DataError, "row 1: 'abc' has 1 parts"),
         (lambda p: KnowledgeGraph.from_tsv(p / "none.tsv"), DataError, "none.tsv does not exist"),
         (lambda p: KnowledgeGraph.from_tsv(p / "a.tsv", layout="x"), UsageError, "layout 'x' is unknown"),

@@ -82,7 +82,9 @@ def test_a_text_is_what_the_literal_version_makes_of_it(tokenizer, rows, triples
         rows, graph, tokenizer, max_branches=branches, soft_position=soft, visible_matrix=matrix, template=template
     )
     for text, item in zip(rows, batch):
-        compare(item, literal(text, triples, tokenizer, max_branches=branches, soft=soft, matrix=matrix, template=template))
+        compare(
+            item, literal(text, triples, tokenizer, max_branches=branches, soft=soft, matrix=matrix, template=template)
+        )
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -155,7 +157,9 @@ def test_each_switch_of_the_ablation_does_what_it_says():
 
 
 def test_english_is_not_split_into_letters(tokenizer):
-    item = inject(["the doctor is in New York"], KnowledgeGraph.from_triples([("New York", "is_a", "City")]), tokenizer)[0]
+    item = inject(
+        ["the doctor is in New York"], KnowledgeGraph.from_triples([("New York", "is_a", "City")]), tokenizer
+    )[0]
     assert item.ids[~item.injected].tolist() == tokenizer("the doctor is in New York")["input_ids"]
     branch = tokenizer(" is_a City", add_special_tokens=False)["input_ids"]
     assert item.ids[item.injected].tolist() == branch and len(branch) < len("is_aCity")

@@ -224,9 +224,7 @@ class KnowledgeGraph:
     def triple(self, row: int) -> Triple:
         """The triple in that row; a subject's rows are next to one another."""
         strings = self._strings
-        return Triple(
-            strings[self._subject[row]], self.predicates[self._predicate[row]], strings[self._object[row]]
-        )
+        return Triple(strings[self._subject[row]], self.predicates[self._predicate[row]], strings[self._object[row]])
 
     def triples(self) -> Iterator[Triple]:
         """Every triple, subject by subject."""

@@ -195,6 +195,8 @@ class KBert:
 
                 trainer.remove_callback(PrinterCallback)
             trainer.train()
+            for pickle in Path(folder or scratch).rglob("training_args.bin"):
+                pickle.unlink()  # Trainer's own settings; a folder of weights holds no pickles here
         self.module.to(self.device).eval()
         return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
 
@@ -362,7 +364,9 @@ def _load(encoder: str, task: str, labels: list[str], seed: int, attention: str)
                 folder, config=config, local_files_only=True, trust_remote_code=False, use_safetensors=True,
                 dtype=torch.float32, attn_implementation=attention if attention in family.attention else "eager",
             )  # fmt: skip
-            tokenizer = transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+            tokenizer = transformers.AutoTokenizer.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False
+            )
     except (OSError, ValueError, RuntimeError) as error:
         said = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(f"{encoder} cannot be loaded ({said}): is its folder complete?") from error

@@ -42,7 +42,9 @@ def boundary_scores(truth: Sequence[Sequence[str]], predicted: Sequence[Sequence
         As `entity_scores`.
     """
     truth, predicted = _checked(truth, predicted)
-    bare = [[[tag[:2] + "entity" if tag != "O" else tag for tag in tags] for tags in rows] for rows in (truth, predicted)]
+    bare = [
+        [[tag[:2] + "entity" if tag != "O" else tag for tag in tags] for tags in rows] for rows in (truth, predicted)
+    ]
     return _seqeval(*bare, typed=False)
 
 

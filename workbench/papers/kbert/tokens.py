@@ -120,7 +120,9 @@ def check_texts(texts, pairs) -> bool:
     for number, row in enumerate(rows):
         number = number % max(1, len(texts)) + 1
         if split and (isinstance(row, str) or not all(isinstance(word, str) and word.strip() for word in row)):
-            raise DataError(f"text {number}, {repr(row)[:60]}, is no list of words: each word is a text with a character")
+            raise DataError(
+                f"text {number}, {repr(row)[:60]}, is no list of words: each word is a text with a character"
+            )
         if not split and not isinstance(row, str):
             raise DataError(f"text {number} is {repr(row)[:60]}, not a text: give texts, or lists of words, not both")
     return split

@@ -140,9 +140,7 @@ class Injected:
             if not len(places):  # a branch whose text has no token
                 continue
             held = np.flatnonzero((self.owner == self.owner[places[0]]) & (self.branch == 0))
-            found.append(
-                (range(places[0], places[-1] + 1), range(held[0], held[-1] + 1), batch.graph.triple(row))
-            )
+            found.append((range(places[0], places[-1] + 1), range(held[0], held[-1] + 1), batch.graph.triple(row)))
         return found
 
 

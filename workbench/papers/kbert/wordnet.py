@@ -178,7 +178,9 @@ def _read_dict(path: Path) -> list[Synset]:
         places[offset] = len(found)
         found.append((lexname, lemmas, links))
     try:
-        return [Synset(name, lemmas, tuple((p, places[target]) for p, target in links)) for name, lemmas, links in found]
+        return [
+            Synset(name, lemmas, tuple((p, places[target]) for p, target in links)) for name, lemmas, links in found
+        ]
     except KeyError as error:
         raise DataError(f"{path / 'data.noun'} points to synset {error}, which it lacks: is it cut short?") from error
 
