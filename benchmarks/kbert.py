@@ -1,31 +1,33 @@
 """Injecting a knowledge graph: sentences a second, against the reference's way, and what a graph and a data set weigh.
 
 The text is data/kbert/benchmark_text.txt (280 English sentences of our own, 22 words on the average), the graph
-WordNet's nouns unfiltered (117,796 subjects), the tokenizer that of the embedded encoder. One thread, CPU seconds of the
-process, medians.
+WordNet's nouns unfiltered (117,796 subjects), the tokenizer that of the embedded encoder. One thread, CPU seconds of
+the process, medians.
 
-Ratios (baseline / ours, larger is better):
+Ratios (baseline / ours, larger is better). The work is text to batches: tokenise, match, tree, soft positions, masks.
 
 literal_vs_ours
-    Text to batches (tokenise, match, tree, soft positions, additive masks): `kbert_literal` (a dictionary, word by
-    word, a dense matrix a sentence), against `inject` and `KnowledgeCollator`. Both begin with nothing remembered: every
-    word and every branch is tokenised anew. Dense matrices are padded to the batch's longest sentence, not to the
-    paper's 256 tokens, which would cost the baseline more.
-literal_vs_ours_again
-    The same when the text's words and branches have been seen before, as in a second epoch or a long corpus.
+    `kbert_literal` (a dictionary, word by word, a dense matrix a sentence, padded to 256 tokens as the reference pads)
+    against `inject` and `KnowledgeCollator`, the text's words and branches seen before by both: a long corpus, a second
+    epoch. The baseline remembers the tokens of words and branches too, which the reference does not.
+literal_short_vs_ours
+    The same with the baseline's matrices padded to the batch's longest sentence only: kinder than the reference.
+literal_vs_ours_first
+    As literal_vs_ours at first sight: nothing remembered, each word and branch of this small text is new to both.
 tokeniser_and_automaton_vs_ours
-    The tokenizer's own encode_batch on the text plus one run of the automaton over it, against the whole injection with
-    nothing remembered. The claim is at least .5: not more than twice the time of what cannot be left out.
-tokeniser_and_automaton_vs_ours_again
-    The same with words and branches seen before. More than 1, because a word seen before is not tokenised again.
+    The tokenizer's own encode_batch on the text plus one run of the automaton over it, against the whole injection. The
+    claim is at least .5: not more than twice the time of what cannot be left out. Above 1 is possible because a word
+    seen before is not tokenised again.
+tokeniser_and_automaton_vs_ours_first
+    The same at first sight.
 dataset_bytes_literal_vs_ours
     Bytes that the data set of this text keeps: dense float64 matrices against the arrays of `KnowledgeBatch`.
 per_token_bytes_short_vs_long
     Bytes a token of a data set of 32-token texts / of 512-token texts. 1 means that no byte grows with the square.
 
 Printed, without a ratio: a synthetic graph of 5 million triples (--quick: 200,000) written to a file and read with
-`from_tsv`: build time, bytes a triple, sentences a second. The two ways must give equal ids, positions and masks, or the
-script fails. `--quick` takes 80 sentences. `--path rest` skips the synthetic graph, `--path synthetic` runs only it.
+`from_tsv`: build time, bytes a triple, sentences a second. The two ways must give equal ids, positions and masks, or
+the script fails. `--quick` takes 80 sentences. `--path rest` leaves the synthetic graph out.
 """
 
 import argparse
@@ -67,9 +69,9 @@ def median(work, before=lambda: None, times: int = 7) -> float:
 
 def forget(graph, tokenizer) -> None:
     """As if no text had been read yet."""
-    from workbench.papers.kbert import tokens
+    from workbench.papers.kbert import plain
 
-    tokens._KEPT.pop(tokenizer, None)
+    plain._KEPT.pop(tokenizer, None)
     graph._branches = None
 
 
@@ -91,6 +93,11 @@ def literal(texts, slow) -> list:
         trees = [slow.sentence(text) for text in texts[begin : begin + BATCH]]
         found += slow.batches(slow.pad(trees, max(len(tree[0]) for tree in trees)), BATCH)
     return found
+
+
+def wide(texts, slow) -> list:
+    """The same, padded to 256 as the reference pads."""
+    return list(slow.batches(slow.dataset(texts, 256), BATCH))
 
 
 def equal(fast: list, slow: list) -> None:
@@ -130,18 +137,19 @@ def injection(texts, ratios: dict) -> None:
     parts = {
         "tokeniser": median(lambda: [encoding.ids for encoding in backend.encode_batch(texts)]),
         "automaton": median(lambda: [graph.find_words(split_words(text)) for text in texts]),
-        "literal": median(lambda: literal(texts, slow), slow.pieces.clear, 3),
-        "ours": median(lambda: ours(texts, graph, tokenizer, collate), lambda: forget(graph, tokenizer)),
-        "literal, again": median(lambda: literal(texts, slow), times=3),
-        "ours, again": median(lambda: ours(texts, graph, tokenizer, collate)),
-        "(inject alone, again)": median(lambda: inject(texts, graph, tokenizer)),
-        "(literal, padded to 256)": median(lambda: list(slow.batches(slow.dataset(texts, 256), BATCH)), times=3),
+        "ours": median(lambda: ours(texts, graph, tokenizer, collate)),
+        "  of it inject": median(lambda: inject(texts, graph, tokenizer)),
+        "literal": median(lambda: wide(texts, slow), times=3),
+        "literal, short": median(lambda: literal(texts, slow), times=3),
+        "ours, first": median(lambda: ours(texts, graph, tokenizer, collate), lambda: forget(graph, tokenizer)),
+        "literal, first": median(lambda: wide(texts, slow), slow.pieces.clear, 3),
     }
     floor = parts["tokeniser"] + parts["automaton"]
     ratios["literal_vs_ours"] = parts["literal"] / parts["ours"]
-    ratios["literal_vs_ours_again"] = parts["literal, again"] / parts["ours, again"]
+    ratios["literal_short_vs_ours"] = parts["literal, short"] / parts["ours"]
+    ratios["literal_vs_ours_first"] = parts["literal, first"] / parts["ours, first"]
     ratios["tokeniser_and_automaton_vs_ours"] = floor / parts["ours"]
-    ratios["tokeniser_and_automaton_vs_ours_again"] = floor / parts["ours, again"]
+    ratios["tokeniser_and_automaton_vs_ours_first"] = floor / parts["ours, first"]
     batch = inject(texts, graph, tokenizer)
     dense = sum(visible.nbytes for _, _, visible in slow.dataset(texts, 256))
     ratios["dataset_bytes_literal_vs_ours"] = dense / batch.nbytes
@@ -154,14 +162,15 @@ def injection(texts, ratios: dict) -> None:
     ratios["per_token_bytes_short_vs_long"] = weights[0] / weights[1]
 
     mean = found.n_words / found.n_texts
-    print(f"{graph.n_subjects} subjects, {graph.n_triples} triples, built in {built:.1f} CPU s; {found.n_texts} sentences, "
-          f"{mean:.1f} words and signs each, {found.n_matches / found.n_texts:.1f} subjects, "
+    print(f"{graph.n_subjects} subjects, {graph.n_triples} triples, built in {built:.1f} CPU s; "
+          f"{found.n_texts} sentences, "
+        f"{mean:.1f} words and signs each, {found.n_matches / found.n_texts:.1f} subjects, "
           f"{batch.lengths.mean():.0f} tokens with branches")  # fmt: skip
     print(f"{'':<28}{'us/sentence':>12}{'sentences/s':>13}")
     for name, seconds in parts.items():
         print(f"{name:<28}{seconds / len(texts) * 1e6:>12.1f}{len(texts) / seconds:>13.0f}")
-    print(f"data set: {batch.nbytes / len(texts):.0f} bytes a sentence, {weights[0]:.1f} bytes a token of 32-token texts, "
-          f"{weights[1]:.1f} of 512-token texts; dense matrices {dense / len(texts):.0f} bytes a sentence")  # fmt: skip
+    print(f"data set: {batch.nbytes / len(texts):.0f} bytes a sentence, {weights[0]:.1f} bytes a token of 32-token "
+          f"texts, {weights[1]:.1f} of 512-token texts; dense matrices {dense / len(texts):.0f} bytes a sentence")  # fmt: skip
 
 
 def words(texts):
@@ -179,8 +188,8 @@ def synthetic(n_triples: int, folder: str) -> None:
 
     rng = random.Random(0)
     onsets, vowels, codas = (
-        "b d f g k l m n p r s t v z br kr st tr".split(),
-        "a e i o u ai ou".split(),
+        ["b", "d", "f", "g", "k", "l", "m", "n", "p", "r", "s", "t", "v", "z", "br", "kr", "st", "tr"],
+        ["a", "e", "i", "o", "u", "ai", "ou"],
         ["", "n", "r", "s", "l"],
     )
     syllables = [a + b + c for a in onsets for b in vowels for c in codas]
@@ -212,9 +221,10 @@ def synthetic(n_triples: int, folder: str) -> None:
     inject(sentences[:10], graph, tokenizer)
     seconds = cpu_seconds(lambda: inject(sentences, graph, tokenizer))
     again = median(lambda: inject(sentences, graph, tokenizer), times=3)
-    print(f"synthetic graph: {graph.n_triples} triples of {graph.n_subjects} subjects, {path.stat().st_size / 2**20:.0f} MiB "
-          f"of text; read in {read:.1f} CPU s, automaton {built:.1f} CPU s; {grown / graph.n_triples:.0f} bytes a triple "
-          f"(resident memory; arrays and text alone {graph.nbytes / graph.n_triples:.0f}); inject {1000 / seconds:.0f} "
+    text = path.stat().st_size / 2**20
+    print(f"synthetic graph: {graph.n_triples} triples of {graph.n_subjects} subjects, {text:.0f} MiB of text; "
+          f"read in {read:.1f} CPU s, automaton {built:.1f} CPU s; {grown / graph.n_triples:.0f} bytes a triple (resident "
+          f"memory; arrays and text alone {graph.nbytes / graph.n_triples:.0f}); inject {1000 / seconds:.0f} "
           f"sentences/s at first sight, {1000 / again:.0f} again")  # fmt: skip
 
 

@@ -76,7 +76,7 @@ def literal(
     text, triples, tokenizer, *, pair=None, max_branches=2, max_length=256, template="{predicate} {object}", soft=True,
     matrix=True,
 ):  # fmt: skip
-    """ids, soft positions, segments, visible matrix (lists) and offsets of one text, and how many branches were left out."""
+    """ids, soft positions, segments, visible matrix, offsets of one text as lists; how many branches were left out."""
     known = dictionary(triples)
     whole = tokenizer(  # lists: a lone "" as the second text would not count as one
         [text], None if pair is None else [pair], truncation="longest_first", max_length=max_length,
@@ -143,7 +143,7 @@ def literal(
     }
 
 
-# --- small tokenizers of the three common kinds ------------------------------------------------------------------------
+# --- small tokenizers of the three common kinds ---------------------------------------------------------------------
 
 CORPUS = [
     "Tim Cook is visiting Beijing now, and the new café in New York sells apples.",
@@ -151,10 +151,28 @@ CORPUS = [
     "is_a City capital China CEO Apple part of treats disease person place company",
 ]
 
+_WORDS = "[UNK] [CLS] [SEP] Tim Cook CEO Apple is visiting Beijing capital China is_a City now"
+
 
 def word_tokenizer(pad=3):
     """One token a word, [CLS] in front, the pad token at ``pad``: the card's picture."""
-    words = "[UNK] [CLS] [SEP] Tim Cook CEO Apple is visiting Beijing capital China is_a City now".split()
+    words = [
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "Tim",
+        "Cook",
+        "CEO",
+        "Apple",
+        "is",
+        "visiting",
+        "Beijing",
+        "capital",
+        "China",
+        "is_a",
+        "City",
+        "now",
+    ]
     words.insert(pad, "[PAD]")
     inner = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
     inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()

@@ -1,4 +1,4 @@
-"""Every supported encoder family, from a tiny random model: no leak, the plain encoder for an empty graph, eager = sdpa."""
+"""Every supported encoder family, tiny and random: no leak, the plain encoder for an empty graph, eager = sdpa."""
 
 import inspect
 
@@ -197,7 +197,7 @@ def test_too_many_positions_are_said():
 
 
 def test_the_embedded_encoder_does_not_leak(minilm):
-    """Real weights, real WordPiece, the packaged WordNet: after the first layer only who sees a token is moved by it."""
+    """Real weights, real WordPiece: after the first layer only who sees a token is moved by it."""
     graph = KnowledgeGraph.from_triples(
         [("aspirin", "is a", "drug"), ("aspirin", "treats", "pain"), ("the doctor", "is a", "person")]
     )

@@ -273,8 +273,8 @@ def kept(graph, **filters):
 
 
 def test_filters_one_by_one():
-    rows = [("in", "is a", "state"), ("London", "is a", "city"), ("London", "lies in", "England"), ("York", "is a", "city"),
-            ("London", "has", "bridges"), ("New York", "lies in", "America")]  # fmt: skip
+    rows = [("in", "is a", "state"), ("London", "is a", "city"), ("London", "lies in", "England"),
+            ("York", "is a", "city"), ("London", "has", "bridges"), ("New York", "lies in", "America")]  # fmt: skip
     graph = KnowledgeGraph.from_triples(rows)
     london = [rows[1], rows[2], rows[4]]
     assert kept(graph) == [rows[0], *london, rows[3], rows[5]] == [tuple(triple) for triple in graph.triples()]

@@ -86,7 +86,7 @@ def test_saved_and_opened_it_says_the_same(folder, tmp_path):
     assert repr(again) == f"<K-BERT {folder}, text, 2 labels, triples>"
     with pytest.raises(ModelError, match="trained with another graph"):
         KBert.open(saved, KnowledgeGraph.from_triples([("a", "b", "c")]))
-    with pytest.raises(ModelError, match="is no folder that KBert.save wrote"):
+    with pytest.raises(ModelError, match=r"is no folder that KBert\.save wrote"):
         KBert.open(tmp_path)
     facts = json.loads((saved / "kbert.json").read_text())
     assert facts["graph"] == GRAPH.fingerprint
@@ -156,7 +156,7 @@ def test_a_wrong_mask_is_refused_at_the_model_itself(folder):
     model = make(folder)
     batch = model.collator([model.inject(TEXTS)[0]])
     for mask in (batch["attention_mask"] == 0, (batch["attention_mask"] == 0).float()):
-        with pytest.raises(UsageError, match="may look|silently wrong"):
+        with pytest.raises(UsageError, match=r"may look|silently wrong"):
             model.module(**(batch | {"attention_mask": mask.to(model.device)}))
 
 

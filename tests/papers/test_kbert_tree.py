@@ -12,8 +12,8 @@ from workbench.papers.kbert import KBertSettings, KnowledgeGraph, inject, visibl
 # words that meet in the middle of others, in other cases and alphabets, with signs of tokenizers and of braces
 WORDS = [
     "Tim", "Cook", "tim", "COOK", "New", "York", "new", "car", "cartoon", "café", "cafe\u0301", "北京", "北", "京人",
-    "doctor", "doctor's", "'", "’", "s", "is_a", "[SEP]", "<s>", "{object}", "anticoagulant", "-", ",", "a", "ﬁne", "Ｎew",
-    "😀", "²", "\u0301",
+    "doctor", "doctor's", "'", "’", "s", "is_a", "[SEP]", "<s>", "{object}", "anticoagulant", "-", ",", "a", "ﬁne",
+    "Ｎew", "😀", "²", "\u0301",
 ]  # fmt: skip
 SPACES = [" ", " ", " ", "", "  ", "\n", "\t"]
 
@@ -45,7 +45,7 @@ def test_the_golden_example_of_the_card():
     tokenizer = word_tokenizer()
     item = inject([GOLDEN_TEXT], KnowledgeGraph.from_triples(GOLDEN_TRIPLES), tokenizer)[0]
     assert item.tokens == (
-        "[CLS] Tim Cook CEO Apple is visiting Beijing capital China is_a City now".split()
+        ["[CLS]", "Tim", "Cook", "CEO", "Apple", "is", "visiting", "Beijing", "capital", "China", "is_a", "City", "now"]
     )  # fmt: skip
     assert item.soft_positions.tolist() == [0, 1, 2, 3, 4, 3, 4, 5, 6, 7, 6, 7, 6]
     rows = """
@@ -74,8 +74,9 @@ def test_the_golden_example_of_the_card():
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(rows=st.lists(texts(), min_size=1, max_size=4), triples=graphs, branches=st.integers(0, 3), soft=st.booleans(),
-       matrix=st.booleans(), template=st.sampled_from(["{predicate} {object}", "{object}", "{predicate}{object}"]))  # fmt: skip
+@given(rows=st.lists(texts(), min_size=1, max_size=4), triples=graphs, branches=st.integers(0, 3),
+       soft=st.booleans(), matrix=st.booleans(),
+       template=st.sampled_from(["{predicate} {object}", "{object}", "{predicate}{object}"]))  # fmt: skip
 def test_a_text_is_what_the_literal_version_makes_of_it(tokenizer, rows, triples, branches, soft, matrix, template):
     graph = KnowledgeGraph.from_triples(triples)
     batch = inject(
@@ -141,7 +142,7 @@ def test_second_branches_go_before_first_ones():
     tokenizer = word_tokenizer()
     graph = KnowledgeGraph.from_triples([("Tim", "is", "CEO"), ("Tim", "is", "City"), ("now", "is", "China")])
     batch = inject(["Tim is now"], graph, tokenizer, max_length=8)
-    assert batch[0].tokens == "[CLS] Tim is CEO is now is China".split() and batch.dropped == 1
+    assert batch[0].tokens == ["[CLS]", "Tim", "is", "CEO", "is", "now", "is", "China"] and batch.dropped == 1
 
 
 def test_each_switch_of_the_ablation_does_what_it_says():

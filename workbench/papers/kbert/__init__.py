@@ -1,13 +1,13 @@
 """K-BERT: triples of a knowledge graph woven into a sentence, for any BERT-like checkpoint.
 
-Liu, Zhou, Zhao, Wang, Ju, Deng, Wang, "K-BERT: Enabling Language Representation with Knowledge Graph", AAAI 2020. Facts and
-their sources: data/kbert/README.md.
+Liu, Zhou, Zhao, Wang, Ju, Deng, Wang, "K-BERT: Enabling Language Representation with Knowledge Graph", AAAI 2020. Facts
+and their sources: data/kbert/README.md.
 
 1. Find the graph's subjects in the text (`KnowledgeGraph.find`).
 2. Put up to two triples ("branches") behind each: the sentence tree, flattened (`inject`).
 3. Soft positions: the trunk counts as if there were no branches; a branch counts on from its word.
-4. Visible matrix: a branch sees itself and its word, its word sees it, nobody else does; an additive mask in every layer
-   (`visible_matrix`, `KnowledgeCollator`).
+4. Visible matrix: a branch sees itself and its word, its word sees it, nobody else does; an additive mask in every
+   layer (`visible_matrix`, `KnowledgeCollator`).
 5. Train and use the encoder as ever (`KBert`).
 
 Deviations from the reference code, each with a regression test:
@@ -29,7 +29,7 @@ _PUBLIC = {
     "FUNCTION_WORDS": "settings",
     "SETTINGS": "settings",
     "Arm": "settings",
-    "Coverage": "graph",
+    "Coverage": "coverage",
     "Family": "families",
     "Injected": "tree",
     "KBert": "model",

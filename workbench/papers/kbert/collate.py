@@ -1,7 +1,7 @@
 """Batches for the encoder: padding, positions, and the visible matrix as an additive float mask.
 
-The mask is made here and nowhere else, for one batch at a time. It is 0 where a token may look and -1e4 where it may not
-((1 - V) * -1e4, card). The attention of Hugging Face models *adds* it: a bool mask and a mask of ones and zeros
+The mask is made here and nowhere else, for one batch at a time. It is 0 where a token may look and -1e4 where it may
+not ((1 - V) * -1e4, card). The attention of Hugging Face models *adds* it: a bool mask and a mask of ones and zeros
 are both accepted there and both wrong (`check_mask`).
 """
 

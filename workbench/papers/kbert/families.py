@@ -1,6 +1,6 @@
 """Encoder families: which take soft positions and an additive (B, 1, T, T) mask in every layer, and which cannot.
 
-Every family of `FAMILIES` has passed the leak test from a tiny random model (tests/papers/test_kbert_families.py): a hidden token
+Every family of `FAMILIES` has passed the leak test from a tiny random model (test_kbert_families.py): a hidden token
 moves nobody, an empty graph gives the plain encoder, eager and sdpa agree. What is in `REFUSED` failed it, for the
 reason given there.
 """
@@ -68,10 +68,11 @@ FAMILIES = MappingProxyType(
     }
 )  # fmt: skip
 
+_OWN_MASK = "its attention makes its own mask of a row of pads and adds relative positions by token order"
 REFUSED = MappingProxyType(
     {
-        "deberta": "its attention makes its own (T, T) mask of a row of pads and adds relative positions by token order",
-        "deberta-v2": "its attention makes its own (T, T) mask of a row of pads and adds relative positions by token order",
+        "deberta": _OWN_MASK,
+        "deberta-v2": _OWN_MASK,
         "mobilebert": "its embedding mixes each token with its two neighbours, so a hidden token shows through",
         "convbert": "its convolutions mix neighbours, so a hidden token shows through",
         "nystromformer": "its attention is approximated through landmarks, so a hidden token shows through",

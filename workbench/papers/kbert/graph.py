@@ -5,17 +5,16 @@ in arrays and one block of text (`strings.Strings`), about thirty bytes each; `l
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 
-from ...errors import DataError, UsageError
+from ...errors import UsageError
 from . import sources
+from .coverage import Coverage, cover
 from .settings import FUNCTION_WORDS
 from .strings import Interner, Strings
 from .words import Codes, split_words, word_pattern
@@ -35,45 +34,6 @@ class Match(NamedTuple):
     start: int
     end: int
     subject: int
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """How much of a corpus a graph speaks about; see `KnowledgeGraph.coverage`."""
-
-    n_texts: int
-    n_words: int
-    n_matches: int
-    texts_hit: int
-    words_hit: int
-    subjects_hit: int
-    n_subjects: int
-    top: tuple[tuple[str, int], ...]
-
-    @property
-    def hit_rate(self) -> float:
-        """Share of the texts with at least one subject (0 for an empty corpus)."""
-        return self.texts_hit / self.n_texts if self.n_texts else 0.0
-
-    @property
-    def word_rate(self) -> float:
-        """Share of the words (signs included) that are part of a subject."""
-        return self.words_hit / self.n_words if self.n_words else 0.0
-
-    def table(self):
-        """The counts as a pandas table of two columns."""
-        import pandas as pd
-
-        rows = [
-            ("texts", self.n_texts),
-            ("texts with a subject", f"{self.texts_hit} ({self.hit_rate:.1%})"),
-            ("words and signs", self.n_words),
-            ("words inside a subject", f"{self.words_hit} ({self.word_rate:.1%})"),
-            ("subjects found", self.n_matches),
-            ("different subjects found", f"{self.subjects_hit} of {self.n_subjects}"),
-            ("most often", ", ".join(f"{name} {count}" for name, count in self.top)),
-        ]
-        return pd.DataFrame(rows, columns=["corpus", "count"]).set_index("corpus")
 
 
 class KnowledgeGraph:
@@ -97,7 +57,7 @@ class KnowledgeGraph:
     """
 
     def __init__(self, name: str, strings: Strings, predicates: Sequence[str], table, *, case_sensitive, skipped=()):
-        """Not for users: ``table`` is (3, n) integers, subject, predicate and object of each triple in order."""
+        """For the makers below: ``table`` is (3, n) integers, subject, predicate and object of each triple in order."""
         self.name, self.case_sensitive, self.skipped = name, case_sensitive, tuple(skipped)
         self.predicates = tuple(predicates)
         self._strings = strings
@@ -230,9 +190,13 @@ class KnowledgeGraph:
         """Every triple, subject by subject."""
         return map(self.triple, range(self.n_triples))
 
+    def subject(self, number: int) -> str:
+        """A subject in its first spelling."""
+        return self._strings[self._subject[self._starts[number]]]
+
     def subjects(self) -> Iterator[str]:
         """Every subject in its first spelling, in the source's order."""
-        return (self._strings[self._subject[row]] for row in self._starts[:-1])
+        return map(self.subject, range(self.n_subjects))
 
     def rows(self, subject: int) -> range:
         """The rows of a subject's triples."""
@@ -247,7 +211,7 @@ class KnowledgeGraph:
         return tuple(map(self.triple, self.rows(found[0][0])))
 
     def find(self, text: str) -> list[Match]:
-        """The subjects in ``text`` from left to right: at each place the longest, on word boundaries, never two at once.
+        """The subjects in ``text``, left to right: the longest at each place, on word boundaries, never two at once.
 
         >>> KnowledgeGraph.from_triples([("New York", "is a", "city"), ("York", "is a", "city")]).find("to new york!")
         [Match(start=3, end=11, subject=0)]
@@ -257,7 +221,7 @@ class KnowledgeGraph:
         return [Match(spans[i][0], spans[j - 1][1], subject) for subject, i, j in self.find_words(words)]
 
     def find_words(self, words: Sequence[str]) -> list[tuple[int, int, int]]:
-        """(subject, first word, word after the last) of the subjects in a list of words, as `words.split_words` gives."""
+        """(subject, first word, word after the last) of the subjects among words as `words.split_words` gives them."""
         if not self.n_subjects:
             return []
         codes = self._codes
@@ -290,18 +254,7 @@ class KnowledgeGraph:
 
         Look at it before training: function words at the top are knowledge noise (`filtered`).
         """
-        n_texts = n_words = n_matches = texts_hit = words_hit = 0
-        counts: Counter[int] = Counter()
-        for text in texts:
-            words = split_words(text)
-            found = self.find_words(words)
-            n_texts, n_words, n_matches = n_texts + 1, n_words + len(words), n_matches + len(found)
-            texts_hit += bool(found)
-            words_hit += sum(end - start for _, start, end in found)
-            counts.update(subject for subject, _, _ in found)
-        most = sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))[:top]
-        named = tuple((self._strings[self._subject[self._starts[subject]]], count) for subject, count in most)
-        return Coverage(n_texts, n_words, n_matches, texts_hit, words_hit, len(counts), self.n_subjects, named)
+        return cover(self, texts, top)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -446,16 +399,3 @@ class KnowledgeGraph:
             learn = self._codes.learn
             state["_patterns"] = [learn(split_words(name)) for name in self.subjects()]
         return state
-
-
-def check_graph(graph) -> KnowledgeGraph | None:
-    """``graph`` itself if it is one, or None.
-
-    Raises
-    ------
-    DataError
-        It is something else.
-    """
-    if graph is not None and not isinstance(graph, KnowledgeGraph):
-        raise DataError(f"{graph!r} is no knowledge graph: make one with KnowledgeGraph.from_tsv(path), or give None")
-    return graph

@@ -1,4 +1,4 @@
-"""`KBert`: any supported encoder with a head for texts, pairs or words, fed through `inject`, trained by HF's Trainer."""
+"""`KBert`: a supported encoder with a head for texts, pairs or words, fed through `inject`, trained by HF's Trainer."""
 
 import json
 import tempfile

@@ -73,8 +73,7 @@ ARMS = MappingProxyType(
 
 # Closed-class words of English: articles, pronouns, prepositions, conjunctions, auxiliaries, particles. Nouns that a
 # domain needs ("interest", "bill", "system"), which longer stop lists hold, are not among them.
-FUNCTION_WORDS = frozenset(
-    """
+_CLOSED = """
     a an the this that these those each every either neither some any no none all both half such other another
     i me my mine myself you your yours yourself yourselves he him his himself she her hers herself it its itself
     we us our ours ourselves they them their theirs themselves one ones who whom whose which what whoever whatever
@@ -86,5 +85,5 @@ FUNCTION_WORDS = frozenset(
     might must ought need dare ll ve re
     not too very just only even also still again ever never always often here there then now thus hence else
     more most less least much many few several own same
-    """.split()
-)
+"""
+FUNCTION_WORDS = frozenset(_CLOSED.split())

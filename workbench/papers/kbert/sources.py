@@ -44,7 +44,7 @@ def _short(row) -> str:
 
 
 def read_tsv(path, *, layout: str, mentions, on_bad: str, skipped: list[str]) -> Iterator[tuple[str, str, str]]:
-    """The triples of a file in `KnowledgeGraph.from_tsv`'s layouts, one at a time; what is skipped is added to ``skipped``."""
+    """The triples of a file, one at a time, as `KnowledgeGraph.from_tsv` says; lines left out go to ``skipped``."""
     if layout not in LAYOUTS:
         raise UsageError(f"layout {layout!r} is unknown: choose one of {', '.join(LAYOUTS)}")
     if on_bad not in ("raise", "skip"):

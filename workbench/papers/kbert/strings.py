@@ -35,7 +35,7 @@ class Interner:
         self._predicates: dict[str, int] = {}
 
     def add(self, rows: Iterable[Sequence[str]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Subject, predicate and object numbers of (subject, predicate, object) rows; subjects and objects share one list."""
+        """Numbers of subjects, predicates and objects, row by row; subjects and objects share one list."""
         subjects, predicates, objects = array("I"), array("I"), array("I")
         number, kind = self._strings.setdefault, self._predicates.setdefault
         for subject, predicate, object_ in rows:

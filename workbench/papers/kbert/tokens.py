@@ -1,22 +1,17 @@
-"""Texts into trunks of the sentence tree, triples into branches; both through the model's own fast tokenizer.
+"""What the model's own fast tokenizer makes of a text, and which of its tokens hold a match.
 
-`read_trunks` gives every text's token ids and where in them the graph's subjects stand. `Pool` holds the token ids of the
-branches met so far, so that a triple is tokenised once. What the tokenizer sees is never cut up by us, with one
-exception that a test holds equal: BERT's own splitting works word by word, so the ids of a word in plain ASCII text are
-remembered (`WordPieces`).
+Nothing is cut up here: the Rust tokenizer encodes whole texts, pairs, or lists of words, and tells which characters a
+token stands for.
 """
 
-import re
-import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 
 from ...errors import DataError, ModelError
-from .words import PLAIN_WORD, word_pattern
+from .words import word_pattern
 
 
 class Trunks(NamedTuple):
@@ -67,41 +62,6 @@ _TRUNCATION = ("max_length", "stride", "strategy", "direction")
 _PADDING = ("length", "pad_to_multiple_of", "pad_id", "pad_token", "pad_type_id", "direction")
 
 
-def read_trunks(texts: Sequence, pairs: Sequence | None, graph, tokenizer, max_length: int) -> Trunks:
-    """Tokens and subjects of texts (N texts, or N lists of words), with N second texts or None.
-
-    A text whose own tokens are more than ``max_length`` is cut as the tokenizer cuts it (the longer of a pair first).
-
-    Raises
-    ------
-    DataError
-        Something that is no text, or a word without a character.
-    """
-    split = check_texts(texts, pairs)
-    backend(tokenizer)
-    if not split and pairs is None and (pieces := WordPieces.of(tokenizer)) is not None:
-        return _read_plain(texts, graph, tokenizer, max_length, pieces)
-    ids, lengths, types, words, matches, truncated = [], [], [], [], [], 0
-    for number, encoding in enumerate(encode(texts, pairs, tokenizer, split)):
-        if len(encoding.ids) > max_length:
-            encoding, truncated = _cut(texts, pairs, number, tokenizer, split, max_length), truncated + 1
-        ids += encoding.ids
-        lengths.append(len(encoding.ids))
-        types += encoding.type_ids
-        if split:
-            words += [-1 if word is None else word for word in encoding.word_ids]
-        matches += _matches(number, texts, pairs, split, graph, encoding)
-    types = np.array(types, np.int8)
-    return Trunks(
-        np.array(ids, np.int32),
-        np.array(lengths, np.int64),
-        types if types.any() else None,
-        np.array(words, np.int32) if split else None,
-        np.array(matches, np.int64).reshape(-1, 4),
-        truncated,
-    )
-
-
 def check_texts(texts, pairs) -> bool:
     """Whether the texts are split into words.
 
@@ -131,7 +91,7 @@ def check_texts(texts, pairs) -> bool:
 def encode(texts, pairs, tokenizer, split: bool) -> list:
     """One `tokenizers.Encoding` a text, uncut."""
     if split:
-        lead = _word_lead(tokenizer)
+        lead = word_lead(tokenizer)
         texts, pairs = ([[lead[i > 0] + word for i, word in enumerate(words)] for words in rows] if rows else None
                         for rows in (texts, pairs))  # fmt: skip
     rows = list(texts) if pairs is None else list(zip(texts, pairs))
@@ -139,7 +99,7 @@ def encode(texts, pairs, tokenizer, split: bool) -> list:
         return inner.encode_batch(rows, is_pretokenized=split)
 
 
-def _word_lead(tokenizer) -> tuple[str, str]:
+def word_lead(tokenizer) -> tuple[str, str]:
     """What must stand before the first and before every other word of a split text, that it reads like running text.
 
     Byte-level tokenizers (RoBERTa) have other tokens for a word after a space; some add the space themselves.
@@ -153,11 +113,11 @@ def _word_lead(tokenizer) -> tuple[str, str]:
     return "", ""
 
 
-def _cut(texts, pairs, number, tokenizer, split, max_length):
+def cut_encoding(texts, pairs, number, tokenizer, split, max_length):
     """The encoding of one text cut to ``max_length``."""
     second = None if pairs is None else pairs[number]
     if split:
-        lead = _word_lead(tokenizer)
+        lead = word_lead(tokenizer)
         first, second = ([lead[i > 0] + word for i, word in enumerate(row)] if row is not None else None
                          for row in (texts[number], second))  # fmt: skip
     else:
@@ -167,7 +127,7 @@ def _cut(texts, pairs, number, tokenizer, split, max_length):
         return inner.encode(first, second, is_pretokenized=split)
 
 
-def _matches(number, texts, pairs, split, graph, encoding) -> Iterator[tuple[int, int, int, int]]:
+def matches_of(number, texts, pairs, split, graph, encoding) -> Iterator[tuple[int, int, int, int]]:
     """The subjects of one text as (text, first token, token after the last, subject), left to right, apart."""
     if graph is None:
         return
@@ -188,8 +148,8 @@ def _matches(number, texts, pairs, split, graph, encoding) -> Iterator[tuple[int
 def _tokens(encoding, start: int, end: int, sequence: int) -> tuple[int | None, int]:
     """The tokens that hold the characters ``start`` to ``end``: from the first that has one to the last that has one.
 
-    `char_to_token` names the first token of a character; a rare character is several (byte-level BPE), and the mark that
-    stands for a space may point to the word's first character (metaspace).
+    `char_to_token` names the first token of a character; a rare character is several (byte-level BPE), and the mark
+    that stands for a space may point to the word's first character (metaspace).
     """
     first = last = None
     for character in range(start, end):
@@ -227,194 +187,3 @@ def _in_words(graph, words, encoding, sequence):
         ends = [t for t in tokens.get(last, ()) if offsets[t][0] - leads[last] < end]
         if held and ends and held[0] <= ends[-1]:
             yield held[0], ends[-1] + 1, subject
-
-
-# --- remembered words -----------------------------------------------------------------------------------------------
-
-_KEPT: "weakref.WeakKeyDictionary" = weakref.WeakKeyDictionary()  # tokenizer -> its WordPieces, or None
-
-
-class WordPieces(dict):
-    """Word of plain ASCII text -> its token ids, for tokenizers that split as BERT does (BertPreTokenizer, WordPiece).
-
-    There the ids of a text are those of its words one after the other, so a word is tokenised once; several times as
-    fast as the whole way. Text that is not plain (other alphabets, control characters, the name of an added token) takes
-    the whole way.
-    """
-
-    REMEMBER = 1 << 18
-
-    def __init__(self, tokenizer, inner):
-        super().__init__()
-        self.size = len(tokenizer)
-        self.added = tuple(token.content for token in inner.get_added_tokens_decoder().values())
-        frame = inner.encode("", add_special_tokens=True).ids
-        whole = inner.encode("a", add_special_tokens=True).ids
-        place = next((i for i in range(len(frame) + 1) if whole[:i] + whole[len(whole) - len(frame) + i :] == frame), 0)
-        self.before, self.after = frame[:place], frame[place:]
-
-    @classmethod
-    def of(cls, tokenizer) -> "WordPieces | None":
-        """The tokenizer's own memory, or None where words cannot be taken one by one."""
-        kept = _KEPT.get(tokenizer)
-        if kept is None or kept.size != len(tokenizer):
-            with whole_texts(tokenizer) as inner:
-                kinds = [type(part).__name__ for part in (inner.normalizer, inner.pre_tokenizer, inner.model)]
-                added = inner.get_added_tokens_decoder().values()
-                # a token that is added and normalised is looked for in the lower-cased text: take the whole way
-                simple = kinds == ["BertNormalizer", "BertPreTokenizer", "WordPiece"]
-                simple = simple and not any(token.normalized for token in added) and len(added) < 16
-                if not simple:
-                    return None
-                kept = _KEPT[tokenizer] = cls(tokenizer, inner)
-        return kept
-
-    def plain(self, text: str) -> bool:
-        """Whether ``text`` can be taken word by word."""
-        if not text.isascii() or any(token in text for token in self.added):
-            return False
-        return text.isprintable() or text.translate(_SPACES).isprintable()
-
-    def learn(self, words: set[str], tokenizer) -> None:
-        """Tokenise those of ``words`` (letters and digits, or one sign, each) that are new, all in one call."""
-        fresh = sorted(words.difference(self))
-        if not fresh:
-            return
-        if len(self) > self.REMEMBER:
-            self.clear()
-            fresh = sorted(words)
-        self.update((word, []) for word in fresh)
-        with whole_texts(tokenizer) as inner:
-            encoding = inner.encode(" ".join(fresh), add_special_tokens=False)
-        for place, token in zip(encoding.word_ids, encoding.ids):
-            self[fresh[place]].append(token)
-
-    def of_texts(self, split: list[list[str]], tokenizer) -> list[list[int]]:
-        """The ids of texts given as their words, without special tokens."""
-        self.learn(set(chain.from_iterable(split)), tokenizer)
-        return [[token for word in words for token in self[word]] for words in split]
-
-
-_SPACES = {ord(space): " " for space in "\t\n\r"}
-
-
-def _read_plain(texts, graph, tokenizer, max_length, pieces: WordPieces) -> Trunks:
-    """`read_trunks` for single texts and BERT's tokenizers: plain texts all at once by their words, the others one by one."""
-    plain = [number for number, text in enumerate(texts) if pieces.plain(text)]
-    split = [PLAIN_WORD.findall(texts[number]) for number in plain]
-    words = list(chain.from_iterable(split))
-    pieces.learn(set(words), tokenizer)
-    parts = [pieces[word] for word in words]
-
-    # token after the last of each word, counted through all plain texts; word after the last of each text
-    ends = np.cumsum(np.fromiter(map(len, parts), np.int64, len(parts)))
-    stops = np.cumsum(np.fromiter(map(len, split), np.int64, len(split)))
-    ends, stops = np.concatenate([[0], ends]), np.concatenate([[0], stops])
-    own = np.diff(ends[stops])
-    found = np.array(graph.find_all(split) if graph is not None else [], np.int64).reshape(-1, 4)
-    text, start, end, subject = found.T
-    first, after = (ends[stops[text] + place] - ends[stops[text]] + len(pieces.before) for place in (start, end))
-    matches = np.stack([np.array(plain, np.int64)[text], first, after, subject], 1)[first < after]
-
-    frame = len(pieces.before) + len(pieces.after)
-    lengths = np.zeros(len(texts), np.int64)
-    lengths[plain] = own + frame
-    long_ = set(np.flatnonzero(lengths > max_length).tolist())
-    odd = sorted(set(range(len(texts))).difference(plain) | long_)
-    rows: list = []
-    if not odd:  # the usual case: one array, framed text by text
-        flat = np.empty(int(lengths.sum()), np.int32)
-        begin = np.cumsum(lengths) - lengths
-        inside = np.arange(int(own.sum())) + np.repeat(begin + len(pieces.before) - ends[stops[:-1]], own)
-        flat[inside] = np.fromiter(chain.from_iterable(parts), np.int32, len(inside))
-        for place, token in enumerate(pieces.before):
-            flat[begin + place] = token
-        for place, token in enumerate(reversed(pieces.after), 1):
-            flat[begin + lengths - place] = token
-        return Trunks(flat, lengths, None, None, matches, 0)
-
-    truncated, extra = 0, []
-    places = dict(zip(plain, range(len(plain))))
-    for number in range(len(texts)):
-        if number in places and number not in long_:
-            here = parts[stops[places[number]] : stops[places[number] + 1]]
-            rows.append([*pieces.before, *chain.from_iterable(here), *pieces.after])
-            continue
-        encoding = encode([texts[number]], None, tokenizer, False)[0]
-        if len(encoding.ids) > max_length:
-            encoding, truncated = _cut(texts, None, number, tokenizer, False, max_length), truncated + 1
-        rows.append(encoding.ids)
-        lengths[number] = len(encoding.ids)
-        extra += _matches(number, texts, None, False, graph, encoding)
-    ids = np.fromiter(chain.from_iterable(rows), np.int32, int(lengths.sum()))
-    matches = matches[~np.isin(matches[:, 0], odd)]
-    matches = np.concatenate([matches, np.array(extra, np.int64).reshape(-1, 4)])
-    matches = matches[np.argsort(matches[:, 0], kind="stable")]
-    return Trunks(ids, lengths, None, None, matches, truncated)
-
-
-# --- branches -------------------------------------------------------------------------------------------------------
-
-
-class Pool:
-    """Token ids of the branches met so far: those of slot s are ``ids[starts[s] : starts[s] + lengths[s]]``."""
-
-    def __init__(self, n_triples: int):
-        self.slots = np.zeros(n_triples, np.int32)  # 0: not met; untouched pages of zeros cost no memory
-        self.ids = np.zeros(0, np.int32)
-        self.starts = np.zeros(1, np.int64)
-        self.lengths = np.zeros(1, np.int64)
-
-    def learn(self, rows: np.ndarray, graph, tokenizer, template: str) -> np.ndarray:
-        """The slots of the branches of ``rows``; those not met before are tokenised, all at once."""
-        fresh = np.unique(rows[self.slots[rows] == 0])
-        if len(fresh):
-            found = _branch_ids(graph, fresh, tokenizer, template)
-            lengths = np.fromiter(map(len, found), np.int64, len(found))
-            first = len(self.ids)
-            self.slots[fresh] = len(self.starts) + np.arange(len(fresh))
-            self.starts = np.concatenate([self.starts, first + np.cumsum(lengths) - lengths])
-            self.lengths = np.concatenate([self.lengths, lengths])
-            new = np.fromiter(chain.from_iterable(found), np.int32, int(lengths.sum()))
-            self.ids = np.concatenate([self.ids, new])
-        return self.slots[rows]
-
-
-def _branch_ids(graph, rows: np.ndarray, tokenizer, template: str) -> list[list[int]]:
-    """Token ids of the branches of ``rows``."""
-    pieces, pairs = WordPieces.of(tokenizer), graph.values(rows)
-    if pieces is not None and (order := _ORDERS.get(template.strip())) is not None:
-        said = list(dict.fromkeys(chain.from_iterable(pairs)))
-        if pieces.plain("\n".join(said)):  # word by word: then a branch is its parts, one behind the other
-            split = [PLAIN_WORD.findall(text) for text in said]
-            ids = dict(zip(said, pieces.of_texts(split, tokenizer)))
-            if len(order) == 1:
-                return [ids[pair[1]] for pair in pairs]
-            return [ids[predicate] + ids[object_] for predicate, object_ in pairs]
-    # a branch reads on behind a word, so it begins with a space where the tokenizer cares
-    texts = [" " + branch_text(pair, template) for pair in pairs]
-    with whole_texts(tokenizer) as inner:
-        return [encoding.ids for encoding in inner.encode_batch(texts, add_special_tokens=False)]
-
-
-_ORDERS = {"{predicate} {object}": (0, 1), "{object}": (1,)}
-
-
-def branch_text(pair: tuple[str, str], template: str) -> str:
-    """What a branch of (predicate, object) says; braces inside a triple are left alone."""
-    said = {"{predicate}": pair[0], "{object}": pair[1]}
-    return _NAMES.sub(lambda name: said[name[0]], template)
-
-
-_NAMES = re.compile(r"{predicate}|{object}")
-
-
-def pool(graph, tokenizer, template: str) -> Pool:
-    """The graph's branches in this tokenizer's tokens; kept as long as both live."""
-    if graph._branches is None:
-        graph._branches = weakref.WeakKeyDictionary()
-    key = len(tokenizer), template
-    pools = graph._branches.setdefault(tokenizer, {})
-    if key not in pools:
-        pools[key] = Pool(graph.n_triples)
-    return pools[key]

@@ -15,10 +15,12 @@ from functools import cached_property
 
 import numpy as np
 
-from ...errors import UsageError
-from .graph import KnowledgeGraph, Triple, check_graph
+from ...errors import DataError, UsageError
+from .branches import pool
+from .graph import KnowledgeGraph, Triple
 from .settings import SETTINGS, check_template
-from .tokens import Trunks, check_texts, encode, pool, read_trunks
+from .tokens import Trunks, check_texts, cut_encoding, encode, word_lead
+from .trunks import read_trunks
 
 
 def visible_matrix(owner: np.ndarray, branch: np.ndarray) -> np.ndarray:
@@ -101,7 +103,7 @@ class Injected:
 
     @property
     def offsets(self) -> list[tuple[int, int] | None]:
-        """The characters of the text (of its word, where it was split) that each token stands for; None for the others."""
+        """The characters of the text (of its word, where it was split) that each token stands for, or None."""
         encoding = self._batch.encoding(self._number)
         found = iter(zip(encoding.offsets, encoding.special_tokens_mask))
         leads = self._batch.leads(self._number, encoding)
@@ -194,18 +196,14 @@ class KnowledgeBatch(Sequence):
         encoding = encode([self.texts[number]], pairs, self.tokenizer, self._split)[0]
         trunk = int((self.branch[self.starts[number] : self.starts[number + 1]] == 0).sum())
         if len(encoding.ids) > trunk:
-            from .tokens import _cut
-
-            encoding = _cut(self.texts, self.pairs, number, self.tokenizer, self._split, trunk)
+            encoding = cut_encoding(self.texts, self.pairs, number, self.tokenizer, self._split, trunk)
         return encoding
 
     def leads(self, number: int, encoding) -> list[int]:
         """Characters that were put before the word of each trunk token, that it reads like running text: 0 or 1."""
         if not self._split:
             return [0] * len(encoding.ids)
-        from .tokens import _word_lead
-
-        lead = _word_lead(self.tokenizer)
+        lead = word_lead(self.tokenizer)
         return [0 if word is None else len(lead[word > 0]) for word in encoding.word_ids]
 
 
@@ -270,6 +268,19 @@ def inject(
     return KnowledgeBatch(
         texts, pairs, graph, tokenizer, trunks, tree, soft_position=soft_position, visible_matrix=visible_matrix
     )
+
+
+def check_graph(graph) -> KnowledgeGraph | None:
+    """``graph`` itself if it is one, or None.
+
+    Raises
+    ------
+    DataError
+        It is something else.
+    """
+    if graph is not None and not isinstance(graph, KnowledgeGraph):
+        raise DataError(f"{graph!r} is no knowledge graph: make one with KnowledgeGraph.from_tsv(path), or give None")
+    return graph
 
 
 _MOST = 2**15 - 1  # positions and branch numbers are int16

@@ -1,7 +1,7 @@
 """WordNet's nouns: read from the dict files of any WordNet 3 (Debian: wordnet-base), or from the packaged table.
 
-The packaged table (data/kbert/wordnet_nouns.tsv.gz, made by `write_table`) holds every noun synset of WordNet 3.0 without
-its gloss: one line a synset in the order of data.noun, three columns parted by tabs:
+The packaged table (data/kbert/wordnet_nouns.tsv.gz, made by `write_table`) holds every noun synset of WordNet 3.0
+without its gloss: one line a synset in the order of data.noun, three columns parted by tabs:
 
     lexicographer file    lemmas, parted by |, each with :SENSE, and a * where it was met in the tagged corpora
     pointers, parted by a space: symbol and the target's line (0 is the first synset)
@@ -22,10 +22,11 @@ TABLE = "wordnet_nouns.tsv.gz"
 # WordNet's pointer symbols (wninput(5WN)) and what a branch says; "#p" at a synset points to what it is a part of
 RELATIONS = {"@": "is a", "@i": "instance of", "#p": "part of", "#m": "member of", "#s": "substance of"}
 # wninput(5WN): lexicographer files 03-28 are the nouns', in this order
-LEXNAMES = (
+_FILES = (
     "Tops act animal artifact attribute body cognition communication event feeling food group location motive object "
     "person phenomenon plant possession process quantity relation shape state substance time"
-).split()
+)
+LEXNAMES = tuple(_FILES.split())
 
 
 class Lemma(NamedTuple):
@@ -146,7 +147,7 @@ def _lines(path: Path):
 
 
 def _read_dict(path: Path) -> list[Synset]:
-    """data.noun (wndb(5WN): offset lex_filenum ss_type w_cnt {word lex_id} p_cnt {pointer}) with index.noun's senses."""
+    """data.noun (wndb(5WN): offset lex_filenum ss_type w_cnt {word lex_id} p_cnt {pointer}), senses of index.noun."""
     senses, tagged = {}, {}
     for number, line in _lines(path / "index.noun"):
         parts = line.split()
