@@ -164,13 +164,13 @@ def injection(texts, ratios: dict) -> None:
     mean = found.n_words / found.n_texts
     print(f"{graph.n_subjects} subjects, {graph.n_triples} triples, built in {built:.1f} CPU s; "
           f"{found.n_texts} sentences, "
-        f"{mean:.1f} words and signs each, {found.n_matches / found.n_texts:.1f} subjects, "
+          f"{mean:.1f} words and signs each, {found.n_matches / found.n_texts:.1f} subjects, "
           f"{batch.lengths.mean():.0f} tokens with branches")  # fmt: skip
     print(f"{'':<28}{'us/sentence':>12}{'sentences/s':>13}")
     for name, seconds in parts.items():
         print(f"{name:<28}{seconds / len(texts) * 1e6:>12.1f}{len(texts) / seconds:>13.0f}")
     print(f"data set: {batch.nbytes / len(texts):.0f} bytes a sentence, {weights[0]:.1f} bytes a token of 32-token "
-          f"texts, {weights[1]:.1f} of 512-token texts; dense matrices {dense / len(texts):.0f} bytes a sentence")  # fmt: skip
+          f"texts, {weights[1]:.1f} of 512-token texts; dense matrices {dense / len(texts):.0f} bytes")  # fmt: skip
 
 
 def words(texts):
@@ -223,8 +223,8 @@ def synthetic(n_triples: int, folder: str) -> None:
     again = median(lambda: inject(sentences, graph, tokenizer), times=3)
     text = path.stat().st_size / 2**20
     print(f"synthetic graph: {graph.n_triples} triples of {graph.n_subjects} subjects, {text:.0f} MiB of text; "
-          f"read in {read:.1f} CPU s, automaton {built:.1f} CPU s; {grown / graph.n_triples:.0f} bytes a triple (resident "
-          f"memory; arrays and text alone {graph.nbytes / graph.n_triples:.0f}); inject {1000 / seconds:.0f} "
+          f"read in {read:.1f} CPU s, automaton {built:.1f} CPU s; {grown / graph.n_triples:.0f} bytes a triple "
+          f"(resident memory; arrays and text alone {graph.nbytes / graph.n_triples:.0f}); inject {1000 / seconds:.0f} "
           f"sentences/s at first sight, {1000 / again:.0f} again")  # fmt: skip
 
 

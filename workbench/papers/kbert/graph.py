@@ -44,10 +44,8 @@ class KnowledgeGraph:
 
     Attributes
     ----------
-    name
-        Where it came from.
-    case_sensitive
-        Whether "In" (indium) and "in" are two subjects.
+    name, case_sensitive
+        Where it came from, and whether "In" (indium) and "in" are two subjects.
     n_triples, n_subjects
         Sizes.
     predicates
