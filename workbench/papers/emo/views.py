@@ -116,10 +116,13 @@ def frontier_figure(results, labels: dict):
             one = mean.loc[1.0]
             for axis, measure in ((left, "forward_ce"), (right, "entropy")):
                 style = {"color": colour, "linewidth": 3.5 if method == "mle" else 1.5, "alpha": 0.9}
+                style["marker"] = None if method == "mle" else "."  # where the coarser sweeps were measured
                 axis.plot(mean[measure], mean.validity, label=labels.get(method, method), **style)
                 axis.plot(one[measure], one.validity, "o", color=colour, markersize=9)
+        best = results.forward_ce.min()
+        left.set_xlim(best - 0.03, max(best + 0.5, results.forward_ce[results.temperature == 1.0].max() + 0.03))
         left.set(xlabel="forward cross-entropy, nats a token (left is better)", ylabel="valid sentences (up is better)")
-        left.set_title("Curves: temperatures. Dots: T = 1")
+        left.set_title("Curves: temperatures (small dots: measured). Large: T = 1")
         right.set(xlabel="entropy of the model, nats a token", title="Sharper to the left")
         right.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return fig
@@ -149,7 +152,7 @@ def bars_figure(table, labels: dict, titles: dict | None = None):
                 error = None if low is None else [[value - low], [high - value]]
                 axis.errorbar(estimate.value, row, xerr=error, fmt="o", color=plots.CYCLE[row % 7], capsize=3)
             axis.set_title(title, fontsize=11)
-            axis.locator_params(axis="x", nbins=3)
+            axis.locator_params(axis="x", nbins=2)
         axes[0].set_yticks(range(len(table)), [labels.get(name, name) for name in table.index])
         axes[0].set_ylim(len(table) - 0.5, -0.5)
     return fig
