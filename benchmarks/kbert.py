@@ -199,7 +199,7 @@ def synthetic(n_triples: int, folder: str) -> None:
     path = Path(folder) / "synthetic.tsv"
     with open(path, "w") as file:
         for name in names:
-            for _ in range(n_triples // len(names) + 1):
+            for _ in range(-(-n_triples // len(names))):
                 file.write(f"{name}\trelation {rng.randrange(300)}\t{rng.choice(names)}\n")
     sentences = [" ".join(rng.choices(made, k=14) + rng.choices(names, k=4)) for _ in range(1000)]
     del made, syllables
