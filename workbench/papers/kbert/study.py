@@ -6,6 +6,7 @@ Every arm of a seed has the same texts, the same first weights and the same orde
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -236,7 +237,7 @@ def orders(results) -> str:
     arms = [arm for arm in ARMS if arm in set(results.arm)]
     arms.sort(key=lambda arm: -per_text(results, arm).mean())
     text = arms[0]
-    for better, worse in zip(arms, arms[1:]):
+    for better, worse in pairwise(arms):
         low = difference(results, better, worse).difference.low
         text += f" {'>' if low > 0 else '≈'} {worse}"
     return text

@@ -150,7 +150,7 @@ def teaching_graph() -> KnowledgeGraph:
 
 
 def teaching_task(graph: KnowledgeGraph | None = None) -> Task:
-    """The hand-written sentences of medicine, law and finance, with their own split; ``graph`` None: their own graph."""
+    """The hand-written sentences of medicine, law and finance, in their own split; ``graph`` None: theirs."""
     rows = read_texts(folder("kbert") / "teaching.csv")
     train, test = ([(row["text"], row["label"]) for row in rows if row["split"] == part] for part in ("train", "test"))
     labels = tuple(dict.fromkeys(row["label"] for row in rows))
@@ -238,7 +238,7 @@ def read_texts(path: str | Path) -> list[dict[str, str]]:
 
 
 def _split(rows: Sequence[dict], labels: Sequence[str], share: float, seed: int):
-    """(train, test): ``share`` of each label's texts to the test, drawn by ``seed``; at least one stays to learn from."""
+    """(train, test): ``share`` of each label's texts to the test, drawn by ``seed``; one at least stays to train on."""
     draw, train, test = random.Random(seed), [], []
     for label in labels:
         mine = [(row["text"], label) for row in rows if row["label"] == label]
