@@ -1,6 +1,6 @@
 """The explorer of K-BERT: a sentence, its tree under a graph, who sees whom, what the model says and where it looks.
 
-No method of its own: trees and matrices are `workbench.papers.kbert.inject`'s, predictions and attention `KBert.look`'s.
+No method of its own: trees and matrices are `inject`'s of workbench.papers.kbert, the rest is `KBert.look`'s.
 """
 
 import traitlets
@@ -103,11 +103,8 @@ class KBertExplorer(View):
 
     def caption(self):
         label, share = self.answer["prediction"][0] if self.answer.get("prediction") else ("nothing", 0.0)
-        off = [
-            name
-            for name, on in (("soft positions", self.soft_position), ("visible matrix", self.visible_matrix))
-            if not on
-        ]
+        switches = ("soft positions", self.soft_position), ("visible matrix", self.visible_matrix)
+        off = [name for name, on in switches if not on]
         without = f", without {' and '.join(off)}" if off else ""
         return f"{self.graph}{without}: {label} ({share:.2f}); attention of layer {self.layer}"
 
