@@ -1,4 +1,4 @@
-"""Tasks (held-out entities, a user's own files), the summing up against hand-made results, and the one claim we assert."""
+"""Tasks (held-out entities, a user's own files), summing up against hand-made results, the one claim we assert."""
 
 import re
 from collections import Counter
@@ -38,10 +38,9 @@ def test_rare_nouns_have_one_meaning_and_were_never_met():
 
 
 @pytest.mark.parametrize("entities", [1, 2])
-@pytest.mark.parametrize(("n_train", "n_test"), [(12, 12), (120, 120), (198, 180), (37, 14)])
+@pytest.mark.parametrize(("n_train", "n_test"), [(12, 12), (37, 14), (198, 180)])
 def test_typing_holds_its_entities_out_and_its_classes_even(entities, n_train, n_test):
-    nouns, kind = tasks.rare_nouns(), {}
-    kind = {word: name for name, words in nouns.items() for word in words}
+    kind = {word: name for name, words in tasks.rare_nouns().items() for word in words}
     task = tasks.typing_task(n_train, n_test, 3, entities=entities)
     assert (len(task.train), len(task.test)) == (n_train, n_test)
     seen = []
@@ -57,7 +56,6 @@ def test_typing_holds_its_entities_out_and_its_classes_even(entities, n_train, n
         assert len(set(words)) == len(words)
         seen.append(set(words))
     assert not seen[0] & seen[1]
-    assert task == tasks.typing_task(n_train, n_test, 3, entities=entities) or task.graph.n_triples  # graphs have no ==
     again, other = (tasks.typing_task(n_train, n_test, seed, entities=entities) for seed in (3, 4))
     assert again.test == task.test != other.test
 
@@ -83,6 +81,9 @@ def test_too_many_nouns_and_unknown_tasks_are_said():
 def write(place, name, text):
     (place / name).write_text(text, encoding="utf-8")
     return str(place / name)
+
+
+HEAD = "text,label,split\n"
 
 
 def test_a_users_own_case(tmp_path):

@@ -7,20 +7,20 @@ TASKS = ("typing", "typing_two", "teaching", "own")
 # learning_rate, epochs and batch_size are not the paper's (2e-5, 5, 32): with 200 sentences those would be 35 steps.
 PROFILES = {
     "smoke": {
-        "tasks": ["typing"], "n_seeds": 1, "n_train": 12, "n_test": 12, "epochs": 1, "learning_rate": 2e-4,
+        "tasks": ["typing"], "n_seeds": 1, "n_train": 12, "n_test": 12, "epochs": 1, "learning_rate": 4e-4,
         "batch_size": 12, "top_layers": 1, "noise_seeds": 0,
     },
     "quick": {
         "tasks": ["typing", "teaching"], "n_seeds": 1, "n_train": 120, "n_test": 120, "epochs": 5,
-        "learning_rate": 2e-4, "batch_size": 16, "top_layers": -1, "noise_seeds": 0,
+        "learning_rate": 4e-4, "batch_size": 16, "top_layers": -1, "noise_seeds": 0,
     },
     "standard": {
         "tasks": ["typing", "typing_two", "teaching"], "n_seeds": 3, "n_train": 198, "n_test": 180, "epochs": 8,
-        "learning_rate": 2e-4, "batch_size": 16, "top_layers": -1, "noise_seeds": 1,
+        "learning_rate": 4e-4, "batch_size": 16, "top_layers": -1, "noise_seeds": 1,
     },
     "paper": {
         "tasks": ["typing", "typing_two", "teaching"], "n_seeds": 10, "n_train": 1200, "n_test": 600, "epochs": 8,
-        "learning_rate": 2e-4, "batch_size": 16, "top_layers": -1, "noise_seeds": 10,
+        "learning_rate": 4e-4, "batch_size": 16, "top_layers": -1, "noise_seeds": 10,
     },
 }  # fmt: skip
 

@@ -114,26 +114,26 @@ def typing_task(n_train: int, n_test: int, seed: int, *, entities: int = 1) -> T
     """
     if entities not in (1, 2):
         raise UsageError(f"entities={entities}: the sentences hold one noun or two")
-    per_type = -(-(n_train + n_test) // len(TYPES)) * entities  # rounded up; as many again to stand beside them
+    per_type = -(-n_train // len(TYPES)) - (-n_test // len(TYPES))  # each part rounded up to whole rounds
     nouns = rare_nouns()
     scarce = min(nouns, key=lambda name: len(nouns[name]))
-    if per_type > len(nouns[scarce]):
+    if entities * per_type > len(nouns[scarce]):
         most = len(nouns[scarce]) // entities * len(TYPES)
         raise UsageError(f"n_train + n_test = {n_train + n_test} texts need more rare nouns than there are: {most}")
     draw = random.Random(seed)
-    drawn = {name: draw.sample(nouns[name], per_type) for name in TYPES}
+    pools = {name: draw.sample(nouns[name], entities * per_type) for name in TYPES}
+    drawn = [{name: pool[i::entities] for name, pool in pools.items()} for i in range(entities)]
     used: list[str] = []
 
     def texts(n: int) -> list[tuple[str, str]]:
         rows = []
         for i in range(n):
-            label = TYPES[i % len(TYPES)]
-            words = {"a": drawn[label].pop()}
-            if entities == 2:  # of another type; each is the odd one out equally often
-                others = [name for name in TYPES if name != label]
-                words["b"] = drawn[max(others, key=lambda name: (len(drawn[name]), draw.random()))].pop()
+            turn, kind = divmod(i, len(TYPES))
+            words = {"a": drawn[0][TYPES[kind]].pop()}
+            if entities == 2:  # each type stands beside each other type equally often
+                words["b"] = drawn[1][TYPES[(kind + 1 + turn % (len(TYPES) - 1)) % len(TYPES)]].pop()
             used.extend(words.values())
-            rows.append((draw.choice(ONE if entities == 1 else TWO).format(**words), label))
+            rows.append((draw.choice(ONE if entities == 1 else TWO).format(**words), TYPES[kind]))
         return rows
 
     train, test = texts(n_train), texts(n_test)
