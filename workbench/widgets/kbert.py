@@ -118,5 +118,9 @@ class KBertExplorer(View):
         ]
 
     def draw(self):
-        item = self._look.item
-        return figures.tree_figure(item, figures.layer_attention(self._look, self.layer), title=self.caption())
+        import matplotlib.pyplot as plt
+
+        attention = figures.layer_attention(self._look, self.layer)
+        figure = figures.tree_figure(self._look.item, attention, title=self.caption())
+        plt.close(figure)  # else a notebook shows it once more below the widget
+        return figure
