@@ -50,6 +50,7 @@ PAPERS: tuple[Paper, ...] = (
         "K-BERT: Enabling Language Representation with Knowledge Graph",
         "Liu et al., AAAI 2020",
         "Triples woven into a sentence under soft positions and a visible matrix help BERT in special domains.",
+        status="done",
     ),
     Paper(
         "reprover",
