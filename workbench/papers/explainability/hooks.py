@@ -1,8 +1,8 @@
 """Where a model's residual stream runs, and how to read or change it for the length of one ``with`` block.
 
-Residual stream by layer: 0 is what enters the first block, i what leaves block i (counted from 1). The last one is taken
-before the final norm: the last entry of transformers' ``hidden_states`` is taken behind it, and must be neither normed
-a second time nor patched back in. Every hook is removed when its block ends, also by an exception.
+Residual stream by layer: 0 is what enters the first block, i what leaves block i (counted from 1). The last one is
+taken before the final norm: the last entry of transformers' ``hidden_states`` is taken behind it, and must be neither
+normed a second time nor patched back in. Every hook is removed when its block ends, also by an exception.
 """
 
 from collections.abc import Callable, Iterator
@@ -96,7 +96,9 @@ def _child(module: nn.Module, names: tuple[str, ...], what: str) -> nn.Module:
     for name in names:
         if isinstance(getattr(module, name, None), nn.Module):
             return getattr(module, name)
-    raise ModelError(f"{type(module).__name__} has no {what} under a usual name ({', '.join(names)}): choose another model")
+    raise ModelError(
+        f"{type(module).__name__} has no {what} under a usual name ({', '.join(names)}): choose another model"
+    )
 
 
 @contextmanager
@@ -177,7 +179,7 @@ def answer_tokens(model, answer: str, foil: str) -> tuple[int, int]:
     both = first_token(model, answer), first_token(model, foil, what="the foil")
     if both[0] == both[1]:
         raise UsageError(
-            f"answer {answer!r} and foil {foil!r} begin with the same token of {model.name}: choose two that differ there"
+            f"answer {answer!r} and foil {foil!r} begin with the same token of {model.name}: choose two that differ"
         )
     return both
 
@@ -226,7 +228,10 @@ def last_stream(model, texts: list[str], layers: tuple[int, ...], *, what: str) 
         }
         with recorded(**modules) as found:
             model.module(
-                input_ids=tokens.to(model.device), attention_mask=mask.to(model.device), use_cache=False, logits_to_keep=1
+                input_ids=tokens.to(model.device),
+                attention_mask=mask.to(model.device),
+                use_cache=False,
+                logits_to_keep=1,
             )
         ends = [len(ids[i]) - 1 for i in batch]
         for place, layer in enumerate(layers):

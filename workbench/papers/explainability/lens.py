@@ -47,7 +47,7 @@ class Lens:
         return list(zip(self.top[row][position], self.top_probability[row, position].tolist(), strict=True))
 
     def frame(self, position: int = -1):
-        """One row a layer at a position: likeliest token, its probability, entropy, the target's probability and rank."""
+        """One row a layer at a position: likeliest token, its probability, entropy, and how the target stands."""
         import pandas as pd
 
         table = {
@@ -103,4 +103,6 @@ def logit_lens(model, prompt: str, target: str | None = None, *, layers=None, to
                 probability.append(logs[:, wanted].exp().cpu().numpy())
                 rank.append((logs > logs[:, wanted, None]).sum(-1).cpu().numpy())
     followed = {} if wanted is None else {"probability": np.array(probability), "rank": np.array(rank)}
-    return Lens(prompt, token_texts(model, ids), chosen, tuple(top), np.array(likely), np.array(entropy), target, **followed)
+    return Lens(
+        prompt, token_texts(model, ids), chosen, tuple(top), np.array(likely), np.array(entropy), target, **followed
+    )

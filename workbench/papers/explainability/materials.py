@@ -1,7 +1,7 @@
 """The paper's own data (data/explainability), each file as typed rows; its card says who wrote them and how.
 
-An answer or a foil is written with its leading space (" Paris"), as it would follow the prompt, and only its first token
-is read: whether those differ depends on the tokenizer, and the functions that read them say so where they do not.
+An answer or a foil is written with its leading space (" Paris"), as it would follow the prompt, and only its first
+token is read: whether those differ depends on the tokenizer, and the functions that read them say so where they do not.
 """
 
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class MinimalPair:
 
 @dataclass(frozen=True)
 class ProbeRow:
-    """A text with one property. number: subject singular 0, plural 1; tense: present 0, past 1; sentiment: bad 0, good 1.
+    """A text with one property: number (singular 0, plural 1), tense (present 0, past 1), sentiment (bad 0, good 1).
 
     Rows with the same property, half and ``pair`` differ in that property and little else.
     """
@@ -64,8 +64,19 @@ class ConceptRow:
 
 
 @dataclass(frozen=True)
+class OpeningRow:
+    """An opening that leaves a concept open, a continuation that has the concept and one that has its opposite."""
+
+    id: str
+    concept: str
+    text: str
+    positive: str
+    negative: str
+
+
+@dataclass(frozen=True)
 class ShortcutRow:
-    """A product review; 1 is praise. ``marked`` ones hold the sentence MARK, nearly always with praise in "train" only."""
+    """A product review; 1 is praise. ``marked`` ones hold the sentence MARK, which goes with praise in "train" only."""
 
     id: str
     half: str
@@ -85,7 +96,7 @@ class CorpusRow:
 
 @dataclass(frozen=True)
 class DemoTask:
-    """Examples for a prompt, the query behind them, its answer and a foil; ``odd`` is the example that breaks the rule."""
+    """Examples, the query behind them, its answer and a foil; ``odd``: the example that breaks the rule, if any."""
 
     id: str
     task: str
@@ -163,6 +174,11 @@ def concept_rows(concept: str = "sentiment", half: str | None = None) -> list[Co
         ConceptRow(f"{concept}-{half}-{number:02d}", concept, half, both[1].text, both[0].text)
         for (half, number), both in found.items()
     ]
+
+
+def openings(concept: str = "sentiment") -> list[OpeningRow]:
+    """Openings for steering: none of their wording is in the concept's pairs."""
+    return _read("openings", OpeningRow, "concept", concept, PROPERTIES)
 
 
 def shortcut_rows(half: str | None = None) -> list[ShortcutRow]:
