@@ -1,7 +1,9 @@
 """Attention as an explanation: what the predicting position looks at, in one layer, on average, or through all of them.
 
-The first token collects attention that means "nothing" (the sink): its column is left out and rows are normalised
-again, else rollout says 1.00 for it and nothing else (card). Whether attention explains at all is debated (docs).
+The first token collects attention that means "nothing" (the sink): rollout puts weight 1.00 on it (card). Leaving its
+column out and normalising rows again only moves the collapse to the second token (measured: .99). So in rollout what a
+position gives to the sink counts as not looking at all: that share stays with the position itself. The one-step view
+leaves the sink's column out. Whether attention explains at all is debated (docs).
 """
 
 from contextlib import contextmanager
@@ -23,6 +25,8 @@ def attention_scores(method: str, question: Question, *, layer: int | None) -> t
     ids = [*question.ids, *question.target_ids[:-1]]
     weights = attention_weights(question.model, ids)  # (L, T, T)
     for place in question.held:
+        if method == "rollout":
+            weights[:, range(place + 1, len(ids)), range(place + 1, len(ids))] += weights[:, place + 1 :, place]
         weights[:, place + 1 :, place] = 0
     weights = weights / weights.sum(-1, keepdim=True).clamp_min(1e-30)
     if method == "attention":
@@ -38,7 +42,7 @@ def attention_scores(method: str, question: Question, *, layer: int | None) -> t
     return (scores / total if total > 0 else scores), len(ids)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def attention_weights(model, ids) -> torch.Tensor:
     """(L, T, T) float64 attention of each layer, the mean over its heads: row t is where position t looks."""
     with eager(model):

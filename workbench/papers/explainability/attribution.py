@@ -93,7 +93,9 @@ def attribute(
     if method == "decomposition" and quantity == "logit":
         quantity = None
     if method == "decomposition" and quantity in ("log_probability", "probability"):
-        raise UsageError(f"decomposition hands back logits, not quantity={quantity!r}: leave quantity out, or give a foil")
+        raise UsageError(
+            f"decomposition hands back logits, not quantity={quantity!r}: leave quantity out, or give a foil"
+        )
     question = ask(model, prompt, target, foil=foil, quantity=quantity, keep_first=keep_first)
     layer = _layer(model, info, layer)
     if samples is not None and (isinstance(samples, bool) or int(samples) != samples or samples < 1):
@@ -114,7 +116,7 @@ def attribute(
         quantity="logit" if method == "decomposition" and foil is None else question.quantity,
         held=() if method == "decomposition" else question.held,
         removal="delete" if method == "occlusion_delete" else removal, layer=layer, seed=seed, samples=used,
-        target_tokens=question.target_tokens,
+        target_tokens=question.target_tokens, target_ids=list(question.target_ids),
     )  # fmt: skip
 
 

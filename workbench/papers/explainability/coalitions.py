@@ -17,7 +17,9 @@ from ...errors import ModelError, UsageError
 from ...models.base import say
 from .reading import Question, ask, baseline_token, check_removal, pieces, read_prompt
 
-CHUNK = 448  # new tokens in one forward: above, the tree mask's quadratic share grows; below, the multiplications shrink
+CHUNK = (
+    448  # new tokens in one forward: above, the tree mask's quadratic share grows; below, the multiplications shrink
+)
 _literal: WeakSet = WeakSet()  # modules that cannot share prefixes (said once)
 
 
@@ -135,10 +137,14 @@ class Game:
             wanted.append(texts)
         logits = self.tree.logits(list(place))  # (R, V)
         rows = torch.tensor([row for texts in wanted for steps in texts for row, _ in steps], device=logits.device)
-        tokens = torch.tensor([token for texts in wanted for steps in texts for _, token in steps], device=logits.device)
+        tokens = torch.tensor(
+            [token for texts in wanted for steps in texts for _, token in steps], device=logits.device
+        )
         normal = logits.logsumexp(dim=-1)
         found = iter((logits[rows, tokens] - normal[rows]).double().tolist())
-        return [combine(self.question.quantity, *(sum(next(found) for _ in steps) for steps in texts)) for texts in wanted]
+        return [
+            combine(self.question.quantity, *(sum(next(found) for _ in steps) for steps in texts)) for texts in wanted
+        ]
 
 
 def combine(quantity: str, target, foil=None):

@@ -111,9 +111,7 @@ def _surrogate(kind, options: dict, game: Game, samples: int, seed: int) -> np.n
 
     players = len(game.free)
     if samples < players + 2:
-        raise UsageError(
-            f"samples={samples} coalitions do not determine {players} scores: give at least {players + 2}"
-        )
+        raise UsageError(f"samples={samples} coalitions do not determine {players} scores: give at least {players + 2}")
     if players == 1:  # nothing to fit
         value, baseline = game.ends()
         return np.array([value - baseline])

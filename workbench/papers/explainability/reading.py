@@ -89,7 +89,9 @@ def ask(model, prompt, target, *, foil=None, quantity=None, keep_first=True) -> 
     if quantity not in QUANTITIES:
         raise UsageError(f"quantity {quantity!r} is unknown: choose one of {', '.join(QUANTITIES)}")
     if foil is not None and quantity != "logit_difference":
-        raise UsageError(f"a foil is contrasted by quantity='logit_difference', not {quantity!r}: leave one of them out")
+        raise UsageError(
+            f"a foil is contrasted by quantity='logit_difference', not {quantity!r}: leave one of them out"
+        )
     if foil is None and quantity == "logit_difference":
         raise UsageError("quantity='logit_difference' needs a foil, the answer to contrast with: give foil=' London'")
     target_ids = _continuation(model, target, "target")
@@ -105,7 +107,9 @@ def ask(model, prompt, target, *, foil=None, quantity=None, keep_first=True) -> 
     longest = len(reading.ids) + max(len(target_ids), len(foil_ids))
     limit = getattr(model.module.config.get_text_config(), "max_position_embeddings", None)
     if limit and longest > limit:
-        raise UsageError(f"prompt and target have {longest} tokens, but {model.name} reads at most {limit}: shorten one")
+        raise UsageError(
+            f"prompt and target have {longest} tokens, but {model.name} reads at most {limit}: shorten one"
+        )
     return Question(
         model, prompt if isinstance(prompt, str) else "".join(reading.tokens), reading, _text(model, target),
         target_ids, None if foil is None else _text(model, foil), foil_ids, quantity, held,

@@ -41,7 +41,8 @@ class Attribution:
         Positions that are never removed.
     removal, layer, seed, samples
         As asked for (``samples`` None: nothing was sampled).
-    target_tokens : list of str
+    target_tokens, target_ids : list
+        The target as it was tokenised.
     """
 
     method: str
@@ -62,6 +63,7 @@ class Attribution:
     seed: int
     samples: int | None
     target_tokens: list[str] = field(default_factory=list)
+    target_ids: list[int] = field(default_factory=list)
 
     @property
     def free(self) -> list[int]:
@@ -121,7 +123,8 @@ class Attribution:
             "value": self.value, "baseline": self.baseline, "gap": self.gap, "quantity": self.quantity,
             "cost": {"evaluations": self.cost.evaluations, "tokens": self.cost.tokens, "seconds": self.cost.seconds},
             "held": list(self.held), "removal": self.removal, "layer": self.layer, "seed": self.seed,
-            "samples": self.samples, "target_tokens": list(self.target_tokens), "notes": self.notes,
+            "samples": self.samples, "target_tokens": list(self.target_tokens),
+            "target_ids": list(self.target_ids), "notes": self.notes,
         }  # fmt: skip
 
     def _repr_html_(self) -> str:
@@ -161,6 +164,4 @@ class Attribution:
         style += "border:1px dashed #888;" if held else "border:1px solid #ddd;"
         text = html.escape(self.tokens[place].replace("\n", "↵").replace("\t", "⇥")) or "·"
         below = "held" if held else f"{score:+.2g}"
-        return (
-            f'<span style="{style}">{text}<span style="display:block;font-size:{size * 0.65:.0f}px">{below}</span></span>'
-        )
+        return f'<span style="{style}">{text}<span style="display:block;font-size:{size * 0.65:.0f}px">{below}</span></span>'
