@@ -52,8 +52,8 @@ def attribute(
     foil : str or list of int, optional
         An answer to contrast with: "why the target rather than the foil?".
     quantity : str, optional
-        "log_probability" (default), "probability", or "logit_difference" (default with a foil). "decomposition" explains
-        the target's logit above the vocabulary's mean, or the logit difference, and no other.
+        "log_probability" (default), "probability", or "logit_difference" (default with a foil). "decomposition"
+        explains the target's logit above the vocabulary's mean, or the logit difference, and no other.
     samples : int, optional
         Permutations (shapley), coalitions (kernel_shap, lime), steps (integrated_gradients), draws (gradient_shap).
         Shapley values are exact up to 10 free tokens, unless fewer evaluations are asked for.

@@ -6,7 +6,7 @@ norms held as the scaling they are here (same source), the gate's activation as 
 product's relevance given to both factors in equal halves (Achtibat et al. 2024).
 
 All rules are linearisations with the same value at this input: each y = g(x) is replaced by y = A x with A held. What
-is left of the network is linear in the states, so gradient times state *is* the relevance, and a backward pass gives it.
+is left of the network is linear in the states, so gradient times state *is* the relevance: one backward pass gives it.
 Without additive biases nothing is lost: the relevances add up to the logit at every layer (tests). The logit is
 counted from the vocabulary's mean, because the softmax does not see a common shift.
 """

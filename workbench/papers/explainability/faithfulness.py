@@ -19,6 +19,7 @@ from .result import Attribution
 from .settings import METHODS, REMOVALS, get_method
 
 CONTROL = "the control"
+COSTS = ("evaluations", "tokens", "seconds")
 
 
 @dataclass(frozen=True)
@@ -274,7 +275,7 @@ def _table(methods, removals, shares, attributions, values, left_out, level) -> 
                     test and test.difference, adjusted.get(method),
                     CONTROL if test is None else _verdict(test, adjusted[method], level),
                     gains[method].difference if test else None,
-                    *(float(np.mean([getattr(c, name) for c in costs])) for name in ("evaluations", "tokens", "seconds")),
+                    *(float(np.mean([getattr(c, name) for c in costs])) for name in COSTS),
                     separable_from=_separable(method, here),
                 )
             )  # fmt: skip

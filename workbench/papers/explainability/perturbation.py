@@ -121,7 +121,8 @@ def _surrogate(kind, options: dict, game: Game, samples: int, seed: int) -> np.n
 
     with seeded(seed):
         scores = kind(forward, **options).attribute(
-            torch.ones(1, players), baselines=torch.zeros(1, players), n_samples=samples, perturbations_per_eval=samples,
+            torch.ones(1, players), baselines=torch.zeros(1, players), n_samples=samples,
+            perturbations_per_eval=samples,
         )  # fmt: skip
     return scores[0].double().numpy()
 

@@ -164,4 +164,5 @@ class Attribution:
         style += "border:1px dashed #888;" if held else "border:1px solid #ddd;"
         text = html.escape(self.tokens[place].replace("\n", "↵").replace("\t", "⇥")) or "·"
         below = "held" if held else f"{score:+.2g}"
-        return f'<span style="{style}">{text}<span style="display:block;font-size:{size * 0.65:.0f}px">{below}</span></span>'
+        small = f"display:block;font-size:{size * 0.65:.0f}px"
+        return f'<span style="{style}">{text}<span style="{small}">{below}</span></span>'
