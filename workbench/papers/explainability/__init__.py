@@ -13,7 +13,8 @@ Attribution: which tokens of a prompt speak for an answer.
 Evaluation: removing what is said to matter must matter, more than removing at random (`faithfulness_table`); an
 explanation must depend on the weights (`weight_randomisation`) and help to predict the model (`simulatability`).
 
-Deviations, all ours: a removed token becomes an underscore (end-of-text, captum's default here, would cut the text);
+Deviations, all ours: a removed token becomes an underscore, in perturbation and in gradients (end-of-text, captum's
+default here, would cut the text; a zero embedding makes integrated gradients rough);
 Shapley permutations come in reversed pairs; the decomposition explains the logit above the vocabulary's mean.
 
 >>> from workbench import load                                       # doctest: +SKIP

@@ -64,8 +64,9 @@ def attribute(
         model reads every other token differently, and integrated gradients do not complete. The decomposition removes
         nothing, so there it has its share.
     baseline : str or int, optional
-        What a removed token becomes: a text of exactly one token, or a token id; default `neutral_token`. The
-        gradient family takes these too, and "zero" (default) or "mean", which are embeddings.
+        What a removed token becomes: a text of exactly one token, or a token id; default `neutral_token`, in all
+        families, so that they explain the same difference. The gradient family also takes "zero" and "mean", which are
+        embeddings; from "zero" integrated gradients complete worse (norms make the way there rough).
     removal : "replace" or "delete"
         How perturbation methods remove a token.
     layer : int, optional

@@ -6,8 +6,6 @@ import torch
 from .reading import Question
 from .states import ROW_TOKENS, StateFunction
 
-NOISE = 0.1  # of the states' root mean square, GradientSHAP's noise
-
 
 def gradient_scores(
     method: str, question: Question, *, layer: int, baseline, samples: int | None, seed: int
@@ -15,7 +13,8 @@ def gradient_scores(
     """Scores (n,), value, value at the baseline, and the function with its counters.
 
     Sources: gradient, Simonyan et al. 2014; gradient x input, Shrikumar et al. 2017; integrated gradients,
-    Sundararajan et al. 2017 (Gauss-Legendre steps); GradientSHAP, Lundberg and Lee 2017 as captum words it.
+    Sundararajan et al. 2017 (Gauss-Legendre steps); GradientSHAP, Lundberg and Lee 2017 as captum words it, with one
+    baseline and no noise.
     """
     from captum.attr import GradientShap, InputXGradient, IntegratedGradients, Saliency
 
@@ -35,11 +34,10 @@ def gradient_scores(
             rows = max(1, ROW_TOKENS // len(question.ids))
             found = IntegratedGradients(f).attribute(x, start, n_steps=samples, internal_batch_size=rows).sum(-1)
         else:
-            noise = NOISE * float(states[:, question.free].pow(2).mean().sqrt())
             rows = max(1, ROW_TOKENS // len(question.ids))
             parts = [min(rows, samples - at) for at in range(0, samples, rows)]
             found = sum(
-                GradientShap(f).attribute(x, start, n_samples=part, stdevs=noise).sum(-1) * part for part in parts
+                GradientShap(f).attribute(x, start, n_samples=part).sum(-1) * part for part in parts
             ) / samples  # fmt: skip
     scores = found[0].detach().double().cpu().numpy()
     scores[list(question.held)] = 0.0  # they do not differ from the baseline

@@ -86,7 +86,7 @@ METHODS = MappingProxyType(
             ),
             MethodInfo(
                 "gradient_shap", "GradientSHAP", "gradient",
-                "Gradients at random places between a baseline and the prompt, with noise.",
+                "Gradients at random places between a baseline and the prompt.",
                 needs="gradient", layers=True, complete=True, samples=32,
             ),
             MethodInfo(

@@ -85,11 +85,11 @@ class StateFunction:
     def baseline(self, baseline) -> torch.Tensor:
         """(1, n, H) states that stand for "nothing here"; held positions keep the real ones.
 
-        "zero" (default), "mean" (the vocabulary's mean embedding; above the embedding the prompt's own mean state), or
-        a token: its embedding, above that the states of a prompt of it.
+        A token (default: the neutral one): its embedding, above that the states of a prompt of it. "zero"; "mean": the
+        vocabulary's mean embedding, above that the prompt's own mean state.
         """
         free = self.question.free
-        if baseline in (None, "zero"):
+        if baseline == "zero":
             states = torch.zeros_like(self.states)
         elif baseline == "mean" and self.layer == 0:
             size = self.module.get_input_embeddings().weight.shape[0]
