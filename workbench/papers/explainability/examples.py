@@ -1,10 +1,10 @@
 """Explanations by example: which small change of the prompt flips the answer, and which one should not but does.
 
 A counterfactual is the prompt with as few words exchanged as possible such that the model prefers the foil. Candidates
-for a word are what the model itself would write there (its likeliest whole words given the text before), or a list of
-yours. An adversarial substitution is meant to keep the meaning: its candidates are a hand-written list of near-synonyms.
-Both search the same way: every single exchange first, then exchanges on top of the most promising ones (a beam), all texts
-of a round scored together with their common beginnings computed once.
+for a word are what the model itself would write there (its likeliest words given the text before; a word may be a piece
+of one), or a list of yours. An adversarial substitution is meant to keep the meaning: its candidates are a hand-written
+list of near-synonyms. Both search the same way: every single exchange first, then exchanges on top of the most promising
+ones (a beam), all texts of a round scored together with their common beginnings computed once.
 
 The margin is log p(answer) - log p(foil) after the prompt; a flip is a change of its sign.
 """
@@ -25,8 +25,8 @@ from .materials import substitutions as known_substitutions
 
 WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
 HONEST = (
-    "The candidates are a hand-written list of near-synonyms: nothing here checks that the sentence still means the same, "
-    "so a reader must judge every edit."
+    "The candidates are a hand-written list of near-synonyms: nothing here checks that the sentence still means the "
+    "same, so a reader must judge every edit."
 )
 BEAM = 4  # texts of a round that the next round changes further
 
@@ -99,7 +99,7 @@ class Counterfactuals:
 
 @dataclass(frozen=True)
 class Adversarial(Counterfactuals):
-    """`Counterfactuals` from near-synonyms. ``random``: margins after as many random ones; ``honest``: what to doubt."""
+    """`Counterfactuals` from near-synonyms; ``random``: margins after as many random ones; ``honest``: what to doubt."""
 
     random: Estimate | None = None
     honest: str = HONEST
@@ -299,10 +299,10 @@ def _own_words(model, prompt: str, count: int, never: set[str]) -> dict[int, lis
         words = []
         for token in row:
             text = model.tokenizer.decode([token])
-            word = text.strip()
-            if text.startswith(" ") == spaced and WORD.fullmatch(word) and word.lower() not in never | {
-                matches[i].group().lower()
-            }:  # fmt: skip
+            word, old = text.strip(), matches[i].group()
+            # one or two letters are mostly the beginning of a longer word
+            whole = WORD.fullmatch(word) and len(word) >= min(3, len(old))
+            if whole and text.startswith(" ") == spaced and word.lower() not in never | {old.lower()}:
                 words.append(word)
         options[i] = list(dict.fromkeys(words))[:count]
     return options

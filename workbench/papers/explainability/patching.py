@@ -6,7 +6,7 @@ run, 1 as the clean one (it may leave that range). Parts: "stream" (the whole re
 (what one module adds to it), and single heads.
 
 One run at a time costs layers x positions forwards (`patching_grid_literal`). `patching_grid` goes on from stored
-states with many runs in one batch, for the upper blocks and later tokens only (see `sweep`), and gives the same numbers.
+states with many runs in one batch, for the upper blocks and later tokens only (see `sweep`): the same numbers.
 """
 
 import time

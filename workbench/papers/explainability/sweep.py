@@ -1,7 +1,7 @@
 """The engine under activation patching: plain runs kept whole, and patched runs that go on from their middle.
 
 A patch at (layer, position) changes nothing below the layer and nothing before the position. So a patched run starts
-from the corrupt run's stored stream and passes the upper blocks only, with the tokens from that position on; their
+from the corrupt run's stored stream and passes the upper blocks only, with the tokens from that position on; the
 earlier neighbours come from the corrupt run's keys and values. The runs of one position go through the blocks together,
 each joining at its layer. What a block is handed (mask, rotary embeddings, …) is what the model's own forward handed it.
 """
