@@ -126,14 +126,18 @@ def walk_circuit(
         else:
             left_out.append(pair.id)
     if len(usable) < 4:
-        raise UsageError(f"{model.name} knows {len(usable)} of the {len(pairs)} pairs: a walk needs at least 4, give more")
+        raise UsageError(
+            f"{model.name} knows {len(usable)} of the {len(pairs)} pairs: a walk needs at least 4, give more"
+        )
 
     def asked(pair):
         return pair.clean, pair.corrupt, pair.answer, pair.foil
 
     grids = [patching_grid(model, *asked(pair), positions=[word, -1]) for pair, word in usable]
     stream = np.mean([grid.recovery for grid in grids], axis=0)  # (N + 1, 2)
-    where = pd.DataFrame(stream, index=pd.Index(grids[0].layers, name="layer"), columns=["deciding word", "last position"])
+    where = pd.DataFrame(
+        stream, index=pd.Index(grids[0].layers, name="layer"), columns=["deciding word", "last position"]
+    )
     leaves = next((layer for layer, share in zip(grids[0].layers, stream[:, 0]) if share < 0.5), None)
     arrives = next((layer for layer, share in zip(grids[0].layers, stream[:, 1]) if share >= 0.5), None)
     steps = [
@@ -145,7 +149,9 @@ def walk_circuit(
         )
     ]
     moves = {
-        part: np.array([patching_grid(model, *asked(pair), part=part, positions=[-1]).recovery[:, 0] for pair, _ in usable])
+        part: np.array(
+            [patching_grid(model, *asked(pair), part=part, positions=[-1]).recovery[:, 0] for pair, _ in usable]
+        )
         for part in ("attention", "mlp")
     }  # (pairs, N)
     columns = {f"{part}, {what}": values for part, found in moves.items()

@@ -92,7 +92,9 @@ def neuron_card(model, texts: Sequence[str], layer: int, neuron: int, *, top_exa
     return _card(model, parts, texts, ids, found, layer, neuron, tails, top_examples)
 
 
-def topic_neuron(model, rows, topic: str, *, layer: int | None = None, n_random: int = 200, seed: int = 0) -> TopicNeuron:
+def topic_neuron(
+    model, rows, topic: str, *, layer: int | None = None, n_random: int = 200, seed: int = 0
+) -> TopicNeuron:
     """The neuron whose peak best tells texts of a topic from the others, chosen on every second text of either kind.
 
     Parameters
@@ -150,7 +152,10 @@ def _read(model, texts, layer):
             mask[row, : len(ids[i])] = 1
         with torch.inference_mode(), recorded(inner=(parts.neurons(layer), "input")) as kept:
             model.module(
-                input_ids=tokens.to(model.device), attention_mask=mask.to(model.device), use_cache=False, logits_to_keep=1
+                input_ids=tokens.to(model.device),
+                attention_mask=mask.to(model.device),
+                use_cache=False,
+                logits_to_keep=1,
             )
         for row, i in enumerate(batch):
             found[i] = kept["inner"][0][row, : len(ids[i])].float().cpu().numpy()
