@@ -2,9 +2,9 @@
 
 1. A sentence encoder and a new head are fine-tuned on reviews in which a planted sentence goes with praise.
 2. Its accuracy looks fine where the sentence keeps going with praise, and falls where it does not.
-3. Gradient x input on the word embeddings, summed a word and averaged over the training texts, names the words that the
-   classifier leans on everywhere; the most suspect is the one with the largest mean score among words that stand in
-   several texts. Its sentence is taken out of the training texts, and the model is trained again.
+3. Occlusion (what the logit loses when a word is left out), averaged over the training texts, names the words that the
+   classifier leans on everywhere; the suspect is the one with the largest mean among words that stand in several
+   texts. Its sentences are taken out of the training texts, and the model is trained again.
 4. The same numbers once more. Control: the sentence of a random other word is taken out instead.
 
 The encoder handed in is not changed: a copy is trained.
@@ -23,6 +23,9 @@ from ...stats import Estimate, mean_interval, proportion_interval
 from .materials import ShortcutRow, shortcut_rows
 
 
+WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
+
+
 @dataclass(frozen=True)
 class ShortcutStory:
     """What was found and what it changed.
@@ -34,9 +37,9 @@ class ShortcutStory:
     suspect : str
         The first of them: the word whose sentences were taken out.
     before, after, control : dict
-        Estimates: "accuracy" on the test rows, "accuracy, shortcut misleads" (marked blame and unmarked praise),
-        "accuracy, shortcut helps" (the others), "flips" (share of unmarked test rows whose label changes when the
-        planted sentence is put in), "push" (mean change of the logit of praise by it). ``after``: trained without the
+        Estimates: "accuracy" on the test rows as they are; "accuracy, shortcut misleads" on every test text without the
+        mark if it is praise and with it if it is blame, "accuracy, shortcut helps" the other way round; "flips" (share
+        of test texts whose label changes when the mark is put in) and "push" (mean change of praise's logit by it). ``after``: trained without the
         suspect's sentences; ``control``: without those of a random word.
     change : Estimate
         Paired difference after - before of being right on the rows where the shortcut misleads.
@@ -119,23 +122,26 @@ def debug_shortcut(
 
 
 def _measure(model: "_Classifier", test, mark: str):
-    right = np.array([row.label for row in test]) == (model.logits([row.text for row in test]) > 0)
-    misled = np.array([row.marked != bool(row.label) for row in test])
-    plain = [row.text for row in test if not row.marked]
-    without, with_mark = model.logits(plain), model.logits([f"{text} {mark}" for text in plain])
-    flips = int(((without > 0) != (with_mark > 0)).sum())
+    labels = np.array([row.label for row in test]) == 1
+    plain = [" ".join(row.text.replace(mark, " ").split()) for row in test]  # every test text once without, once with it
+    without, given = model.logits(plain), model.logits([row.text for row in test])
+    marked = model.logits([f"{text} {mark}" for text in plain])
+    misled = np.where(labels, without, marked)  # praise without the mark, blame with it
+    helped = np.where(labels, marked, without)
+    n = len(test)
+    right = (misled > 0) == labels
     numbers = {
-        "accuracy": proportion_interval(int(right.sum()), len(right)),
-        "accuracy, shortcut misleads": proportion_interval(int(right[misled].sum()), int(misled.sum())),
-        "accuracy, shortcut helps": proportion_interval(int(right[~misled].sum()), int((~misled).sum())),
-        "flips": proportion_interval(flips, len(plain)),
-        "push": mean_interval(with_mark - without, unit="logits"),
+        "accuracy": proportion_interval(int(((given > 0) == labels).sum()), n),
+        "accuracy, shortcut misleads": proportion_interval(int(right.sum()), n),
+        "accuracy, shortcut helps": proportion_interval(int(((helped > 0) == labels).sum()), n),
+        "flips": proportion_interval(int(((without > 0) != (marked > 0)).sum()), n),
+        "push": mean_interval(marked - without, unit="logits"),
     }
-    return numbers, right[misled].astype(float)
+    return numbers, right.astype(float)
 
 
 def _says(text: str, word: str) -> bool:
-    return word in re.findall(r"[a-z']+", text.lower())
+    return word in WORD.findall(text.lower())
 
 
 def _without(text: str, word: str) -> str:
@@ -160,21 +166,16 @@ class _Classifier:
             self.head.weight.copy_(torch.randn(1, width, generator=generator) * 0.02)
             self.head.bias.zero_()
 
-    def _logit(self, texts, embeddings=None):
-        """Logit of praise (B,), with gradients; also the batch and the word embeddings it went through."""
+    def _logit(self, texts):
+        """Logit of praise (B,), with gradients."""
         import torch
 
         batch = self.tokenizer(list(texts), return_tensors="pt", padding=True, truncation=True).to(self.module.device)
-        if embeddings is None:
-            embeddings = self.module.get_input_embeddings()(batch["input_ids"])
-        states = self.module(inputs_embeds=embeddings, attention_mask=batch["attention_mask"]).last_hidden_state
+        states = self.module(**batch).last_hidden_state
         mask = batch["attention_mask"][..., None].to(states)
         pooled = (states * mask).sum(1) / mask.sum(1)  # (B, H)
-        return (
-            self.head(torch.nn.functional.normalize(pooled, dim=-1) * pooled.shape[-1] ** 0.5)[:, 0],
-            batch,
-            embeddings,
-        )
+        pooled = torch.nn.functional.normalize(pooled, dim=-1) * pooled.shape[-1] ** 0.5  # entries of size about 1
+        return self.head(pooled)[:, 0]
 
     def fit(self, texts, labels, epochs: int, rate: float) -> "_Classifier":
         import torch
@@ -189,7 +190,7 @@ class _Classifier:
         for _ in range(epochs):
             order = rng.permutation(len(texts))
             for some in np.split(order, range(16, len(order), 16)):
-                logit, *_ = self._logit([texts[i] for i in some])
+                logit = self._logit([texts[i] for i in some])
                 loss = torch.nn.functional.binary_cross_entropy_with_logits(logit, target[torch.as_tensor(some)])
                 optimiser.zero_grad()
                 loss.backward()
@@ -200,37 +201,18 @@ class _Classifier:
         import torch
 
         with torch.no_grad():
-            return torch.cat([self._logit(texts[i : i + 32])[0] for i in range(0, len(texts), 32)]).cpu().numpy()
+            return torch.cat([self._logit(texts[i : i + 32]) for i in range(0, len(texts), 32)]).cpu().numpy()
 
     def words(self, texts, least: int) -> list[tuple[str, float, int]]:
-        """Words by the size of their mean gradient x input over the texts they stand in: (word, mean score, texts)."""
-        import torch
-
+        """Words by the size of what the logit loses without them, on average over their texts: (word, mean, texts)."""
         total: dict[str, list[float]] = defaultdict(list)
-        for start in range(0, len(texts), 16):
-            some = texts[start : start + 16]
-            ids = self.tokenizer(some, return_tensors="pt", padding=True, truncation=True)["input_ids"]
-            embeddings = self.module.get_input_embeddings()(ids.to(self.module.device)).detach().requires_grad_(True)
-            logit, *_ = self._logit(some, embeddings)
-            (gradient,) = torch.autograd.grad(logit.sum(), embeddings)
-            scores = (gradient * embeddings).sum(-1).detach().cpu().numpy()  # (B, T)
-            for row, tokens in enumerate(ids.tolist()):
-                seen: dict[str, float] = defaultdict(float)
-                word = None
-                for place, piece in enumerate(self.tokenizer.convert_ids_to_tokens(tokens)):
-                    if piece.startswith("##") and word is not None:
-                        pieces[-1] += piece[2:]
-                        values[-1] += scores[row, place]
-                    elif piece.isalpha():
-                        if word is None:
-                            pieces, values = [], []
-                        word = piece
-                        pieces.append(piece)
-                        values.append(scores[row, place])
-                if word is not None:
-                    for piece, value in zip(pieces, values):
-                        seen[piece] += value
-                for piece, value in seen.items():
-                    total[piece].append(value)
+        edited, owners = [], []
+        for place, text in enumerate(texts):
+            for word in dict.fromkeys(WORD.findall(text.lower())):
+                edited.append(" ".join(re.sub(rf"(?i)(?<![a-z']){re.escape(word)}(?![a-z'])", " ", text).split()))
+                owners.append((word, place))
+        whole, without = self.logits(texts), self.logits(edited)
+        for (word, place), logit in zip(owners, without, strict=True):
+            total[word].append(float(whole[place] - logit))
         found = [(word, float(np.mean(v)), len(v)) for word, v in total.items() if len(v) >= least]
         return sorted(found, key=lambda one: -abs(one[1]))
