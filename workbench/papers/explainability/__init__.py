@@ -47,10 +47,19 @@ _LATER = {
     "substitutions": "materials", "logit_lens": "lens", "Lens": "lens", "PARTS": "patching",
     "patching_grid": "patching", "patching_grid_literal": "patching", "patch_heads": "patching",
     "can_patch": "patching", "Patching": "patching", "HeadPatching": "patching", "Spent": "patching",
+    "ablate_heads": "circuit", "walk_circuit": "circuit", "Circuit": "circuit", "Step": "circuit",
     "concept_vector": "concepts", "read_concept": "concepts", "steering": "concepts", "steer_next": "concepts",
     "dose_response": "concepts", "Concept": "concepts", "Steered": "concepts", "DoseResponse": "concepts",
     "compare_edit": "examples", "counterfactuals": "examples", "adversarial": "examples", "Edit": "examples",
-    "Counterfactuals": "examples", "Adversarial": "examples",
+    "Counterfactuals": "examples", "Adversarial": "examples", "browse_neurons": "neurons", "neuron_card": "neurons",
+    "topic_neuron": "neurons", "TopicNeuron": "neurons", "NeuronCard": "neurons", "NeuronExample": "neurons",
+    "linear_probe": "probes", "parameter_free_probe": "probes", "ProbeResult": "probes", "ParameterFree": "probes",
+    "influence_on_head": "influence", "Influence": "influence", "debug_shortcut": "debugging",
+    "ShortcutStory": "debugging", "example_influence": "in_context", "ExampleInfluence": "in_context",
+    "chain_faithfulness": "reasoning", "ChainFaithfulness": "reasoning", "ask": "uncertainty",
+    "Answered": "uncertainty", "uncertainty_of": "uncertainty", "self_consistency": "uncertainty",
+    "Uncertainty": "uncertainty", "SelfConsistency": "uncertainty", "TAXONOMY": "taxonomy", "Leaf": "taxonomy",
+    "KeyPaper": "taxonomy", "taxonomy_tree": "taxonomy",
     # B (end)
 }  # fmt: skip
 __all__ = ["GAP", "METHODS", "PROFILES", "QUANTITIES", "REMOVALS", "MethodInfo", "sizes", *_LATER]

@@ -68,8 +68,8 @@ def debug_shortcut(
     test: Sequence[ShortcutRow] | None = None,
     *,
     mark: str | None = None,
-    epochs: int = 6,
-    rate: float = 3e-4,
+    epochs: int = 4,
+    rate: float = 2e-4,
     least_texts: int = 5,
     seed: int = 0,
 ) -> ShortcutStory:
@@ -123,7 +123,9 @@ def debug_shortcut(
 
 def _measure(model: "_Classifier", test, mark: str):
     labels = np.array([row.label for row in test]) == 1
-    plain = [" ".join(row.text.replace(mark, " ").split()) for row in test]  # every test text once without, once with it
+    plain = [
+        " ".join(row.text.replace(mark, " ").split()) for row in test
+    ]  # every test text once without, once with it
     without, given = model.logits(plain), model.logits([row.text for row in test])
     marked = model.logits([f"{text} {mark}" for text in plain])
     misled = np.where(labels, without, marked)  # praise without the mark, blame with it
