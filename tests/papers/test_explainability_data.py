@@ -58,7 +58,7 @@ def test_prompts_and_pairs_are_written_as_they_are_read():
         assert row.answer != row.foil and row.answer[0] == row.foil[0] == " "
     for pair in ex.minimal_pairs():
         clean, corrupt = pair.clean.split(), pair.corrupt.split()
-        assert len(clean) == len(corrupt) and 1 <= sum(a != b for a, b in zip(clean, corrupt)) <= 2
+        assert len(clean) == len(corrupt) and 1 <= sum(a != b for a, b in zip(clean, corrupt)) <= 3
 
 
 def _pairs_have_equal_tokens(model):
@@ -123,11 +123,11 @@ def test_every_leaf_names_a_function_that_is_there_or_a_reason():
 
 def test_the_map_has_every_leaf_of_the_card():
     text = " ".join([*(leaf.title for leaf in ex.TAXONOMY), *(p for leaf in ex.TAXONOMY for p in leaf.path)]).lower()
-    for word in (
-        "perturbation gradient surrogate decomposition visualisation function-based debate adversarial counterfactual "
-        "influence natural-language classifier parameter-free neuron concept mechanistic debugging improving in-context "
-        "chain representation fine-tuning hallucination uncertainty downstream plausibility faithfulness simulatability"
-    ).split():
+    words = """perturbation gradient surrogate decomposition visualisation function-based debate adversarial
+        counterfactual influence natural-language classifier parameter-free neuron concept mechanistic debugging improving
+        in-context chain representation fine-tuning hallucination uncertainty downstream plausibility faithfulness
+        simulatability"""
+    for word in words.split():
         assert word in text, word
 
 

@@ -2,8 +2,8 @@
 
 Four steps on minimal pairs whose two prompts differ in a word: where the stream holds the answer (at the word, then at
 the last position), which blocks' attention and feed-forward layers bring it to the last position, which heads do, and
-whether the model misses those heads when their output is taken from the corrupt run. Heads are chosen on one half of the
-pairs and ablated on the other, beside as many random heads of the same blocks and above.
+whether the model misses those heads when their output is taken from the corrupt run. Heads are chosen on one half of
+the pairs and ablated on the other, beside as many random heads of the same blocks and above.
 """
 
 from collections.abc import Sequence
@@ -143,8 +143,8 @@ def walk_circuit(
     steps = [
         Step(
             "Where the answer is",
-            f"Half of the answer is recovered at the deciding word up to layer {leaves - 1 if leaves else 'the last'}, and "
-            f"at the last position from layer {arrives} on (mean of {len(usable)} pairs).",
+            f"Half of the answer is recovered at the deciding word up to layer {leaves - 1 if leaves else 'the last'}, "
+            f"and at the last position from layer {arrives} on (mean of {len(usable)} pairs).",
             where,
         )
     ]
@@ -161,8 +161,8 @@ def walk_circuit(
     named = ", ".join(f"{block} ({share:.2f})" for block, share in best.items())
     steps.append(Step(
         "What brings it to the last position",
-        f"Patched alone at the last position, the attention of blocks {named} recovers most; all feed-forward layers add "
-        f"{moves['mlp'].sum(1).mean():.2f} together, all attention layers {moves['attention'].sum(1).mean():.2f}.",
+        f"Patched alone at the last position, the attention of blocks {named} recovers most; all feed-forward layers "
+        f"add {moves['mlp'].sum(1).mean():.2f} together, all attention layers {moves['attention'].sum(1).mean():.2f}.",
         carried,
     ))  # fmt: skip
     chosen_on, checked_on = usable[::2], usable[1::2]
@@ -192,8 +192,8 @@ def walk_circuit(
     lost = 1 - ablation["chosen heads"].value
     steps.append(Step(
         "Is it missed",
-        f"Without these heads {lost:.0%} of the logit difference is gone on {len(checked_on)} pairs that did not choose "
-        f"them; without as many random heads {1 - ablation['random heads'].value:.0%}.",
+        f"Without these heads {lost:.0%} of the logit difference is gone on {len(checked_on)} pairs that did not "
+        f"choose them; without as many random heads {1 - ablation['random heads'].value:.0%}.",
         pd.DataFrame([(k, e.value, e.low, e.high, e.n) for k, e in ablation.items()],
                      columns=["ablated", "left", "low", "high", "pairs"]).set_index("ablated"),
     ))  # fmt: skip

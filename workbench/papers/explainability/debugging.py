@@ -22,7 +22,6 @@ from ...errors import UsageError
 from ...stats import Estimate, mean_interval, proportion_interval
 from .materials import ShortcutRow, shortcut_rows
 
-
 WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
 
 
@@ -39,8 +38,8 @@ class ShortcutStory:
     before, after, control : dict
         Estimates: "accuracy" on the test rows as they are; "accuracy, shortcut misleads" on every test text without the
         mark if it is praise and with it if it is blame, "accuracy, shortcut helps" the other way round; "flips" (share
-        of test texts whose label changes when the mark is put in) and "push" (mean change of praise's logit by it). ``after``: trained without the
-        suspect's sentences; ``control``: without those of a random word.
+        of test texts whose label changes when the mark is put in) and "push" (mean change of praise's logit by it).
+        ``after``: trained without the suspect's sentences; ``control``: without those of a random word.
     change : Estimate
         Paired difference after - before of being right on the rows where the shortcut misleads.
     """

@@ -3,8 +3,8 @@
 A counterfactual is the prompt with as few words exchanged as possible such that the model prefers the foil. Candidates
 for a word are what the model itself would write there (its likeliest words given the text before; a word may be a piece
 of one), or a list of yours. An adversarial substitution is meant to keep the meaning: its candidates are a hand-written
-list of near-synonyms. Both search the same way: every single exchange first, then exchanges on top of the most promising
-ones (a beam), all texts of a round scored together with their common beginnings computed once.
+list of near-synonyms. Both search the same way: every single exchange first, then exchanges on top of the most
+promising ones (a beam), all texts of a round scored together with their common beginnings computed once.
 
 The margin is log p(answer) - log p(foil) after the prompt; a flip is a change of its sign.
 """
@@ -99,7 +99,7 @@ class Counterfactuals:
 
 @dataclass(frozen=True)
 class Adversarial(Counterfactuals):
-    """`Counterfactuals` from near-synonyms; ``random``: margins after as many random ones; ``honest``: what to doubt."""
+    """`Counterfactuals` from near-synonyms. ``random``: margins after random ones; ``honest``: what to doubt."""
 
     random: Estimate | None = None
     honest: str = HONEST

@@ -1,9 +1,9 @@
 """Which of the examples in a prompt taught the answer?
 
-The players are the examples, the worth of a set of them is the margin log p(answer) - log p(foil) with only these in the
-prompt, in their order. Leave-one-out takes one away from all; Shapley values average what an example adds over all orders
-in which the examples could have come (exact up to 8 examples: every subset is scored once, in few forwards, because
-prompts that begin alike share their beginning).
+The players are the examples, the worth of a set of them is the margin log p(answer) - log p(foil) with only these in
+the prompt, in their order. Leave-one-out takes one away from all; Shapley values average what an example adds over all
+orders in which the examples could have come (exact up to 8 examples: every subset is scored once, in few forwards,
+because prompts that begin alike share their beginning).
 """
 
 from collections.abc import Sequence

@@ -1,10 +1,10 @@
 """Data influence: which training rows made this prediction, checked by taking them away and training again.
 
-The model is a logistic head on fixed embeddings (a small fine-tune whose optimum is unique, so that retraining is exact).
-Its influence function (Koh and Liang 2017): leaving row i out changes the test loss by about g_test^T H^-1 g_i, with g the
-gradients and H the Hessian of the training loss at the optimum. The check retrains without each row and correlates the
-change of test loss with the prediction. Controls: random scores, and the cosine of embeddings (signed by whether the
-labels agree), which needs no theory at all.
+The model is a logistic head on fixed embeddings (a small fine-tune whose optimum is unique, so that retraining is
+exact). Its influence function (Koh and Liang 2017): leaving row i out changes the test loss by about g_test^T H^-1 g_i,
+with g the gradients and H the Hessian of the training loss at the optimum. The check retrains without each row and
+correlates the change of test loss with the prediction. Controls: random scores, and the cosine of embeddings (signed by
+whether the labels agree), which needs no theory at all.
 """
 
 from dataclasses import dataclass

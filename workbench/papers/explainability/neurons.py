@@ -1,9 +1,9 @@
 """Neurons and the texts that make them fire.
 
-A neuron is one entry of a feed-forward layer's inner activation (the input of its last matrix). Browsing reads a corpus,
-keeps the peak of every neuron in every text, and shows the texts at the top. The most selective neurons come first:
-those whose activations have the heaviest tails (excess kurtosis over all tokens). Which tokens a neuron promotes is read
-from its column of the last matrix through the model's head: its direct effect only, norms left out.
+A neuron is one entry of a feed-forward layer's inner activation (the input of its last matrix). Browsing reads a
+corpus, keeps the peak of every neuron in every text, and shows the texts at the top. The most selective neurons come
+first: those whose activations have the heaviest tails (excess kurtosis over all tokens). Which tokens a neuron promotes
+is read from its column of the last matrix through the model's head: its direct effect only, norms left out.
 
 Highest examples invite stories. `topic_neuron` therefore chooses a neuron for a topic on one half of the texts and
 measures it on the other.
@@ -21,7 +21,7 @@ from .hooks import Anatomy, anatomy, checked_layers, prompt_ids, recorded, token
 
 @dataclass(frozen=True)
 class NeuronExample:
-    """A text, its tokens, the neuron's activation at each (T,), and the position of the highest (the first is left out)."""
+    """A text, its tokens, the neuron's activation at each (T,), and where it is highest (the first token left out)."""
 
     text: str
     tokens: tuple[str, ...]
@@ -43,7 +43,7 @@ class NeuronCard:
 
 @dataclass(frozen=True)
 class TopicNeuron:
-    """The neuron that best tells a topic: AUROC on the choosing half, on the other half, and of random neurons there."""
+    """The neuron that best tells a topic: AUROC on the choosing half, on the other, and of random neurons there."""
 
     topic: str
     layer: int

@@ -1,9 +1,9 @@
 """Probes: is a property there to be read, and is it the model or the probe that knows it?
 
-`linear_probe` fits a logistic regression on the stream at the last token, layer by layer, and tests it on sentences with
-other words. Beside it stand controls: the same probe with random labels (control labels, after Hewitt and Liang 2019: it
-fits them on the training texts and must fail on others), word counts instead of the stream, and the majority class.
-`parameter_free_probe` trains nothing: it asks whether the model prefers the right continuation of minimal pairs.
+`linear_probe` fits a logistic regression on the stream at the last token, layer by layer, and tests it on sentences
+with other words. Beside it stand controls: the same probe with random labels (control labels, after Hewitt and Liang
+2019: it fits them on the training texts and must fail on others), word counts instead of the stream, and the majority
+class. `parameter_free_probe` trains nothing: it asks whether the model prefers the right continuation of minimal pairs.
 """
 
 from collections.abc import Sequence
@@ -109,8 +109,8 @@ def linear_probe(
     for half, texts, given in (("training", train_texts, train_labels), ("test", test_texts, test_labels)):
         if len(texts) != len(given) or set(given) != {0, 1}:
             raise UsageError(
-                f"the {half} half has {len(texts)} texts and {len(given)} labels of {len(set(given))} kinds: give a label 0 "
-                "or 1 for every text, and some of each"
+                f"the {half} half has {len(texts)} texts and {len(given)} labels of {len(set(given))} kinds: give a "
+                "label 0 or 1 for every text, and some of each"
             )
         labels.append(np.array(given))
     if n_control < 1:
@@ -130,8 +130,8 @@ def linear_probe(
     majority = max(np.mean(labels[1]), 1 - np.mean(labels[1]))
     return ProbeResult(
         layers, accuracy, control_all.mean(0), control_all, np.array(control_train), accuracy - control_all.mean(0),
-        tuple(proportion_interval(round(a * n), n) for a in accuracy), _words(train_texts, labels[0], test_texts, labels[1]),
-        float(majority), n,
+        tuple(proportion_interval(round(a * n), n) for a in accuracy),
+        _words(train_texts, labels[0], test_texts, labels[1]), float(majority), n,
     )  # fmt: skip
 
 

@@ -3,7 +3,8 @@
 A patch at (layer, position) changes nothing below the layer and nothing before the position. So a patched run starts
 from the corrupt run's stored stream and passes the upper blocks only, with the tokens from that position on; the
 earlier neighbours come from the corrupt run's keys and values. The runs of one position go through the blocks together,
-each joining at its layer. What a block is handed (mask, rotary embeddings, …) is what the model's own forward handed it.
+each joining at its layer. What a block is handed (mask, rotary embeddings, …) is what the model's own forward handed
+it.
 """
 
 from contextlib import nullcontext

@@ -1,8 +1,9 @@
 """The survey's map as data: every leaf with a few words of ours, papers to begin with, and what runs here.
 
-The tree follows the project's card of Zhao et al. 2023. The papers are a choice of ours, at most three a leaf; every arXiv
-number was looked up beside its title in other people's bibliographies (the survey's companion list has a duplicate and
-some wrong links). A leaf either names a public function of `workbench.papers.explainability` or says why there is none.
+The tree follows the project's card of Zhao et al. 2023. The papers are a choice of ours, at most three a leaf; every
+arXiv number was looked up beside its title in other people's bibliographies (the survey's companion list has a
+duplicate and some wrong links). A leaf either names a public function of `workbench.papers.explainability` or says why
+there is none.
 """
 
 from dataclasses import dataclass
@@ -165,21 +166,21 @@ _EXAMPLE, _GLOBAL = (FINE, "Local", "Examples"), (FINE, "Global")
 TAXONOMY: tuple[Leaf, ...] = (
     Leaf(_ATTR, "Perturbation", "Take words away or exchange them, and see what the answer loses.", (ERASURE,),
          "attribute", call='attribute(model, prompt, target, method="occlusion")'),
-    Leaf(_ATTR, "Gradient", "How the answer would change if a word's vector moved a little; integrated along a path, the "
-         "parts add up to the whole.", (IG,), "attribute",
+    Leaf(_ATTR, "Gradient", "How the answer would change if a word's vector moved a little; integrated along a path, "
+         "the parts add up to the whole.", (IG,), "attribute",
          call='attribute(model, prompt, target, method="integrated_gradients")'),
     Leaf(_ATTR, "Surrogate", "Fit a simple model to the big one around this input and explain the simple one; Shapley "
          "values share the answer out fairly.", (LIME, SHAP), "attribute",
          call='attribute(model, prompt, target, method="kernel_shap")'),
     Leaf(_ATTR, "Decomposition", "Hand the answer's score back layer by layer until it lies on the words.",
          (TAYLOR, VOITA), "attribute", call='attribute(model, prompt, target, method="decomposition")'),
-    Leaf(_ATT, "Visualisation", "Draw which earlier words each head looks at. A picture of the wiring, not of the cause.",
+    Leaf(_ATT, "Visualisation", "Draw which earlier words each head looks at. A picture of wiring, not of causes.",
          (BERTVIZ, ROLLOUT), "attribute", call='attribute(model, prompt, target, method="attention")'),
-    Leaf(_ATT, "Function-based", "Weigh attention by what it does to the output, with gradients or by following it through "
-         "the layers; here rollout, with the attention sink taken out.", (ATTATTR, ROLLOUT), "attribute",
+    Leaf(_ATT, "Function-based", "Weigh attention by what it does to the output, with gradients or by following it "
+         "through the layers; here rollout, with the attention sink taken out.", (ATTATTR, ROLLOUT), "attribute",
          call='attribute(model, prompt, target, method="rollout")'),
-    Leaf(_ATT, "The debate", "Can attention be an explanation? Two papers, opposite titles; the faithfulness table puts "
-         "attention beside occlusion and chance on this model.", (NOT, NOTNOT), "faithfulness_table",
+    Leaf(_ATT, "The debate", "Can attention be an explanation? Two papers, opposite titles; the faithfulness table "
+         "puts attention beside occlusion and chance on this model.", (NOT, NOTNOT), "faithfulness_table",
          call='faithfulness_table(model, known_prompts(), ["occlusion", "attention", "rollout"])'),
     Leaf(_EXAMPLE, "Adversarial", "Exchange words for near-synonyms until the answer turns, though it should not.",
          (TEXTFOOLER,), "adversarial", call="adversarial(model, prompt, answer, foil)"),
@@ -191,50 +192,50 @@ TAXONOMY: tuple[Leaf, ...] = (
     Leaf((FINE, "Local"), "Natural-language explanation", "Let a model say in words why it answered so.", (COSE,),
          reason="A model that is tuned to explain itself is needed, and written reasons to tune it with; the embedded "
          "models have neither. How far a written chain leads to the answer is measured under chain of thought."),
-    Leaf((*_GLOBAL, "Probing"), "Classifier probes", "Train a small classifier on hidden states: is a property there to be "
-         "read? Control labels tell whether the classifier just learns by heart.", (CONTROL, PIPELINE), "linear_probe",
-         call="linear_probe(texts, labels, test_texts, test_labels, model=model)"),
-    Leaf((*_GLOBAL, "Probing"), "Parameter-free probes", "Train nothing: compare what the model thinks of sentences that "
-         "differ in one point.", (MASKING, BLIMP), "parameter_free_probe", call="parameter_free_probe(model)"),
+    Leaf((*_GLOBAL, "Probing"), "Classifier probes", "Train a small classifier on hidden states: is a property there "
+         "to be read? Control labels tell whether the classifier just learns by heart.", (CONTROL, PIPELINE),
+         "linear_probe", call="linear_probe(texts, labels, test_texts, test_labels, model=model)"),
+    Leaf((*_GLOBAL, "Probing"), "Parameter-free probes", "Train nothing: compare what the model thinks of sentences "
+         "that differ in one point.", (MASKING, BLIMP), "parameter_free_probe", call="parameter_free_probe(model)"),
     Leaf(_GLOBAL, "Neuron activation", "Which texts make a neuron fire, and which words it then promotes.", (GRAIN,),
          "browse_neurons", call="browse_neurons(model, [row.text for row in corpus()])"),
     Leaf(_GLOBAL, "Concepts", "A direction in the hidden states that stands for an idea: read it in any text.",
          (TCAV,), "read_concept", call="read_concept(model, concept_vector(model, positive, negative), texts)"),
-    Leaf(_GLOBAL, "Mechanistic", "Which layers, positions and heads carry an answer: patch them from one run into another, "
-         "then take them away.", (IOI, ROME), "walk_circuit", call="walk_circuit(model)"),
-    Leaf((FINE, "Uses"), "Debugging models", "Find out from explanations that a classifier leans on the wrong word, and "
-         "mend it.", (DEBUG, SHORTCUT), "debug_shortcut", call="debug_shortcut(encoder)"),
+    Leaf(_GLOBAL, "Mechanistic", "Which layers, positions and heads carry an answer: patch them from one run into "
+         "another, then take them away.", (IOI, ROME), "walk_circuit", call="walk_circuit(model)"),
+    Leaf((FINE, "Uses"), "Debugging models", "Find out from explanations that a classifier leans on the wrong word, "
+         "and mend it.", (DEBUG, SHORTCUT), "debug_shortcut", call="debug_shortcut(encoder)"),
     Leaf((FINE, "Uses"), "Improving models", "Train on what explanations showed: without the misleading words, or with "
          "counterfactual examples added.", (CAD,), "debug_shortcut", call="debug_shortcut(encoder).change"),
-    Leaf((PROMPT, "Base model"), "In-context learning", "Which of the examples in the prompt taught the answer, and what a "
-         "wrong one does.", (DEMOS, LARGER), "example_influence",
+    Leaf((PROMPT, "Base model"), "In-context learning", "Which of the examples in the prompt taught the answer, and "
+         "what a wrong one does.", (DEMOS, LARGER), "example_influence",
          call="example_influence(model, examples, query, answer, foil)"),
     Leaf((PROMPT, "Base model"), "Chain of thought", "Does the answer follow the written steps? Cut them short, put a "
          "mistake in, exchange them.", (LANHAM, TURPIN), "chain_faithfulness", call="chain_faithfulness(model)"),
     Leaf((PROMPT, "Base model"), "Representation engineering", "Move the hidden states along a concept and watch the "
          "answer move, beside random directions of the same length.", (REPE,), "dose_response",
          call="dose_response(model, concept, prompts, positive, negative)"),
-    Leaf((PROMPT, "Assistant model"), "The role of fine-tuning", "What does instruction tuning add to what pre-training "
-         "knew?", (LIMA,),
+    Leaf((PROMPT, "Assistant model"), "The role of fine-tuning", "What does instruction tuning add to what "
+         "pre-training knew?", (LIMA,),
          reason="It takes the same model before and after tuning; of the embedded models one is tuned and the other is "
          "not, and they are different models, so a difference between them would prove nothing."),
-    Leaf((PROMPT, "Assistant model"), "Hallucination", "Made-up answers change from sample to sample; true ones tend to "
-         "stay.", (SELFCHECK,), "self_consistency", call="self_consistency(model)"),
+    Leaf((PROMPT, "Assistant model"), "Hallucination", "Made-up answers change from sample to sample; true ones tend "
+         "to stay.", (SELFCHECK,), "self_consistency", call="self_consistency(model)"),
     Leaf((PROMPT, "Assistant model"), "Uncertainty", "Entropy, agreement of samples and the model's own words, against "
          "whether it was right.", (XIONG, SEMANTIC), "uncertainty_of", call="uncertainty_of(model)"),
     Leaf((PROMPT, "Uses"), "Improving large models", "Train or prompt with explanations written by a larger model.",
          (ORCA, LAMPINEN),
-         reason="It takes a large teacher and a training run, and the embedded models are far below both; wrong examples "
-         "that example_influence finds can be taken out of a prompt, which is the smallest form of it."),
-    Leaf((PROMPT, "Uses"), "Downstream applications", "Explanations in schools, hospitals, banks: whether they help is a "
-         "question about people.", (SURVEY,),
+         reason="It takes a large teacher and a training run, and the embedded models are far below both; wrong "
+         "examples that example_influence finds can be taken out of a prompt, which is the smallest form of it."),
+    Leaf((PROMPT, "Uses"), "Downstream applications", "Explanations in schools, hospitals, banks: whether they help is "
+         "a question about people.", (SURVEY,),
          reason="It takes users and their tasks, not a function."),
-    Leaf((EVAL, "Fine-tuning paradigm"), "Plausibility", "Does the explanation look right to people, compared with words "
-         "that people marked?", (ERASER,),
-         reason="No words marked by people belong to this data set, and we do not make them up; the planted sentence of "
-         "the debugging story is the one place where the right answer is known."),
-    Leaf((EVAL, "Fine-tuning paradigm"), "Faithfulness", "Removing what is said to matter must matter more than removing "
-         "anything else: comprehensiveness, sufficiency, AOPC, with a random line.", (ERASER, JACOVI),
+    Leaf((EVAL, "Fine-tuning paradigm"), "Plausibility", "Does the explanation look right to people, compared with "
+         "words that people marked?", (ERASER,),
+         reason="No words marked by people belong to this data set, and we do not make them up; the planted sentence "
+         "of the debugging story is the one place where the right answer is known."),
+    Leaf((EVAL, "Fine-tuning paradigm"), "Faithfulness", "Removing what is said to matter must matter more than "
+         "removing anything else: comprehensiveness, sufficiency, AOPC, with a random line.", (ERASER, JACOVI),
          "faithfulness_table", call="faithfulness_table(model, known_prompts())"),
     Leaf((EVAL, "Fine-tuning paradigm"), "Sanity checks", "An explanation must change when the weights are replaced by "
          "random ones.", (SANITY,), "weight_randomisation", call="weight_randomisation(model, prompt, target)"),

@@ -6,8 +6,8 @@ verbalised ones: p(" Yes") against " No" when asked whether its answer is right,
 itself (many small models write none: the share that could be read is reported). Against the known answers each has an
 AUROC (.5: says nothing) and, where it is a probability, its calibration.
 
-`self_consistency` (after SelfCheckGPT, Manakul et al. 2023) asks whether disagreement between samples flags answers that
-are made up: wrong ones, and all answers to questions that have none.
+`self_consistency` (after SelfCheckGPT, Manakul et al. 2023) asks whether disagreement between samples flags answers
+that are made up: wrong ones, and all answers to questions that have none.
 """
 
 import re
