@@ -6,6 +6,7 @@ import torch
 
 from workbench.errors import UsageError
 from workbench.papers import explainability as ex
+from workbench.papers.explainability import hooks
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +38,14 @@ def test_the_concept_is_read_on_held_out_sentences(smollm2, sentiment):
 
 def test_steering_moves_the_stream_and_nothing_stays(smollm2, sentiment):
     prompt = "My opinion of the film is that it was"
+    parts, ids = hooks.anatomy(smollm2, for_="a test"), smollm2._ids(prompt)
     before = smollm2.next_logprobs(prompt)
     with ex.steering(smollm2, sentiment, 0.0):
         assert torch.equal(smollm2.next_logprobs(prompt), before)
     with ex.steering(smollm2, sentiment, 1.0):
         moved = smollm2.next_logprobs(prompt)
-        state = smollm2.hidden([prompt], layers=[sentiment.layer])[0, 0, -1]
-    plain = smollm2.hidden([prompt], layers=[sentiment.layer])[0, 0, -1]
+        state = hooks.stream_of(smollm2, parts, ids)[sentiment.layer, -1]
+    plain = hooks.stream_of(smollm2, parts, ids)[sentiment.layer, -1]
     np.testing.assert_allclose((state - plain).numpy(), sentiment.vector * sentiment.scale, atol=1e-3)
     with pytest.raises(RuntimeError, match="stop"), ex.steering(smollm2, sentiment, 2.0):
         raise RuntimeError("stop")

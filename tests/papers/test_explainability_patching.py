@@ -69,7 +69,8 @@ def test_going_on_from_the_middle_is_the_plain_run(smollm2):
         state = run.streams[10, start:][None]
         for block in range(11, 31):
             state = through(parts, run, block, state, start)
-        assert (state[0] - run.streams[30, start:]).abs().max() < 1e-3
+        size = run.streams[30, start:].abs().max()  # the attention sink's entries run into the thousands
+        assert (state[0] - run.streams[30, start:]).abs().max() < 1e-5 * size
     logs = parts.read_out(run.streams[30, -1:]).log_softmax(-1)[0]
     assert (logs - smollm2.next_logprobs(ids)[-1]).abs().max() < 1e-3
 
@@ -115,7 +116,7 @@ def test_hooks_leave_no_trace_also_after_an_exception(smollm2):
     def fails(stream):
         raise ValueError("in the hook")
 
-    with pytest.raises(ValueError, match="in the hook"), hooks.edited_stream(parts, 5, fails):
+    with pytest.raises(ModelError, match="in the hook"), hooks.edited_stream(parts, 5, fails):
         plain(smollm2, CLEAN)
     assert torch.equal(before, plain(smollm2, CLEAN))
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in parts.blocks.modules())

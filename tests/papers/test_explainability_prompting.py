@@ -77,8 +77,8 @@ def answered(kind, right, agreement, yes=0.5, number=None, answer="word"):
 
 
 def test_measures_on_a_case_worked_by_hand():
-    some = [answered("known", True, 1.0), answered("known", True, 0.8), answered("known", False, 0.4),
-            answered("known", False, 0.0), answered("unknowable", False, 0.2), answered("unknowable", False, 0.9)]  # fmt: skip
+    known = [answered("known", *row) for row in ((True, 1.0), (True, 0.8), (False, 0.4), (False, 0.0))]
+    some = [*known, answered("unknowable", False, 0.2), answered("unknowable", False, 0.9)]
     found = ex.uncertainty_of(None, answered=some)
     assert found.accuracy.value == 0.5 and found.accuracy.n == 4
     assert found.auroc["agreement"].value == 1 and found.auroc["entropy"].value == 0

@@ -200,10 +200,7 @@ class Job:
         with where, recorded(last=(blocks[-1], "output")) as found:
             ids = torch.tensor([self.corrupt_ids], device=self.model.device)
             self.model.module(input_ids=ids, use_cache=False, logits_to_keep=1)
-        last = found["last"][0]
-        # a patch of the last block's output is made by a hook of that block, which ran before this record or after it
-        if self.part == "stream" and layer == len(blocks):
-            last = put(last)
+        last = found["last"][0]  # recorded behind the patch, where both are of the last block
         return float(self.difference(last[:, -1])[0])
 
     def gap(self, clean_value: float, corrupt_value: float) -> float:
