@@ -120,7 +120,7 @@ def contest(model, key: str, prompt: str, coalitions: int, orders: int) -> dict[
     elif key == "sampled_shapley":
         options = {"n_samples": orders}
         method = ShapleyValueSampling(model.module)
-        method.permutation_generator = lambda *_: iter([torch.from_numpy(order.copy()) for order in permutations])
+        method.permutation_generator = lambda *_: iter([order.tolist() for order in permutations])
 
         def ours(game):
             return ours_by_name.permutation_shapley(game, permutations)
