@@ -169,7 +169,7 @@ def patching(model, quick: bool) -> dict[str, float]:
     """CPU seconds of the patching grid and of one run at a time, after their values were compared."""
     from workbench.papers.explainability import minimal_pairs, patching_grid, patching_grid_literal
 
-    pair = minimal_pairs()[0]
+    pair = next(pair for pair in minimal_pairs() if pair.family == "sentiment")
     layers = list(range(0, model.module.config.get_text_config().num_hidden_layers + 1, 5 if quick else 1))
     arguments = (model, pair.clean, pair.corrupt, pair.answer, pair.foil)
     patching_grid(*arguments, layers=layers[:2])
