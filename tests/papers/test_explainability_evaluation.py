@@ -267,6 +267,7 @@ def test_randomisation_of_a_four_bit_model_restores_every_bit():
     from workbench import load
 
     model = load("smollm2", bits=4)
+    attribute(model, "The capital of France is", TARGET, method="random")  # bitsandbytes repacks at the first inference
     before = [parameter.data.clone() for parameter in model.module.parameters()]
     found = weight_randomisation(model, "The capital of France is", TARGET, ["gradient_x_input"], steps=1)
     assert all(torch.equal(p.data, copy) for p, copy in zip(model.module.parameters(), before, strict=True))
