@@ -3,8 +3,8 @@
 import numpy as np
 import torch
 
-from .reading import Question
 from .differentiable import frozen
+from .reading import Question
 from .states import ROW_TOKENS, StateFunction
 
 NODES = 4  # Gauss-Legendre steps of one piece of the way
