@@ -169,13 +169,13 @@ def test_the_circuit_holds_on_pairs_that_did_not_choose_it(smollm2):
 def test_the_second_model_and_four_bits_give_the_same_grid_both_ways(gemma):
     from workbench import load
 
-    for model, most in ((gemma, 1e-4), (load("smollm2", bits=4), 0.3)):  # bf16: a batch of another shape rounds apart
+    for model, most in ((gemma, 1e-4), (load("smollm2", bits=4), 0.5)):  # bf16: a batch of another shape rounds apart
         asked = (model, CLEAN, CORRUPT, ANSWER, FOIL)
         for part in ex.PARTS:
             layers = [2, 9]
             fast = ex.patching_grid(*asked, part=part, layers=layers)
             slow = ex.patching_grid_literal(*asked, part=part, layers=layers)
-            assert np.abs(fast.values - slow.values).max() < most, (model.name, part)
+            assert np.abs(fast.values - slow.values).max() < most and fast.cost.tokens < slow.cost.tokens, part
         lens = ex.logit_lens(model, CLEAN, ANSWER)
         assert (
             abs(np.log(lens.probability[-1, -1]) - float(plain(model, CLEAN)[model._ids(ANSWER, start=False)[0]]))
