@@ -312,7 +312,8 @@ def test_packed_four_bit_layers_have_their_derivative():
         out.float().sum().backward()
     assert torch.equal(out.detach(), plain) and torch.equal(layer.weight.data, before)
     assert getattr(layer.weight.quant_state, "packing_format_for_cpu", False) == packed and "forward" not in vars(layer)
-    torch.testing.assert_close(x.grad.float(), columns.sum(1).expand(5, -1), atol=0.05, rtol=0.05)
+    wanted = columns.sum(1).expand(5, -1)  # up to 22; a sum of 1,536 weights in bfloat16
+    torch.testing.assert_close(x.grad.float(), wanted, atol=0.3, rtol=0.05)
     if packed:
         torch.testing.assert_close(unpacked(layer).float(), columns.T, atol=0.01, rtol=0.02)
 

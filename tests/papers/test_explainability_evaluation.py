@@ -153,7 +153,7 @@ def test_faithfulness_finds_the_true_explanation_and_no_more(additive):
 def test_few_prompts_separate_nothing(additive):
     found = faithfulness_table(additive, [(PROMPTS[0], TARGET)], ["occlusion"], removals=("replace",), random_draws=2)
     assert found.rows[0].verdict == "not separable from random" and found.rows[0].comprehensiveness.low is None
-    assert "no Wilcoxon test can fall below .05" in " ".join(found.notes)
+    assert "no Wilcoxon test can fall below 0.05" in " ".join(found.notes)
 
 
 def test_verdicts_on_made_up_numbers():
