@@ -63,11 +63,11 @@ def params(paper: Annotated[str, typer.Argument(help="A paper's name or the path
     from rich.markup import escape
     from rich.table import Table
 
+    from .runs.notebooks import read
     from .runs.page import plain
-    from .runs.runner import read
 
     table = Table("parameter", "type", "default", "meaning", box=None, header_style="bold")
-    for item in read(paper)[3].values():
+    for item in read(paper).known.values():
         table.add_row(item.name, escape(item.annotation), escape(plain(item.default)), escape(item.help))
     _console().print(table)
     print(f"\nset one with -p, for example: workbench run {paper} -p seed=1")

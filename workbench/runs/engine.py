@@ -24,6 +24,12 @@ class Kernel:
     def __init__(self, lifeline, tell):
         self.lifeline = lifeline
         self.tell = tell
+        self.client: Client | None = None  # of a warm worker's last run: it holds the kernel and the way to it
+        self.reset()
+
+    def begin(self, job: dict):
+        """Get ready for a run."""
+        self.job = job
         self.reset()
 
     def reset(self):
@@ -38,6 +44,11 @@ class Kernel:
         self.tell("kernel", pid=provisioner.pid)
         if self.lifeline.stop:  # asked to stop while it was starting
             self.lifeline.kill_kernel()
+
+    @property
+    def killed(self) -> bool:
+        """Whether somebody outside ended the kernel (the system, out of memory, most often), not its own code."""
+        return self.exit_code is None or -self.exit_code in (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
 
     def death(self) -> str:
         """Why the kernel is no more, in a sentence."""
@@ -88,6 +99,15 @@ class Client(PapermillNotebookClient):
 
     _cleanup_kernel = run_sync(_async_cleanup_kernel)
 
+    def papermill_execute_cells(self):
+        job = self.state.job
+        if job["warm"]:
+            code = f"from workbench.runs.warm import between; between({job['folder']!r}, {job['cwd']!r})"
+            reply = self.wait_for_reply(self.kc.execute(code, silent=True, store_history=False, allow_stdin=False))
+            if reply["content"]["status"] != "ok":
+                raise RuntimeError(f"the warm kernel could not be cleared: {reply['content'].get('evalue')}")
+        super().papermill_execute_cells()
+
 
 def _die_with_parent():
     die_with_parent(signal.SIGKILL)
@@ -113,8 +133,10 @@ def register(state: Kernel) -> None:
             def on_end(cell, cell_index, execute_reply):
                 state.tell("cell_end", number=state.count)
 
+            old = state.client
             client = Client(
                 nb_man,
+                km=old.km if old else None,
                 kernel_name=kernel_name,
                 startup_timeout=start_timeout,
                 timeout=None,
@@ -124,6 +146,11 @@ def register(state: Kernel) -> None:
                 log=logger,
             )
             client.state = state
+            if old is not None:
+                client.kc = old.kc
+            if state.job["warm"]:
+                state.client = client
+                return client.execute(cleanup_kc=False)
             return client.execute()
 
     papermill_engines.register("workbench", Engine)
