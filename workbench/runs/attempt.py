@@ -1,5 +1,6 @@
 """One cell of a sweep, from its claim to its record: what a thread does locally and a task does on a cluster."""
 
+import contextlib
 import threading
 import time
 from dataclasses import dataclass, field
@@ -16,6 +17,14 @@ from .runner import execute
 from .supervise import Signals, Slot
 
 PAUSE_SECONDS = 2  # before the second try where the folder could not be written: a disk may come back
+THREADS = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "RAYON_NUM_THREADS",
+)
 _pages = threading.Lock()  # nbconvert is not made for threads
 
 
@@ -37,8 +46,7 @@ class Work:
     @property
     def settings(self) -> dict[str, str]:
         """The environment variables by which libraries are told how many threads they may use."""
-        names = ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB_MAXIMUM", "RAYON")
-        return {f"{name}_NUM_THREADS".replace("MAXIMUM_NUM", "MAXIMUM"): str(self.threads) for name in names}
+        return {} if self.threads is None else {name: str(self.threads) for name in THREADS}
 
 
 @dataclass(frozen=True)
@@ -109,4 +117,5 @@ def make_page(record: store.Record) -> None:
         if (record.folder / store.FILE).exists():
             said = f"the report page could not be made ({type(problem).__name__}: {problem})"
             record.error = "; ".join(filter(None, [record.error, " ".join(said.split())[:600]]))
-            record.save()
+            with contextlib.suppress(RunError):  # a full disk: then the record stays as it is, and it is done
+                record.save()

@@ -1,9 +1,9 @@
 """Who does which cell: a lock and a list of attempts a cell, in ``OUT/PAPER/.cells/``, on a folder that may be shared.
 
 A cell is worked on by whoever holds its lock (`filelock`: flock, which the system gives back when its holder dies, a
-SIGKILL included; over NFS too). Every attempt's run ID is written down, under the lock and before the run has a record, so
-that the next holder looks at exactly those records: a finished one among them is never repeated, even when the folder's
-listing that a network file system shows is out of date. Only the lock's holder writes that a run is done.
+SIGKILL included; over NFS too). Every attempt's run ID is written down, under the lock and before the run has a record,
+so that the next holder looks at exactly those records: a finished one among them is never repeated, even when the
+listing of a folder that a network file system shows is out of date. Only a lock's holder writes that a run is done.
 """
 
 import contextlib
@@ -80,10 +80,10 @@ class Claim:
         return found
 
 
-def finished(out: Path, paper: str) -> dict[str, store.Record]:
-    """Cell key -> its finished record, the oldest where there are several, over all runs of a paper."""
+def finished(records: list[store.Record]) -> dict[str, store.Record]:
+    """Cell key -> its finished record, the oldest where there are several; ``records`` come oldest first."""
     found: dict[str, store.Record] = {}
-    for record in store.all_runs(out, paper):
+    for record in records:
         if record.status == "done":
             found.setdefault(identity(record.paper, record.notebook_sha256, record.parameters), record)
     return found

@@ -4,6 +4,7 @@ Imported in the child process only (it imports papermill).
 """
 
 import os
+import secrets
 import signal
 import sys
 
@@ -13,7 +14,7 @@ from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.log import logger
 
-from .processes import die_with_parent
+from .processes import CONNECTION, die_with_parent
 
 LONGEST_SOCKET_PATH = 100  # bytes; Unix sockets allow 104 (macOS) or 108
 
@@ -75,10 +76,14 @@ class Client(PapermillNotebookClient):
     def create_kernel_manager(self):
         manager = super().create_kernel_manager()
         if sys.platform != "win32":
-            # sockets in the user's runtime folder: no ports to race for, nothing for other users to connect to
-            path = os.path.join(jupyter_runtime_dir(), f"kernel-{'0' * 36}-ipc-5")
-            if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
+            # sockets in the user's runtime folder: no ports to race for, nothing for other users to connect to; the
+            # file is named here, for without a name jupyter_client puts the sockets into the working directory, under
+            # names that every other kernel there has too. The pid in it tells `processes.reap` whose they are.
+            path = os.path.join(jupyter_runtime_dir(), f"{CONNECTION}{os.getpid()}-{secrets.token_hex(8)}")
+            if len(os.fsencode(f"{path}-ipc-5")) <= LONGEST_SOCKET_PATH:
+                os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
                 manager.transport = "ipc"
+                manager.connection_file = f"{path}.json"
         return manager
 
     async def async_start_new_kernel(self, **kwargs):

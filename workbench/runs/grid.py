@@ -1,8 +1,8 @@
 """A grid of experiments: ``-g name=v1,v2`` and grid.yaml as the cells to run, all checked before anything starts.
 
-A cell is one combination of the values. Its identity is what was asked of which notebook: paper, notebook hash and every
-parameter's value, the model and the seed among them. Two cells of the same identity are the same cell, whichever command,
-file or cluster asked for them.
+A cell is one combination of the values. Its identity is what was asked of which notebook: paper, notebook hash and
+every parameter's value, the model and the seed among them. Two cells of the same identity are the same cell, whichever
+command, file or cluster asked for them.
 """
 
 import hashlib
@@ -44,7 +44,7 @@ class Grid:
         return math.prod(map(len, self.axes.values()))
 
     def cells(self) -> Iterator[Cell]:
-        """Every combination; the last axis varies fastest, except that seeds vary slowest: a first answer comes early."""
+        """Every combination; the last axis varies fastest, but seeds slowest: a first answer comes early."""
         names = sorted(self.axes, key=lambda name: name != SEED)
         for values in itertools.product(*(self.axes[name] for name in names)):
             chosen = dict(zip(names, values))

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..files import RUN_FOLDER
 
+CONNECTION = "kernel-workbench-"  # how the names of a run's connection file and sockets begin; the child's pid follows
 RUNNER = "WORKBENCH_RUNNER"  # `this_process` of the runner as JSON, in the environment of all it starts
 
 
@@ -134,9 +135,16 @@ def _boot() -> str | None:
 def reap(out: Path) -> int:
     """SIGKILL what dead runners of this machine left behind of runs under ``out``; returns how many processes.
 
-    A kernel dies with its runner by itself; what a cell started in a session of its own does not.
+    A kernel dies with its runner by itself; what a cell started in a session of its own does not. Sockets of kernels
+    that are no more are deleted, too.
     """
     import psutil
+    from jupyter_core.paths import jupyter_runtime_dir
+
+    for path in Path(jupyter_runtime_dir()).glob(f"{CONNECTION}*"):
+        pid = path.name.removeprefix(CONNECTION).partition("-")[0]
+        if pid.isdigit() and not psutil.pid_exists(int(pid)):
+            path.unlink(missing_ok=True)
 
     count = 0
     for process in psutil.process_iter():

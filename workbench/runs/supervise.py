@@ -195,12 +195,17 @@ class Signals:
         self._old: dict = {}
 
     def __enter__(self):
+        self.renew()
+        return self
+
+    def renew(self) -> None:
+        """Take the signals (again), where a library has put its own handlers in their place."""
         if threading.current_thread() is threading.main_thread():
             for name in ("SIGINT", "SIGTERM", "SIGHUP"):
                 number = getattr(signal, name, None)
                 if number is not None and signal.getsignal(number) != signal.SIG_IGN:
-                    self._old[number] = signal.signal(number, self._note)
-        return self
+                    old = signal.signal(number, self._note)
+                    self._old.setdefault(number, old)
 
     def _note(self, number, _frame):
         self.count += 1
