@@ -57,27 +57,14 @@ class OnRay:
         self._ray = ray
         self.capacity = jobs or AHEAD
         self._ours = not ray.is_initialized()
-        search = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         if self._ours:
             os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # without --gpus-per-run hide no GPU
-            where = {"address": address} if address or os.environ.get("RAY_ADDRESS") else _alone()
-            try:
-                ray.init(
-                    **where,
-                    log_to_driver=False,
-                    logging_level="error",
-                    runtime_env={"env_vars": {"PYTHONPATH": search}},
-                )
-            except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-                said = " ".join(str(error).split())[:200]
-                raise RunError(
-                    f"the Ray cluster at {address or 'this machine'} is not reached ({said}); does `ray status` see it?"
-                ) from error
+            self._connect(address)
         there = ray.cluster_resources()
         if gpus and there.get("GPU", 0) < gpus:
             self.close()
             raise UsageError(
-                f"--gpus-per-run is {gpus:g}, but the cluster has {there.get('GPU', 0):g} GPUs; ask for fewer, or add some"
+                f"--gpus-per-run is {gpus:g}, but the cluster has {there.get('GPU', 0):g} GPUs; ask for fewer"
             )
         self._task = ray.remote(run_cell).options(
             num_cpus=work.threads, num_gpus=gpus or 0, max_retries=TASK_RETRIES, retry_exceptions=False
@@ -85,6 +72,24 @@ class OnRay:
         self._paper = work.notebook.name
         self._work = ray.put(work)
         self._running: dict = {}
+
+    def _connect(self, address: str | None) -> None:
+        search = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        alone = address is None and not os.environ.get("RAY_ADDRESS")
+        where = _alone() if alone else {"address": address}
+        quiet = {"log_to_driver": False, "logging_level": "critical"}
+        for last in (False, False, True):
+            try:
+                self._ray.init(**where, **quiet, runtime_env={"env_vars": {"PYTHONPATH": search}})
+                return
+            except Exception as error:  # Ray raises bare exceptions too
+                self._ray.shutdown()
+                if last or not alone:  # its own processes have 15 s to come up, which a busy machine may not give them
+                    said = " ".join(str(error).split())[:200]
+                    name = (
+                        "on this machine does not start" if alone else f"at {address or 'RAY_ADDRESS'} is not reached"
+                    )
+                    raise RunError(f"the Ray cluster {name} ({said}); see `ray status`") from error
 
     def submit(self, cell: Cell) -> None:
         """Hand out a cell."""
