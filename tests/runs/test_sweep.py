@@ -287,7 +287,7 @@ def test_a_warm_kernel_forgets_what_it_can_and_says_that_it_was_warm(tmp_path):
     notebook = write_notebook(tmp_path / "leak.ipynb", LEAK)
     summary = sweep(build(str(notebook), [], seeds=5), out=tmp_path / "runs", warm=True, progress=False)
     assert summary.done == 4 and len(summary.failed) == 1
-    records = store.all_runs(tmp_path / "runs")
+    records = sorted(store.all_runs(tmp_path / "runs"), key=lambda record: record.seed)
     assert [record.warm for record in records] == [0, 1, 2, 0, 1], "after a failure the kernel is a new one"
     assert [record.metrics["leaks"]["value"] for record in records] == [0, 0, 0, 0, 0]
     assert [record.metrics["modules"]["value"] for record in records] == [1, 2, 3, 1, 2], "what --warm warns of"

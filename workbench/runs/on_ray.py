@@ -66,21 +66,26 @@ class OnRay:
             raise UsageError(
                 f"--gpus-per-run is {gpus:g}, but the cluster has {there.get('GPU', 0):g} GPUs; ask for fewer"
             )
-        self._task = ray.remote(run_cell).options(
-            num_cpus=work.threads, num_gpus=gpus or 0, max_retries=TASK_RETRIES, retry_exceptions=False
-        )
+        search = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        self._task = ray.remote(run_cell)
+        self._options = {
+            "runtime_env": {"env_vars": {"PYTHONPATH": search}},
+            "num_cpus": work.threads,
+            "num_gpus": gpus or 0,
+            "max_retries": TASK_RETRIES,
+            "retry_exceptions": False,
+        }
         self._paper = work.notebook.name
         self._work = ray.put(work)
         self._running: dict = {}
 
     def _connect(self, address: str | None) -> None:
-        search = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         alone = address is None and not os.environ.get("RAY_ADDRESS")
         where = _alone() if alone else {"address": address}
         quiet = {"log_to_driver": False, "logging_level": "critical"}
         for last in (False, False, True):
             try:
-                self._ray.init(**where, **quiet, runtime_env={"env_vars": {"PYTHONPATH": search}})
+                self._ray.init(**where, **quiet)
                 return
             except Exception as error:  # Ray raises bare exceptions too
                 self._ray.shutdown()
@@ -93,7 +98,8 @@ class OnRay:
 
     def submit(self, cell: Cell) -> None:
         """Hand out a cell."""
-        self._running[self._task.options(name=f"{self._paper}-{cell.key}").remote(self._work, cell)] = cell
+        task = self._task.options(name=f"{self._paper}-{cell.key}", **self._options)
+        self._running[task.remote(self._work, cell)] = cell
 
     def poll(self, timeout: float) -> list[tuple[Cell, Outcome]]:
         """What has ended, waiting for at most ``timeout`` seconds."""
