@@ -16,7 +16,7 @@ from workbench.runs.sweep import write_manifest
 from workbench.stats import mean_interval
 
 
-def fill(grid, out, measure, seconds=1.0, skip=()):
+def fill(grid, out, measure, hour=10, skip=()):
     """Finished records for a grid's cells, by number, with what ``measure`` says of their parameters."""
     import datetime
 
@@ -25,11 +25,11 @@ def fill(grid, out, measure, seconds=1.0, skip=()):
     for number, cell in enumerate(grid.cells()):
         if number in skip:
             continue
-        when = datetime.datetime(2026, 11, 22, 10, number // 60, number % 60, tzinfo=datetime.UTC)
+        when = datetime.datetime(2026, 11, 22, hour, number // 60, number % 60, tzinfo=datetime.UTC)
         name, folder = store.new_folder(out, notebook.name, when)
         record = store.Record(
             name, notebook.name, notebook.shown, notebook.sha256, notebook.filled(cell.values), sorted(cell.values),
-            status="done", started=when.isoformat(), ended=when.isoformat(), seconds=seconds,
+            status="done", started=when.isoformat(), ended=when.isoformat(), seconds=1.0,
             metrics=measure(cell.values), folder=folder,
         )  # fmt: skip
         record.save()
@@ -68,7 +68,7 @@ def test_a_grid_is_summarised_over_its_seeds(filled):
 
 def test_a_cell_counts_once_however_often_it_was_run(filled):
     grid, out = filled
-    fill(grid, out, lambda values: {"score": {"value": 1000.0}})
+    fill(grid, out, lambda values: {"score": {"value": 1000.0}}, hour=11)
     (table,) = grids.tables(out, store.all_runs(out))
     assert table.finished == 18
     values = sorted(row["metrics"]["score"].value for row in table.rows)
@@ -101,7 +101,7 @@ def test_the_page_and_the_exports_show_the_grid(filled):
     assert len(runs) == 17 and runs[0]["metric.score"] == 2.0 and runs[0]["param.concept"] == "01"
     assert runs[0]["metric.none"] is None and runs[0]["seconds"] == 1.0
     latex = (out / "grids.tex").read_text()
-    assert latex.count(" \\\\\n") == 7 and "2.167 [1.449, 2.884]" in latex and "<script" not in latex
+    assert latex.count(" \\\\\n") == 7 and "2.167 [1.65, 2.684]" in latex and "<script" not in latex
     assert all(record.report.exists() for record in store.all_runs(out)), "a page that is missing is made"
 
 

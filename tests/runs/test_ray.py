@@ -32,6 +32,44 @@ WORK = (
 )
 
 
+STRANGER = """
+import sys, ray
+try:
+    ray.init(address=sys.argv[1], logging_level="critical", log_to_driver=False)
+    print("inside", ray.get(ray.remote(lambda: 1).remote(), timeout=20))
+except Exception as error:
+    print("refused", type(error).__name__)
+"""
+
+
+def test_a_cluster_of_ones_own_refuses_strangers(tmp_path):
+    """Ray binds ports of a 127.0.0.1 cluster to every address, so the sweep's cluster has a token."""
+    notebook = write_notebook(
+        tmp_path / "alone.ipynb", "import time, pathlib\npathlib.Path('here').write_text('')\ntime.sleep(90)"
+    )
+    more = ["--seeds", "1", "--out", str(tmp_path / "runs"), "--engine", "ray"]
+    command = [sys.executable, "-m", "workbench", "sweep", str(notebook), *more]
+    driver = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    while not (tmp_path / "here").exists():
+        assert driver.poll() is None, driver.stdout.read()
+        time.sleep(0.1)
+    (gcs,) = [p for p in psutil.Process(driver.pid).children(recursive=True) if "gcs_server" in p.name()]
+    ports = [item.laddr.port for item in gcs.net_connections("tcp") if item.status == psutil.CONN_LISTEN]
+    family = psutil.Process(driver.pid).children(recursive=True)
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", STRANGER, f"127.0.0.1:{port}"], capture_output=True, text=True, timeout=120
+        ).stdout
+        for port in ports
+    ]
+    driver.send_signal(signal.SIGINT)
+    driver.communicate(timeout=60)
+    assert driver.returncode == 130
+    assert said and not [text for text in said if "inside" in text], said
+    gone, alive = psutil.wait_procs(family, timeout=20)
+    assert not alive, "Ray's own processes end with the sweep"
+
+
 @pytest.fixture(scope="module")
 def cluster():
     """A cluster of one node that believes it has two GPUs; its address."""
@@ -48,12 +86,6 @@ def cluster():
             ray.shutdown()
             if last:
                 raise
-    listening = [c for c in psutil.net_connections("tcp") if c.status == psutil.CONN_LISTEN and c.pid]
-    for connection in listening:
-        with contextlib.suppress(psutil.Error):
-            line = " ".join(psutil.Process(connection.pid).cmdline())
-            if "raylet" in line or "gcs_server" in line:
-                print(connection.laddr, line[-300:])
     yield ray.get_runtime_context().gcs_address
     ray.shutdown()
 

@@ -7,6 +7,7 @@ CUDA_VISIBLE_DEVICES; both are inherited by the child.
 """
 
 import os
+import secrets
 
 from ..errors import RunError, UsageError
 from ..files import ROOT
@@ -15,6 +16,7 @@ from .grid import Cell
 from .supervise import Signals
 
 TASK_RETRIES = 5  # of Ray's own, when a worker or a node dies; a run that fails is never one of them
+TOKEN = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")
 AHEAD = 1000  # tasks handed out at once without --jobs: an autoscaler sees what waits
 
 
@@ -35,7 +37,7 @@ class OnRay:
         Runs at a time; None for as many as the cluster takes.
     address
         What `ray.init` takes (``auto``, ``HOST:PORT``, ``ray://…``); None for $RAY_ADDRESS, else a cluster of one on
-        this machine, which listens on 127.0.0.1 and ends with the sweep.
+        this machine, which nobody else may use and which ends with the sweep.
     gpus
         GPUs reserved for a run, a share for several runs on one.
 
@@ -57,6 +59,7 @@ class OnRay:
         self._ray = ray
         self.capacity = jobs or AHEAD
         self._ours = not ray.is_initialized()
+        self._token: tuple = ()  # the variables that were set for a cluster of one
         if self._ours:
             os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # without --gpus-per-run hide no GPU
             self._connect(address)
@@ -81,6 +84,11 @@ class OnRay:
 
     def _connect(self, address: str | None) -> None:
         alone = address is None and not os.environ.get("RAY_ADDRESS")
+        if alone and not os.environ.get(
+            TOKEN[0]
+        ):  # its ports are open to the network: only who has the token may use them (Ray 2.52 and later)
+            os.environ.update(zip(TOKEN, ("token", secrets.token_hex(32))))
+            self._token = TOKEN
         where = _alone() if alone else {"address": address}
         quiet = {"log_to_driver": False, "logging_level": "critical"}
         for last in (False, False, True):
@@ -125,10 +133,12 @@ class OnRay:
         """Leave the cluster; one that was started here ends."""
         if self._ours:
             self._ray.shutdown()
+            for name in self._token:
+                os.environ.pop(name, None)
 
 
 def _alone() -> dict:
-    """A cluster of one that nobody else on the network sees."""
+    """A cluster of one; Ray binds some of its ports to every address all the same, hence the token."""
     from .environment import usable_cores
 
     return {
