@@ -19,6 +19,7 @@ from tiny_notebooks import write_notebook
 
 from workbench.runs import store
 from workbench.runs.grid import build
+from workbench.runs.processes import reap
 from workbench.runs.sweep import sweep
 
 pytestmark = pytest.mark.slow
@@ -151,6 +152,7 @@ def test_a_sweep_begun_locally_finishes_on_ray_though_its_workers_are_killed(clu
         assert values == {"seed": record.seed, "length": len(record.parameters["concept"])}
         if record.id not in mine:
             assert re.search(r"gpu [01] threads 1", (record.folder / "notebook.ipynb").read_text())
+    reap(out)  # a killed worker's last child may have had no time for it, and no task came after
     assert not processes_under(out)
     again = subprocess.run(command(notebook, out), capture_output=True, text=True, cwd=ROOT)
     assert again.returncode == 0 and "12 cells, 0 run, 12 finished before" in again.stdout
@@ -158,7 +160,7 @@ def test_a_sweep_begun_locally_finishes_on_ray_though_its_workers_are_killed(clu
 
 LONG = (
     "import pathlib, subprocess, time\nsubprocess.Popen(['sleep', '600'], start_new_session=True)\n"
-    "pathlib.Path(f'here-{seed}').write_text('')\ntime.sleep(600)"
+    "pathlib.Path(f'here-{seed}-{concept}').write_text('')\ntime.sleep(600)"
 )
 
 
@@ -182,8 +184,12 @@ def test_a_driver_that_ends_takes_its_runs_with_it(cluster, tmp_path, number):
         assert driver.returncode == 130 and "12 left" in said, said
         assert [record.status for record in store.all_runs(out)] == ["interrupted", "interrupted"]
     for _ in range(300):
-        if not processes_under(out):
+        left = processes_under(out)
+        if all("sleep 600" in line for line in left):
             break
         time.sleep(0.1)
+    assert all("sleep 600" in line for line in left), left
+    assert number == signal.SIGKILL or not left
+    reap(out)  # as the next task on this machine does
     assert not processes_under(out)
     assert all(record.status in ("interrupted", "killed") for record in store.all_runs(out))

@@ -13,6 +13,7 @@ from ..errors import RunError, UsageError
 from ..files import ROOT
 from .attempt import Outcome, Work, attempt
 from .grid import Cell
+from .processes import reap
 from .supervise import Signals
 
 TASK_RETRIES = 5  # of Ray's own, when a worker or a node dies; a run that fails is never one of them
@@ -22,6 +23,7 @@ AHEAD = 1000  # tasks handed out at once without --jobs: an autoscaler sees what
 
 def run_cell(work: Work, cell: Cell) -> Outcome:
     """The task: one cell, in order even when Ray cancels it (that arrives as Ctrl-C)."""
+    reap(work.out)  # when Ray kills a worker it kills the run's child too, which then cannot clean up after its cells
     with Signals() as signals:
         return attempt(work, cell, signals)
 
