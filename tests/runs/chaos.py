@@ -1,8 +1,9 @@
 """Random violence against sweeps, as a script: ``python tests/runs/chaos.py NOTEBOOK OUT KILLS SEED [DISK]``.
 
 It keeps one or two sweeps of one 24-cell grid alive in OUT and kills, from a seeded generator, sweeps, runners (the
-child processes) and kernels with SIGKILL; now and then it fills the disk (DISK is a small file system that OUT lies on)
-or makes OUT vanish. It prints what it does, and ends with one JSON line of counts. It judges nothing: the test does.
+child processes) and kernels with SIGKILL; three times it fills the disk (DISK is a small file system that OUT lies
+on), and at least once it makes OUT vanish. It prints what it does, and ends with one JSON line of counts. It judges
+nothing: the test does.
 """
 
 import contextlib
@@ -68,23 +69,24 @@ def main(notebook: Path, out: Path, kills: int, seed: int, disk: Path | None) ->
         sweeps[:] = alive
         if not sweeps or (len(sweeps) < 2 and rng.random() < 0.3):
             start()
-        if finished(out, notebook.stem) >= CELLS - 3:  # too good to last: begin anew
+        nearly = finished(out, notebook.stem) >= CELLS - 3  # there would soon be nobody left to kill
+        if nearly or (done >= kills // 3 and not counts["vanished"]):
             counts["vanished"] += 1
             print("the folder vanishes", flush=True)
             gone = out.with_name(f"gone-{counts['vanished']}")
             with contextlib.suppress(OSError):
                 os.rename(out, gone)
                 shutil.rmtree(gone, ignore_errors=True)
-        kind = rng.choices(["sweep", "runner", "kernel", "full disk"], [3, 6, 6, 1 if disk else 0])[0]
-        if kind == "full disk":
+        if disk and done >= kills * (1 + counts["full disk"]) // 4:
             print("the disk fills up", flush=True)
-            counts[kind] += 1
+            counts["full disk"] += 1
             with contextlib.suppress(OSError), open(disk / "filler", "wb", buffering=0) as file:
                 while file.write(bytes(65536)):
                     pass
             time.sleep(rng.uniform(0.5, 2))
-            (disk / "filler").unlink()
+            (disk / "filler").unlink(missing_ok=True)
             continue
+        kind = rng.choices(["sweep", "runner", "kernel"], [3, 6, 6])[0]
         for _ in range(80):  # a kernel takes a while to come up on a busy machine
             found = victims(kind)
             if found:

@@ -19,7 +19,7 @@ from chaos import CELLS, command
 from tiny_notebooks import write_notebook
 
 from workbench.files import RUN_FOLDER
-from workbench.runs import claims, store
+from workbench.runs import claims, report, store
 
 ROOT = Path(__file__).resolve().parents[2]
 # a cell that takes a while, starts a process of its own in a session of its own, and records what identifies it
@@ -60,7 +60,7 @@ def check_everything(out: Path, paper: str) -> None:
         asked = record.parameters
         assert values == {"seed": asked["seed"], "size": asked["sizes"][0], "length": len(asked["concept"])}
         nbformat.validate(nbformat.read(record.folder / "notebook.ipynb", as_version=4))
-        assert (record.folder / "report.html").read_text().rstrip().endswith("</html>") or record.error
+        assert record.report.read_text().rstrip().endswith("</html>")
     for _ in range(50):
         left = processes_under(out)
         if not left:
@@ -102,5 +102,7 @@ def test_fifty_random_kills_leave_exactly_one_finished_record_a_cell(tmp_path):
     assert min(counts["sweep"], counts["runner"], counts["kernel"]) >= 5
     assert not processes_under(disk / "runs")
     assert "Traceback" not in (tmp_path / "log").read_text()
+    assert counts["vanished"] >= 1 and counts["full disk"] >= 3
+    report.write_report(tmp_path / "copy")  # makes the pages that a kill prevented
     check_everything(tmp_path / "copy", "grind")
     shutil.rmtree(tmp_path / "copy")
