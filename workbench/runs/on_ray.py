@@ -8,6 +8,7 @@ CUDA_VISIBLE_DEVICES; both are inherited by the child.
 
 import os
 import secrets
+import sys
 
 from ..errors import RunError, UsageError
 from ..files import ROOT
@@ -18,6 +19,7 @@ from .supervise import Signals
 
 TASK_RETRIES = 5  # of Ray's own, when a worker or a node dies; a run that fails is never one of them
 TOKEN = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")
+KEEP_GPUS = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}  # without --gpus-per-run no GPU is hidden from a task
 AHEAD = 1000  # tasks handed out at once without --jobs: an autoscaler sees what waits
 
 
@@ -52,6 +54,13 @@ class OnRay:
     """
 
     def __init__(self, work: Work, jobs: int | None, address: str | None, gpus: float | None):
+        alone = address is None and not os.environ.get("RAY_ADDRESS")
+        self._token: tuple = ()  # the variables that were set for a cluster of one
+        if alone and "ray" not in sys.modules and TOKEN[0] not in os.environ:
+            # some of its ports are open to the network: only who has the token may use them (Ray 2.52 and later, which
+            # looks for it when it is imported)
+            self._token = TOKEN
+            os.environ.update(zip(TOKEN, ("token", secrets.token_hex(32))))
         try:
             import ray
         except ImportError:
@@ -61,20 +70,21 @@ class OnRay:
         self._ray = ray
         self.capacity = jobs or AHEAD
         self._ours = not ray.is_initialized()
-        self._token: tuple = ()  # the variables that were set for a cluster of one
         if self._ours:
-            os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # without --gpus-per-run hide no GPU
-            self._connect(address)
-        there = ray.cluster_resources()
-        if gpus and there.get("GPU", 0) < gpus:
-            self.close()
-            raise UsageError(
-                f"--gpus-per-run is {gpus:g}, but the cluster has {there.get('GPU', 0):g} GPUs; ask for fewer"
+            self._connect(address, alone)
+        there = ray.cluster_resources().get("GPU", 0)
+        self.note = None
+        if gpus and there < gpus:
+            if alone and self._ours:
+                self.close()
+                raise UsageError(f"--gpus-per-run is {gpus:g}, but this machine has {there:g} GPUs; ask for fewer")
+            self.note = (
+                f"the cluster has {there:g} GPUs so far; the runs wait until it has {gpus:g} (an autoscaler's work)"
             )
         search = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         self._task = ray.remote(run_cell)
         self._options = {
-            "runtime_env": {"env_vars": {"PYTHONPATH": search}},
+            "runtime_env": {"env_vars": {"PYTHONPATH": search, **KEEP_GPUS}},
             "num_cpus": work.threads,
             "num_gpus": gpus or 0,
             "max_retries": TASK_RETRIES,
@@ -84,13 +94,7 @@ class OnRay:
         self._work = ray.put(work)
         self._running: dict = {}
 
-    def _connect(self, address: str | None) -> None:
-        alone = address is None and not os.environ.get("RAY_ADDRESS")
-        if alone and not os.environ.get(
-            TOKEN[0]
-        ):  # its ports are open to the network: only who has the token may use them (Ray 2.52 and later)
-            os.environ.update(zip(TOKEN, ("token", secrets.token_hex(32))))
-            self._token = TOKEN
+    def _connect(self, address: str | None, alone: bool) -> None:
         where = _alone() if alone else {"address": address}
         quiet = {"log_to_driver": False, "logging_level": "critical"}
         for last in (False, False, True):
