@@ -172,7 +172,11 @@ def test_mlflow_has_every_finished_run_once(filled, tmp_path):
     records[0].metrics["odd näme [x]"] = {"value": 2.5, "low": 2.0, "high": 3.0}
     file = tmp_path / "db" / "mlflow.sqlite"
     sinks.MLflow(file).add(records[:4])
+    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{file}")
+    place = client.get_experiment_by_name("tiny").experiment_id
+    client.create_run(place, tags={"workbench.id": records[5].id})  # what a sweep killed in the middle leaves
     sinks.MLflow(file).add(records)
+    sinks.MLflow(file).add(records[:1])
     client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{file}")
     (experiment,) = [item for item in client.search_experiments() if item.name == "tiny"]
     runs = client.search_runs([experiment.experiment_id])
