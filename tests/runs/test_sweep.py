@@ -1,5 +1,6 @@
 """Sweeps on this machine: every cell once, whoever asks, whatever happens; the violent cases are in test_chaos.py."""
 
+import io
 import json
 import os
 import re
@@ -17,8 +18,10 @@ from tiny_notebooks import write_notebook
 
 from workbench.errors import RunError, UsageError
 from workbench.runs import claims, processes, store
+from workbench.runs.attempt import Outcome
 from workbench.runs.claims import Claim
-from workbench.runs.grid import build
+from workbench.runs.grid import Cell, build
+from workbench.runs.progress import SweepProgress
 from workbench.runs.sweep import check, sweep
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,18 +92,54 @@ def test_a_dry_run_starts_nothing_and_estimates(swept, run_workbench):
     assert len(list(out.glob("look/2*"))) == 4
 
 
-def test_printed_commands_run_one_cell_each_and_are_safe_to_repeat(swept, run_workbench):
+def test_printed_commands_run_one_cell_each_and_are_safe_to_repeat(swept, run_workbench, tmp_path):
     notebook, out, _ = swept
     answer = run_workbench("sweep", notebook, "-g", "concept=01,x,y", "--out", out, "--print-commands")
     lines = answer.stdout.splitlines()
     assert len(lines) == 2 and "sbatch --array=1-2" in answer.stderr, "the finished cell needs no command"
-    script = f'workbench() {{ "{sys.executable}" -m workbench "$@"; }}\n{lines[0]}\n{lines[0]}'
-    ended = subprocess.run(["sh", "-c", script], capture_output=True, text=True, cwd=ROOT)
-    assert ended.returncode == 0 and ended.stdout == ended.stderr == ""
+    (tmp_path / "cells.txt").write_text(answer.stdout)
+    (tmp_path / "workbench").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m workbench "$@"\n')
+    (tmp_path / "workbench").chmod(0o755)
+    wrapped = re.search("--wrap '(.*)'$", answer.stderr, re.MULTILINE).group(1)  # what a Slurm task would execute
+    path = os.pathsep.join([str(tmp_path), os.environ["PATH"]])
+    surroundings = os.environ | {"PATH": path, "SLURM_ARRAY_TASK_ID": "1", "PYTHONPATH": str(ROOT)}
+    for _ in "ab":
+        ended = subprocess.run(
+            ["sh", "-c", wrapped], capture_output=True, text=True, cwd=tmp_path, env=surroundings, timeout=120
+        )
+        assert ended.returncode == 0 and ended.stdout == ended.stderr == ""
     (made,) = [record for record in store.all_runs(out) if record.parameters["concept"] == "x"]
     assert made.status == "done" and shlex.split(lines[0])[-1] == "--quiet"
     made.status = "failed"  # the other tests count four finished cells
     made.save()
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("kind", [io.StringIO, Terminal], ids=["file", "terminal"])
+def test_progress_tells_the_time_left(kind, monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr("workbench.runs.progress.time.monotonic", lambda: clock[0])
+    stream = kind()
+    bar = SweepProgress("p", total=10, before=2, stream=stream)
+    assert bar.left is None
+    bar.guess = (30.0, 4)
+    assert bar.left == 60.0, "eight runs, four at a time"
+    for number in range(2):
+        clock[0] += 20
+        state = ("done", "failed")[number]
+        bar.ended(Cell("k", {"seed": number}), Outcome(state, "id", error="why" if number else None, seconds=20))
+        bar.tick()
+    assert bar.left == pytest.approx(20 * 6), "from now on at this sweep's own pace"
+    bar.close()
+    said = stream.getvalue()
+    assert "2 of 10 cells are finished already" in said
+    assert "4/10 seed=1: failed in 20.0 s: why, about 2 min 0 s left" in said
+    assert ("about 2 min 0 s left, 1 failed" in said) == (kind is Terminal)
+    assert ("3/10 seed=0: done" in said) == (kind is io.StringIO), "a bar does not list what went well"
 
 
 FAULTS = (
@@ -293,7 +332,7 @@ def test_a_warm_kernel_forgets_what_it_can_and_says_that_it_was_warm(tmp_path):
     assert [record.metrics["modules"]["value"] for record in records] == [1, 2, 3, 1, 2], "what --warm warns of"
     for record in records:
         assert processes.of_run(str(record.folder)) == [] and record.cpu_seconds < 20
-        assert nbformat.read(record.folder / "notebook.ipynb", as_version=4).cells[-1].execution_count == 2
+        assert nbformat.read(record.folder / "notebook.ipynb", as_version=4).cells[-1].execution_count == 3
     assert records[1].cpu_seconds < records[0].cpu_seconds
 
 

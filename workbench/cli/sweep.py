@@ -119,6 +119,8 @@ def sweep(
     if print_commands:
         options = ["--timeout", f"{timeout:g}"] if timeout is not None else []
         options += ["--threads", str(threads)] if threads is not None else []
+        options += ["--mlflow", str(mlflow.expanduser().absolute())] if mlflow is not None else []
+        options += ["--copy-to", copy_to] if copy_to is not None else []
         _print_commands(asked, folder, options)
         return
     from ..runs.sinks import CopyTo, MLflow
