@@ -39,13 +39,13 @@ def finished(out: Path, paper: str) -> int:
 
 def main(notebook: Path, out: Path, kills: int, seed: int, disk: Path | None) -> None:
     rng = random.Random(seed)
-    log = open(Path(os.environ["CHAOS_LOG"]), "w")
     sweeps: list[subprocess.Popen] = []
     counts = dict.fromkeys(("sweep", "runner", "kernel", "full disk", "vanished", "ended"), 0)
 
     def start():
         more = ["--jobs", str(rng.choice([2, 3])), *(["--warm"] if rng.random() < 0.25 else [])]
-        sweeps.append(subprocess.Popen(command(notebook, out, *more), stdout=log, stderr=log))
+        with open(os.environ["CHAOS_LOG"], "a") as log:
+            sweeps.append(subprocess.Popen(command(notebook, out, *more), stdout=log, stderr=log))
 
     def victims(kind: str) -> list[psutil.Process]:
         if kind == "sweep":

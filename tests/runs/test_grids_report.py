@@ -120,7 +120,7 @@ def test_small_multiples_draw_what_was_measured(filled):
 
 
 def test_a_foreign_manifest_is_passed_over(filled):
-    grid, out = filled
+    _, out = filled
     folder = out / "tiny" / grids.FOLDER
     for number, text in enumerate(["", "[]", '{"axes": 1}', json.dumps({"axes": {}, "fixed": {}, "cells": []})]):
         (folder / f"bad-{number}.json").write_text(text)
@@ -159,7 +159,7 @@ def test_finished_runs_are_copied_to_a_url_once(filled, tmp_path):
 
 @pytest.mark.parametrize("url", ["nowhere:/x", "relative/path", "http://example.org/x"])
 def test_a_url_without_a_file_system(url):
-    with pytest.raises(UsageError, match="cannot be used .*give s3://"):
+    with pytest.raises(UsageError, match=r"cannot be used .*give s3://"):
         sinks.CopyTo(url)
 
 

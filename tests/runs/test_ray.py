@@ -67,7 +67,7 @@ def test_a_cluster_of_ones_own_refuses_strangers(tmp_path):
     driver.communicate(timeout=60)
     assert driver.returncode == 130
     assert said and not [text for text in said if "inside" in text], said
-    gone, alive = psutil.wait_procs(family, timeout=20)
+    _, alive = psutil.wait_procs(family, timeout=20)
     assert not alive, "Ray's own processes end with the sweep"
 
 
@@ -96,9 +96,9 @@ def workers() -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
-            if any("workbench.runs.child" in child.cmdline() for child in process.children()):
-                if process.name().startswith("ray::") or "ray::" in " ".join(process.cmdline()[:1]):
-                    found.append(process)
+            ray = process.cmdline()[:1] and process.cmdline()[0].startswith("ray::")
+            if ray and any("workbench.runs.child" in child.cmdline() for child in process.children()):
+                found.append(process)
     return found
 
 

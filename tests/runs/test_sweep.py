@@ -214,7 +214,7 @@ def test_a_claim_is_one_holders_and_ends_with_it(tmp_path):
         assert claim.held, "the system gives a dead holder's lock back"
         assert claim.attempts() == [], "an attempt without a record is none"
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunError, match="cannot write the claims in .*--out DIR"), Claim(tmp_path / "file", "p", "k"):
+    with pytest.raises(RunError, match=r"cannot write the claims in .*--out DIR"), Claim(tmp_path / "file", "p", "k"):
         pass
 
 

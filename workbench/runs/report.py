@@ -104,9 +104,10 @@ def _grid(table: grids.GridTable, out: Path) -> dict:
     """A grid as the template shows it: caption, picture, and rows of texts."""
     from ..plots import save
 
-    figure, source = grids.draw(table), None
+    figure, source, width = grids.draw(table), None, 0
     if figure is not None:
         name = f"{re.sub('[^A-Za-z0-9_-]', '_', table.paper)}-{table.name}"
+        width = round(figure.get_size_inches()[0] * 90)  # in pixels of the page
         picture, _ = save(figure, name, out / "grids")
         source = "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode()
     rows = []
@@ -115,7 +116,7 @@ def _grid(table: grids.GridTable, out: Path) -> dict:
         rows.append(
             {"values": [page.plain(value) for value in row["values"].values()], "n": row["seeds"], "cells": cells}
         )
-    return {"table": table, "caption": grids.caption(table), "picture": source, "rows": rows}
+    return {"table": table, "caption": grids.caption(table), "picture": source, "width": width, "rows": rows}
 
 
 def link(record: store.Record, out: Path) -> str:
