@@ -1,8 +1,8 @@
 """A server's answers kept on the disk: asked once, paid once, there again after a crash.
 
 One small JSON file an answer in ``$WORKBENCH_CACHE/answers``, written atomically, readable by this user alone; the
-least recently used ones are removed when the folder outgrows its bound. (Ours, because the usual library for it, diskcache,
-had its last release in 2023 and unpickles what it reads.)
+least recently used ones are removed when the folder outgrows its bound. (Ours, because the usual library for it had
+its last release in 2023 and unpickles what it reads.)
 """
 
 import contextlib
