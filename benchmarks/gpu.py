@@ -27,7 +27,6 @@ Ratios (baseline / ours, larger is better; a share counts as a ratio with the bo
 """
 
 import argparse
-import contextlib
 import ctypes
 import gc
 import importlib
@@ -36,7 +35,7 @@ import platform
 import statistics
 import sys
 import time
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -86,11 +85,6 @@ class Device:
         if self.cuda:
             torch.cuda.synchronize(self.torch)
 
-    def free(self) -> int:
-        import psutil
-
-        return torch.cuda.mem_get_info(self.torch)[0] if self.cuda else psutil.virtual_memory().available
-
     def start_peak(self) -> None:
         gc.collect()
         if self.cuda:
@@ -109,9 +103,9 @@ class Device:
     def bounds(self) -> tuple[float, float]:
         """(bytes a second of a copy, FLOP a second of a matrix product)."""
         count = 2**29 if self.cuda else 2**24
-        pair = torch.ones(2, count, dtype=torch.float32, device=self.torch)
-        bandwidth = 2 * 4 * count / self.seconds(lambda: pair[0].copy_(pair[1]))
-        del pair
+        pair = [torch.ones(2, count, dtype=torch.float32, device=self.torch)]
+        bandwidth = 2 * 4 * count / self.seconds(lambda: pair[0][0].copy_(pair[0][1]))
+        pair.clear()  # the room is needed for what follows
         side = 8192 if self.cuda else 1024
         a, b = (torch.randn(side, side, device=self.torch).to(self.dtype) for _ in range(2))
         out = torch.empty_like(a)
@@ -132,10 +126,9 @@ class Report:
 
     def show(self) -> None:
         table = [("", "measured", "", "bound", "share", "peak memory"), *self.rows]
-        widths = [max(len(str(row[i])) for row in table) for i in range(6)]
+        widths = [max(len(row[i]) for row in table) for i in range(6)]
         for row in table:
-            cells = [str(cell).ljust(w) if i in (0, 2) else str(cell).rjust(w) for i, (cell, w) in
-                     enumerate(zip(row, widths))]  # fmt: skip
+            cells = (cell.ljust(w) if i in (0, 2) else cell.rjust(w) for i, (cell, w) in enumerate(zip(row, widths)))
             print("  ".join(cells).rstrip())
 
 
@@ -145,7 +138,7 @@ def shape(device: Device) -> dict:
         return SMALL | ({"num_hidden_layers": 2, "vocab_size": 4096} if device.quick else {})
     layer = 2 * (2 * 4096**2 + 2 * 4096 * 1024 + 3 * 4096 * 14336)  # bytes in bfloat16
     rest = 2 * 2 * 128256 * 4096
-    layers = int((0.6 * device.free() - rest) // layer)
+    layers = int((0.6 * torch.cuda.mem_get_info(device.torch)[0] - rest) // layer)
     if layers < 1:
         return SMALL
     return LLAMA_8B | {"num_hidden_layers": min(32, 8 if device.quick else 32, layers)}
@@ -265,7 +258,7 @@ def rain(report, device, module, tokenizer, bandwidth: float, rate: float) -> No
         prompts = [f"Question {i}: what is there to see in the old town, and how does one get there?\n\nAnswer:"
                    for i in range(8)]  # fmt: skip
 
-    def judge(text):  # a judge that costs nothing, so that what is measured is the search
+    def judge(text):  # it costs nothing: what is measured is the search
         return (sum(map(ord, text)) % 201) / 100 - 1
         yield
 
@@ -397,10 +390,8 @@ def main() -> None:
     emo(report, device, rate)
     report.show()
     if options.json:
-        versions = {"python": platform.python_version()}
-        for name in ("torch", "transformers", "bitsandbytes"):
-            with contextlib.suppress(PackageNotFoundError):
-                versions[name] = version(name)
+        versions = {"python": platform.python_version(), "torch": version("torch")}
+        versions["transformers"] = version("transformers")
         ratios = {key: round(value, 4) for key, value in report.ratios.items()}
         print(json.dumps({"name": "gpu", "ratios": ratios, "device": device.title, "versions": versions}))
 
