@@ -46,8 +46,8 @@ class Parameter:
     help: str = ""
 
 
-def read_notebook(path: Path) -> dict:
-    """A notebook file as plain JSON (nbformat 4).
+def read_notebook(path: Path, raw: bytes | None = None) -> dict:
+    """A notebook file as plain JSON (nbformat 4); ``raw`` is its content where it was read already.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def read_notebook(path: Path) -> dict:
         The file is missing, unreadable, or no version 4 notebook.
     """
     try:
-        notebook = json.loads(Path(path).read_text("utf-8"))
+        notebook = json.loads(raw if raw is not None else Path(path).read_bytes())
     except FileNotFoundError:
         raise UsageError(f"there is no notebook at {path}; check the path") from None
     except (OSError, ValueError) as error:
@@ -123,11 +123,11 @@ def read_parameters(notebook: dict, where: str) -> dict[str, Parameter]:
     return parameters
 
 
-def split_assignment(text: str) -> tuple[str, str]:
+def split_assignment(text: str, option: str = "-p", example: str = "seed=3") -> tuple[str, str]:
     """``name=value`` of one ``-p`` option as (name, value); everything after the first ``=`` is the value."""
     name, sign, value = text.partition("=")
     if not sign or not name.strip().isidentifier():
-        raise UsageError(f"-p {text!r} is not of the form name=value, for example -p seed=3")
+        raise UsageError(f"{option} {text!r} is not of the form name=value, for example {option} {example}")
     return name.strip(), value
 
 
