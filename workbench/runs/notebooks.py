@@ -53,7 +53,7 @@ def find_notebook(paper: str) -> tuple[str, Path]:
     """
     path = Path(paper).expanduser()
     if path.suffix == ".ipynb" or len(path.parts) > 1:
-        if not path.is_file():
+        if path.suffix != ".ipynb" or not path.is_file():
             raise UsageError(f"there is no notebook at {path}; check the path, or name a paper (`workbench list`)")
         if not NAME.fullmatch(path.stem):  # "..", "javascript:…" or a line break would go on into paths and pages
             raise UsageError(

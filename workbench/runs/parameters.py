@@ -58,7 +58,7 @@ def read_notebook(path: Path, raw: bytes | None = None) -> dict:
         notebook = json.loads(raw if raw is not None else Path(path).read_bytes())
     except FileNotFoundError:
         raise UsageError(f"there is no notebook at {path}; check the path") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} cannot be read as a notebook ({error}); save it again in Jupyter") from error
     cells = notebook.get("cells") if isinstance(notebook, dict) else None
     whole = isinstance(cells, list) and all(
