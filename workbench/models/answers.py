@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 
 from ..errors import WorkbenchError
-from ..files import write_atomic
+from ..files import make_folder, write_atomic
 from .base import say
 from .cache import cache_folder
 
@@ -63,7 +63,8 @@ class Answers:
             return
         path = self._path(key)
         try:
-            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            make_folder(self.folder.parent)
+            self.folder.mkdir(exist_ok=True, mode=0o700)
             os.chmod(self.folder, 0o700)  # an older or laxer folder: what a model was asked is nobody else's business
             path.parent.mkdir(exist_ok=True, mode=0o700)
             write_atomic(path, json.dumps({"key": key, "value": value}, ensure_ascii=False))
