@@ -218,7 +218,7 @@ def _lock(key: str):
 
     folder = cache_folder() / "locks"
     make_folder(folder)
-    return filelock.FileLock(folder / f"{key}.lock")
+    return filelock.FileLock(folder / f"{key}.lock", mode=0o664)  # whatever the umask
 
 
 def _stamp(file: Path) -> dict:
