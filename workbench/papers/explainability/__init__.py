@@ -37,6 +37,7 @@ _LATER = {
     "Agreement": "evaluation", "faithfulness_table": "faithfulness", "FaithfulnessTable": "faithfulness",
     "FaithfulnessRow": "faithfulness", "Pair": "faithfulness", "weight_randomisation": "sanity",
     "Randomisation": "sanity", "RandomisationRow": "sanity",
+    "attribute_served": "served", "ServedAttribution": "served",
     # B: examples, global methods, prompting, taxonomy, data (begin)
     # B (end)
 }  # fmt: skip
