@@ -31,7 +31,22 @@ class Notebook:
 
     def resolve(self, given: dict[str, Any]) -> dict[str, Any]:
         """The given values, checked and converted; see `parameters.resolve`."""
-        return parameters.resolve(self.known, given, self.where)
+        values = parameters.resolve(self.known, given, self.where)
+        filled = self.filled(values)
+        self._check_server([filled.get("model"), *(filled.get("models") or [])])
+        return values
+
+    def _check_server(self, models: list) -> None:
+        """A paper that cannot do without a model's weights is not started on a server's."""
+        from ..papers import PAPERS
+
+        reason = next((paper.weights for paper in PAPERS if paper.name == self.name), "")
+        for name in models:
+            if reason and isinstance(name, str) and name.startswith("openai:"):
+                raise UsageError(
+                    f"{self.name} needs a model's own weights ({reason}), and {name} lives on a server: choose a local "
+                    "model such as smollm2"
+                )
 
     def filled(self, values: dict[str, Any]) -> dict[str, Any]:
         """Every parameter's value: the resolved ones, and the defaults of the rest."""
