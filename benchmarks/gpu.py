@@ -43,6 +43,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import emo as emo_benchmark  # benchmarks/emo.py: the losses and how they are timed
 
+from workbench.models.loading import import_bitsandbytes
 from workbench.models.local import LocalModel
 from workbench.models.prefix import PrefixTree
 from workbench.models.prefix_read import run, together
@@ -156,7 +157,7 @@ def random_module(device: Device, sizes: dict):
 
 def to_nf4(module, device: Device):
     """Every linear layer but the head as NF4 with double quantisation, computing in the module's own type."""
-    bnb = importlib.import_module("bitsandbytes")
+    bnb = import_bitsandbytes()
     for name, linear in list(module.named_modules()):
         if isinstance(linear, torch.nn.Linear) and name != "lm_head":
             packed = bnb.nn.Linear4bit(
@@ -305,14 +306,13 @@ def rain(report, device, module, tokenizer, bandwidth: float, rate: float) -> No
 def emo(report, device, rate: float) -> None:
     """EMO's fused loss against the same loss over materialised logits: forward and backward."""
     rows, vocabulary, width = (4096, 128256, 4096) if device.cuda else (256, 8192, 256)
-    if device.quick:
-        rows //= 4
+    rows //= 4 if device.quick else 1
     hidden = torch.randn(1, rows + 1, width, device=device.torch).to(device.dtype).requires_grad_()
     weight = (torch.randn(vocabulary, width, device=device.torch) * 3 / width**0.5).to(device.dtype).requires_grad_()
     labels = torch.randint(0, vocabulary, (1, rows + 1), device=device.torch)
     bound, taken, peaks = 4 * 2 * rows * vocabulary * width / rate, {}, {}
     for name, loss in (("fused", emo_benchmark.fused), ("materialised", emo_benchmark.tidied)):
-        what = f"EMO {name}: N={rows}, V={vocabulary:,}, H={width}"
+        what = f"EMO {name}: {rows} x {vocabulary:,} x {width}"
         try:
             emo_benchmark.step(loss, hidden, weight, labels)
             rounds = [emo_benchmark.step(loss, hidden, weight, labels) for _ in range(2 if device.quick else 5)]
@@ -360,7 +360,7 @@ def main() -> None:
     for form in ("bf16", "nf4"):
         if form == "nf4":
             try:
-                importlib.import_module("bitsandbytes")
+                import_bitsandbytes()
             except Exception as error:  # a wheel without its CUDA library raises more than ImportError
                 report.add("nf4: not measured", f"bitsandbytes: {type(error).__name__}", "")
                 continue
@@ -373,10 +373,9 @@ def main() -> None:
         sizes[form] = weight_bytes(module)
         count = parameters(module.config.get_text_config(decoder=True))
         count = f"{count / 1e9:.2f} G" if count > 1e8 else f"{count / 1e6:.1f} M"
-        how = "load" if options.model else "random weights"
         title = form if device.cuda or form == "nf4" else f"{form} (here {kind})"
         report.add(
-            f"{title}: {how}, {count} parameters", f"{taken:.2f}", "s", bound=f"{sizes[form] / bandwidth:.3f}",
+            f"{title}: {'load' if options.model else 'random'}, {count} parameters", f"{taken:.2f}", "s", bound=f"{sizes[form] / bandwidth:.3f}",
             share=sizes[form] / bandwidth / taken, peak=device.peak(),
         )  # fmt: skip
         report.add("", f"{sizes[form] / 1e9:.3f}", "GB of weights")

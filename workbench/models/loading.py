@@ -143,6 +143,11 @@ def _check_bits(plan: _Plan) -> None:
         )
         plan.bits = None
         return
+    import_bitsandbytes()
+
+
+def import_bitsandbytes():
+    """The module bitsandbytes, imported without anything from the network; raises what its import raises."""
     # where the package `kernels` is installed, importing bitsandbytes 0.50 fetches native code from the hub: not here
     hidden = "kernels" not in sys.modules
     logger = logging.getLogger("bitsandbytes")
@@ -151,7 +156,7 @@ def _check_bits(plan: _Plan) -> None:
         if hidden:
             sys.modules["kernels"] = None
         logger.setLevel(logging.ERROR)  # that there are no such kernels is no news
-        importlib.import_module("bitsandbytes")
+        return importlib.import_module("bitsandbytes")
     finally:
         logger.setLevel(level)
         if hidden:

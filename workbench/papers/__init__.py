@@ -10,8 +10,8 @@ from dataclasses import dataclass
 class Paper:
     """One paper of the workbench; ``status`` is "done" or "coming".
 
-    ``weights`` says what it needs a model's own weights for, where it cannot do without: such a paper is not started on a
-    model that lives on a server.
+    ``weights`` says what it needs a model's own weights for, where it cannot do without: such a paper is not started on
+    a model that lives on a server.
     """
 
     name: str
