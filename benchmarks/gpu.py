@@ -375,8 +375,8 @@ def main() -> None:
         count = f"{count / 1e9:.2f} G" if count > 1e8 else f"{count / 1e6:.1f} M"
         title = form if device.cuda or form == "nf4" else f"{form} (here {kind})"
         report.add(
-            f"{title}: {'load' if options.model else 'random'}, {count} parameters", f"{taken:.2f}", "s", bound=f"{sizes[form] / bandwidth:.3f}",
-            share=sizes[form] / bandwidth / taken, peak=device.peak(),
+            f"{title}: {'load' if options.model else 'random'}, {count} parameters", f"{taken:.2f}", "s",
+            bound=f"{sizes[form] / bandwidth:.3f}", share=sizes[form] / bandwidth / taken, peak=device.peak(),
         )  # fmt: skip
         report.add("", f"{sizes[form] / 1e9:.3f}", "GB of weights")
         speeds(report, device, module, form, bandwidth, rate)
