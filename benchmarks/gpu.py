@@ -2,7 +2,7 @@
 
     python benchmarks/gpu.py [--quick] [--json] [--model FOLDER_OR_HUB_ID] [--device cuda:0]
 
-Needs torch, transformers and this repository; bitsandbytes where it can be imported (else the NF4 rows say that it
+Needs torch, transformers and this repository (on a CPU also psutil); bitsandbytes where it can be imported (else the NF4 rows say that it
 cannot). Without a GPU everything shrinks to CPU sizes: that shows that the script runs, not what a GPU does.
 ``--quick`` takes fewer rounds and smaller sizes, the same keys, under a minute.
 

@@ -112,9 +112,9 @@ def test_counted_flips_agree_with_exact_ones_through_a_faulty_proxy(served, smol
 
 def test_words_are_explained_by_counting(served, smollm2):
     prompt, target = "The capital of France is", " Paris"
-    found = explainability.attribute_served(served, prompt, target, samples=12)
+    found = explainability.attribute_served(served, prompt, target, samples=8)
     whole = smollm2.logprobs([prompt], [[target]])[0][0].total
-    assert binomtest(round(found.value.value * 12), 12, math.exp(whole)).pvalue > 1e-4
+    assert binomtest(round(found.value.value * 8), 8, math.exp(whole)).pvalue > 1e-4
     assert found.words[int(found.scores.argmax())] in (" France", " capital"), found.to_frame()
 
 

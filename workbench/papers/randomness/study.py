@@ -89,7 +89,7 @@ def counting_table(curves: Mapping[str, FlipCurve], *, within: float = 0.01) -> 
                     "95 % interval": f"{e.low:.2f} to {e.high:.2f}",
                     "samples that were flips": e.n,
                     f"samples for ±{within:g}": int(np.ceil(1.96**2 * worst * (1 - worst) / within**2)),
-                    "exact would need": "the whole next-token distribution, of one forward; no server gives it",
+                    "exact would need": "one forward of the weights; no server gives it",
                 }
             )
     return rows
