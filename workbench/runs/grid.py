@@ -139,17 +139,17 @@ def _axis(notebook: Notebook, name: str, values: list) -> list:
     """One axis: every value converted by its parameter's annotation, and none twice."""
     if not values:
         raise UsageError(f"the grid is empty: {name!r} has no value; give at least one: -g {name}=v1,v2")
-    typed: list = []
+    typed: dict[bytes, Any] = {}
     for value in values:
         if not isinstance(value, str) and isinstance(notebook.known[name].default, str):
             hint = f"; in YAML write it in quotes: '{value}'" if not isinstance(value, (list, dict)) else ""
             if not _fits(notebook, name, value):
                 raise UsageError(f"the grid's value {value!r} of {name!r} is no text{hint}")
         item = notebook.resolve({name: value})[name]
-        if any(_canonical(item) == _canonical(other) for other in typed):
+        if _canonical(item) in typed:
             raise UsageError(f"the grid has the value {item!r} of {name!r} twice; each combination is run once")
-        typed.append(item)
-    return typed
+        typed[_canonical(item)] = item
+    return list(typed.values())
 
 
 def _fits(notebook: Notebook, name: str, value) -> bool:

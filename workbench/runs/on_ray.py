@@ -7,19 +7,25 @@ CUDA_VISIBLE_DEVICES; both are inherited by the child.
 """
 
 import os
+import secrets
+import sys
 
 from ..errors import RunError, UsageError
 from ..files import ROOT
 from .attempt import Outcome, Work, attempt
 from .grid import Cell
+from .processes import reap
 from .supervise import Signals
 
 TASK_RETRIES = 5  # of Ray's own, when a worker or a node dies; a run that fails is never one of them
+TOKEN = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")
+KEEP_GPUS = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}  # without --gpus-per-run no GPU is hidden from a task
 AHEAD = 1000  # tasks handed out at once without --jobs: an autoscaler sees what waits
 
 
 def run_cell(work: Work, cell: Cell) -> Outcome:
     """The task: one cell, in order even when Ray cancels it (that arrives as Ctrl-C)."""
+    reap(work.out)  # when Ray kills a worker it kills the run's child too, which then cannot clean up after its cells
     with Signals() as signals:
         return attempt(work, cell, signals)
 
@@ -35,7 +41,7 @@ class OnRay:
         Runs at a time; None for as many as the cluster takes.
     address
         What `ray.init` takes (``auto``, ``HOST:PORT``, ``ray://…``); None for $RAY_ADDRESS, else a cluster of one on
-        this machine, which listens on 127.0.0.1 and ends with the sweep.
+        this machine, which nobody else may use and which ends with the sweep.
     gpus
         GPUs reserved for a run, a share for several runs on one.
 
@@ -48,6 +54,13 @@ class OnRay:
     """
 
     def __init__(self, work: Work, jobs: int | None, address: str | None, gpus: float | None):
+        alone = address is None and not os.environ.get("RAY_ADDRESS")
+        self._token: tuple = ()  # the variables that were set for a cluster of one
+        if alone and "ray" not in sys.modules and TOKEN[0] not in os.environ:
+            # some of its ports are open to the network: only who has the token may use them (Ray 2.52 and later, which
+            # looks for it when it is imported)
+            self._token = TOKEN
+            os.environ.update(zip(TOKEN, ("token", secrets.token_hex(32))))
         try:
             import ray
         except ImportError:
@@ -57,38 +70,50 @@ class OnRay:
         self._ray = ray
         self.capacity = jobs or AHEAD
         self._ours = not ray.is_initialized()
-        search = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         if self._ours:
-            os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # without --gpus-per-run hide no GPU
-            where = {"address": address} if address or os.environ.get("RAY_ADDRESS") else _alone()
-            try:
-                ray.init(
-                    **where,
-                    log_to_driver=False,
-                    logging_level="error",
-                    runtime_env={"env_vars": {"PYTHONPATH": search}},
-                )
-            except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-                said = " ".join(str(error).split())[:200]
-                raise RunError(
-                    f"the Ray cluster at {address or 'this machine'} is not reached ({said}); does `ray status` see it?"
-                ) from error
-        there = ray.cluster_resources()
-        if gpus and there.get("GPU", 0) < gpus:
-            self.close()
-            raise UsageError(
-                f"--gpus-per-run is {gpus:g}, but the cluster has {there.get('GPU', 0):g} GPUs; ask for fewer, or add some"
+            self._connect(address, alone)
+        there = ray.cluster_resources().get("GPU", 0)
+        self.note = None
+        if gpus and there < gpus:
+            if alone and self._ours:
+                self.close()
+                raise UsageError(f"--gpus-per-run is {gpus:g}, but this machine has {there:g} GPUs; ask for fewer")
+            self.note = (
+                f"the cluster has {there:g} GPUs so far; the runs wait until it has {gpus:g} (an autoscaler's work)"
             )
-        self._task = ray.remote(run_cell).options(
-            num_cpus=work.threads, num_gpus=gpus or 0, max_retries=TASK_RETRIES, retry_exceptions=False
-        )
+        search = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+        self._task = ray.remote(run_cell)
+        self._options = {
+            "runtime_env": {"env_vars": {"PYTHONPATH": search, **KEEP_GPUS}},
+            "num_cpus": work.threads,
+            "num_gpus": gpus or 0,
+            "max_retries": TASK_RETRIES,
+            "retry_exceptions": False,
+        }
         self._paper = work.notebook.name
         self._work = ray.put(work)
         self._running: dict = {}
 
+    def _connect(self, address: str | None, alone: bool) -> None:
+        where = _alone() if alone else {"address": address}
+        quiet = {"log_to_driver": False, "logging_level": "critical"}
+        for last in (False, False, True):
+            try:
+                self._ray.init(**where, **quiet)
+                return
+            except Exception as error:  # Ray raises bare exceptions too
+                self._ray.shutdown()
+                if last or not alone:  # its own processes have 15 s to come up, which a busy machine may not give them
+                    said = " ".join(str(error).split())[:200]
+                    name = (
+                        "on this machine does not start" if alone else f"at {address or 'RAY_ADDRESS'} is not reached"
+                    )
+                    raise RunError(f"the Ray cluster {name} ({said}); see `ray status`") from error
+
     def submit(self, cell: Cell) -> None:
         """Hand out a cell."""
-        self._running[self._task.options(name=f"{self._paper}-{cell.key}").remote(self._work, cell)] = cell
+        task = self._task.options(name=f"{self._paper}-{cell.key}", **self._options)
+        self._running[task.remote(self._work, cell)] = cell
 
     def poll(self, timeout: float) -> list[tuple[Cell, Outcome]]:
         """What has ended, waiting for at most ``timeout`` seconds."""
@@ -114,10 +139,12 @@ class OnRay:
         """Leave the cluster; one that was started here ends."""
         if self._ours:
             self._ray.shutdown()
+            for name in self._token:
+                os.environ.pop(name, None)
 
 
 def _alone() -> dict:
-    """A cluster of one that nobody else on the network sees."""
+    """A cluster of one; Ray binds some of its ports to every address all the same, hence the token."""
     from .environment import usable_cores
 
     return {

@@ -45,12 +45,19 @@ class MLflow:
 
     def add(self, records: list[Record]) -> None:
         """Copy the records that are not there yet."""
-        for paper in sorted({record.paper for record in records}):
-            experiment = self._experiment(paper)
-            there = self._there(experiment)
-            for record in records:
-                if record.paper == paper and record.id not in there:
-                    self._copy(experiment, record)
+        from filelock import FileLock
+
+        try:
+            with FileLock(f"{self.file}.lock"):  # two sweeps with one database do not copy a run twice
+                for paper in sorted({record.paper for record in records}):
+                    experiment = self._experiment(paper)
+                    mine = [record for record in records if record.paper == paper]
+                    there = self._there(experiment, mine)
+                    for record in mine:
+                        if record.id not in there:
+                            self._copy(experiment, record)
+        except Exception as error:  # MLflow's, sqlalchemy's and the disk's
+            raise RunError(f"runs cannot be copied to {self.file} ({_short(error)}); they are kept here") from error
 
     def _experiment(self, paper: str) -> str:
         found = self._client.get_experiment_by_name(paper)
@@ -62,11 +69,17 @@ class MLflow:
         except self._error:  # another sweep was faster
             return self._client.get_experiment_by_name(paper).experiment_id
 
-    def _there(self, experiment: str) -> set[str]:
+    def _there(self, experiment: str, records: list[Record]) -> set[str]:
+        """The IDs that are in the database, whole; what a killed sweep left half-copied is deleted."""
         found, token = set(), None
+        only = f"tags.`{TAG}` = '{records[0].id}'" if len(records) == 1 else ""
         while True:
-            page = self._client.search_runs([experiment], max_results=1000, page_token=token)
-            found |= {run.data.tags.get(TAG, "") for run in page if run.info.status == "FINISHED"}
+            page = self._client.search_runs([experiment], only, max_results=1000, page_token=token)
+            for run in page:
+                if run.info.status == "FINISHED":
+                    found.add(run.data.tags.get(TAG, ""))
+                elif TAG in run.data.tags:
+                    self._client.delete_run(run.info.run_id)
             token = page.token
             if not token:
                 return found
@@ -77,7 +90,7 @@ class MLflow:
         from mlflow.entities import Metric, Param, RunTag
 
         start, end = (int(datetime.fromisoformat(text).timestamp() * 1000) for text in (record.started, record.ended))
-        run = self._client.create_run(experiment, start_time=start, run_name=record.id)
+        run = self._client.create_run(experiment, start_time=start, run_name=record.id, tags={TAG: record.id})
         metrics = [
             Metric(_name(name + part), entry[key], end, 0)
             for name, entry in record.metrics.items()
@@ -86,7 +99,6 @@ class MLflow:
         ]
         params = [Param(_name(name), plain(value)[:6000]) for name, value in record.parameters.items()]
         about = {
-            TAG: record.id,
             "workbench.folder": str(record.folder),
             "workbench.notebook_sha256": record.notebook_sha256,
             "workbench.revision": (record.git or {}).get("revision") or "",

@@ -52,6 +52,8 @@ class Summary:
 class Local:
     """The engine on this machine: so many threads, each with a child process for its run."""
 
+    note = None  # what people should know before it starts
+
     def __init__(self, work: Work, jobs: int, warm: bool, signals: Signals):
         self.work, self.signals = work, signals
         self.capacity = jobs
@@ -160,6 +162,8 @@ def sweep(
             work = dataclasses.replace(work, threads=threads, surroundings=environment.surroundings())
             running = Local(work, jobs, warm, signals)
         bar = SweepProgress(grid.notebook.name, len(cells), len(old), show=progress)
+        if running.note:
+            bar.say(running.note)
         bar.guess = estimate(grid, records).seconds, running.capacity
         try:
             told.all(old)
