@@ -100,7 +100,6 @@ def batched(model, ids: list[int], masks: np.ndarray, token: int, target: int, r
 
 def contest(model, key: str, prompt: str, coalitions: int, orders: int) -> dict[str, float]:
     """CPU seconds of both sides for one method, after their values and scores were compared."""
-    import torch
     from captum.attr import FeatureAblation, KernelShap, ShapleyValueSampling
 
     from workbench.papers.explainability import coalition_values, neutral_token
@@ -169,7 +168,7 @@ def patching(model, quick: bool) -> dict[str, float]:
     """CPU seconds of the patching grid and of one run at a time, after their values were compared."""
     from workbench.papers.explainability import minimal_pairs, patching_grid, patching_grid_literal
 
-    pair = minimal_pairs()[0]
+    pair = next(pair for pair in minimal_pairs() if pair.family == "sentiment")
     layers = list(range(0, model.module.config.get_text_config().num_hidden_layers + 1, 5 if quick else 1))
     arguments = (model, pair.clean, pair.corrupt, pair.answer, pair.foil)
     patching_grid(*arguments, layers=layers[:2])
@@ -189,13 +188,13 @@ def table(model, items, methods) -> None:
     """Print method, evaluations, tokens, CPU seconds, comprehensiveness (random beside them)."""
     from workbench.papers.explainability import METHODS, attribute, faithfulness_table
 
-    taken = {}
-    for method in methods:  # in CPU seconds, on one prompt after another, libraries warm
-        attribute(model, *items[0], method=method)
-        taken[method] = [
-            cpu_seconds(lambda item=item, m=method: attribute(model, *item, method=m))[0] for item in items
-        ]
-    found = faithfulness_table(model, items, methods, removals=("replace",))
+    taken, made = {}, {}
+    for method in methods:
+        attribute(model, *items[0], method=method, samples=None if METHODS[method].family == "surrogate" else 2)  # warm
+        both = [cpu_seconds(lambda item=item, m=method: attribute(model, *item, method=m)) for item in items]
+        taken[method], made[method] = zip(*both)
+    made.pop("random", None)
+    found = faithfulness_table(model, items, methods, removals=("replace",), attributions=made)
     print(f"\n{len(items)} prompts, means a prompt; loss of probability averaged over 5, 10, 20 and 50 % replaced")
     print("| method | evaluations | tokens | CPU seconds | comprehensiveness | against random |")
     print("| --- | --- | --- | --- | --- | --- |")

@@ -10,8 +10,8 @@ from workbench.models.local import LocalModel
 class Linear(torch.nn.Module):
     """Logits that are linear in the tokens' embeddings: the sum of all states so far, times a readout.
 
-    Two linear blocks stand between embedding and readout, so that layers can be asked for. It has no attention and
-    ignores masks, so it must be evaluated one prompt at a time.
+    Two linear blocks stand between embedding and readout, so that layers can be asked for. It takes no mask and no
+    cache, so its prompts must be evaluated one at a time.
     """
 
     def __init__(self, vocabulary: int, width: int = 6):
@@ -28,7 +28,7 @@ class Linear(torch.nn.Module):
     def get_input_embeddings(self):
         return self.embedding
 
-    def forward(self, input_ids=None, inputs_embeds=None, logits_to_keep=0, **ignored):
+    def forward(self, input_ids=None, inputs_embeds=None, logits_to_keep=0, use_cache=False, output_attentions=False):
         states = self.embedding(input_ids) if inputs_embeds is None else inputs_embeds
         for layer in self.layers:
             states = layer(states)

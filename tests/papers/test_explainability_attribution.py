@@ -3,6 +3,8 @@
 import itertools
 import json
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -367,6 +369,11 @@ def test_a_gap_is_said(tiny):
     found = attribute(tiny, LONG, " Mary", method="integrated_gradients", samples=1)
     assert found.gap > 0.05  # one step cannot complete here
     assert f"gap {found.gap:.0%}" in " ".join(found.notes) and f"gap {found.gap:.1%}" in found.html()
+
+
+def test_looking_at_the_names_loads_no_torch():
+    code = "import sys; from workbench.papers.explainability import METHODS, PROFILES; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_every_method_says_what_it_is():

@@ -134,6 +134,12 @@ def test_faithfulness_finds_the_true_explanation_and_no_more(additive):
     np.testing.assert_allclose(found.values["occlusion", "delete"]["comprehensiveness"], literal, atol=1e-6)
     (pair,) = [pair for pair in found.pairs if pair.removal == "replace"]
     assert (pair.a, pair.b) == ("occlusion", "gradient") and pair.separable and "> gradient" in best.separable_from
+    made = {"occlusion": found.attributions["occlusion"]}
+    again = faithfulness_table(additive, items, ["occlusion"], attributions=made, removals=("delete",), random_draws=3)
+    assert again.attributions["occlusion"][2] is made["occlusion"][2]
+    assert again.rows[0].comprehensiveness == rows["occlusion", "delete"].comprehensiveness
+    with pytest.raises(UsageError, match="attributions of occlusion are not of these items"):
+        faithfulness_table(additive, items[:3], ["occlusion"], attributions=made)
     frame = found.to_frame()
     assert len(frame) == 6 and "above random" in set(frame.verdict)
     figure = found.figure()
@@ -196,6 +202,13 @@ def test_agreement_of_equal_and_opposite_explanations(tiny):
     assert same.rank[0, 1] == pytest.approx(1) and same.rank[0, 2] == pytest.approx(-1) and np.isnan(same.rank[0, 3])
     assert same.overlap[0, 1] == 1 and same.overlap[0, 2] == 0 and 0 < same.chance < 0.4 and same.n == 3
     assert same.to_frame("overlap").columns[0] == "Occlusion"
+    rows = {(row.a, row.b): row for row in same.rows}
+    assert rows["occlusion", "shapley"].rank.value == pytest.approx(1) and rows["occlusion", "random"].rank is None
+    assert rows["occlusion", "lime"].overlap.value == 0 and rows["occlusion", "lime"].verdict.startswith(
+        "not separable"
+    )
+    many = agreement({"occlusion": found * 3, "shapley": found * 3})
+    assert many.rows[0].verdict == "above chance" and many.rows[0].overlap.n == 9
     with pytest.raises(UsageError, match="at least two methods"):
         agreement({"occlusion": found})
 
@@ -211,7 +224,8 @@ def test_randomisation_restores_every_bit(smollm2):
     assert all(row.rank < 0.99 for row in found.rows if row.method != "random")
     again = weight_randomisation(model, PROMPTS[0], TARGET, ["occlusion"], steps=2)
     assert [row.rank for row in again.rows] == [row.rank for row in found.rows if row.method == "occlusion"]
-    assert len(found.to_frame()) == 6
+    assert len(found.to_frame()) == 6 and found.tokens == len(model.tokenizer(PROMPTS[0])["input_ids"]) - 1
+    assert found.chance == pytest.approx(1.96 / (found.tokens - 1) ** 0.5)
 
 
 def test_randomisation_restores_after_an_error(smollm2, monkeypatch):

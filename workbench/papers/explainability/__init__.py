@@ -34,11 +34,24 @@ _LATER = {
     "read_prompt": "reading", "neutral_token": "reading",
     "erasure": "evaluation", "Erasure": "evaluation", "simulatability": "evaluation", "Simulated": "evaluation",
     "simulatability_table": "evaluation", "SimulatabilityRow": "evaluation", "agreement": "evaluation",
-    "Agreement": "evaluation", "faithfulness_table": "faithfulness", "FaithfulnessTable": "faithfulness",
+    "Agreement": "evaluation", "AgreementRow": "evaluation", "faithfulness_table": "faithfulness", "FaithfulnessTable": "faithfulness",
     "FaithfulnessRow": "faithfulness", "Pair": "faithfulness", "weight_randomisation": "sanity",
     "Randomisation": "sanity", "RandomisationRow": "sanity",
     "attribute_served": "served", "ServedAttribution": "served",
     # B: examples, global methods, prompting, taxonomy, data (begin)
+    "FAMILIES": "materials", "PROPERTIES": "materials", "MARK": "materials", "KnownPrompt": "materials",
+    "MinimalPair": "materials", "ProbeRow": "materials", "ConceptRow": "materials", "OpeningRow": "materials",
+    "ShortcutRow": "materials", "CorpusRow": "materials", "DemoTask": "materials", "ReasoningRow": "materials",
+    "QuestionRow": "materials", "known_prompts": "materials", "minimal_pairs": "materials", "probe_rows": "materials",
+    "concept_rows": "materials", "openings": "materials", "shortcut_rows": "materials", "corpus": "materials",
+    "demo_tasks": "materials", "reasoning_rows": "materials", "question_rows": "materials",
+    "substitutions": "materials", "logit_lens": "lens", "Lens": "lens", "PARTS": "patching",
+    "patching_grid": "patching", "patching_grid_literal": "patching", "patch_heads": "patching",
+    "can_patch": "patching", "Patching": "patching", "HeadPatching": "patching", "Spent": "patching",
+    "concept_vector": "concepts", "read_concept": "concepts", "steering": "concepts", "steer_next": "concepts",
+    "dose_response": "concepts", "Concept": "concepts", "Steered": "concepts", "DoseResponse": "concepts",
+    "compare_edit": "examples", "counterfactuals": "examples", "adversarial": "examples", "Edit": "examples",
+    "Counterfactuals": "examples", "Adversarial": "examples",
     # B (end)
 }  # fmt: skip
 __all__ = ["GAP", "METHODS", "PROFILES", "QUANTITIES", "REMOVALS", "MethodInfo", "sizes", *_LATER]

@@ -82,7 +82,7 @@ def integrated(f: StateFunction, start: torch.Tensor, end: torch.Tensor, steps: 
     pieces = read([(place / count, (place + 1) / count) for place in range(count)], NODES)
     while left >= 2 * NODES:
         pieces.sort(key=lambda piece: piece[0])
-        halved = [pieces.pop()[1] for _ in range(min(len(pieces), (left // (2 * NODES) + 1) // 2))]
+        halved = [pieces.pop()[1] for _ in range(min(max(1, count // 8), left // (2 * NODES)))]
         left -= 2 * NODES * len(halved)
         pieces += read(
             [edge for low, high in halved for edge in ((low, (low + high) / 2), ((low + high) / 2, high))], NODES
