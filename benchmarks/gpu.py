@@ -2,9 +2,9 @@
 
     python benchmarks/gpu.py [--quick] [--json] [--model FOLDER_OR_HUB_ID] [--device cuda:0]
 
-Needs torch, transformers and this repository (on a CPU also psutil); bitsandbytes where it can be imported (else the NF4 rows say that it
-cannot). Without a GPU everything shrinks to CPU sizes: that shows that the script runs, not what a GPU does.
-``--quick`` takes fewer rounds and smaller sizes, the same keys, under a minute.
+Needs torch, transformers and this repository (on a CPU also psutil); bitsandbytes where it can be imported (else the
+NF4 rows say that it cannot). Without a GPU everything shrinks to CPU sizes: that shows that the script runs, not what
+a GPU does. ``--quick`` takes fewer rounds and smaller sizes, the same keys, under a minute.
 
 The model has the shape of Llama-3-8B with random weights made on the device (fewer layers where it would not fit into
 60 % of the free memory), or is the one named. Bounds: the bandwidth of a large copy and the rate of a large matrix
