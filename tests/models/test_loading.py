@@ -64,7 +64,7 @@ def test_embedded_files_are_found_without_running_their_packages():
     [
         ("", "a model's name is a text"),
         (None, "a model's name is a text"),
-        ("openai:gpt-x", "issue 7"),
+        ("openai:gpt-x", "names a model on a server"),
         ("./nowhere", "there is no folder nowhere"),
         ("/nowhere/at/all", "there is no folder /nowhere"),
         ("/nowhere/x.gguf", "there is no file /nowhere/x.gguf"),

@@ -13,6 +13,7 @@ from typing import Annotated, Optional
 import typer
 
 from ..errors import UsageError, WorkbenchError
+from ..files import forbid_world_writing
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -77,6 +78,7 @@ def complain(sentence: str) -> None:
 
 def main() -> None:
     """The entry point: errors as sentences, exit codes as DESIGN.md says."""
+    forbid_world_writing()
     try:
         app(prog_name="workbench", standalone_mode=True)
     except WorkbenchError as error:

@@ -7,7 +7,7 @@ import torch
 
 from ..errors import ModelError
 from . import decode
-from .base import Generation, Prompt, Scored
+from .base import Generation, Prompt, Scored, check_messages, check_options
 from .fit import cache_bytes, free_bytes
 from .problems import advice
 from .report import LoadReport
@@ -31,10 +31,10 @@ class LocalModel:
     report : LoadReport
         What was loaded and how.
     can
-        Always "generate", "logprobs", "hidden" and "gradient".
+        Always "generate", "logprobs", "scores", "hidden" and "gradient".
     """
 
-    can = frozenset({"generate", "logprobs", "hidden", "gradient"})
+    can = frozenset({"generate", "logprobs", "scores", "hidden", "gradient"})
 
     def __init__(self, module: torch.nn.Module, tokenizer, *, name: str, report: LoadReport):
         self.module = module
@@ -98,17 +98,9 @@ class LocalModel:
             template.
         """
         stop = (stop,) if isinstance(stop, str) else tuple(stop)
-        for wrong, sentence in (
-            (isinstance(prompts, str), "prompts is a list of texts, not one text: write [prompt]"),
-            (max_new_tokens < 1, f"max_new_tokens is {max_new_tokens}: give at least 1"),
-            (not temperature >= 0, f"temperature is {temperature}: give 0 (greedy) or a positive number"),
-            (top_k < 0, f"top_k is {top_k}: give 0 (all tokens) or a positive number"),
-            (not 0 < top_p <= 1, f"top_p is {top_p}: give a number above 0 and at most 1"),
-            (n < 1, f"n is {n}: give at least one sample a prompt"),
-            (not all(stop), "a stop text is empty: give texts of at least one character"),
-        ):
-            if wrong:
-                raise ModelError(sentence)
+        check_options(
+            prompts, max_new_tokens=max_new_tokens, temperature=temperature, top_k=top_k, top_p=top_p, n=n, stop=stop
+        )
         ids = [self._prompt_ids(prompt, chat) for prompt in prompts]
         limit = getattr(self._config, "max_position_embeddings", None)
         for index, prompt in enumerate(ids):
@@ -264,10 +256,7 @@ class LocalModel:
             raise ModelError(
                 f"{self.name} has no chat template (it is no chat model): give plain texts and leave chat out"
             )
-        messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
-        for message in messages:
-            if not isinstance(message, dict) or not {"role", "content"} <= message.keys():
-                raise ModelError(f'a message is {{"role": …, "content": …}}, not {message!r}')
+        messages = check_messages(prompt)
         with advice(self.name, doing="filling the chat template"):
             text = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])

@@ -22,7 +22,7 @@ import traceback
 from pathlib import Path
 
 from ..errors import WorkbenchError
-from ..files import RUN_FOLDER, write_atomic
+from ..files import RUN_FOLDER, forbid_world_writing, write_atomic
 from .page import skip_iri_grammar
 from .processes import die_with_parent, kill_run
 
@@ -69,6 +69,7 @@ class Lifeline(threading.Thread):
 
 def main() -> None:
     """Execute the jobs on standard input."""
+    forbid_world_writing()  # the kernel inherits it
     answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)  # whatever prints from here on lands in the log
 

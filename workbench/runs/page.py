@@ -24,7 +24,8 @@ LARGEST_IMAGE = 4_000_000  # bytes of a picture beside the notebook that are wor
 # fmt: off
 FORBIDDEN = {
     "script", "iframe", "frame", "frameset", "object", "embed", "applet", "link", "meta", "base", "form", "button",
-    "template", "noscript", "audio", "video", "source", "portal", "foreignobject", "animate", "set", "use",
+    "template", "noscript", "noembed", "noframes", "xmp", "plaintext", "textarea", "audio", "video", "source", "portal",
+    "foreignobject", "animate", "set", "use",
 }
 # fmt: on
 
@@ -219,7 +220,8 @@ def sanitise(text: str, folder: Path | None = None) -> str:
     for tag in soup.find_all(True):
         if tag.decomposed:
             continue
-        fetching = tag.name == "style" and re.search(r"url\s*\(|@import|\\", tag.get_text(), re.IGNORECASE)
+        # a style with a tag in it is read differently inside SVG, where browsers see the tag
+        fetching = tag.name == "style" and re.search(r"url\s*\(|@import|\\|<", tag.get_text(), re.IGNORECASE)
         if fetching or tag.name.lower().split(":")[-1] in FORBIDDEN:
             tag.decompose()
         elif tag.name == "img":

@@ -136,6 +136,8 @@ def load(folder: Path) -> Record:
 def all_runs(out: Path, paper: str | None = None) -> list[Record]:
     """Every readable run under ``out``, oldest first; folders without a readable record are passed over."""
     records = []
+    if paper is not None and (Path(paper).name != paper or paper == ".."):
+        return records  # a path, not a paper: nothing outside ``out`` is listed
     for path in sorted(out.glob(f"{glob.escape(paper) if paper else '*'}/*/{FILE}")):
         with contextlib.suppress(RunError):
             records.append(load(path.parent))
