@@ -58,16 +58,16 @@ def settings(budget: int, lanes: int) -> RainSettings:
 
 
 def searcher(model, tree, prompt, scorer, chosen, index=0):
-    ids = model._prompt_ids(prompt, None)
+    ids = model.prompt_ids(prompt, None)
     return Searcher(
         tree, prompt, ids, settings=chosen, evaluate=lambda text: scorer.plan(tree, prompt, text), embed=None,
-        decode=lambda tokens: model._new_text(ids, tokens), eos=model._eos(), index=index, seed=0,
+        decode=lambda tokens: model.new_text(ids, tokens), eos=model.end_tokens(), index=index, seed=0,
     )  # fmt: skip
 
 
 def literal(model, prompt, scorer, chosen):
     """The baseline's one move: (tokens of the move, reader, searches, floor, CPU seconds)."""
-    reader, ids = Reader(model.module), model._prompt_ids(prompt, None)
+    reader, ids = Reader(model.module), model.prompt_ids(prompt, None)
     good, bad, prior = sorted(scorer.good), sorted(scorer.bad), []
 
     def odds(reply):
@@ -82,7 +82,7 @@ def literal(model, prompt, scorer, chosen):
             prior.append(odds(""))
         return math.tanh((odds(reply) - prior[0]) / 2)
 
-    search = LiteralRain(reader, ids, chosen, value, lambda t: model._new_text(ids, t), model._eos(), (0, 0))
+    search = LiteralRain(reader, ids, chosen, value, lambda t: model.new_text(ids, t), model.end_tokens(), (0, 0))
     start = time.process_time()
     move = search.run(1)
     seconds = time.process_time() - start
@@ -163,7 +163,7 @@ def main():
             continue
         found = compare(model, prompt, scorer_of, budget, options.lanes)
         base, ours = found["baseline"], found["ours"]
-        print(f"{name}: prompt of {len(model._prompt_ids(prompt, None))} tokens, {found['searches']} searches, "
+        print(f"{name}: prompt of {len(model.prompt_ids(prompt, None))} tokens, {found['searches']} searches, "
               f"move {found['move']!r}")  # fmt: skip
         for key in ("forwards", "tokens", "cpu"):
             ratios[f"{name}_{key}"] = base[key] / ours[key]

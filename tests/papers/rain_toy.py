@@ -36,13 +36,13 @@ class ScriptedModel:
     def __init__(self):
         self.tokenizer = SimpleNamespace(decode=lambda ids: " ".join(WORDS[i] for i in ids))
 
-    def _prompt_ids(self, prompt, chat=None):
+    def prompt_ids(self, prompt, chat=None):
         return [WORDS.index(word) for word in prompt.split()]
 
-    def _new_text(self, prompt, tokens):
+    def new_text(self, prompt, tokens):
         return " ".join(WORDS[i] for i in tokens)
 
-    def _eos(self):
+    def end_tokens(self):
         return frozenset({END})
 
 

@@ -290,8 +290,8 @@ def test_the_search_is_the_literal_one():
     for seed in range(4):
         result = search(random_script, letters, MIXED, "d a", seed=seed)
         search_ = literal.LiteralRain(
-            Reader(None), model._prompt_ids("d a"), MIXED, lambda text: letters("", [text])[0],
-            lambda tokens: model._new_text([], tokens), {END}, (seed, 0),
+            Reader(None), model.prompt_ids("d a"), MIXED, lambda text: letters("", [text])[0],
+            lambda tokens: model.new_text([], tokens), {END}, (seed, 0),
         )  # fmt: skip
         assert search_.run() == result.tokens
         found = {}

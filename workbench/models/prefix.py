@@ -25,13 +25,15 @@ import numpy as np
 import torch
 
 from ..errors import ModelError
+from .base import say
 from .prefix_cache import Columns, Counters, column_bytes
-from .prefix_check import check, sliding_window
+from .prefix_check import compare, sliding_window
 
 BATCH = 1024  # new tokens in one forward; beyond it the mask's quadratic share outgrows the gain
 LOGIT_BYTES = 2**28  # float32 logits of one forward
 ROW_BYTES = 2**26  # next-token distributions kept for the next question
-_checked: WeakKeyDictionary = WeakKeyDictionary()  # modules found to obey a tree's mask
+# module -> {beyond its sliding window?: why it may not share prefixes, "" where it may}
+_verdicts: WeakKeyDictionary = WeakKeyDictionary()
 _trees: WeakKeyDictionary = WeakKeyDictionary()  # module -> the tree its users share
 
 
@@ -70,14 +72,18 @@ class PrefixTree:
     memory : int, optional
         Bytes the columns may take. Default: 1 GiB, or a third of what is free if that is less.
     reuse : bool
-        False computes every distribution by a plain forward of its whole prefix: the slow literal version, for
-        comparison.
+        False reads every prefix by a plain forward of its own, which answers for its beginnings too: the slow literal
+        version, for comparison.
+    fallback : bool
+        A model whose attention takes no tree's mask is read like that, and one line says so, instead of being refused.
 
     Attributes
     ----------
     counters : Counters
     root : Node
         The empty prefix.
+    reuse : bool
+        Whether prefixes are shared; a fallback sets it to False.
 
     Raises
     ------
@@ -85,13 +91,13 @@ class PrefixTree:
         No local weights, or an architecture whose attention cannot take a tree's mask (named in the sentence).
     """
 
-    def __init__(self, model, *, memory: int | None = None, reuse: bool = True):
+    def __init__(self, model, *, memory: int | None = None, reuse: bool = True, fallback: bool = False):
         module = getattr(model, "module", model)
         if not isinstance(module, torch.nn.Module):
             raise ModelError(
                 f"{getattr(model, 'name', model)} has no weights here to share prefixes in: use a local model"
             )
-        self.module, self.reuse = module, reuse
+        self.module, self.reuse, self.fallback = module, reuse, fallback
         self.config = module.config.get_text_config(decoder=True)
         self.name = getattr(model, "name", None) or type(module).__name__
         self.counters = Counters()
@@ -105,10 +111,27 @@ class PrefixTree:
         self.columns = Columns(max(1, memory // size))
         self.vocabulary = self.config.vocab_size
         self.most_rows = max(1, LOGIT_BYTES // (4 * self.vocabulary))
+        self.window = sliding_window(self.config)
         self._forget()
-        if reuse and module not in _checked:
-            check(self)
-            _checked[module] = True
+        self._allow(beyond=False)
+
+    def _allow(self, beyond: bool) -> None:
+        """Whether this module may share prefixes: compared with plain forwards once, and once beyond its window."""
+        if not self.reuse:
+            return
+        verdicts = _verdicts.setdefault(self.module, {})
+        if beyond not in verdicts:
+            verdicts[beyond] = ""  # the comparison's own tree must not begin another one
+            try:
+                verdicts[beyond] = compare(PrefixTree(self.module), self.name, beyond=beyond)
+            except BaseException:
+                del verdicts[beyond]
+                raise
+            if verdicts[beyond] and self.fallback:
+                say(f"{verdicts[beyond]}; every text is read on its own, which takes longer")
+        if verdicts[beyond] and not self.fallback:
+            raise ModelError(verdicts[beyond])
+        self.reuse = not verdicts[beyond]
 
     @property
     def device(self) -> torch.device:
@@ -181,6 +204,8 @@ class PrefixTree:
                 raise ModelError("there is no next token after an empty prefix: give at least one token")
             if limit and len(node) > limit:
                 raise ModelError(f"a prefix has {len(node)} tokens, but {self.name} reads at most {limit}: shorten it")
+        if self.window is not None and any(len(node) > self.window for node in nodes):
+            self._allow(beyond=True)
         distinct = list(dict.fromkeys(nodes))
         before = self.counters.tokens
         found = {node: self._rows[node] for node in distinct if node in self._rows}
@@ -191,8 +216,9 @@ class PrefixTree:
             self._literal(missing, found)
         self.counters.reused += max(0, sum(map(len, distinct)) - (self.counters.tokens - before))
         keep = max(16, ROW_BYTES // (4 * self.vocabulary)) if self.reuse else 0
-        for node in distinct:
-            self._rows[node] = found[node]
+        for node in distinct[-keep:] if keep else ():
+            if node not in self._rows:
+                self._rows[node] = found[node].clone()  # a view would hold all its forward's logits
             self._rows.move_to_end(node)
         while len(self._rows) > keep:
             self._rows.popitem(last=False)
@@ -268,8 +294,10 @@ class PrefixTree:
             raise
         self._now += 1
         for node in wants or work[-1:]:
-            self._stamp[self._path(node)] = self._now
-        found.update((node, logits[i].clone()) for i, node in enumerate(wants))
+            while node.parent is not None and self._stamp[node.slot] != self._now:
+                self._stamp[node.slot] = self._now
+                node = node.parent
+        found.update(zip(wants, logits, strict=bool(wants)))
 
     def _forward(self, work, wants, row, held) -> torch.Tensor:
         own = np.array([node.slot for node in work])
@@ -287,12 +315,15 @@ class PrefixTree:
             sees[i, place[node.slot]] = True
         device = self.device
         positions = np.array([node.depth for node in work])
+        plain = np.array_equal(columns, own) and np.array_equal(
+            positions, np.arange(len(work))
+        )  # one text from its start
         keep = torch.tensor([row[node] for node in wants], device=device) if wants else 1
         start = time.perf_counter()
         logits = self.module(
             input_ids=torch.tensor([[node.token for node in work]], device=device),
             position_ids=torch.from_numpy(positions)[None].to(device),
-            attention_mask=self._mask(sees, positions, columns),
+            attention_mask=None if plain else self._mask(sees, positions, columns),
             past_key_values=self.columns,
             use_cache=True,
             logits_to_keep=keep,
@@ -301,15 +332,30 @@ class PrefixTree:
         return logits.to(device)
 
     def _literal(self, nodes, found) -> None:
-        for node in nodes:
-            start = time.perf_counter()
-            ids = torch.tensor([node.ids], device=self.device)
-            found[node] = self.module(input_ids=ids, use_cache=False, logits_to_keep=1).logits[0, -1].float()
-            self._count(start, len(node))
-            if not torch.isfinite(found[node]).all():
-                raise ModelError(
-                    f"{self.name} gave logits that are not numbers after {len(node)} tokens: check its weights"
-                )
+        """A plain forward for each longest prefix; it answers for those of ``nodes`` that begin it, too."""
+        left = dict.fromkeys(nodes)
+        for last in sorted(nodes, key=len, reverse=True):
+            if last not in left:
+                continue
+            path, at = [], last
+            while at.parent is not None:
+                if at in left:
+                    path.append(at)
+                    del left[at]
+                at = at.parent
+            ids = torch.tensor([last.ids], device=self.device)
+            for some in (path[i : i + self.most_rows] for i in range(0, len(path), self.most_rows)):
+                start = time.perf_counter()
+                keep = torch.tensor([node.depth for node in some], device=self.device)
+                logits = (
+                    self.module(input_ids=ids, use_cache=False, logits_to_keep=keep).logits[0].float().to(self.device)
+                )  # (R, V)
+                self._count(start, len(last))
+                if not torch.isfinite(logits).all():
+                    raise ModelError(
+                        f"{self.name} gave logits that are not numbers after {len(last)} tokens: check its weights"
+                    )
+                found.update(zip(some, logits, strict=True))
 
     def _count(self, start: float, tokens: int) -> None:
         if self.device.type == "cuda":
@@ -321,10 +367,9 @@ class PrefixTree:
     def _mask(self, sees: np.ndarray, positions: np.ndarray, columns: np.ndarray):
         """Additive masks (1, 1, N, K): one, or one for each kind of layer where a model mixes them."""
         kinds = set(getattr(self.config, "layer_types", None) or ())
-        window = sliding_window(self.config)
-        if window is None:
+        if self.window is None:
             return self._additive(sees)
-        near = self._additive(sees & (positions[:, None] - self._depth[columns][None, :] < window))
+        near = self._additive(sees & (positions[:, None] - self._depth[columns][None, :] < self.window))
         if len(kinds) < 2:
             return near
         return {"sliding_attention": near, "full_attention": self._additive(sees)}
@@ -384,5 +429,5 @@ def shared_tree(model) -> PrefixTree:
     """The one tree that all users of a model's weights share, so that a paper and its scorer encode a text once."""
     module = getattr(model, "module", model)
     if module not in _trees:
-        _trees[module] = PrefixTree(model)
+        _trees[module] = PrefixTree(model, fallback=True)
     return _trees[module]
