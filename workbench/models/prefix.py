@@ -27,7 +27,7 @@ import torch
 from ..errors import ModelError
 from .base import say
 from .prefix_cache import Columns, Counters, column_bytes
-from .prefix_check import compare, sliding_window
+from .prefix_check import compare, read_plainly, sliding_window, tree_mask
 
 BATCH = 1024  # new tokens in one forward; beyond it the mask's quadratic share outgrows the gain
 LOGIT_BYTES = 2**28  # float32 logits of one forward
@@ -213,7 +213,7 @@ class PrefixTree:
         if self.reuse:
             self._compute(missing, found)
         else:
-            self._literal(missing, found)
+            read_plainly(self, missing, found)
         self.counters.reused += max(0, sum(map(len, distinct)) - (self.counters.tokens - before))
         keep = max(16, ROW_BYTES // (4 * self.vocabulary)) if self.reuse else 0
         for node in distinct[-keep:] if keep else ():
@@ -323,61 +323,21 @@ class PrefixTree:
         logits = self.module(
             input_ids=torch.tensor([[node.token for node in work]], device=device),
             position_ids=torch.from_numpy(positions)[None].to(device),
-            attention_mask=None if plain else self._mask(sees, positions, columns),
+            attention_mask=None if plain else tree_mask(self, sees, positions, self._depth[columns]),
             past_key_values=self.columns,
             use_cache=True,
             logits_to_keep=keep,
         ).logits[0].float()  # (R, V)  # fmt: skip
-        self._count(start, len(work))
+        self.count(start, len(work))
         return logits.to(device)
 
-    def _literal(self, nodes, found) -> None:
-        """A plain forward for each longest prefix; it answers for those of ``nodes`` that begin it, too."""
-        left = dict.fromkeys(nodes)
-        for last in sorted(nodes, key=len, reverse=True):
-            if last not in left:
-                continue
-            path, at = [], last
-            while at.parent is not None:
-                if at in left:
-                    path.append(at)
-                    del left[at]
-                at = at.parent
-            ids = torch.tensor([last.ids], device=self.device)
-            for some in (path[i : i + self.most_rows] for i in range(0, len(path), self.most_rows)):
-                start = time.perf_counter()
-                keep = torch.tensor([node.depth for node in some], device=self.device)
-                logits = (
-                    self.module(input_ids=ids, use_cache=False, logits_to_keep=keep).logits[0].float().to(self.device)
-                )  # (R, V)
-                self._count(start, len(last))
-                if not torch.isfinite(logits).all():
-                    raise ModelError(
-                        f"{self.name} gave logits that are not numbers after {len(last)} tokens: check its weights"
-                    )
-                found.update(zip(some, logits, strict=True))
-
-    def _count(self, start: float, tokens: int) -> None:
+    def count(self, start: float, tokens: int) -> None:
+        """Note a forward of ``tokens`` tokens that began at ``start`` (time.perf_counter)."""
         if self.device.type == "cuda":
             torch.cuda.synchronize()
         self.counters.forwards += 1
         self.counters.tokens += tokens
         self.counters.seconds += time.perf_counter() - start
-
-    def _mask(self, sees: np.ndarray, positions: np.ndarray, columns: np.ndarray):
-        """Additive masks (1, 1, N, K): one, or one for each kind of layer where a model mixes them."""
-        kinds = set(getattr(self.config, "layer_types", None) or ())
-        if self.window is None:
-            return self._additive(sees)
-        near = self._additive(sees & (positions[:, None] - self._depth[columns][None, :] < self.window))
-        if len(kinds) < 2:
-            return near
-        return {"sliding_attention": near, "full_attention": self._additive(sees)}
-
-    def _additive(self, sees: np.ndarray) -> torch.Tensor:
-        allowed = torch.from_numpy(sees).to(self.device)
-        mask = torch.zeros(sees.shape, dtype=self.dtype, device=self.device)
-        return mask.masked_fill_(~allowed, torch.finfo(self.dtype).min)[None, None]
 
     # --- columns ------------------------------------------------------------------------------------------------------
 

@@ -1,9 +1,14 @@
-"""Which models a `PrefixTree` is right for: found out by name, and by comparing it with plain forwards once a
-module.
+"""Which models a `PrefixTree` is right for: found out by name, and by comparing it with plain forwards once a module.
+
+Beside the comparison stand its two sides: the mask that makes one row of tokens a tree, and the plain forward.
 """
+
+import time
 
 import numpy as np
 import torch
+
+from ..errors import ModelError
 
 KINDS = {"full_attention", "sliding_attention"}  # layers a tree's mask can be written for
 
@@ -44,7 +49,7 @@ def compare(tree, name: str, *, beyond: bool) -> str:
     try:
         with torch.inference_mode():
             tree._compute(nodes, ours)
-            tree._literal(nodes, plain)
+            read_plainly(tree, nodes, plain)
     except (TypeError, ValueError, RuntimeError, AttributeError, KeyError, IndexError) as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise
@@ -57,3 +62,53 @@ def compare(tree, name: str, *, beyond: bool) -> str:
             "the shared-prefix engine does not support it"
         )
     return ""
+
+
+def tree_mask(tree, sees: np.ndarray, positions: np.ndarray, depth: np.ndarray):
+    """Additive masks (1, 1, N, K) on the tree's device: one, or one for each kind of layer where a model mixes them.
+
+    Parameters
+    ----------
+    sees : (N, K) bool
+        Which column is an ancestor of a new token, or the token itself.
+    positions, depth : (N,), (K,) int
+        Positions of the new tokens and of the columns' tokens, for sliding windows.
+    """
+    if tree.window is None:
+        return _additive(tree, sees)
+    near = _additive(tree, sees & (positions[:, None] - depth[None, :] < tree.window))
+    if len(set(getattr(tree.config, "layer_types", None) or ())) < 2:
+        return near
+    return {"sliding_attention": near, "full_attention": _additive(tree, sees)}
+
+
+def _additive(tree, sees: np.ndarray) -> torch.Tensor:
+    allowed = torch.from_numpy(sees).to(tree.device)
+    mask = torch.zeros(sees.shape, dtype=tree.dtype, device=tree.device)
+    return mask.masked_fill_(~allowed, torch.finfo(tree.dtype).min)[None, None]
+
+
+def read_plainly(tree, nodes, found: dict) -> None:
+    """A plain forward for each longest prefix among ``nodes``; it answers for those that begin it, too."""
+    left = dict.fromkeys(nodes)
+    for last in sorted(nodes, key=len, reverse=True):
+        if last not in left:
+            continue
+        path, at = [], last
+        while at.parent is not None:
+            if at in left:
+                path.append(at)
+                del left[at]
+            at = at.parent
+        ids = torch.tensor([last.ids], device=tree.device)
+        for some in (path[i : i + tree.most_rows] for i in range(0, len(path), tree.most_rows)):
+            start = time.perf_counter()
+            keep = torch.tensor([node.depth for node in some], device=tree.device)
+            out = tree.module(input_ids=ids, use_cache=False, logits_to_keep=keep)
+            logits = out.logits[0].float().to(tree.device)  # (R, V)
+            tree.count(start, len(last))
+            if not torch.isfinite(logits).all():
+                raise ModelError(
+                    f"{tree.name} gave logits that are not numbers after {len(last)} tokens: check its weights"
+                )
+            found.update(zip(some, logits, strict=True))
