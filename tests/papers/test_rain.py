@@ -274,7 +274,28 @@ def test_guessing_ahead_and_lock_step_change_no_result(lanes):
     assert together[0].counters["forwards"] < sequential[0][0].counters["forwards"]
 
 
-def test_the_search_is_the_literal_one():
+class Directions(Letters):
+    """Texts that agree in all but the counts of a few letters are alike, so siblings often share values."""
+
+    def embed(self, texts):
+        return torch.tensor([[3.0 + text.count("a"), 2.0 + text.count("b"), 1.0 + text.count("d")] for text in texts])
+
+
+def gloomy(prompt, replies):
+    """Nothing is good: a node with like children gets more of them."""
+    return [(value - 1) / 2 for value in letters(prompt, replies)]
+
+
+SHARING = replace(MIXED, similarity=0.97, similarity_weight=0.2, variance=2.0, max_children=7, budget=14)
+ADVBENCH = replace(SHARING, lengths=(2, 1, 2), temperature=2.0, tries=2 * MIXED.candidates - 1, top_k=3)
+
+
+@pytest.mark.parametrize(
+    "settings, scorer, mend",
+    [(MIXED, letters, None), (SHARING, gloomy, Directions()), (ADVBENCH, gloomy, Directions())],
+    ids=["plain", "sharing", "advbench"],
+)
+def test_the_search_is_the_literal_one(settings, scorer, mend):
     literal = literal_module()
 
     class Reader(literal.Reader):
@@ -286,24 +307,31 @@ def test_the_search_is_the_literal_one():
             tree = ScriptedTree(random_script)
             return tree.logits([tree.node(ids) for ids in full])
 
-    model = ScriptedModel()
+    model, shared, added, retried = ScriptedModel(), 0, 0, 0
     for seed in range(4):
-        result = search(random_script, letters, MIXED, "d a", seed=seed)
+        result = search(random_script, scorer, settings, "d a", seed=seed, encoder=mend)
         search_ = literal.LiteralRain(
-            Reader(None), model.prompt_ids("d a"), MIXED, lambda text: letters("", [text])[0],
+            Reader(None), model.prompt_ids("d a"), settings, lambda text: scorer("", [text])[0],
             lambda tokens: model.new_text([], tokens), {END}, (seed, 0),
+            None if mend is None else lambda text: mend.embed([text])[0].numpy(),
         )  # fmt: skip
         assert search_.run() == result.tokens
         found = {}
 
         def walk(node, found=found):
-            if node.n:
-                found[node.prefix] = (node.n, pytest.approx(node.q), pytest.approx(node.prior, abs=1e-6))
+            nonlocal retried
+            retried += node.tried > settings.candidates - 1
+            if node.fn:
+                found[node.prefix] = (pytest.approx(node.n), node.fn, pytest.approx(node.q),
+                                      pytest.approx(node.prior, abs=1e-6))  # fmt: skip
             for child in node.children or ():
                 walk(child)
 
         walk(search_.root)
-        assert {n.prefix: (n.n, n.q, n.prior) for n in result.nodes if n.fn} == found
+        assert {n.prefix: (n.n, n.fn, n.q, n.prior) for n in result.nodes if n.fn} == found
+        shared, added = shared + search_.shared, added + search_.added
+    assert (shared > 5 and added > 0) == (mend is not None)  # otherwise this would compare nothing of the kind
+    assert (retried > 0) == (settings is ADVBENCH) or settings is SHARING
 
 
 def test_sampled_moves_follow_the_visits():
