@@ -9,10 +9,9 @@ computed once for as long as there is room, and independent prompts share the fo
 Memory is bounded: when columns run out, the prefix leaves used longest ago are forgotten, and computed again if ever
 asked for, so eviction changes the cost of a result and never the result. Sliding-window layers get a mask of their own.
 
->>> tree = PrefixTree(model)                                   # doctest: +SKIP
->>> start = tree.node(model.tokenizer("The capital of").input_ids)   # doctest: +SKIP
->>> tree.logits([start, tree.extend(start, [260])]).shape      # doctest: +SKIP
-torch.Size([2, 49152])
+>>> tree = PrefixTree(model)                                        # doctest: +SKIP
+>>> start = tree.node(model.tokenizer("The capital of").input_ids)  # doctest: +SKIP
+>>> tree.logits([start, tree.extend(start, [260])])                 # doctest: +SKIP
 """
 
 import heapq
@@ -30,6 +29,9 @@ from .prefix_cache import Columns, Counters, column_bytes
 from .prefix_check import compare, read_plainly, sliding_window, tree_mask
 
 BATCH = 1024  # new tokens in one forward; beyond it the mask's quadratic share outgrows the gain
+TRUNK = (
+    256  # a beginning this long that all share goes first: alone it needs no mask, and causal attention halves its work
+)
 LOGIT_BYTES = 2**28  # float32 logits of one forward
 ROW_BYTES = 2**26  # next-token distributions kept for the next question
 # module -> {beyond its sliding window?: why it may not share prefixes, "" where it may}
@@ -59,7 +61,7 @@ class Node:
         while node.parent is not None:
             ids.append(node.token)
             node = node.parent
-        return tuple(reversed(ids))
+        return tuple(ids[::-1])
 
 
 class PrefixTree:
@@ -72,10 +74,9 @@ class PrefixTree:
     memory : int, optional
         Bytes the columns may take. Default: 1 GiB, or a third of what is free if that is less.
     reuse : bool
-        False reads every prefix by a plain forward of its own, which answers for its beginnings too: the slow literal
-        version, for comparison.
+        False reads every longest prefix by a plain forward: the slow literal version, for comparison.
     fallback : bool
-        A model whose attention takes no tree's mask is read like that, and one line says so, instead of being refused.
+        Read a model whose attention takes no tree's mask like that, and say so, instead of refusing it.
 
     Attributes
     ----------
@@ -83,7 +84,7 @@ class PrefixTree:
     root : Node
         The empty prefix.
     reuse : bool
-        Whether prefixes are shared; a fallback sets it to False.
+        As given; a fallback makes it False.
 
     Raises
     ------
@@ -103,12 +104,11 @@ class PrefixTree:
         self.counters = Counters()
         embedding = module.get_input_embeddings().weight
         self.dtype = embedding.dtype if embedding.dtype.is_floating_point else torch.float32
-        size = column_bytes(self.config, self.dtype.itemsize)
         if memory is None:
             from .fit import free_bytes
 
             memory = min(2**30, int(free_bytes(self.device) / 3))
-        self.columns = Columns(max(1, memory // size))
+        self.columns = Columns(max(1, memory // column_bytes(self.config, self.dtype.itemsize)))
         self.vocabulary = self.config.vocab_size
         self.most_rows = max(1, LOGIT_BYTES // (4 * self.vocabulary))
         self.window = sliding_window(self.config)
@@ -216,7 +216,8 @@ class PrefixTree:
             read_plainly(self, missing, found)
         self.counters.reused += max(0, sum(map(len, distinct)) - (self.counters.tokens - before))
         keep = max(16, ROW_BYTES // (4 * self.vocabulary)) if self.reuse else 0
-        for node in distinct[-keep:] if keep else ():
+        # what many are asked for at once is scored and done with: keeping it would cost more than asking again
+        for node in distinct if len(distinct) <= keep // 2 else ():
             if node not in self._rows:
                 self._rows[node] = found[node].clone()  # a view would hold all its forward's logits
             self._rows.move_to_end(node)
@@ -257,6 +258,11 @@ class PrefixTree:
     def _run(self, work: list[Node], wants: list[Node], found: dict) -> None:
         """One forward over ``work``; float32 logits of ``wants`` into ``found``."""
         work = sorted(work, key=len)  # parents first: a mask's row starts from its parent's
+        trunk = next((i for i, node in enumerate(work) if node.depth != i), len(work))
+        if TRUNK <= trunk < len(work):
+            for part in work[:trunk], work[trunk:]:
+                self._run(part, list(filter(set(part).__contains__, wants)), found)
+            return
         row = {node: i for i, node in enumerate(work)}
         fresh = [node for node in work if node.slot < 0]
         anchors = {node.parent for node in work if node.parent not in row}
@@ -284,7 +290,7 @@ class PrefixTree:
                 self._kids[node.parent.slot] += 1
         try:
             logits = self._forward(work, wants, row, held)
-            if not torch.isfinite(logits).all():
+            if not torch.isfinite(logits.amax(dim=-1)).all():  # of a row that holds NaN the largest is NaN
                 raise ModelError(
                     f"{self.name} gave logits that are not numbers after {len(work)} tokens: check its weights"
                 )

@@ -107,7 +107,7 @@ def read_plainly(tree, nodes, found: dict) -> None:
             out = tree.module(input_ids=ids, use_cache=False, logits_to_keep=keep)
             logits = out.logits[0].float().to(tree.device)  # (R, V)
             tree.count(start, len(last))
-            if not torch.isfinite(logits).all():
+            if not torch.isfinite(logits.amax(dim=-1)).all():
                 raise ModelError(
                     f"{tree.name} gave logits that are not numbers after {len(last)} tokens: check its weights"
                 )

@@ -50,12 +50,23 @@ class Page:
         judge = self.study.judge or "the scorer itself, which RAIN maximises: no independent judge"
         return f"{self.title}, {_HEADINGS.get(kind, kind)} (judge: {judge})"
 
+    @property
+    def judge_warning(self) -> str:
+        """One sentence where the judge cannot tell good replies from bad ones, else empty."""
+        auc = self.judge.get("auc")
+        if auc is None or auc.low is None or auc.low > 0.5:
+            return ""
+        what = "takes bad replies for good ones" if auc.high < 0.5 else "cannot be told from guessing"
+        return f"the judge ({self.study.judge}) {what} on held-out replies (AUC {auc}): its verdicts mean nothing here"
+
     def conclusions(self) -> list[str]:
         """What this run shows, a sentence each."""
         lines = []
         if self.report is not None:
             chance = "cannot be told from guessing" if self.report.at_chance else "is better than guessing"
             lines.append(f"{self.title}: the scorer {chance} on held-out replies (AUC {self.report.auc}).")
+        if self.judge_warning:
+            lines.append(f"{self.title}: {self.judge_warning}.")
         for kind in self.study.kinds():
             name = _HEADINGS.get(kind, kind).split(":")[0]
             for over in ("best-of-N", "value-zero", "greedy"):
