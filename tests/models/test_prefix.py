@@ -120,6 +120,19 @@ def test_any_sequence_of_operations_agrees_with_recomputation(models, family, op
         prefix.BATCH, prefix.TRUNK = before
 
 
+def test_a_model_spread_over_devices_is_read_the_same(models):
+    module = models("llama")
+    nodes = [[1, 2, 3], [1, 2, 3, 4, 5], [1, 9]]
+    alone = PrefixTree(module)
+    wanted = alone.logits([alone.node(ids) for ids in nodes])
+    module.hf_device_map = {"model": 0, "lm_head": 1}  # as accelerate leaves it: the head is elsewhere
+    try:
+        tree = PrefixTree(module)
+        torch.testing.assert_close(tree.logits([tree.node(ids) for ids in nodes]), wanted)
+    finally:
+        del module.hf_device_map
+
+
 def test_eviction_bounds_memory_and_changes_no_result(models):
     module = models("llama")
     tree, roomy = PrefixTree(module, memory=columns_of(module, 40)), PrefixTree(module)

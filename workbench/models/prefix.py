@@ -26,7 +26,7 @@ import torch
 from ..errors import ModelError
 from .base import say
 from .prefix_cache import Columns, Counters, column_bytes
-from .prefix_check import compare, read_plainly, sliding_window, tree_mask
+from .prefix_check import compare, forward, read_plainly, sliding_window, tree_mask
 
 BATCH = 1024  # new tokens in one forward; beyond it the mask's quadratic share outgrows the gain
 TRUNK = (
@@ -319,23 +319,19 @@ class PrefixTree:
             else:
                 sees[i] = sees[above]
             sees[i, place[node.slot]] = True
-        device = self.device
         positions = np.array([node.depth for node in work])
         plain = np.array_equal(columns, own) and np.array_equal(
             positions, np.arange(len(work))
         )  # one text from its start
-        keep = torch.tensor([row[node] for node in wants], device=device) if wants else 1
         start = time.perf_counter()
-        logits = self.module(
-            input_ids=torch.tensor([[node.token for node in work]], device=device),
-            position_ids=torch.from_numpy(positions)[None].to(device),
+        logits = forward(
+            self, [node.token for node in work], [row[node] for node in wants],
+            position_ids=torch.from_numpy(positions)[None].to(self.device),
             attention_mask=None if plain else tree_mask(self, sees, positions, self._depth[columns]),
-            past_key_values=self.columns,
-            use_cache=True,
-            logits_to_keep=keep,
-        ).logits[0].float()  # (R, V)  # fmt: skip
+            past_key_values=self.columns, use_cache=True,
+        )  # fmt: skip
         self.count(start, len(work))
-        return logits.to(device)
+        return logits
 
     def count(self, start: float, tokens: int) -> None:
         """Note a forward of ``tokens`` tokens that began at ``start`` (time.perf_counter)."""

@@ -88,6 +88,19 @@ def _additive(tree, sees: np.ndarray) -> torch.Tensor:
     return mask.masked_fill_(~allowed, torch.finfo(tree.dtype).min)[None, None]
 
 
+def forward(tree, ids, rows, **options) -> torch.Tensor:
+    """One forward over token ``ids``: float32 logits (R, V) at the places ``rows`` (none: the last), on tree's device.
+
+    Of a model spread over several devices all logits are made: the places would have to lie on the head's device, and
+    accelerate moves whatever is passed in to the first one.
+    """
+    spread = len(set((getattr(tree.module, "hf_device_map", None) or {}).values())) > 1
+    keep = torch.tensor(list(rows) or [len(ids) - 1], device=tree.device)
+    input_ids = torch.tensor([list(ids)], device=tree.device)
+    logits = tree.module(input_ids=input_ids, logits_to_keep=0 if spread else keep, **options).logits[0]
+    return (logits[keep.to(logits.device)] if spread else logits).float().to(tree.device)
+
+
 def read_plainly(tree, nodes, found: dict) -> None:
     """A plain forward for each longest prefix among ``nodes``; it answers for those that begin it, too."""
     left = dict.fromkeys(nodes)
@@ -100,12 +113,9 @@ def read_plainly(tree, nodes, found: dict) -> None:
                 path.append(at)
                 del left[at]
             at = at.parent
-        ids = torch.tensor([last.ids], device=tree.device)
         for some in (path[i : i + tree.most_rows] for i in range(0, len(path), tree.most_rows)):
             start = time.perf_counter()
-            keep = torch.tensor([node.depth for node in some], device=tree.device)
-            out = tree.module(input_ids=ids, use_cache=False, logits_to_keep=keep)
-            logits = out.logits[0].float().to(tree.device)  # (R, V)
+            logits = forward(tree, last.ids, [node.depth for node in some], use_cache=False)
             tree.count(start, len(last))
             if not torch.isfinite(logits.amax(dim=-1)).all():
                 raise ModelError(
