@@ -269,11 +269,11 @@ def rain(report, device, module, tokenizer, bandwidth: float, rate: float) -> No
             tree = PrefixTree(model)
             tasks = []
             for index, prompt in enumerate(prompts):
-                ids = model._prompt_ids(prompt, None)
+                ids = model.prompt_ids(prompt, None)
                 tasks.append(
                     Searcher(
                         tree, prompt, ids, settings=chosen, evaluate=judge, embed=None, index=index, seed=0,
-                        decode=lambda tokens, ids=ids: model._new_text(ids, tokens), eos=model._eos(),
+                        decode=lambda tokens, ids=ids: model.new_text(ids, tokens), eos=model.end_tokens(),
                     ).task(1)
                 )  # fmt: skip
             device.start_peak()

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from ...errors import UsageError
-from ...models.packed import can_pack
+from ...models.prefix import shared_tree
 from ...models.prefix_check import sliding_window
 from .hooks import Anatomy, anatomy, answer_tokens, checked_layers, edited_input, edited_output, prompt_ids, recorded
 
@@ -74,6 +74,11 @@ def part_module(parts: Anatomy, part: str, block: int):
     return parts.attention(block) if part == "attention" else parts.mlp(block)
 
 
+def takes_mask(model) -> bool:
+    """Whether a mask of our own reaches this model's attention (the shared-prefix engine has compared it)."""
+    return shared_tree(model).reuse
+
+
 @torch.inference_mode()
 def plain_run(model, parts: Anatomy, ids: list[int], *, part: str | None = None) -> Trunk:
     """A plain run of ``ids``, keeping streams, one part of every block, keys and values, and each block's arguments."""
@@ -83,7 +88,7 @@ def plain_run(model, parts: Anatomy, ids: list[int], *, part: str | None = None)
         modules[f"layer{number}"] = (block, "output")
         if part is not None:
             modules[f"part{number}"] = (part_module(parts, part, number), "input" if part == "heads" else "output")
-    own = can_pack(model)  # the mask of our own is what can be cut and reused; some architectures take none
+    own = takes_mask(model)  # the mask of our own is what can be cut and reused; some architectures take none
     handles = [
         block.register_forward_pre_hook(
             lambda _, arguments, keywords, i=i: calls.__setitem__(i, (arguments, keywords)), with_kwargs=True
