@@ -1,8 +1,8 @@
 // What the explainability widgets share: tokens as buttons, a heat map one can walk by keyboard, the row of tools.
 // All numbers come from the kernel's `answer`.
 
-const shown = (value, digits = 3) => (Number.isFinite(value) ? value.toFixed(digits) : "–");
-const visible = (token) => token.replaceAll("\n", "↵").replaceAll("\t", "⇥").replaceAll(" ", "·") || "∅";
+const shown = (value, digits = 3) => (Number.isFinite(value) ? value.toFixed(digits).replace(/^-(0\.?0*)$/, "$1") : "–");
+const visible = (token) => token.replaceAll("\n", "↵").replaceAll("\t", "⇥").replaceAll(" ", "␣") || "∅";
 
 // Blue speaks for, orange against; the share of the largest value is the strength. The number is always written too.
 function shade(node, value, largest) {
@@ -64,13 +64,12 @@ function heatMap(pick, say) {
   const node = h("div", { class: "wb-map", tabindex: 0, role: "application", "aria-roledescription": "heat map" });
   let spec = null;
   let at = [0, 0];
-  const cells = () => node.querySelectorAll(".wb-cell");
   const mark = () => {
-    const wide = spec ? spec.columns.length : 0;
-    cells().forEach((cell, i) => {
-      cell.toggleAttribute("data-at", i === at[0] * wide + at[1]);
-      cell.toggleAttribute("data-row", Math.floor(i / wide) === spec.row);
-    });
+    for (const cell of node.querySelectorAll(".wb-cell")) {
+      const [row, column] = [Number(cell.dataset.r), Number(cell.dataset.c)];
+      cell.toggleAttribute("data-at", row === at[0] && column === at[1]);
+      cell.toggleAttribute("data-row", row === spec.row);
+    }
   };
   const go = (row, column) => {
     if (!spec) return;

@@ -86,10 +86,10 @@ def one_of(what: str, value: str, known) -> str:
 
 
 def visible(token: str) -> str:
-    """A token as the page shows it: a space in front as ·, a line's end as ↵."""
-    return token.replace("\n", "↵").replace("\t", "⇥").replace(" ", "·") or "∅"
+    """A token as the page shows it: a space as ␣, a line's end as ↵."""
+    return token.replace("\n", "↵").replace("\t", "⇥").replace(" ", "␣") or "∅"
 
 
 def number(value, digits: int = 4) -> str:
     """A number for a table; – for none."""
-    return "–" if value is None else f"{value:.{digits}f}"
+    return "–" if value is None else f"{round(value, digits) + 0.0:.{digits}f}"  # + 0.0: no -0.0000

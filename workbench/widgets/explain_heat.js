@@ -98,7 +98,7 @@ function render({ model, el }) {
         check.append(`${now.quantity} ${shown(now.value, 2)}, with everything removed ${shown(now.baseline, 2)}`);
         if (now.gap !== null) check.append(` · completeness gap ${shown(100 * now.gap, 1)} %`);
       }
-      next.textContent = `Likeliest next: ${now.next.map(([text, p]) => `${visible(text)} ${shown(p, 2)}`).join("   ")} · ${now.cost.evaluations} evaluations, ${now.cost.seconds} s`;
+      next.textContent = `Likeliest next: ${now.next.map(([text, p]) => `${visible(text)} ${shown(p, 2)}`).join(", ")} · ${now.cost.evaluations} evaluations, ${now.cost.seconds} s`;
       notes.append(...now.notes.map((note) => h("li", {}, note)));
     }
     set.draw();

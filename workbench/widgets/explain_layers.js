@@ -78,7 +78,7 @@ function render({ model, el }) {
     const i = place();
     dress(layer.input, { max: now.layers.length - 1 });
     layer.input.value = at;
-    says.replaceChildren(`Layer ${now.question.layer}, after “${visible(now.tokens[i])}”: p(${visible(now.question.target)}) = `, h("strong", {}, shown(now.lens.probability[at][i])), `, rank ${now.lens.rank[at][i]} (0 is first) · likeliest ${now.top.map(([text, p]) => `${visible(text)} ${shown(p, 2)}`).join("  ")}`);
+    says.replaceChildren(`Layer ${now.question.layer}, after “${visible(now.tokens[i])}”: p(${visible(now.question.target)}) = `, h("strong", {}, shown(now.lens.probability[at][i])), `, rank ${now.lens.rank[at][i]} (0 is first) · likeliest ${now.top.map(([text, p]) => `${visible(text)} ${shown(p, 2)}`).join(", ")}`);
     strip.replaceChildren(...now.tokens.map((token, k) => {
       const node = h("span", { class: "wb-piece", role: "listitem" }, h("small", {}, visible(token)), h("span", {}, `→${visible(now.lens.top[at][k])}`), h("small", {}, shown(now.lens.top_probability[at][k], 2)));
       shade(node, now.lens.probability[at][k], 1);

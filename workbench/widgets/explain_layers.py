@@ -3,6 +3,7 @@
 No method of its own: the numbers are those of `logit_lens` and `patching_grid`.
 """
 
+import numpy as np
 import traitlets
 
 from .. import plots
@@ -152,8 +153,10 @@ class LayerSlider(ExplainView):
         with plots.style():
             fig = Figure(figsize=(12 if patch else 7, 5.2), layout="constrained")
             axes = fig.subplots(1, 2 if patch else 1, squeeze=False)[0]
-            axes[0].imshow(now["lens"]["probability"], origin="lower", aspect="auto", cmap="Blues", vmin=0, vmax=1)
-            axes[0].set(title=f"logit lens: p({visible(self.target)})", ylabel="layer (0: embedding)")
+            ranks = np.log10(np.array(now["lens"]["rank"]) + 1)
+            picture = axes[0].imshow(ranks, origin="lower", aspect="auto", cmap="Blues_r", vmin=0)
+            fig.colorbar(picture, ax=axes[0], label="log10(rank + 1), 0: first")
+            axes[0].set(title=f"logit lens: rank of “{visible(self.target)}”", ylabel="layer (0: embedding)")
             if patch:
                 picture = axes[1].imshow(
                     patch["recovery"], origin="lower", aspect="auto", cmap="RdBu", vmin=-1, vmax=1,

@@ -42,7 +42,7 @@ function render({ model, el }) {
       const at = strengths.indexOf(now.question.strength);
       const { target: right, foil: wrong } = now.question;
       says.append(`Strength ${signed(now.question.strength)} at layer ${now.layer}: p(${visible(right)}) = `, h("strong", {}, shown(now.p_target[at])), `, p(${visible(wrong)}) = `, h("strong", {}, shown(now.p_foil[at])), ` · a random direction: ${shown(now.control_target[at])}, ${shown(now.control_foil[at])}`);
-      next.textContent = `Likeliest next: ${now.top.map(([text, p]) => `${visible(text)} ${shown(p, 2)}`).join("   ")}`;
+      next.textContent = `Likeliest next: ${now.top.map(([text, p]) => `${visible(text)} ${shown(p, 2)}`).join(", ")}`;
       texts.append(h("dt", {}, "untouched"), h("dd", {}, now.question.prompt, h("em", {}, now.plain)), h("dt", {}, signed(now.question.strength)), h("dd", { class: "wb-steered" }, now.question.prompt, h("strong", {}, now.text)));
       curve.show({
         label: `Probabilities of both answers over the strength; at ${now.question.strength} they are ${shown(now.p_target[at])} and ${shown(now.p_foil[at])}.`,
