@@ -34,7 +34,7 @@ _LATER = {
     "read_prompt": "reading", "neutral_token": "reading",
     "erasure": "evaluation", "Erasure": "evaluation", "simulatability": "evaluation", "Simulated": "evaluation",
     "simulatability_table": "evaluation", "SimulatabilityRow": "evaluation", "agreement": "evaluation",
-    "Agreement": "evaluation", "faithfulness_table": "faithfulness", "FaithfulnessTable": "faithfulness",
+    "Agreement": "evaluation", "AgreementRow": "evaluation", "faithfulness_table": "faithfulness", "FaithfulnessTable": "faithfulness",
     "FaithfulnessRow": "faithfulness", "Pair": "faithfulness", "weight_randomisation": "sanity",
     "Randomisation": "sanity", "RandomisationRow": "sanity",
     # B: examples, global methods, prompting, taxonomy, data (begin)

@@ -60,7 +60,7 @@ def eager(model):
     """While inside, attention is computed by the plain formula, the only kernel that keeps its weights."""
     module = model.module
     before = module.config._attn_implementation
-    if before == "eager":
+    if before == "eager" or not hasattr(module, "set_attn_implementation"):
         yield
         return
     module.set_attn_implementation("eager")

@@ -209,6 +209,20 @@ def simulatability_table(
     ]
 
 
+@dataclass(frozen=True)
+class AgreementRow:
+    """Two methods: mean rank correlation (None where no prompt allows one) and mean overlap of the top tokens, with
+    intervals over prompts; ``verdict`` says whether the overlap is above that of random orders (paired, Holm).
+    """
+
+    a: str
+    b: str
+    rank: Estimate | None
+    overlap: Estimate
+    p_value: float
+    verdict: str
+
+
 @dataclass(frozen=True, eq=False)
 class Agreement:
     """How far methods agree, averaged over prompts.
@@ -216,6 +230,8 @@ class Agreement:
     Attributes
     ----------
     methods : list of str
+    rows : list of AgreementRow
+        Every two methods, with intervals.
     rank : (M, M) float64
         Mean Spearman correlation of the scores (nan where no prompt allows one).
     overlap : (M, M) float64
@@ -231,7 +247,8 @@ class Agreement:
     overlap: np.ndarray
     chance: float
     n: int
-    top: float = field(default=0.2)
+    top: float = 0.2
+    rows: list[AgreementRow] = field(default_factory=list)
 
     def to_frame(self, what: str = "rank"):
         """A pandas DataFrame of "rank" or "overlap"."""
@@ -272,8 +289,27 @@ def agreement(attributions: Mapping[str, Sequence[Attribution]], *, top: float =
     known = ~np.isnan(ranks)
     rank = np.where(known.any(0), np.nansum(ranks, axis=0) / np.maximum(known.sum(0), 1), np.nan)
     return Agreement(
-        methods, rank.reshape(size, size), np.mean(overlaps, axis=0), float(np.mean(chances)), len(items), top
-    )
+        methods, rank.reshape(size, size), np.mean(overlaps, axis=0), float(np.mean(chances)), len(items), top,
+        _agreement_rows(methods, ranks, np.array(overlaps), chances),
+    )  # fmt: skip
+
+
+def _agreement_rows(methods, ranks, overlaps, chances) -> list[AgreementRow]:
+    """``ranks`` and ``overlaps`` (N, M, M), ``chances`` (N,)."""
+    both = [(a, b) for a in range(len(methods)) for b in range(a + 1, len(methods))]
+    tests = [paired_test(overlaps[:, a, b], chances).p_value if len(chances) > 1 else 1.0 for a, b in both]
+    rows = []
+    for (a, b), p_value in zip(both, holm(tests), strict=True):
+        known = ranks[:, a, b][~np.isnan(ranks[:, a, b])]
+        overlap = mean_interval(overlaps[:, a, b], bounds=(0, 1))
+        apart = "above chance" if overlap.value > np.mean(chances) else "below chance"
+        rows.append(
+            AgreementRow(
+                methods[a], methods[b], mean_interval(known, bounds=(-1, 1)) if len(known) else None, overlap, p_value,
+                apart if p_value < 0.05 else "not separable from chance",
+            )
+        )  # fmt: skip
+    return rows
 
 
 def rank_correlation(a, b) -> float:

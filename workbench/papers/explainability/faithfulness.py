@@ -161,7 +161,8 @@ class FaithfulnessTable:
 def faithfulness_table(
     model, items: Iterable, methods: Sequence[str] | None = None, *, removals: Sequence[str] = REMOVALS,
     shares: Sequence[float] = SHARES, samples: int | Mapping[str, int] | None = None, random_draws: int = 5,
-    seed: int = 0, level: float = 0.95, least_probability: float = 0.0, progress: bool = False,
+    seed: int = 0, level: float = 0.95, least_probability: float = 0.0,
+    attributions: Mapping[str, Sequence[Attribution]] | None = None, progress: bool = False,
 ) -> FaithfulnessTable:  # fmt: skip
     """Explain every prompt by every method, erase, and compare with random.
 
@@ -185,6 +186,8 @@ def faithfulness_table(
         Of the intervals, and 1 - level is what a test must stay below.
     least_probability : float
         Prompts whose target is less probable are left out (where nothing can be lost, nothing is measured).
+    attributions : {method: [Attribution of each item]}, optional
+        Explanations that were already made are taken from here; the rest is made.
     progress : bool
 
     Raises
@@ -201,8 +204,11 @@ def faithfulness_table(
     if random_draws < 1:
         raise UsageError(f"random_draws={random_draws}: give at least one random order a prompt")
     pairs = [_pair(item) for item in items]
+    for method, ready in (attributions or {}).items():
+        if [(one.prompt, one.target) for one in ready] != pairs:
+            raise UsageError(f"attributions of {method} are not of these items: give one for each, in their order")
     count = samples.get if isinstance(samples, Mapping) else lambda method: samples
-    attributions: dict[str, list[Attribution]] = {method: [] for method in asked}
+    made, attributions = attributions or {}, {method: [] for method in asked}
     values = {(m, r): {"comprehensiveness": [], "sufficiency": []} for m in asked for r in removals}
     left_out = 0
     for item, (prompt, target) in enumerate(tqdm(pairs, disable=not progress, desc="prompts", leave=False)):
@@ -212,7 +218,9 @@ def faithfulness_table(
             continue
         for method in asked[:-1]:
             attributions[method].append(
-                attribute(model, prompt, target, method=method, samples=count(method), seed=seed)
+                made[method][item]
+                if method in made
+                else attribute(model, prompt, target, method=method, samples=count(method), seed=seed)
             )
         attributions["random"].append(control)
         rng = np.random.default_rng([seed, item])

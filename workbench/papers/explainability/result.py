@@ -143,10 +143,13 @@ class Attribution:
         cells = "".join(self._cell(place, unit, size) for place in range(len(self.ids)))
         words = {"log_probability": "log-probability", "logit_difference": "logit difference"}
         words = words.get(self.quantity, self.quantity)
-        facts = f"{words} {self.value:.3f}, without the prompt's tokens {self.baseline:.3f}"
+        facts = f"{words} {self.value:.3f}"
+        if self.quantity != "logit":
+            facts += f", with the tokens removed {self.baseline:.3f}"
         if self.gap is not None:
             facts += f", gap {self.gap:.1%}"
-        facts += f"; {self.cost.evaluations} evaluations, {self.cost.tokens} tokens, {self.cost.seconds:.2f} s"
+        many = "evaluation" if self.cost.evaluations == 1 else "evaluations"
+        facts += f"; {self.cost.evaluations} {many}, {self.cost.tokens} tokens, {self.cost.seconds:.2f} s"
         notes = "".join(f"<div>{html.escape(note)}</div>" for note in self.notes)
         return (
             f'<div style="font-family:system-ui,sans-serif;font-size:{size}px;line-height:1.4;color:#222;'
@@ -159,10 +162,17 @@ class Attribution:
         share = min(1.0, abs(score) / unit)
         colour = FOR if score > 0 else AGAINST
         mixed = [round(a + (b - a) * share) for a, b in zip(NEUTRAL, colour, strict=True)]
-        dark = share > 0.6 and score > 0  # white type on the full blue, black on all else: contrast above 4.5
-        style = f"{_CSS}background:rgb({mixed[0]},{mixed[1]},{mixed[2]});color:{'#fff' if dark else '#222'};"
+        style = f"{_CSS}background:rgb({mixed[0]},{mixed[1]},{mixed[2]});color:{_ink(mixed)};"
         style += "border:1px dashed #888;" if held else "border:1px solid #ddd;"
         text = html.escape(self.tokens[place].replace("\n", "↵").replace("\t", "⇥")) or "·"
-        below = "held" if held else f"{score:+.2g}"
+        below = "held" if held else f"{score:+.2g}" if METHODS[self.method].signed else f"{score:.2g}"
         small = f"display:block;font-size:{size * 0.65:.0f}px"
         return f'<span style="{style}">{text}<span style="{small}">{below}</span></span>'
+
+
+def _ink(colour) -> str:
+    """White or near-black type, whichever contrasts more with the ground (WCAG's relative luminance)."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (part / 255 for part in colour)]
+    ground = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    dark = 0.0159  # of #222
+    return "#fff" if 1.05 / (ground + 0.05) > (ground + 0.05) / (dark + 0.05) else "#222"

@@ -38,12 +38,31 @@ class RandomisationRow:
 
 @dataclass(frozen=True)
 class Randomisation:
-    """The cascade on one prompt: rows by method and number of randomised blocks."""
+    """The cascade on one prompt: rows by method and number of randomised blocks.
+
+    Attributes
+    ----------
+    prompt, target : str
+    depth : int
+        Blocks of the model.
+    tokens : int
+        Tokens compared.
+    rows : list of RandomisationRow
+    """
 
     prompt: str
     target: str
     depth: int
+    tokens: int
     rows: list[RandomisationRow]
+
+    @property
+    def chance(self) -> float:
+        """Half the width of the 95 % range of a rank correlation between unrelated scores, around 0.
+
+        Unrelated ranks of n tokens have the standard deviation 1 / sqrt(n - 1) (Kendall).
+        """
+        return min(1.0, 1.96 / (self.tokens - 1) ** 0.5) if self.tokens > 1 else 1.0
 
     def to_frame(self):
         """A pandas DataFrame, a row a method and step."""
@@ -87,8 +106,8 @@ def weight_randomisation(
     methods = list(DEFAULT if methods is None else methods)
     for method in methods:
         get_method(method)
-    if steps < 1:
-        raise UsageError(f"steps={steps}: give at least one")
+    if steps < 1 or not methods:
+        raise UsageError(f"steps={steps} and {len(methods)} methods: give at least one of each")
     before = compare(model, prompt, target, methods, samples=samples, seed=seed, progress=progress)
     layers = list(blocks(model))
     depth, rows = len(layers), []
@@ -108,8 +127,8 @@ def weight_randomisation(
                 rows.append(
                     RandomisationRow(method, done, rank_correlation(a, b), rank_correlation(np.abs(a), np.abs(b)))
                 )
-    first = before[methods[0]] if methods else None
-    return Randomisation(first.prompt if first else str(prompt), first.target if first else str(target), depth, rows)
+    first = before[methods[0]]
+    return Randomisation(first.prompt, first.target, depth, len(first.ids) - 1, rows)
 
 
 @torch.no_grad()
