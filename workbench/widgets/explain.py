@@ -11,7 +11,7 @@ from ..papers import explainability as paper
 from .base import front
 from .explain_base import ExplainView, number, one_of, visible
 
-EXACT = 10  # free tokens up to which Shapley values are exact, and quick
+EXACT = 6  # free tokens up to which Shapley values are exact and quick: at most 64 coalitions
 
 
 def explain(model, prompt, target, *, method=None, foil=None, removal="replace", samples=None, seed=0, large=True):
@@ -24,7 +24,7 @@ def explain(model, prompt, target, *, method=None, foil=None, removal="replace",
     prompt, target : str
         The text, and how it goes on, with its leading space (" Paris"). Of several tokens the log-probabilities add up.
     method : str, optional
-        A name in `workbench.papers.explainability.METHODS`. None: "shapley" up to 10 tokens after the first (there it
+        A name in `workbench.papers.explainability.METHODS`. None: "shapley" up to 6 tokens after the first (there it
         is exact), "occlusion" for longer prompts.
     foil : str, optional
         Explain the difference of the logits of ``target`` and this answer instead of the log-probability.

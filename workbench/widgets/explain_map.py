@@ -54,7 +54,7 @@ class TaxonomyMap(ExplainView):
             "title": one.title,
             "path": list(one.path),
             "text": one.text,
-            "papers": [cite(each) for each in one.papers],
+            "papers": [str(each) for each in one.papers],
             "function": one.function or "",
             "reason": one.reason or "",
             "call": call(one),
@@ -72,7 +72,7 @@ class TaxonomyMap(ExplainView):
                 one.title,
                 one.text,
                 one.function or f"not run: {one.reason}",
-                "; ".join(map(cite, one.papers)),
+                "; ".join(map(str, one.papers)),
             ]
             for one in self._by_key.values()
         ]
@@ -103,7 +103,7 @@ class TaxonomyMap(ExplainView):
             before = tuple(one.path)
         half = -(-len(lines) // 2)
         with plots.style():
-            fig = Figure(figsize=(13, 0.7 + 0.235 * half))
+            fig = Figure(figsize=(13, 0.7 + 0.235 * half), layout="none")
             axis = fig.add_axes((0.01, 0.01, 0.98, 0.9))
             axis.set(xlim=(0, 2), ylim=(half, -1))
             axis.axis("off")
@@ -126,15 +126,8 @@ def key(leaf) -> str:
     return "/".join((*leaf.path, leaf.title))
 
 
-def cite(one) -> str:
-    """A key paper as one line."""
-    link = f", arXiv {one.arxiv}" if one.arxiv else ""
-    return f"{one.authors} {one.year}. {one.title}{link}"
-
-
 def call(leaf) -> str:
-    """How to reach the leaf's function from a cell, or ""."""
+    """Lines for a cell that run the leaf, or ""."""
     if not leaf.function:
         return ""
-    name = leaf.function.split("(")[0].split(".")[0]
-    return f"from workbench.papers.explainability import {name}\nhelp({leaf.function.split('(')[0]})"
+    return f"from workbench.papers.explainability import {leaf.function}\n{leaf.call or leaf.function + '(…)'}"

@@ -1,6 +1,6 @@
 """Methods side by side: each method's scores, and how far the target falls when its top tokens go, beside random ones.
 
-No method of its own: the numbers are those of `attribute` and `erasure`.
+No method of its own: the numbers are those of `attribute` and `erasure` (its batched form, `erase`).
 """
 
 import numpy as np
@@ -9,6 +9,7 @@ import traitlets
 from .. import plots
 from ..errors import UsageError
 from ..papers import explainability as paper
+from ..papers.explainability.evaluation import erase, erasure_game, protected
 from .base import front
 from .explain_base import ExplainView, number, one_of, visible
 
@@ -88,14 +89,16 @@ class MethodsCompared(ExplainView):
 
     def compute(self):
         names = [name for name in self.chosen.split(",") if name]
-        draws = [self._erased(CONTROL, self.seed + draw) for draw in range(RANDOM)]
+        orders = [(CONTROL, self.seed + draw) for draw in range(RANDOM)] + [(name, self.seed) for name in names]
+        erased = self._erased(orders)
+        draws, own = erased[:RANDOM], dict(zip(names, erased[RANDOM:], strict=True))
         value = float(draws[0].value)
         fallen = np.array([draw.comprehensive for draw in draws])  # (draws, shares)
         control = np.array([draw.comprehensiveness for draw in draws])
         low, high = np.quantile(control, (0.05, 0.95))
         methods = {}
         for name in names:
-            found, erased = self._attributed(name, self.seed), self._erased(name, self.seed)
+            found, erased = self._attributed(name, self.seed), own[name]
             methods[name] = {
                 "title": paper.METHODS[name].title,
                 "scores": found.scores.tolist(),
@@ -130,12 +133,14 @@ class MethodsCompared(ExplainView):
         key = (self.prompt, self.target, name, seed)
         return self.once(key, lambda: paper.attribute(self.model, self.prompt, self.target, **options))
 
-    def _erased(self, name, seed):
-        key = (self.prompt, self.target, name, seed, self.removal)
-        return self.once(
-            key,
-            lambda: paper.erasure(self.model, self._attributed(name, seed), removal=self.removal, shares=SHARES),
+    def _erased(self, wanted) -> list:
+        """The `Erasure` of each (method, seed): one game, so that texts are evaluated together and once."""
+        found = [self._attributed(*one) for one in wanted]
+        game = self.once(
+            ("game", self.prompt, self.target, self.removal),
+            lambda: erasure_game(self.model, found[0], removal=self.removal, quantity="probability"),
         )
+        return erase(game, [(one.method, protected(one)) for one in found], SHARES)
 
     def caption(self):
         return f"“{self.prompt}” → “{self.target}”: methods beside {RANDOM} random orders ({self.model.name})"

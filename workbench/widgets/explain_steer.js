@@ -1,4 +1,4 @@
-// The steering slider of explain_steer.py: a strength, two curves with their control, and what the model writes.
+// The steering slider of explain_steer.py: a strength, a curve with its control, and what the model writes.
 
 const ASKS = ["prompt", "target", "foil", "concept", "strength"];
 
@@ -32,8 +32,8 @@ function render({ model, el }) {
   const set = tools(model, view, () => {
     const now = answer();
     if (!now.p_target) return null;
-    const rows = strengths.map((one, i) => [signed(one), shown(now.p_target[i], 4), shown(now.p_foil[i], 4), shown(now.control_target[i], 4), shown(now.control_foil[i], 4)]);
-    return [["strength", `p(${now.question.target})`, `p(${now.question.foil})`, "target, random", "foil, random"], rows, `${now.model}, layer ${now.layer}, ${now.question.concept}`];
+    const rows = strengths.map((one, i) => [signed(one), shown(now.p_target[i], 4), shown(now.p_foil[i], 4), shown(now.share[i], 4), shown(now.control_share[i], 4)]);
+    return [["strength", `p(${now.question.target})`, `p(${now.question.foil})`, "target's share", "share, random direction"], rows, `${now.model}, layer ${now.layer}, ${now.question.concept}`];
   });
   const draw = () => {
     const now = answer();
@@ -41,17 +41,15 @@ function render({ model, el }) {
     if (now.p_target) {
       const at = strengths.indexOf(now.question.strength);
       const { target: right, foil: wrong } = now.question;
-      says.append(`Strength ${signed(now.question.strength)} at layer ${now.layer}: p(${visible(right)}) = `, h("strong", {}, shown(now.p_target[at])), `, p(${visible(wrong)}) = `, h("strong", {}, shown(now.p_foil[at])), ` · a random direction: ${shown(now.control_target[at])}, ${shown(now.control_foil[at])}`);
+      says.append(`Strength ${signed(now.question.strength)} at layer ${now.layer}: of “${visible(right)}” and “${visible(wrong)}” the first has `, h("strong", {}, shown(now.share[at])), ` (random direction ${shown(now.control_share[at])}; p = ${shown(now.p_target[at], 4)} and ${shown(now.p_foil[at], 4)})`);
       next.textContent = `Likeliest next: ${now.top.map(([text, p]) => `${visible(text)} ${shown(p, 2)}`).join(", ")}`;
       texts.append(h("dt", {}, "untouched"), h("dd", {}, now.question.prompt, h("em", {}, now.plain)), h("dt", {}, signed(now.question.strength)), h("dd", { class: "wb-steered" }, now.question.prompt, h("strong", {}, now.text)));
       curve.show({
-        label: `Probabilities of both answers over the strength; at ${now.question.strength} they are ${shown(now.p_target[at])} and ${shown(now.p_foil[at])}.`,
-        x: "strength (distances between the concept's two means)", y: "probability", low: true, dots: null, tick: (n) => signed(strengths[n]),
+        label: `The target's share of the two answers over the strength; at ${now.question.strength} it is ${shown(now.share[at])}.`,
+        x: "strength (distances between the concept's two means)", y: `share of ${visible(right)}`, low: true, dots: null, tick: (n) => signed(strengths[n]),
         lines: [
-          { name: "target, random direction", kind: "faint", values: now.control_target },
-          { name: "foil, random direction", kind: "faint", values: now.control_foil },
-          { name: `p(${visible(right)})`, kind: "first", values: now.p_target },
-          { name: `p(${visible(wrong)})`, kind: "second", values: now.p_foil },
+          { name: "along a random direction", kind: "faint", values: now.control_share },
+          { name: `along “${now.question.concept}”`, kind: "first", values: now.share },
         ],
       });
       curve.mark(at);

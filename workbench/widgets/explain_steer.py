@@ -16,7 +16,7 @@ NEW_TOKENS = 16
 
 
 class SteeringSlider(ExplainView):
-    """A slider of strength; the probabilities of two answers along it, a control's beside them, and the text written.
+    """A slider of strength; one answer's share of two along it, a control's beside it, and the text written.
 
     Parameters
     ----------
@@ -35,8 +35,9 @@ class SteeringSlider(ExplainView):
     Attributes
     ----------
     answer : dict
-        "strengths"; "p_target", "p_foil" and "control_target", "control_foil": one number a strength; "top": the
-        likeliest next tokens at the chosen strength; "text": what the model writes there, "plain": at strength 0.
+        "p_target", "p_foil": one number a strength; "share": the target's part of the two, "control_share": the same
+        along the random direction; "top": the likeliest next tokens at the chosen strength; "text": what the model
+        writes there, "plain": at strength 0.
     """
 
     _esm, _css = front("explain", "explain_steer")
@@ -93,13 +94,14 @@ class SteeringSlider(ExplainView):
             for which, one in ((self.concept, chosen), ("a random direction", self.control))
         )
         at = STRENGTHS.index(self.strength)
+        share, control_share = (one.probability[:, 0] / one.probability.sum(1) for one in (steered, control))
         return {
             "model": self.model.name,
             "layer": chosen.layer,
             "p_target": steered.probability[:, 0].tolist(),
             "p_foil": steered.probability[:, 1].tolist(),
-            "control_target": control.probability[:, 0].tolist(),
-            "control_foil": control.probability[:, 1].tolist(),
+            "share": share.tolist(),
+            "control_share": control_share.tolist(),
             "top": [[text, float(p)] for text, p in steered.top[at]],
             "text": self._written(self.strength),
             "plain": self._written(0.0),
@@ -122,8 +124,8 @@ class SteeringSlider(ExplainView):
 
     def rows(self):
         now = self.answer
-        columns = ["strength", f"p({self.target})", f"p({self.foil})", "target, random", "foil, random"]
-        curves = (now[name] for name in ("p_target", "p_foil", "control_target", "control_foil"))
+        columns = ["strength", f"p({self.target})", f"p({self.foil})", "target's share", "share, random direction"]
+        curves = (now[name] for name in ("p_target", "p_foil", "share", "control_share"))
         return columns, [
             [f"{strength:+g}", *map(number, values)] for strength, *values in zip(STRENGTHS, *curves, strict=True)
         ]
@@ -135,12 +137,12 @@ class SteeringSlider(ExplainView):
         with plots.style():
             fig = Figure(figsize=(9, 4.4), layout="constrained")
             axis = fig.subplots()
-            axis.plot(STRENGTHS, now["p_target"], marker="o", label=f"p({visible(self.target)})")
-            axis.plot(STRENGTHS, now["p_foil"], "--", marker="s", label=f"p({visible(self.foil)})")
-            axis.plot(STRENGTHS, now["control_target"], ":", color=grey, label="target, random direction")
-            axis.plot(STRENGTHS, now["control_foil"], "-.", color=grey, label="foil, random direction")
+            axis.axhline(0.5, **plots.CHANCE)
+            axis.plot(STRENGTHS, now["share"], marker="o", label=f"along “{self.concept}”")
+            axis.plot(STRENGTHS, now["control_share"], "--", color=grey, label="along a random direction")
             axis.axvline(self.strength, color=plots.COLOURS["black"], linewidth=1)
-            axis.set(xlabel=f"strength at layer {now['layer']}", ylabel="probability", ylim=(-0.03, 1.03))
+            axis.set(xlabel=f"strength at layer {now['layer']}", ylim=(-0.03, 1.03))
+            axis.set_ylabel(f"p({visible(self.target)}) / (p({visible(self.target)}) + p({visible(self.foil)}))")
             axis.set_title(self.caption(), fontsize=10)
             axis.legend()
             fig.supxlabel(f"it writes: {visible(now['text'])[:110]}", fontsize=9, family="monospace")
