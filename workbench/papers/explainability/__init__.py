@@ -24,7 +24,7 @@ Shapley permutations come in reversed pairs; the decomposition explains the logi
 
 from importlib import import_module
 
-from .settings import GAP, METHODS, PROFILES, QUANTITIES, REMOVALS, MethodInfo, sizes
+from .settings import GAP, METHODS, PROFILES, QUANTITIES, REMOVALS, MethodInfo, fill, sizes
 
 # what needs torch or numbers is fetched at first use: public name -> module
 _LATER = {
@@ -65,7 +65,7 @@ _LATER = {
     "KeyPaper": "taxonomy", "taxonomy_tree": "taxonomy",
     # B (end)
 }  # fmt: skip
-__all__ = ["GAP", "METHODS", "PROFILES", "QUANTITIES", "REMOVALS", "MethodInfo", "sizes", *_LATER]
+__all__ = ["GAP", "METHODS", "PROFILES", "QUANTITIES", "REMOVALS", "MethodInfo", "fill", "sizes", *_LATER]
 
 
 def __getattr__(name: str):
