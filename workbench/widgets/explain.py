@@ -156,8 +156,9 @@ class TokenHeat(ExplainView):
     def _value(self, kept) -> tuple[float, float, list]:
         """Quantity, the target's probability and the likeliest next tokens when only ``kept`` stays."""
         texts, options = self._question()
-        quantities = (None, "probability")
-        value, p = (float(paper.coalition_values(*texts, [kept], quantity=q, **options)[0]) for q in quantities)
+        value = float(paper.coalition_values(*texts, [kept], **options)[0])
+        options.pop("foil")
+        p = float(paper.coalition_values(*texts, [kept], quantity="probability", **options)[0])
         ids = paper.masked_ids(self.model, self.prompt, kept, removal=self.removal)
         return value, p, [[text, float(share)] for text, share in paper.next_tokens(self.model, ids, k=5)]
 

@@ -81,10 +81,16 @@ class TaxonomyMap(ExplainView):
         """The tree as nested lists under the picture: readable without a click."""
         parts, before = [], ()
         for one in self._by_key.values():
-            shared = next((i for i, (a, b) in enumerate(zip(before, one.path)) if a != b), min(len(before), len(one.path)))
+            shared = next(
+                (i for i, (a, b) in enumerate(zip(before, one.path)) if a != b), min(len(before), len(one.path))
+            )
             parts += ["</ul></li>"] * (len(before) - shared)
             parts += [f"<li>{html.escape(name)}<ul>" for name in one.path[shared:]]
-            here = f"<code>{html.escape(one.function)}</code>" if one.function else f"<i>{html.escape(one.reason or '')}</i>"
+            here = (
+                f"<code>{html.escape(one.function)}</code>"
+                if one.function
+                else f"<i>{html.escape(one.reason or '')}</i>"
+            )
             parts.append(f"<li><b>{html.escape(one.title)}</b>: {here}</li>")
             before = tuple(one.path)
         parts += ["</ul></li>"] * len(before)
@@ -116,7 +122,15 @@ class TaxonomyMap(ExplainView):
                 colour = plots.COLOURS["blue" if runs else "grey"]
                 axis.plot(x + 0.01, y, "o", color=colour, mfc=colour if runs else "none")
                 axis.text(x + 0.03, y, name, va="center", fontsize=9.5)
-                axis.text(x + 0.55, y, one.function or "not run here", va="center", fontsize=8, color=colour, family="monospace")
+                axis.text(
+                    x + 0.55,
+                    y,
+                    one.function or "not run here",
+                    va="center",
+                    fontsize=8,
+                    color=colour,
+                    family="monospace",
+                )
             axis.set_title(self.caption(), fontsize=12)
         return fig
 

@@ -159,7 +159,14 @@ class MethodsCompared(ExplainView):
         low, high = control["range"]
         return columns, [
             *rows,
-            ["Random (mean)", number(control["mean"]), f"{low:.4f} to {high:.4f}", number(control["sufficiency"]), "", ""],
+            [
+                "Random (mean)",
+                number(control["mean"]),
+                f"{low:.4f} to {high:.4f}",
+                number(control["sufficiency"]),
+                "",
+                "",
+            ],
         ]
 
     def draw(self):

@@ -38,7 +38,7 @@ _LATER = {
     "FaithfulnessTable": "faithfulness",
     "FaithfulnessRow": "faithfulness", "Pair": "faithfulness", "weight_randomisation": "sanity",
     "Randomisation": "sanity", "RandomisationRow": "sanity",
-    "attention_maps": "attention_maps", "AttentionMaps": "attention_maps",
+    "attention_maps": "heads", "AttentionMaps": "heads",
     # B: examples, global methods, prompting, taxonomy, data (begin)
     "FAMILIES": "materials", "PROPERTIES": "materials", "MARK": "materials", "KnownPrompt": "materials",
     "MinimalPair": "materials", "ProbeRow": "materials", "ConceptRow": "materials", "OpeningRow": "materials",

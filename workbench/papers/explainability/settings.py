@@ -121,8 +121,9 @@ PROFILES: dict[str, dict] = {
         "faithfulness_prompts": 2, "methods": ["occlusion", "gradient_x_input", "random"], "permutations": 2,
         "coalitions": 16, "steps": 8, "random_draws": 2, "counterfactuals": 6,
         "randomised_steps": 1, "circuit_pairs": 0, "probe_layers": 2, "control_labels": 2, "corpus_texts": 12,
-        "demo_tasks": 1, "reasoning_rows": 2, "questions": 4, "answer_samples": 2, "steer_openings": 2,
+        "demo_tasks": 1, "reasoning_rows": 2, "questions": 3, "answer_samples": 2, "steer_openings": 2,
         "random_directions": 2, "left_out": 6, "story_epochs": 1,
+        "story_every": 3,
     },
     "quick": {
         "faithfulness_prompts": 10, "methods": [*_CORE, "attention", "rollout", "random"], "permutations": 4,
@@ -130,6 +131,7 @@ PROFILES: dict[str, dict] = {
         "randomised_steps": 2, "circuit_pairs": 8, "probe_layers": 4, "control_labels": 5, "corpus_texts": 72,
         "demo_tasks": 3, "reasoning_rows": 6, "questions": 12, "answer_samples": 4, "steer_openings": 6,
         "random_directions": 10, "left_out": 24, "story_epochs": 4,
+        "story_every": 1,
     },
     "standard": {
         "faithfulness_prompts": 32, "methods": list(METHODS), "permutations": 10, "coalitions": 128, "steps": 64,
@@ -137,6 +139,7 @@ PROFILES: dict[str, dict] = {
         "randomised_steps": 4, "circuit_pairs": 8, "probe_layers": 11, "control_labels": 5, "corpus_texts": 72,
         "demo_tasks": 12, "reasoning_rows": 16, "questions": 48, "answer_samples": 8, "steer_openings": 24,
         "random_directions": 20, "left_out": 48, "story_epochs": 4,
+        "story_every": 1,
     },
     "paper": {
         "faithfulness_prompts": 60, "methods": list(METHODS), "permutations": 32, "coalitions": 512, "steps": 128,
@@ -144,6 +147,7 @@ PROFILES: dict[str, dict] = {
         "randomised_steps": 8, "circuit_pairs": 8, "probe_layers": 31, "control_labels": 20, "corpus_texts": 72,
         "demo_tasks": 12, "reasoning_rows": 16, "questions": 48, "answer_samples": 16, "steer_openings": 24,
         "random_directions": 50, "left_out": 48, "story_epochs": 4,
+        "story_every": 1,
     },
 }  # fmt: skip
 
