@@ -105,6 +105,7 @@ def test_markup_in_a_prompt_is_text(smollm2):
     assert "<img src=x" not in hostile.page(b"")
 
 
+@pytest.mark.slow
 def test_methods_stand_in_the_order_of_the_families_beside_random(smollm2):
     text, target = "In the morning the sun rises in the", " east"
     widget = MethodsCompared(smollm2, text, target, methods=["gradient_x_input", "occlusion"])

@@ -109,7 +109,7 @@ class CounterfactualEditor(ExplainView):
         with plots.style():
             fig = Figure(figsize=(9, 2.6), layout="constrained")
             axis = fig.subplots()
-            for row, (values, when) in enumerate(
+            for row, (values, _) in enumerate(
                 (((now["before_target"], now["before_foil"]), "before"), ((now["p_target"], now["p_foil"]), "after"))
             ):
                 for shift, value, colour, name in zip(

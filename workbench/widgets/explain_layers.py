@@ -56,7 +56,8 @@ class LayerSlider(ExplainView):
         depth = model.module.config.get_text_config(decoder=True).num_hidden_layers
         layer = depth // 2 if layer is None else layer
         super().__init__(
-            model, clean=clean, corrupt=corrupt, target=target, foil=foil, layer=layer, show=show, part=part, large=large
+            model, clean=clean, corrupt=corrupt, target=target, foil=foil, layer=layer, show=show, part=part,
+            large=large,
         )  # fmt: skip
         if self.error:
             raise UsageError(self.error)

@@ -37,14 +37,14 @@ class AttentionMaps:
         return later.mean(-1) if later.shape[-1] else np.zeros(self.weights.shape[:2])
 
     def without_sink(self) -> np.ndarray:
-        """(L, H, T, T): the first token's column set to 0 and each row divided by what is left (its own row stays 0)."""
+        """(L, H, T, T): the first token's column set to 0, each row divided by what is left (its own row stays 0)."""
         rest = self.weights.copy()
         rest[..., 0] = 0
         left = rest.sum(-1, keepdims=True)
         return np.divide(rest, left, out=np.zeros_like(rest), where=left > 1e-12)
 
     def distance(self) -> np.ndarray:
-        """(L, H): how far back a head looks, in tokens; the sink left out, mean over the queries that look elsewhere."""
+        """(L, H): how many tokens back a head looks; the sink left out, mean over queries that look elsewhere."""
         rest = self.without_sink()
         places = np.arange(len(self.tokens))
         back = (rest * (places[:, None] - places[None, :])).sum(-1)  # (L, H, T)
