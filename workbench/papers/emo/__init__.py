@@ -23,10 +23,22 @@ from .loss import baseline_loss, emo_loss
 from .prose import finetune
 from .settings import BASELINES, FORMS, PROFILES, VARIANTS, Variant, variant
 from .trainer import EMOLoss, compute_loss_func, fuse, unfuse
-from .views import CONTEXTS, at_equal_validity, at_one, bars_figure, frontier_figure, pull, pull_figure
+from .views import (
+    CONTEXTS,
+    against_mle,
+    at_equal_validity,
+    at_one,
+    bars_figure,
+    frontier_figure,
+    prose_differences,
+    prose_table,
+    pull,
+    pull_figure,
+)  # fmt: skip
 
 __all__ = [
-    "BASELINES", "CONTEXTS", "FORMS", "LABELS", "PROFILES", "VARIANTS", "EMOLoss", "Variant", "at_equal_validity",
-    "at_one", "bars_figure", "baseline_loss", "compute_loss_func", "emo_loss", "finetune", "frontier_figure", "fuse",
-    "fused_emo_loss", "pull", "pull_figure", "run_grammar", "unfuse", "variant",
+    "BASELINES", "CONTEXTS", "FORMS", "LABELS", "PROFILES", "VARIANTS", "EMOLoss", "Variant", "against_mle",
+    "at_equal_validity", "at_one", "bars_figure", "baseline_loss", "compute_loss_func", "emo_loss", "finetune",
+    "frontier_figure", "fuse", "fused_emo_loss", "prose_differences", "prose_table", "pull", "pull_figure",
+    "run_grammar", "unfuse", "variant",
 ]  # fmt: skip

@@ -154,7 +154,17 @@ def methods(variant: str = "emo1_adaptive") -> dict:
 
 
 def run_grammar(
-    *, seeds, pretrain_steps, steps, sentences, samples, temperatures, seed=0, variant="emo1_adaptive", progress=None
+    *,
+    seeds,
+    pretrain_steps,
+    steps,
+    sentences,
+    samples,
+    temperatures,
+    mle_temperatures=(),
+    seed=0,
+    variant="emo1_adaptive",
+    progress=None,
 ):
     """The whole experiment.
 
@@ -167,8 +177,9 @@ def run_grammar(
         Training steps on loose and on strict sentences.
     sentences, samples : int
         Strict sentences to learn from; sentences sampled from each model at each temperature.
-    temperatures : list of float
-        The sweep; 1.0 is added where missing.
+    temperatures, mle_temperatures : list of float
+        Every loss's sweep; 1.0 is added where missing. The further temperatures that cross-entropy alone is sampled at:
+        it is the control, so its curve is the finer one.
     progress : callable or None
         Called with one line of text after each seed.
 
@@ -179,15 +190,17 @@ def run_grammar(
     """
     import pandas as pd
 
-    if seeds < 1 or not temperatures or min(temperatures) <= 0:
-        raise UsageError(f"seeds={seeds}, temperatures={temperatures}: at least one seed, temperatures above 0")
+    sweep = sorted({1.0, *temperatures})
+    sweeps = {"mle": sorted({*sweep, *mle_temperatures})}
+    if seeds < 1 or sweeps["mle"][0] <= 0:
+        raise UsageError(f"seeds={seeds}, temperatures={sweeps['mle']}: at least one seed, temperatures above 0")
     rows, start = [], pretrained(seed, pretrain_steps)
     for repetition in range(seeds):
         base = 1000 * (seed + 1) + repetition
         for name, model, held_out in fine_tuned(start, base, steps, sentences, variant):
             with torch.no_grad():
                 logits = model(torch.as_tensor(held_out))
-            for temperature in sorted({1.0, *temperatures}):
+            for temperature in sweeps.get(name, sweep):
                 drawn = sample(model, samples, temperature, base + 7)
                 values = measure(model, logits, held_out, drawn, temperature)
                 rows.append({"seed": repetition, "method": name, "temperature": temperature, **values})

@@ -1,9 +1,9 @@
 """Real text: LoRA on real prose, one loss against another, from the same adapters and the same batches.
 
-Held-out perplexity is given at temperature 1 and at its best temperature: a loss that merely sharpens is found out.
+Held-out likelihood is given at temperature 1 and at a temperature tuned for each model: a loss that merely sharpens is
+found out. Everything is kept window by window, so that two losses are compared in pairs.
 """
 
-import math
 from itertools import pairwise
 
 import torch
@@ -15,7 +15,9 @@ from .settings import variant as _variant
 from .trainer import EMOLoss, fuse, output_head, unfuse
 
 TRAIN, HELD_OUT = "merry_wives_acts_1_to_3.txt", "merry_wives_acts_4_and_5.txt"
-TEMPERATURES = (0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3)
+THE_TEXT = "the play itself"  # what stands in the held-out text where the models write
+TEMPERATURES = tuple(round(0.6 + 0.05 * i, 2) for i in range(17))  # of the tuned likelihood
+NEAR = 16  # tokens back that a repetition is looked for
 
 
 def prose(name: str = TRAIN) -> str:
@@ -55,8 +57,8 @@ def finetune(
     Returns
     -------
     pandas.DataFrame
-        loss, perplexity, best_temperature, perplexity_at_best, entropy (nats a token), distinct_2, repeated (share of
-        generated tokens that stand among the 16 before them), text (one generation).
+        A row a loss and held-out window: loss, window, and the columns of `evaluate`. The loss "untouched" is the model
+        before training; "the play itself" has the statistics of the words that really follow.
     """
     import pandas as pd
 
@@ -68,13 +70,15 @@ def finetune(
     test = windows(model, prose(HELD_OUT), window)
     test = test[torch.linspace(0, len(test) - 1, min(held_out, len(test))).long()]
     trainable = [p for p in model.module.parameters() if p.requires_grad]
-    rows = [{"loss": "untouched", **evaluate(model, test, generated, seed)}]
+    follows = test[:, window // 2 :][:, :generated].tolist()  # what the models' generations stand for
+    rows = [{"loss": THE_TEXT, "window": i, **_written(tokens)} for i, tokens in enumerate(follows)]
+    rows += [{"loss": "untouched", **row} for row in evaluate(model, test, generated, seed)]
     for name in dict.fromkeys(("mle", variant)):
         with_adapters, adapters = _add_lora(model.module, rank, seed)
         try:
             criterion = None if name == "mle" else EMOLoss(name, head=output_head(with_adapters))
             _train(with_adapters, adapters, data, criterion, steps, batch, lr, seed, progress, name)
-            rows.append({"loss": name, **evaluate(model, test, generated, seed)})
+            rows += [{"loss": name, **row} for row in evaluate(model, test, generated, seed)]
         finally:
             with_adapters.unload()
             for parameter in trainable:  # peft froze them
@@ -119,31 +123,48 @@ def _train(model, parameters, data, criterion, steps, batch, lr, seed, progress,
 
 
 @torch.no_grad()
-def evaluate(model, test, generated: int, seed: int) -> dict:
-    """Held-out perplexity over temperatures, entropy, and what the model writes after half a window (pure sampling)."""
-    nll, entropy, count = torch.zeros(len(TEMPERATURES)), 0.0, 0
+def evaluate(model, test, generated: int, seed: int) -> list[dict]:
+    """One row a held-out window: its likelihood, and what the model writes after its first half (pure sampling).
+
+    Returns
+    -------
+    list of dict
+        window; nll (nats a token, T = 1); temperature and nll_tuned: the temperature is the best one of every *other*
+        second window (odd for even, even for odd), so no window chooses its own; entropy (nats a token);
+        distinct_2 and repeated of the generation (see `_written`); text (the generation).
+    """
+    nll, entropy = torch.zeros(len(test), len(TEMPERATURES)), []
     half = test.shape[1] // 2
-    for row in test:
+    for row, each in zip(test, nll):
         log_q = model.next_logprobs(row.tolist())[:-1].float()  # (T-1, V)
         target = row[1:, None]
-        count += len(target)
-        entropy += float(-(log_q.exp() * log_q).sum())
+        entropy.append(float(-(log_q.exp() * log_q).sum(1).mean()))
         for i, temperature in enumerate(TEMPERATURES):
             tempered = log_q / temperature
-            nll[i] -= float((tempered.gather(1, target).squeeze(1) - tempered.logsumexp(1)).sum())
-    perplexity = (nll / count).exp()
+            each[i] = (tempered.logsumexp(1) - tempered.gather(1, target).squeeze(1)).mean()
+    one = TEMPERATURES.index(1.0)
+    best = [int(nll[other::2].mean(0).argmin()) if len(nll) > 1 else one for other in (1, 0)]
     prompts = [model.tokenizer.decode(row[:half]) for row in test]
-    written = [g[0] for g in model.generate(prompts, max_new_tokens=generated, temperature=1.0, seed=seed, chat=False)]
-    tokens = [g.tokens for g in written]
-    pairs = [pair for t in tokens for pair in pairwise(t)]
-    repeated = [token in t[max(0, i - 16) : i] for t in tokens for i, token in enumerate(t)]
-    best = int(perplexity.argmin())
+    written = model.generate(prompts, max_new_tokens=generated, temperature=1.0, seed=seed, chat=False)
+    return [
+        {
+            "window": i,
+            "nll": float(nll[i, one]),
+            "temperature": TEMPERATURES[best[i % 2]],
+            "nll_tuned": float(nll[i, best[i % 2]]),
+            "entropy": entropy[i],
+            **_written(one_of_n[0].tokens),
+            "text": one_of_n[0].text,
+        }
+        for i, one_of_n in enumerate(written)
+    ]
+
+
+def _written(tokens) -> dict:
+    """distinct_2: different pairs / pairs; repeated: share of tokens that stand among the `NEAR` before them."""
+    pairs = list(pairwise(tokens))
+    again = [token in tokens[max(0, i - NEAR) : i] for i, token in enumerate(tokens)]
     return {
-        "perplexity": float(perplexity[TEMPERATURES.index(1.0)]),
-        "best_temperature": TEMPERATURES[best],
-        "perplexity_at_best": float(perplexity[best]),
-        "entropy": entropy / count,
-        "distinct_2": len(set(pairs)) / len(pairs) if pairs else math.nan,
-        "repeated": sum(repeated) / len(repeated) if repeated else math.nan,
-        "text": written[0].text,
+        "distinct_2": len(set(pairs)) / len(pairs) if pairs else float("nan"),
+        "repeated": sum(again) / len(again) if again else float("nan"),
     }

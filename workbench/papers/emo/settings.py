@@ -65,24 +65,26 @@ def variant(name: str) -> Variant:
     return VARIANTS[name]
 
 
-# One line a profile. grammar: seeds, sentences to learn from, training steps, samples a model and temperatures of the
-# sweep; prose: LoRA steps, tokens a window, windows a step, held-out windows, tokens generated from each.
-FINE = [1.1, 1.05, 1.0, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.65, 0.6, 0.55, 0.5, 0.4]
+# One line a profile. grammar: seeds, sentences to learn from, training steps, samples a model, temperatures of every
+# loss's sweep and the finer ones of cross-entropy's, the control; prose: LoRA steps, tokens a window, windows a step,
+# held-out windows, tokens generated from each.
+SWEEP = [1.1, 1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4]
+FINE = [round(1.1 - 0.02 * i, 2) for i in range(36)]
 PROFILES: dict[str, dict] = {
     "smoke": dict(
-        seeds=2, pretrain_steps=60, steps=20, sentences=100, samples=200, temperatures=[1.0, 0.8, 0.6],
-        lora_steps=1, window=32, batch=1, held_out=1, generated=8,
+        seeds=2, pretrain_steps=60, steps=20, sentences=100, samples=200, temperatures=[0.8],
+        mle_temperatures=[0.8, 0.6], lora_steps=1, window=32, batch=1, held_out=1, generated=8,
     ),
     "quick": dict(
-        seeds=3, pretrain_steps=1500, steps=150, sentences=500, samples=400, temperatures=[1.0, 0.85, 0.7, 0.6, 0.5],
-        lora_steps=6, window=64, batch=2, held_out=4, generated=24,
+        seeds=3, pretrain_steps=1500, steps=150, sentences=500, samples=400, temperatures=[0.85, 0.7, 0.5],
+        mle_temperatures=[0.9, 0.8, 0.7, 0.6, 0.5], lora_steps=6, window=64, batch=2, held_out=4, generated=24,
     ),
     "standard": dict(
-        seeds=5, pretrain_steps=1500, steps=200, sentences=500, samples=1500, temperatures=FINE,
-        lora_steps=200, window=64, batch=2, held_out=24, generated=48,
+        seeds=8, pretrain_steps=1500, steps=200, sentences=500, samples=1500, temperatures=SWEEP,
+        mle_temperatures=FINE, lora_steps=240, window=64, batch=2, held_out=48, generated=24,
     ),
     "paper": dict(
-        seeds=20, pretrain_steps=1500, steps=200, sentences=500, samples=10000, temperatures=FINE,
-        lora_steps=600, window=256, batch=32, held_out=64, generated=128,
+        seeds=20, pretrain_steps=1500, steps=200, sentences=500, samples=10000, temperatures=SWEEP,
+        mle_temperatures=FINE, lora_steps=600, window=256, batch=32, held_out=128, generated=128,
     ),
 }  # fmt: skip

@@ -4,11 +4,12 @@ import numpy as np
 
 from workbench import plots
 from workbench.errors import UsageError
-from workbench.stats import mean_interval, paired_test
+from workbench.stats import Estimate, mean_interval, paired_test
 
 from .settings import variant as _variant
 
 MEASURES = ("validity", "oracle_nll", "forward_ce", "reverse_ce", "entropy", "distinct_2")
+WRITING = ("entropy", "distinct_2", "repeated")
 CONTEXTS = (
     "SHALLOW. Sir Hugh, persuade me| not",
     "FALSTAFF. I will not lend thee a| penny",
@@ -25,11 +26,57 @@ def at_one(results):
 
     rows = []
     for method, part in results[results.temperature == 1.0].groupby("method", sort=False):
-        rows.append({"method": method, **{m: _over_seeds(part[m]) for m in MEASURES}})
+        rows.append({"method": method, **{m: _mean(part[m]) for m in MEASURES}})
     return pd.DataFrame(rows).set_index("method")
 
 
-def _over_seeds(values):
+def against_mle(results):
+    """Paired differences from cross-entropy at temperature 1 over the seeds: a row a method, an Estimate a measure.
+
+    A measure with fewer than two seeds where both are finite has None.
+    """
+    import pandas as pd
+
+    one = results[results.temperature == 1.0].set_index("seed")
+    mle, rows = one[one.method == "mle"], []
+    for method, part in one[one.method != "mle"].groupby("method", sort=False):
+        rows.append({"method": method, **{m: _difference(part[m], mle[m], "") for m in MEASURES}})
+    return pd.DataFrame(rows).set_index("method")
+
+
+def _difference(ours, theirs, unit):
+    """ours - theirs as an Estimate, from two series with the same index; None with fewer than two finite pairs."""
+    both = np.isfinite(ours) & np.isfinite(theirs)
+    return paired_test(ours[both], theirs[both], unit=unit).difference if both.sum() > 1 else None
+
+
+def prose_table(windows):
+    """`finetune`'s rows summed up: a row a loss; perplexities and statistics as Estimates over the held-out windows.
+
+    A perplexity is exp of the mean nats a token, and so are the ends of its interval.
+    """
+    import pandas as pd
+
+    rows = []
+    for loss, part in windows.groupby("loss", sort=False):
+        row = {"loss": loss}
+        for name, measure in (("perplexity", "nll"), ("perplexity_tuned", "nll_tuned")):
+            mean = _mean(part[measure])
+            row[name] = mean and Estimate(*(None if x is None else float(np.exp(x)) for x in
+                                            (mean.value, mean.low, mean.high)), mean.n)  # fmt: skip
+        row["temperature"] = "/".join(f"{t:g}" for t in sorted(part.temperature.dropna().unique())) or None
+        rows.append({**row, **{m: _mean(part[m]) for m in WRITING}})
+    return pd.DataFrame(rows).set_index("loss")
+
+
+def prose_differences(windows, loss: str, other: str = "mle") -> dict:
+    """``loss`` minus ``other`` on the same held-out windows: {measure: Estimate}; None with fewer than two windows."""
+    mine, theirs = (windows[windows.loss == name].set_index("window") for name in (loss, other))
+    units = {"nll": "nats/token", "nll_tuned": "nats/token", "entropy": "nats/token"}
+    return {m: _difference(mine[m], theirs[m], units.get(m, "")) for m in ("nll", "nll_tuned", *WRITING)}
+
+
+def _mean(values):
     finite = values[np.isfinite(values)]
     return mean_interval(finite) if len(finite) else None
 
@@ -69,34 +116,45 @@ def frontier_figure(results, labels: dict):
             one = mean.loc[1.0]
             for axis, measure in ((left, "forward_ce"), (right, "entropy")):
                 style = {"color": colour, "linewidth": 3.5 if method == "mle" else 1.5, "alpha": 0.9}
+                style["marker"] = None if method == "mle" else "."  # where the coarser sweeps were measured
                 axis.plot(mean[measure], mean.validity, label=labels.get(method, method), **style)
                 axis.plot(one[measure], one.validity, "o", color=colour, markersize=9)
+        best = results.forward_ce.min()
+        left.set_xlim(best - 0.03, max(best + 0.5, results.forward_ce[results.temperature == 1.0].max() + 0.03))
         left.set(xlabel="forward cross-entropy, nats a token (left is better)", ylabel="valid sentences (up is better)")
-        left.set_title("Curves: temperatures. Dots: T = 1")
+        left.set_title("Curves: temperatures (small dots: measured). Large: T = 1")
         right.set(xlabel="entropy of the model, nats a token", title="Sharper to the left")
         right.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return fig
 
 
-def bars_figure(results, labels: dict):
-    """Each measure at temperature 1, with 95 % intervals over seeds."""
+GRAMMAR_TITLES = {"validity": "valid sentences ↑", "forward_ce": "forward CE ↓", "reverse_ce": "reverse CE ↓",
+                  "oracle_nll": "oracle NLL", "entropy": "entropy", "distinct_2": "distinct-2"}  # fmt: skip
+PROSE_TITLES = {"perplexity": "perplexity, T = 1 ↓", "perplexity_tuned": "perplexity, tuned T ↓", "entropy": "entropy",
+                "distinct_2": "distinct-2", "repeated": "repeated words"}  # fmt: skip
+
+
+def bars_figure(table, labels: dict, titles: dict | None = None):
+    """A panel a measure of ``table`` (`at_one`, `prose_table`): each row's Estimate with its 95 % interval.
+
+    ``titles``: column -> title; by default the columns' own, in the order of the grammar or of the prose.
+    """
     import matplotlib.pyplot as plt
 
-    table = at_one(results)
-    titles = {"validity": "valid sentences ↑", "forward_ce": "forward CE ↓", "reverse_ce": "reverse CE ↓",
-              "oracle_nll": "oracle NLL", "entropy": "entropy", "distinct_2": "distinct-2"}  # fmt: skip
+    titles = titles or (GRAMMAR_TITLES if "validity" in table else PROSE_TITLES)
     with plots.style():
-        fig, axes = plt.subplots(1, 6, figsize=(12.5, 3.4), sharey=True)
+        fig, axes = plt.subplots(1, len(titles), figsize=(12.5, 0.9 + 0.36 * len(table)), sharey=True)
         for axis, (measure, title) in zip(axes, titles.items()):
             for row, (_, estimate) in enumerate(table[measure].items()):
-                if estimate is None:
+                if not isinstance(estimate, Estimate):
                     continue
                 value, low, high = estimate.value, estimate.low, estimate.high
                 error = None if low is None else [[value - low], [high - value]]
                 axis.errorbar(estimate.value, row, xerr=error, fmt="o", color=plots.CYCLE[row % 7], capsize=3)
             axis.set_title(title, fontsize=11)
+            axis.locator_params(axis="x", nbins=2)
         axes[0].set_yticks(range(len(table)), [labels.get(name, name) for name in table.index])
-        axes[0].invert_yaxis()
+        axes[0].set_ylim(len(table) - 0.5, -0.5)
     return fig
 
 

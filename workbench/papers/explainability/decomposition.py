@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from ...errors import ModelError
-from .gradients import frozen
+from .differentiable import frozen
 from .reading import Question
 from .states import StateFunction, blocks
 
@@ -33,7 +33,7 @@ def relevance(question: Question, *, layer: int) -> tuple[np.ndarray, float, Sta
     """
     f = StateFunction(question, layer, logits=True)
     f.held[:] = False  # nothing is removed, so the first token has its share like any other
-    x = f.states.detach().clone().requires_grad_()
+    x = f.states.detach().to(torch.promote_types(f.states.dtype, torch.float32)).requires_grad_()
     with frozen(question.model.module), linear(question.model), torch.enable_grad():
         value = f(x)
         (gradient,) = torch.autograd.grad(value.sum(), x)

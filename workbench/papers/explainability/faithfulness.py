@@ -291,8 +291,11 @@ def _table(methods, removals, shares, attributions, values, left_out, level) -> 
         f"{n} prompts, shares {', '.join(f'{share:.0%}' for share in shares)}; rows stand in a fixed order, not by "
         "result. Differences are paired (Wilcoxon, Holm); only 'differs from' says that two methods differ.",
     ]
-    if n < 6:
-        notes.append(f"With {n} prompts no Wilcoxon test can fall below .05: nothing is separable at this size.")
+    if len(methods[:-1]) * 2.0 ** (1 - n) >= 1 - level:  # the least p value of n pairs, times Holm's first factor
+        notes.append(
+            f"With {n} prompts and {len(methods) - 1} methods no Wilcoxon test can fall below {1 - level:.2g} after Holm's "
+            "correction: nothing is separable at this size."
+        )
     if left_out:
         notes.append(f"{left_out} prompts were left out: the model gives their target too little probability.")
     return FaithfulnessTable(rows, pairs, attributions, values, shares, left_out, notes)

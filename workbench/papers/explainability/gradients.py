@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from .differentiable import frozen
 from .reading import Question
 from .states import ROW_TOKENS, StateFunction
 
@@ -23,7 +24,8 @@ def gradient_scores(
     from .perturbation import seeded
 
     f = StateFunction(question, layer)
-    states, start = f.states.detach(), f.baseline(baseline)
+    exact = torch.promote_types(f.states.dtype, torch.float32)  # a bfloat16 model's way is cut in float32
+    states, start = f.states.detach().to(exact), f.baseline(baseline).to(exact)
     with torch.no_grad():
         value, base = (float(f(at).double()) for at in (states, start))
     x = states.clone().requires_grad_()
@@ -93,18 +95,3 @@ def integrated(f: StateFunction, start: torch.Tensor, end: torch.Tensor, steps: 
 def _rows(f: StateFunction) -> int:
     """Rows of one forward with gradients."""
     return max(1, ROW_TOKENS // len(f.question.ids))
-
-
-class frozen:
-    """While inside, no parameter wants a gradient: only the states' are computed. Put back afterwards."""
-
-    def __init__(self, module: torch.nn.Module):
-        self.wanted = [parameter for parameter in module.parameters() if parameter.requires_grad]
-
-    def __enter__(self):
-        for parameter in self.wanted:
-            parameter.requires_grad_(False)
-
-    def __exit__(self, *error):
-        for parameter in self.wanted:
-            parameter.requires_grad_(True)

@@ -104,7 +104,7 @@ class StateFunction:
         return torch.where(self.held, self.states, states.detach())
 
     def __call__(self, states: torch.Tensor) -> torch.Tensor:
-        states = torch.where(self.held, self.states.to(states.dtype), states)  # held positions take no part
+        states = torch.where(self.held, self.states, states.to(self.states.dtype))  # held positions take no part
         sums = [self._text(states, text) for text in self.question.texts]
         if self.logits:
             return sums[0] if len(sums) < 2 else sums[0] - sums[1]
