@@ -124,9 +124,9 @@ def test_every_leaf_names_a_function_that_is_there_or_a_reason():
 def test_the_map_has_every_leaf_of_the_card():
     text = " ".join([*(leaf.title for leaf in ex.TAXONOMY), *(p for leaf in ex.TAXONOMY for p in leaf.path)]).lower()
     words = """perturbation gradient surrogate decomposition visualisation function-based debate adversarial
-        counterfactual influence natural-language classifier parameter-free neuron concept mechanistic debugging improving
-        in-context chain representation fine-tuning hallucination uncertainty downstream plausibility faithfulness
-        simulatability"""
+        counterfactual influence natural-language classifier parameter-free neuron concept mechanistic debugging
+        improving in-context chain representation fine-tuning hallucination uncertainty downstream
+        plausibility faithfulness simulatability"""
     for word in words.split():
         assert word in text, word
 

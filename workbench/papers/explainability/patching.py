@@ -16,9 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ...models.packed import can_pack
 from .hooks import token_texts
-from .sweep import PARTS, Job, can_patch, sweep
+from .sweep import PARTS, Job, can_patch, sweep, takes_masks
 
 __all__ = [
     "PARTS",
@@ -132,7 +131,7 @@ def patching_grid(
     """
     job = Job(model, clean, corrupt, answer, foil, part, layers, positions)
     start = time.perf_counter()
-    if not can_pack(model):  # no mask of our own reaches its attention: whole runs are all that is left
+    if not takes_masks(model):  # no mask of our own reaches its attention: whole runs are all that is left
         return _result(job, *_one_by_one(job), start)
     with torch.inference_mode():
         clean_run, corrupt_run = job.trunk(job.clean_ids), job.trunk(job.corrupt_ids)
@@ -163,7 +162,7 @@ def patch_heads(model, clean, corrupt, answer, foil, *, position: int = -1, laye
     with torch.inference_mode():
         clean_run, corrupt_run = job.trunk(job.clean_ids), job.trunk(job.corrupt_ids)
         runs = [(block, head) for block in job.layers for head in range(heads)]
-        if can_pack(model):
+        if takes_masks(model):
             values, _ = sweep(job, clean_run, corrupt_run, at, runs)
         else:
             values = np.array([job.run_once(clean_run, block, at, head) for block, head in runs])
