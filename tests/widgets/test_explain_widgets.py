@@ -84,6 +84,25 @@ def test_what_cannot_be_explained_is_told_in_the_cell(smollm2, arguments):
         wb.explain(smollm2, *arguments)
 
 
+class OnlyGenerates:
+    """A handle without weights here, as a server's is."""
+
+    name, can = "served", frozenset({"generate"})
+
+
+def test_a_model_behind_a_server_is_refused_with_one_sentence():
+    served = OnlyGenerates()
+    for make in (
+        lambda: wb.explain(served, PROMPT, TARGET),
+        lambda: LayerSlider(served, PROMPT, TWIN, TARGET, FOIL),
+        lambda: AttentionHeads(served, PROMPT),
+        lambda: MethodsCompared(served, PROMPT, TARGET),
+        lambda: CounterfactualEditor(served, PROMPT, TARGET, FOIL),
+    ):
+        with pytest.raises(WorkbenchError, match="served"):
+            make()
+
+
 def test_export_and_pages_without_a_kernel(heat, tmp_path, monkeypatch):
     command(heat, "export", format="html")
     page = base64.b64decode(heat.exported["data"]).decode()

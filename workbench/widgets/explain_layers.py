@@ -8,6 +8,7 @@ import traitlets
 
 from .. import plots
 from ..errors import UsageError
+from ..models.base import require
 from ..papers import explainability as paper
 from .base import front
 from .explain_base import ExplainView, number, one_of, visible
@@ -53,6 +54,7 @@ class LayerSlider(ExplainView):
     show = traitlets.Unicode("lens").tag(sync=True)
 
     def __init__(self, model, clean, corrupt, target, foil, *, layer=None, show="lens", part="stream", large=True):
+        require(model, "hidden", for_="the layer slider")
         depth = model.module.config.get_text_config(decoder=True).num_hidden_layers
         layer = depth // 2 if layer is None else layer
         super().__init__(
