@@ -115,7 +115,7 @@ METHODS = MappingProxyType(
 # random_draws: random orders a prompt; counterfactuals: of the simulatability check. The rest is the other branches':
 # steps of weight randomisation; pairs of the circuit (0: none); layers and random labellings of the probes; texts
 # browsed; tasks, chains and questions asked; random directions beside steering; rows left out one at a time; epochs.
-_CORE = ("occlusion", "shapley", "kernel_shap", "gradient", "gradient_x_input", "integrated_gradients", "decomposition")
+_QUICK = ("occlusion", "kernel_shap", "gradient", "gradient_x_input", "integrated_gradients", "decomposition")
 PROFILES: dict[str, dict] = {
     "smoke": {
         "faithfulness_prompts": 2, "methods": ["occlusion", "gradient_x_input", "random"], "permutations": 2,
@@ -126,8 +126,8 @@ PROFILES: dict[str, dict] = {
         "story_every": 3,
     },
     "quick": {
-        "faithfulness_prompts": 10, "methods": [*_CORE, "attention", "rollout", "random"], "permutations": 4,
-        "coalitions": 48, "steps": 32, "random_draws": 5, "counterfactuals": 12,
+        "faithfulness_prompts": 10, "methods": [*_QUICK, "attention", "rollout", "random"], "permutations": 4,
+        "coalitions": 48, "steps": 16, "random_draws": 5, "counterfactuals": 12,
         "randomised_steps": 2, "circuit_pairs": 8, "probe_layers": 4, "control_labels": 5, "corpus_texts": 72,
         "demo_tasks": 3, "reasoning_rows": 6, "questions": 12, "answer_samples": 4, "steer_openings": 6,
         "random_directions": 10, "left_out": 24, "story_epochs": 4,
