@@ -51,6 +51,7 @@ PAPERS: tuple[Paper, ...] = (
         "Explainability for Large Language Models: A Survey",
         "Zhao et al., 2023",
         "Explanation methods fall into two families, by how the model is used: fine-tuned or prompted.",
+        status="done",
     ),
     Paper(
         "kbert",

@@ -24,7 +24,7 @@ Shapley permutations come in reversed pairs; the decomposition explains the logi
 
 from importlib import import_module
 
-from .settings import GAP, METHODS, PROFILES, QUANTITIES, REMOVALS, MethodInfo, sizes
+from .settings import GAP, METHODS, PROFILES, QUANTITIES, REMOVALS, MethodInfo, fill, sizes
 
 # what needs torch or numbers is fetched at first use: public name -> module
 _LATER = {
@@ -39,6 +39,7 @@ _LATER = {
     "FaithfulnessRow": "faithfulness", "Pair": "faithfulness", "weight_randomisation": "sanity",
     "Randomisation": "sanity", "RandomisationRow": "sanity",
     "attribute_served": "served", "ServedAttribution": "served",
+    "attention_maps": "heads", "AttentionMaps": "heads",
     # B: examples, global methods, prompting, taxonomy, data (begin)
     "FAMILIES": "materials", "PROPERTIES": "materials", "MARK": "materials", "KnownPrompt": "materials",
     "MinimalPair": "materials", "ProbeRow": "materials", "ConceptRow": "materials", "OpeningRow": "materials",
@@ -50,7 +51,8 @@ _LATER = {
     "patching_grid": "patching", "patching_grid_literal": "patching", "patch_heads": "patching",
     "can_patch": "patching", "Patching": "patching", "HeadPatching": "patching", "Spent": "patching",
     "ablate_heads": "circuit", "walk_circuit": "circuit", "Circuit": "circuit", "Step": "circuit",
-    "concept_vector": "concepts", "read_concept": "concepts", "steering": "concepts", "steer_next": "concepts",
+    "concept_vector": "concepts", "read_concept": "concepts", "random_concept": "concepts",
+    "steering": "concepts", "steer_next": "concepts",
     "dose_response": "concepts", "Concept": "concepts", "Steered": "concepts", "DoseResponse": "concepts",
     "compare_edit": "examples", "counterfactuals": "examples", "adversarial": "examples", "Edit": "examples",
     "Counterfactuals": "examples", "Adversarial": "examples", "browse_neurons": "neurons", "neuron_card": "neurons",
@@ -64,7 +66,7 @@ _LATER = {
     "KeyPaper": "taxonomy", "taxonomy_tree": "taxonomy",
     # B (end)
 }  # fmt: skip
-__all__ = ["GAP", "METHODS", "PROFILES", "QUANTITIES", "REMOVALS", "MethodInfo", "sizes", *_LATER]
+__all__ = ["GAP", "METHODS", "PROFILES", "QUANTITIES", "REMOVALS", "MethodInfo", "fill", "sizes", *_LATER]
 
 
 def __getattr__(name: str):

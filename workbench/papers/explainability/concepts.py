@@ -148,6 +148,13 @@ def read_concept(model, concept: Concept, texts: Sequence[str]) -> np.ndarray:
     return states @ concept.vector - concept.midpoint
 
 
+def random_concept(concept: Concept, *, seed: int = 0) -> Concept:
+    """A random direction (Gaussian) with the layer and scale of ``concept``: what any direction would do."""
+    vector = np.random.default_rng(seed).normal(size=len(concept.vector))
+    vector = (vector / np.linalg.norm(vector)).astype(concept.vector.dtype)
+    return Concept("a random direction", concept.layer, vector, concept.scale, 0.0)
+
+
 @contextmanager
 def steering(model, concept: Concept, strength: float):
     """Inside the block the model's stream is moved ``strength`` distances along the concept at every position.

@@ -112,33 +112,57 @@ METHODS = MappingProxyType(
 
 # Sizes that the notebook leaves at None. faithfulness_prompts: prompts of the faithfulness table; methods: the methods
 # in it; permutations, coalitions, steps: samples of Shapley, of KernelSHAP and LIME, of integrated gradients;
-# random_draws: random orders a prompt; counterfactuals: of the simulatability check.
-_CORE = ("occlusion", "shapley", "kernel_shap", "gradient", "gradient_x_input", "integrated_gradients", "decomposition")
+# random_draws: random orders a prompt; counterfactuals: of the simulatability check. The rest is the other branches':
+# steps of weight randomisation; pairs of the circuit (0: none); layers and random labellings of the probes; texts
+# browsed; tasks, chains and questions asked; random directions beside steering; rows left out one at a time; epochs.
+_QUICK = ("occlusion", "kernel_shap", "gradient", "gradient_x_input", "integrated_gradients", "decomposition")
 PROFILES: dict[str, dict] = {
     "smoke": {
         "faithfulness_prompts": 2, "methods": ["occlusion", "gradient_x_input", "random"], "permutations": 2,
         "coalitions": 16, "steps": 8, "random_draws": 2, "counterfactuals": 6,
+        "randomised_steps": 1, "circuit_pairs": 0, "probe_layers": 2, "control_labels": 2, "corpus_texts": 12,
+        "demo_tasks": 1, "reasoning_rows": 2, "questions": 3, "answer_samples": 2, "steer_openings": 2,
+        "random_directions": 2, "left_out": 6, "story_epochs": 1,
+        "story_every": 3,
     },
     "quick": {
-        "faithfulness_prompts": 10, "methods": [*_CORE, "attention", "rollout", "random"], "permutations": 4,
-        "coalitions": 48, "steps": 32, "random_draws": 5, "counterfactuals": 12,
+        "faithfulness_prompts": 10, "methods": [*_QUICK, "attention", "rollout", "random"], "permutations": 4,
+        "coalitions": 48, "steps": 16, "random_draws": 5, "counterfactuals": 12,
+        "randomised_steps": 2, "circuit_pairs": 8, "probe_layers": 4, "control_labels": 5, "corpus_texts": 72,
+        "demo_tasks": 3, "reasoning_rows": 6, "questions": 12, "answer_samples": 4, "steer_openings": 6,
+        "random_directions": 10, "left_out": 24, "story_epochs": 4,
+        "story_every": 1,
     },
     "standard": {
         "faithfulness_prompts": 32, "methods": list(METHODS), "permutations": 10, "coalitions": 128, "steps": 64,
         "random_draws": 10, "counterfactuals": 24,
+        "randomised_steps": 4, "circuit_pairs": 8, "probe_layers": 11, "control_labels": 5, "corpus_texts": 72,
+        "demo_tasks": 12, "reasoning_rows": 16, "questions": 48, "answer_samples": 8, "steer_openings": 24,
+        "random_directions": 20, "left_out": 48, "story_epochs": 4,
+        "story_every": 1,
     },
     "paper": {
         "faithfulness_prompts": 60, "methods": list(METHODS), "permutations": 32, "coalitions": 512, "steps": 128,
         "random_draws": 20, "counterfactuals": 48,
+        "randomised_steps": 8, "circuit_pairs": 8, "probe_layers": 31, "control_labels": 20, "corpus_texts": 72,
+        "demo_tasks": 12, "reasoning_rows": 16, "questions": 48, "answer_samples": 16, "steer_openings": 24,
+        "random_directions": 50, "left_out": 48, "story_epochs": 4,
+        "story_every": 1,
     },
 }  # fmt: skip
 
 
-def sizes(profile: str) -> dict[str, int]:
-    """``samples=`` for `compare` and `faithfulness_table` by method, from a profile."""
-    if profile not in PROFILES:
+def fill(profile: str, **given) -> dict:
+    """The sizes of a profile, replaced by those that are ``given`` (not None)."""
+    sizes(profile)  # an unknown profile is told here
+    return {**PROFILES[profile], **{name: value for name, value in given.items() if value is not None}}
+
+
+def sizes(profile: str | dict) -> dict[str, int]:
+    """``samples=`` for `compare` and `faithfulness_table` by method, from a profile or what `fill` made of one."""
+    if isinstance(profile, str) and profile not in PROFILES:
         raise UsageError(f"profile {profile!r} is unknown: choose one of {', '.join(PROFILES)}")
-    size = PROFILES[profile]
+    size = PROFILES[profile] if isinstance(profile, str) else profile
     return {
         "shapley": size["permutations"], "kernel_shap": size["coalitions"], "lime": size["coalitions"],
         "integrated_gradients": size["steps"], "gradient_shap": size["steps"],

@@ -175,7 +175,7 @@ TAXONOMY: tuple[Leaf, ...] = (
     Leaf(_ATTR, "Decomposition", "Hand the answer's score back layer by layer until it lies on the words.",
          (TAYLOR, VOITA), "attribute", call='attribute(model, prompt, target, method="decomposition")'),
     Leaf(_ATT, "Visualisation", "Draw which earlier words each head looks at. A picture of wiring, not of causes.",
-         (BERTVIZ, ROLLOUT), "attribute", call='attribute(model, prompt, target, method="attention")'),
+         (BERTVIZ, ROLLOUT), "attention_maps", call="attention_maps(model, prompt)"),
     Leaf(_ATT, "Function-based", "Weigh attention by what it does to the output, with gradients or by following it "
          "through the layers; here rollout, with the attention sink taken out.", (ATTATTR, ROLLOUT), "attribute",
          call='attribute(model, prompt, target, method="rollout")'),
