@@ -104,6 +104,11 @@ def test_ablating_nothing_loses_nothing_and_ablating_every_head_of_the_last_bloc
 def test_hooks_leave_no_trace_also_after_an_exception(smollm2):
     before = plain(smollm2, CLEAN)
     parts = hooks.anatomy(smollm2, for_="a test")
+
+    def hung():  # transformers leaves hooks of its own once it was asked for hidden states
+        return [len(m._forward_hooks) + len(m._forward_pre_hooks) for m in smollm2.module.modules()]
+
+    there = hung()
     ex.patching_grid(smollm2, CLEAN, CORRUPT, ANSWER, FOIL, part="mlp", layers=[3], positions=[-1])
     ex.logit_lens(smollm2, CLEAN)
     for spoil in (
@@ -120,7 +125,7 @@ def test_hooks_leave_no_trace_also_after_an_exception(smollm2):
     with pytest.raises(ModelError, match="in the hook"), hooks.edited_stream(parts, 5, fails):
         plain(smollm2, CLEAN)
     assert torch.equal(before, plain(smollm2, CLEAN))
-    assert not any(m._forward_hooks or m._forward_pre_hooks for m in parts.blocks.modules())
+    assert hung() == there
 
 
 @pytest.mark.parametrize(
