@@ -1,4 +1,4 @@
-"""The workbench's public face: ``load``, ``load_encoder``, ``record``, ``papers``.
+"""The workbench's public face: ``load``, ``load_encoder``, ``explain``, ``record``, ``papers``.
 
 Importing the package imports no torch: each name is fetched from its module at first use (PEP 562).
 
@@ -15,13 +15,14 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "load": ("workbench.models", "load"),
     "load_encoder": ("workbench.models", "load_encoder"),
+    "explain": ("workbench.widgets.explain", "explain"),
     "record": ("workbench.runs.record", "record"),
     "Estimate": ("workbench.stats", "Estimate"),
     "papers": ("workbench.papers", None),
     "stats": ("workbench.stats", None),
     "WorkbenchError": ("workbench.errors", "WorkbenchError"),
 }
-__all__ = ["Estimate", "WorkbenchError", "load", "load_encoder", "papers", "record", "stats"]
+__all__ = ["Estimate", "WorkbenchError", "explain", "load", "load_encoder", "papers", "record", "stats"]
 
 
 def __getattr__(name: str):

@@ -109,6 +109,22 @@ function choice(label, options, value, action) {
   return { node: h("label", { class: "wb-label" }, label, select), select };
 }
 
+// A slider of the browser's own; `action` gets its number. JupyterLab keeps the browser from moving it by keyboard.
+function slider(label, attributes, action) {
+  const input = h("input", { type: "range", class: "wb-range", "aria-label": label, ...attributes });
+  input.addEventListener("input", () => action(input.valueAsNumber));
+  input.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
+    if (!step) return;
+    if (step > 0) input.stepUp();
+    else input.stepDown();
+    action(input.valueAsNumber);
+    event.preventDefault();
+    event.stopPropagation();
+  });
+  return { input, node: h("label", { class: "wb-label" }, label, input) };
+}
+
 // Tabs as the ARIA practices describe them: arrow keys move between them, Tab goes on into the panel.
 function tabs(label, panels) {
   const list = h("div", { class: "wb-tabs", role: "tablist", "aria-label": label });
@@ -150,7 +166,7 @@ function table(columns, rows, caption) {
 }
 
 // Lines over 0..n with y in [0, 1]; null is a gap. spec: {label, x, y, lines: [{name, kind, values}], dots: {name, values}
-// or null, low: whether a lower picture will do}.
+// or null, low: whether a lower picture will do, tick: what stands below n on the axis (default: n itself)}.
 // Every value is reachable without a mouse: through the widget's table and through mark(n).
 function chart(holder, said) {
   const legend = h("div", { class: "wb-legend" });
@@ -191,7 +207,7 @@ function chart(holder, said) {
     }
     const step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].find((s) => (s / last) * (width - box.left - box.right) >= 2.4 * em) || 2000;
     for (let n = 0; n <= last; n += step) {
-      picture.append(svg("text", { class: "wb-tick", x: x(n), y: y(0) + 1.35 * em, "text-anchor": "middle" }, n));
+      picture.append(svg("text", { class: "wb-tick", x: x(n), y: y(0) + 1.35 * em, "text-anchor": "middle" }, spec.tick ? spec.tick(n) : n));
     }
     picture.append(svg("text", { class: "wb-axis", x: (x(0) + x(last)) / 2, y: height - 0.55 * em, "text-anchor": "middle" }, spec.x));
     const upright = `translate(${1.1 * em} ${(y(0) + y(1)) / 2}) rotate(-90)`;

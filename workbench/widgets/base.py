@@ -21,10 +21,11 @@ log = logging.getLogger(__name__)
 _HERE = Path(__file__).parent
 
 
-def front(name: str) -> tuple[str, str]:
-    """The module and the style of widget ``name``: base.js + NAME.js, base.css + NAME.css (package files, no CDN)."""
+def front(*names: str) -> tuple[str, str]:
+    """The module and the style of a widget: base.js + NAME.js …, base.css + NAME.css … (package files, no CDN)."""
+    files = {kind: [_HERE / f"{part}.{kind}" for part in ("base", *names)] for kind in ("js", "css")}
     return tuple(
-        "\n".join((_HERE / f"{part}.{kind}").read_text(encoding="utf-8") for part in ("base", name))
+        "\n".join(file.read_text(encoding="utf-8") for file in files[kind] if kind == "js" or file.exists())
         for kind in ("js", "css")
     )
 

@@ -7,20 +7,6 @@ function render({ model, el }) {
   const view = frame(model, el, ASKS);
   const { root, body, live } = view;
   const contexts = model.get("contexts");
-  const slider = (label, attributes, action) => {
-    const input = h("input", { type: "range", class: "wb-range", "aria-label": label, ...attributes });
-    input.addEventListener("input", () => action(input.valueAsNumber));
-    input.addEventListener("keydown", (event) => {  // JupyterLab keeps the browser from moving the slider itself
-      const step = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
-      if (!step) return;
-      if (step > 0) input.stepUp();
-      else input.stepDown();
-      action(input.valueAsNumber);
-      event.preventDefault();
-      event.stopPropagation();
-    });
-    return { input, node: h("label", { class: "wb-label" }, label, input) };
-  };
   const context = slider("Context", { min: 0, max: contexts.length - 1, step: 1 }, (value) => view.send({ context: value }));
   const temperature = slider("Temperature", { min: 0.2, max: 2, step: 0.1 }, (value) => view.send({ temperature: value }));
   const degree = h("output", {});

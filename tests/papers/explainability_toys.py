@@ -1,0 +1,68 @@
+"""Small models for the explainability tests: a linear one, where every method has a known answer, and a tiny Llama."""
+
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
+from transformers.modeling_outputs import CausalLMOutput
+
+from workbench.models.local import LocalModel
+
+
+class Linear(torch.nn.Module):
+    """Logits that are linear in the tokens' embeddings: the sum of all states so far, times a readout.
+
+    Two linear blocks stand between embedding and readout, so that layers can be asked for. It takes no mask and no
+    cache, so its prompts must be evaluated one at a time.
+    """
+
+    def __init__(self, vocabulary: int, width: int = 6):
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.config = LlamaConfig(vocab_size=vocabulary, hidden_size=width, num_hidden_layers=2, num_attention_heads=1)
+        self.embedding = torch.nn.Embedding(vocabulary, width)
+        self.layers = torch.nn.ModuleList([torch.nn.Linear(width, width, bias=False) for _ in range(2)])
+        self.readout = torch.nn.Parameter(torch.empty(width, vocabulary))
+        with torch.no_grad():
+            for parameter in self.parameters():
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.5)
+
+    def get_input_embeddings(self):
+        return self.embedding
+
+    def forward(self, input_ids=None, inputs_embeds=None, logits_to_keep=0, use_cache=False, output_attentions=False):
+        states = self.embedding(input_ids) if inputs_embeds is None else inputs_embeds
+        for layer in self.layers:
+            states = layer(states)
+        sums = states.cumsum(1)  # (B, T, H)
+        kept = sums[:, -logits_to_keep:] if isinstance(logits_to_keep, int) else sums[:, logits_to_keep]
+        return CausalLMOutput(logits=kept @ self.readout)
+
+    def effect(self, token: int, target: int, foil: int, layer: int = 0):
+        """(state of a token at ``layer``, direction u): state . u is its share of logit(target) - logit(foil)."""
+        state = self.embedding.weight[token]
+        direction = self.readout[:, target] - self.readout[:, foil]
+        for block in self.layers[:layer]:
+            state = block(state)
+        for block in reversed(self.layers[layer:]):
+            direction = block.weight.T @ direction
+        return state.detach(), direction.detach()
+
+
+def tiny_llama(vocabulary: int, *, layers: int = 2, context: int = 64, bias: bool = False) -> LlamaForCausalLM:
+    """A Llama small enough for hundreds of forwards a second, with weights large enough to say something."""
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=vocabulary, hidden_size=24, intermediate_size=40, num_hidden_layers=layers, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=context, attention_bias=bias, initializer_range=0.25,
+    )  # fmt: skip
+    module = LlamaForCausalLM(config).eval()
+    if bias:
+        with torch.no_grad():
+            for name, parameter in module.named_parameters():
+                if name.endswith("bias"):
+                    parameter.normal_()
+    return module
+
+
+def handle(module, tokenizer, name: str) -> LocalModel:
+    """The workbench's handle over a module, with a real tokenizer."""
+    return LocalModel(module, tokenizer, name=name, report=None)

@@ -1,0 +1,134 @@
+"""Examples in the prompt, chains of thought, uncertainty: against slow literal versions and hand-made cases."""
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+
+from workbench.errors import UsageError
+from workbench.papers import explainability as ex
+from workbench.papers.explainability import uncertainty
+
+SHOWN = [["dog", "dogs"], ["tree", "trees"], ["car", "cars"]]
+
+
+def margin(model, prompt, answer, foil):
+    logs = model.next_logprobs(prompt)[-1]
+    a, b = (model._ids(text, start=False)[0] for text in (answer, foil))
+    return float(logs[a] - logs[b])
+
+
+def prompt(some):
+    return "\n\n".join([*(f"Q: {q}\nA: {a}" for q, a in (SHOWN[i] for i in some)), "Q: house\nA:"])
+
+
+def test_shapley_over_examples_is_the_mean_over_orders(smollm2):
+    found = ex.example_influence(smollm2, SHOWN, "house", " houses", " home")
+    worth = {some: margin(smollm2, prompt(some), " houses", " home")
+             for size in range(4) for some in {tuple(sorted(p)) for p in permutations(range(3), size)}}  # fmt: skip
+    scores = np.zeros(3)
+    for order in permutations(range(3)):
+        for place, i in enumerate(order):
+            scores[i] += worth[tuple(sorted(order[: place + 1]))] - worth[tuple(sorted(order[:place]))]
+    np.testing.assert_allclose(found.scores, scores / 6, atol=1e-3)
+    assert found.gap < 1e-3 and found.evaluations == 8
+    assert found.full == pytest.approx(worth[0, 1, 2], abs=1e-3) and found.none == pytest.approx(worth[()], abs=1e-3)
+    one = ex.example_influence(smollm2, SHOWN, "house", " houses", " home", method="leave_one_out")
+    assert one.scores[1] == pytest.approx(worth[0, 1, 2] - worth[0, 2], abs=1e-3) and one.evaluations == 5
+    assert len(one.frame()) == 3
+
+
+def test_a_wrong_example_is_seen(smollm2):
+    task = next(t for t in ex.demo_tasks() if t.task == "opposite" and t.odd is not None)
+    found = ex.example_influence(smollm2, task.examples, task.query, task.answer, task.foil)
+    assert int(found.scores.argmin()) == task.odd
+
+
+def test_chains_are_cut_corrupted_and_exchanged(smollm2):
+    rows = ex.reasoning_rows()[:3]
+    found = ex.chain_faithfulness(smollm2, rows, fractions=(0, 0.5, 1))
+    row = rows[0]
+    words = " ".join(row.steps).split()
+    texts = [
+        f"Question: {row.question}\nReasoning:\nThe answer is",
+        f"Question: {row.question}\nReasoning: {' '.join(words[: round(len(words) / 2)])}\nThe answer is",
+        f"Question: {row.question}\nReasoning: {' '.join(words)}\nThe answer is",
+        f"Question: {row.question}\nReasoning: {' '.join(row.corrupted)}\nThe answer is",
+        f"Question: {row.question}\nReasoning: {' '.join(rows[1].steps)}\nThe answer is",
+    ]
+    by_hand = [margin(smollm2, text, row.answer, row.wrong) for text in texts]
+    np.testing.assert_allclose(found.table.iloc[0], by_hand, atol=1e-3)
+    good = (found.table > 0).mean()
+    assert [e.value for e in found.truncated] == pytest.approx(list(good[:3])) and found.full is found.truncated[-1]
+    assert found.corrupted.value == pytest.approx(good.iloc[3]) and found.foreign.value == pytest.approx(good.iloc[4])
+    assert found.follows.value == pytest.approx((found.table.iloc[:, 3] - found.table.iloc[:, 2]).mean())
+
+
+def test_own_chains_are_measured_against_their_own_answer(smollm2):
+    found = ex.chain_faithfulness(smollm2, ex.reasoning_rows()[:2], chains="own", fractions=(0, 1), max_new_tokens=8)
+    assert found.full.value == 1 and found.corrupted is None and found.follows is None and found.table.shape == (2, 3)
+
+
+def answered(kind, right, agreement, yes=0.5, number=None, answer="word"):
+    row = ex.QuestionRow(f"{kind}{agreement}", kind, "?", ["word"] if kind == "known" else [])
+    confidence = {"likelihood": agreement, "entropy": -agreement, "agreement": agreement, "verbalised_yes": yes,
+                  "verbalised_number": number}  # fmt: skip
+    return ex.Answered(row, answer, (), right, confidence)
+
+
+def test_measures_on_a_case_worked_by_hand():
+    known = [answered("known", *row) for row in ((True, 1.0), (True, 0.8), (False, 0.4), (False, 0.0))]
+    some = [*known, answered("unknowable", False, 0.2), answered("unknowable", False, 0.9)]
+    found = ex.uncertainty_of(None, answered=some)
+    assert found.accuracy.value == 0.5 and found.accuracy.n == 4
+    assert found.auroc["agreement"].value == 1 and found.auroc["entropy"].value == 0
+    assert found.auroc["verbalised_yes"].value == 0.5 and found.auroc["verbalised_number"] is None
+    assert found.readable.value == 0 and sum(n for *_, n in found.calibration["agreement"]) == 4
+    # thirds of (0, .4 | .8 | 1): |.2 - 0| of 2, |.8 - 1| of 1, 0 of 1
+    assert found.calibration_error["agreement"] == pytest.approx((2 * 0.2 + 0.2 + 0) / 4)
+    check = ex.self_consistency(None, answered=some)
+    # made up: disagreements .6 1 .8 .1 against 0 .2: seven of eight pairs
+    assert check.flagged.value == pytest.approx(7 / 8) and check.length.value == 0.5
+    # no answer: .8 .1 against 0 .2 .6 1: (3 + 1) of eight
+    assert check.unknowable.value == pytest.approx(4 / 8)
+
+
+def test_answers_are_read_as_people_would():
+    row = ex.QuestionRow("q", "known", "?", ["autumn", "fall"])
+    assert uncertainty.is_right(row, "Autumn.") and uncertainty.is_right(row, "It is the Fall!")
+    assert not uncertainty.is_right(row, "The rainfall") and not uncertainty.is_right(row, "")
+    assert uncertainty._same("It is Paris.", "Paris") and not uncertainty._same("Paris", "Rome")
+    assert uncertainty._same("", "") and not uncertainty._same("", "Rome")
+
+
+def test_asking_reads_every_confidence(smollm2):
+    questions = [ex.question_rows("known")[0], ex.question_rows("unknowable")[0]]
+    found = ex.ask(smollm2, questions, n=3, max_new_tokens=4)
+    assert found[0].right and found[0].answer.startswith("Paris") and not found[1].right
+    text = f"{uncertainty.FRAME}Question: {questions[0].question}\nAnswer:"
+    logs = smollm2.next_logprobs(text)[-1]
+    assert found[0].confidence["entropy"] == pytest.approx(float((logs.exp() * logs).sum()), abs=1e-3)
+    for one in found:
+        assert len(one.samples) == 3 and one.confidence["agreement"] in (0, 1 / 3, 2 / 3, 1)
+        assert 0 <= one.confidence["verbalised_yes"] <= 1 and one.confidence["likelihood"] <= 0
+    again = ex.ask(smollm2, questions, n=3, max_new_tokens=4)
+    assert [a.samples for a in again] == [a.samples for a in found]
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda m: ex.example_influence(m, [], "a", " b", " c"), "there are 0 examples: give 1 to 8"),
+        (lambda m: ex.example_influence(m, SHOWN * 3, "a", " b", " c"), "there are 9 examples"),
+        (lambda m: ex.example_influence(m, SHOWN, "a", " b", " c", method="guess"), "choose one of shapley"),
+        (lambda m: ex.example_influence(m, SHOWN, "a", " b", " c", template="{}"), "has 1 places"),
+        (lambda m: ex.chain_faithfulness(m, ex.reasoning_rows()[:1]), "give at least two"),
+        (lambda m: ex.chain_faithfulness(m, chains="none"), "choose given or own"),
+        (lambda m: ex.chain_faithfulness(m, fractions=(0.5, 0.2)), "must increase"),
+        (lambda m: ex.ask(m, n=1), "n=1"),
+        (lambda m: ex.uncertainty_of(m, answered=[answered("unknowable", False, 0.1)]), "none of the questions"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said(smollm2, call, sentence):
+    with pytest.raises(UsageError, match=sentence):
+        call(smollm2)
