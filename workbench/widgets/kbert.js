@@ -108,8 +108,8 @@ function render({ model, el }) {
     drawTree(tokens, links);
     const most = Math.max(...attention.flat());
     grids.replaceChildren(
-      grid("Visible matrix: a row sees the blue columns", tokens, visible, () => 0.75),
-      grid("Attention: darker is more", tokens, visible, (i, j) => 0.04 + 0.96 * Math.sqrt(attention[i][j] / most)),
+      grid("Who sees whom", tokens, visible, () => 0.75),
+      grid("Attention", tokens, visible, (i, j) => 0.04 + 0.96 * Math.sqrt(attention[i][j] / most)),
     );
     const seen = visible[chosen].reduce((sum, value) => sum + value, 0);
     const strongest = attention[chosen].map((share, i) => [share, tokens[i][0]]).sort((a, b) => b[0] - a[0]).slice(0, 3);
