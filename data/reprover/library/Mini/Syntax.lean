@@ -105,8 +105,13 @@ def stub : ParserDescr := .symbol ""
 @[macro «term∃_,_»] def «_aux_Init_NotationExtra___macroRules_term∃_,__1» : Macro := fun a _ _ => a
 @[term_parser] def termIfThenElse : ParserDescr := stub
 @[macro termIfThenElse] def _aux_Init_Notation___macroRules_termIfThenElse_1 : Macro := fun a _ _ => a
+@[term_parser] def «term%[_|_]» : ParserDescr := stub
+@[macro «term%[_|_]»] def «_aux_Init_NotationExtra___macroRules_term%[_|_]_1» : Macro := fun a _ _ => a
 @[term_parser] def «term[_]» : ParserDescr := stub
-@[macro «term[_]»] def «Lean._aux_Init_Data_List_Notation___macroRules_term[_]_1» : Macro := fun a _ _ => a
+@[macro «term[_]»] def Lean.«_aux_Init_Data_List_Notation___macroRules_term[_]_1» : Macro := fun a _ _ => a
+@[app_unexpander List.nil] def unexpandListNil : Unexpander := fun a _ _ => a
+@[app_unexpander List.cons] def unexpandListCons : Unexpander := fun a _ _ => a
+@[app_unexpander Exists] def unexpandExists : Unexpander := fun a _ _ => a
 @[term_parser] def Lean.calc : ParserDescr := stub
 
 /-! Tactics. -/
