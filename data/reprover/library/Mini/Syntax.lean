@@ -58,13 +58,13 @@ def stub : ParserDescr := .symbol ""
 @[app_unexpander HAppend.hAppend] def _aux_Init_Notation___unexpand_HAppend_hAppend_1 : Unexpander := fun a _ _ => a
 @[term_parser] def «term_≤_» : TrailingParserDescr := stub
 @[macro «term_≤_»] def «_aux_Init_Notation___macroRules_term_≤__2» : Macro := fun a _ _ => a
-@[app_unexpander LE.le] def _aux_Init_Notation___unexpand_LE_le_1 : Unexpander := fun a _ _ => a
+@[app_unexpander LE.le] def _aux_Init_Notation___unexpand_LE_le_2 : Unexpander := fun a _ _ => a
 @[term_parser] def «term_<_» : TrailingParserDescr := stub
 @[macro «term_<_»] def «_aux_Init_Notation___macroRules_term_<__2» : Macro := fun a _ _ => a
 @[app_unexpander LT.lt] def _aux_Init_Notation___unexpand_LT_lt_1 : Unexpander := fun a _ _ => a
 @[term_parser] def «term_≥_» : TrailingParserDescr := stub
 @[macro «term_≥_»] def «_aux_Init_Notation___macroRules_term_≥__2» : Macro := fun a _ _ => a
-@[app_unexpander GE.ge] def _aux_Init_Notation___unexpand_GE_ge_1 : Unexpander := fun a _ _ => a
+@[app_unexpander GE.ge] def _aux_Init_Notation___unexpand_GE_ge_2 : Unexpander := fun a _ _ => a
 @[term_parser] def «term_>_» : TrailingParserDescr := stub
 @[macro «term_>_»] def «_aux_Init_Notation___macroRules_term_>__2» : Macro := fun a _ _ => a
 @[app_unexpander GT.gt] def _aux_Init_Notation___unexpand_GT_gt_1 : Unexpander := fun a _ _ => a
@@ -76,7 +76,7 @@ def stub : ParserDescr := .symbol ""
 @[app_unexpander Or] def _aux_Init_Notation___unexpand_Or_1 : Unexpander := fun a _ _ => a
 @[term_parser] def «term_↔_» : TrailingParserDescr := stub
 @[macro «term_↔_»] def «_aux_Init_Core___macroRules_term_↔__1» : Macro := fun a _ _ => a
-@[app_unexpander Iff] def _aux_Init_Core___unexpand_Iff_1 : Unexpander := fun a _ _ => a
+@[app_unexpander Iff] def _aux_Init_Core___unexpand_Iff_2 : Unexpander := fun a _ _ => a
 @[term_parser] def «term_≠_» : TrailingParserDescr := stub
 @[macro «term_≠_»] def «_aux_Init_Core___macroRules_term_≠__2» : Macro := fun a _ _ => a
 @[app_unexpander Ne] def _aux_Init_Core___unexpand_Ne_1 : Unexpander := fun a _ _ => a
