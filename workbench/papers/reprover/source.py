@@ -108,6 +108,7 @@ def _indent(row: str) -> int:
 
 def _flatten(rows: list[tuple[int, str]]) -> list[Step]:
     steps: list[Step] = []
+    later: list[Step] = []  # Lean puts the goal of `have h : P := ?_` behind the one that goes on
     at = 0
     while at < len(rows):
         number, row = rows[at]
@@ -126,12 +127,12 @@ def _flatten(rows: list[tuple[int, str]]) -> list[Step]:
                 steps += _flatten(inner)
         elif re.match(r"have\b.*:=\s*by$", text) and below:
             steps.append(Step(re.sub(r"by$", "?_", text), number + 1, number + 1))
-            steps += _flatten(below)
+            later = _flatten(below) + later
         else:
             whole = "\n".join([text, *(inner[width:] for _, inner in below)])
             steps.append(Step(whole, number + 1, (below[-1][0] if below else number) + 1))
         at = stop
-    return steps
+    return steps + later
 
 
 def _alternatives(rows: list[tuple[int, str]], at: int, width: int) -> tuple[list[tuple[str, list]], int]:

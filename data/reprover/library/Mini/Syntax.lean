@@ -112,6 +112,7 @@ def stub : ParserDescr := .symbol ""
 @[app_unexpander List.nil] def unexpandListNil : Unexpander := fun a _ _ => a
 @[app_unexpander List.cons] def unexpandListCons : Unexpander := fun a _ _ => a
 @[app_unexpander Exists] def unexpandExists : Unexpander := fun a _ _ => a
+@[term_parser] def boolIfThenElse : ParserDescr := stub
 @[term_parser] def Lean.calc : ParserDescr := stub
 
 /-! Tactics. -/
