@@ -161,7 +161,8 @@ def find_engine(project: str | os.PathLike | None = None) -> Engine:
     if project is not None and is_lake_project(Path(project)):
         if shutil.which("lake") is None:
             raise LeanMissing(f"{project} is a Lake project and `lake` is not on the PATH; install elan, then run again")
-        done = subprocess.run(["lake", "env", "lean", "--version"], cwd=project, capture_output=True, text=True, check=False)
+        command = ["lake", "env", "lean", "--version"]
+        done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
         if done.returncode:
             raise LeanMissing(f"`lake env lean --version` fails in {project}: {done.stderr.strip()[-300:]}")
         return Engine("lake", done.stdout.strip(), None)
@@ -189,7 +190,11 @@ def wheel_engine() -> Engine:
     python = os.path.realpath(sys.executable)
     shim = Path(__file__).with_name("shim.py")
     run = f"exec '{python}' -I -S '{shim}'"
-    scripts = {"lean": f'#!/bin/sh\n{run} "$@"\n', "lake": f'#!/bin/sh\n# lake serve -- OPTIONS\nshift 2\n{run} --server ${{WORKBENCH_LEAN_MEMORY:+-M $WORKBENCH_LEAN_MEMORY}} "$@"\n'}
+    server = run + ' --server ${WORKBENCH_LEAN_MEMORY:+-M $WORKBENCH_LEAN_MEMORY} "$@"'
+    scripts = {
+        "lean": f'#!/bin/sh\n{run} "$@"\n',
+        "lake": f"#!/bin/sh\n# called as: lake serve -- OPTIONS\nshift 2\n{server}\n",
+    }
     name = hashlib.sha256("".join(scripts.values()).encode()).hexdigest()[:16]
     commands = cache_folder() / "lean" / f"commands-{name}"
     for command, text in scripts.items():

@@ -20,11 +20,14 @@ WORDS = frozenset(
     unsafeCast partial private protected noncomputable deriving local scoped by_elab include_str extern implemented_by
     csimp dbg_trace dbgTrace panic unreachable open omit include termination_by decreasing_by reduceBool reduceNat meta
     public grind_pattern simproc builtin_simproc add_decl_doc register_simp_attr register_option recommended_spelling
-    assert_not_exists assert_not_imported unseal seal where finally exact? apply? rw? show_term
+    assert_not_exists assert_not_imported unseal seal where finally exact? apply? rw? show_term native init_quot alias
+    nonrec binder_predicate proof_wanted irreducible_def bv_decide polyrith slim_check plausible checkpoint
     """.split()
 )  # fmt: skip
 OPENING = {"(": ")", "[": "]", "{": "}", "⟨": "⟩", "⦃": "⦄"}
+STARTS = ("declare_", "register_", "builtin_", "run_")  # families of commands and of code that runs at elaboration
 _IDENTIFIER = re.compile(r"[^\W\d][\w!?']*(?:\.[^\W\d][\w!?']*)*", re.UNICODE)
+_ASCII_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_!?']*")
 
 
 def refusal(tactic: str) -> str | None:
@@ -81,10 +84,15 @@ def _comments(tactic: str) -> str | None:
 
 
 def _words(tactic: str) -> str | None:
-    for found in _IDENTIFIER.finditer(tactic):
+    # Lean reads 0x1sorry as a number and a word: what looks like one identifier to us must be one to Lean
+    joined = re.search(r"(?<![\w'!?])\d\w*?[^\W\d]", tactic)
+    if joined:
+        return f"the number {joined[0]!r} runs into a word"
+    # the second pattern: Lean ends a name before some letters that Python counts as part of it (λ, Σ, other scripts)
+    for found in (*_IDENTIFIER.finditer(tactic), *_ASCII_NAME.finditer(tactic)):
         parts = found[0].split(".")
         for part in parts:
-            if part in WORDS or part.rstrip("?!'") in WORDS:
+            if part in WORDS or part.rstrip("?!'") in WORDS or part.startswith(STARTS):
                 return f"the word {part!r} is not allowed in a tactic"
         if parts[0] in ("Lean", "IO", "System") or re.fullmatch(r"lc[A-Z]\w*", parts[-1]):
             return f"the name {found[0]!r} is not allowed in a tactic"

@@ -19,7 +19,7 @@ import os
 import re
 import tempfile
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...errors import DataError, UsageError, WorkbenchError
@@ -45,7 +45,7 @@ class Theorem:
 
     name: str
     module: str
-    preamble: str
+    preamble: str = field(repr=False)
     statement: str
     line: int = 0
 
@@ -142,6 +142,10 @@ class Session:
         """Stop Lean; the session can be used again and starts a new one then."""
         client, self._client, self._shown = self._client, None, None
         if client is not None:
+            # requests that nobody waits for any more end with the server: their error is expected, not news
+            with client._futures_lock:
+                for future in client._futures.values():
+                    future.add_done_callback(lambda done: done.cancelled() or done.exception())
             client.close()
         if self._scratch is not None:
             self._scratch.cleanup()
