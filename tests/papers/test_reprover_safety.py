@@ -50,7 +50,7 @@ HARMLESS = [
     "exact t", "exact @t", "apply t", "exact hostile", "rw [hostile]", "simp [hostile]", "have h : 0 = 1 := hostile\nexact h",
     "exact (fun h => h) hostile", "let x := 0 = 1; exact x", "exact Eq.refl 0", "exact Nat.noConfusion rfl", "try rfl", "skip", "all_goals skip",
     "repeat' trivial", "first | rfl | skip", "any_goals rfl", "case x => rfl", "exact False.elim (by decide)", "show 0 = 0\nrfl", "change 0 = 0",
-    "clear hostile", "exfalso", "cases (rfl : 0 = 0)", "generalize 0 = x", "· skip", "done", "end'", "funext", "symm\nrfl",
+    "clear hostile", "exfalso", "cases (rfl : 0 = 0)", "generalize 0 = x", "· skip", "done", "funext", "symm\nrfl",
     "suffices h : 0 = 1 by exact h\nskip", "have : False := by decide\ncontradiction", "injection (rfl : 0 = 0)", "calc 0 = 0 := rfl",
     "exact match 0 with | _ => rfl", "fail", "revert\nrfl", "intro\n| _ => rfl", "exact if 0 = 1 then rfl else rfl",
 ]  # fmt: skip

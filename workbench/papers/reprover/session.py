@@ -238,6 +238,8 @@ class Session:
         by_line = before.count("\n") - 1
         mine = [m for m in messages if m["range"]["start"]["line"] >= start]
         earlier = [m for m in messages if m["range"]["start"]["line"] < start and m["severity"] == 1]
+        if any("server" in m["message"].lower() for m in earlier):
+            raise LeanFailed(earlier[0]["message"])
         if earlier:
             return LeanError(f"the file does not compile before the theorem: {earlier[0]['message'][:300]}")
         open_goals = False
@@ -251,13 +253,14 @@ class Session:
                     return LeanError(text)
             elif "declaration uses" in text and "sorry" in text:
                 return ProofGivenUp()
-        if not open_goals and tactic != "skip":
-            return ProofFinished(theorem, (*script, tactic))
         width = len((candidate.rstrip("\n").rsplit("\n", 1)[-1]).encode("utf-16-le")) // 2
         goal = self._client.get_goal(self._file, last, width)
-        goals = tuple((goal or {}).get("goals", ()))
+        if not isinstance(goal, dict) or bool(goal.get("goals")) != open_goals:
+            # messages and goals contradict each other: the worker died between the two, or never read the file
+            raise LeanFailed("Lean's messages and its goals do not agree")
+        goals = tuple(goal["goals"])
         if not goals:
-            return ProofFinished(theorem, (*script, tactic)) if not open_goals else LeanError("Lean shows no goal here")
+            return ProofFinished(theorem, (*script, tactic))
         kept = script if tactic == "skip" and not script else (*script, tactic)
         return TacticState(theorem, kept, goals)
 
