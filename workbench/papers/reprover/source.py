@@ -64,7 +64,7 @@ def proofs(source: str, module: str) -> list[Proof]:
         while end > number + 1 and not lines[end - 1].strip():
             end -= 1
         block = "\n".join(lines[number:end])
-        cut = _assignment(block)
+        cut = assignment(block)
         if cut is None:  # a theorem by pattern matching; nothing that a tactic could be tried on
             continue
         statement, body = block[:cut].rstrip(), block[cut + 2 :]
@@ -76,7 +76,7 @@ def proofs(source: str, module: str) -> list[Proof]:
     return found
 
 
-def _assignment(block: str) -> int | None:
+def assignment(block: str) -> int | None:
     """Where the ``:=`` stands that ends the statement: the first one outside brackets."""
     depth = 0
     for at, character in enumerate(block):
