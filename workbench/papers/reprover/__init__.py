@@ -17,6 +17,12 @@ are within {propext, funext}. Learned retriever, generator and search are not in
 import importlib
 
 _WHERE = {
+    "baseline": ("Attempt", "attempt", "candidates", "majority_tactic", "read_theorems"),
+    "corpus": ("Corpus", "Premise", "TracedTheorem", "load_corpus", "save_corpus"),
+    "retrieve": ("BM25", "RETRIEVERS", "Query", "Scores", "evaluate", "measure", "queries", "top"),
+    "settings": ("PROFILES", "fill"),
+    "splits": ("SPLITS", "novel_premises_split", "random_split"),
+    "trace": ("own_corpus", "trace"),
     "lean": ("Engine", "LeanFailed", "LeanMissing", "Library", "find_engine", "lean_available", "open_library"),
     "safety": ("refusal",),
     "session": (
@@ -32,7 +38,9 @@ __all__ = sorted(_HOME)
 def __getattr__(name: str):
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
+    value = getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
+    globals()[name] = value  # a submodule of the same name (trace) must not stand in the function's place
+    return value
 
 
 def __dir__() -> list[str]:
