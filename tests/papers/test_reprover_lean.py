@@ -71,7 +71,12 @@ def test_states_stay_valid_in_any_order(session):
 
 def test_a_failing_tactic_is_an_error_and_not_the_old_goals(session):
     state = session.open("Nat.zero_add")
-    for tactic, word in (("rfl", "rfl"), ("exact nothing_of_the_kind", "Unknown"), ("rw [mul_comm]", "Unknown"), ("flarp", "tactic")):
+    for tactic, word in (
+        ("rfl", "rfl"),
+        ("exact nothing_of_the_kind", "Unknown"),
+        ("rw [mul_comm]", "Unknown"),
+        ("flarp", "tactic"),
+    ):
         answer = session.run_tac(state, tactic)
         assert isinstance(answer, reprover.LeanError) and word in answer.message
 
@@ -158,7 +163,10 @@ def test_several_sessions_at_once(session):
         with reprover.Session(session.library, timeout=30) as own:
             answers[name] = own.run_tac(own.open(name), tactic)
 
-    jobs = [("Nat.zero_add", "induction n with | zero => rfl | succ n ih => rw [add_succ, ih]"), ("Nat.succ_injective", "injection h")]
+    jobs = [
+        ("Nat.zero_add", "induction n with | zero => rfl | succ n ih => rw [add_succ, ih]"),
+        ("Nat.succ_injective", "injection h"),
+    ]
     threads = [threading.Thread(target=work, args=job) for job in jobs]
     for thread in threads:
         thread.start()

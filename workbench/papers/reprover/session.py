@@ -330,15 +330,21 @@ def verify(library: Library, theorem: Theorem, script: tuple[str, ...], *, timeo
         return Verified(False, (), f"Lean's answer about axioms was not understood: {said[0][:200]}", checked.seconds)
     extra = sorted(set(axioms) - ALLOWED_AXIOMS)
     if extra:
-        return Verified(False, axioms, f"the proof uses axioms that are not allowed: {', '.join(extra)}", checked.seconds)
+        return Verified(
+            False, axioms, f"the proof uses axioms that are not allowed: {', '.join(extra)}", checked.seconds
+        )
     return Verified(True, axioms, "accepted", checked.seconds)
 
 
-def own_theorem(statement: str, *, imports: tuple[str, ...] = ("Mini.Algebra",), opens: tuple[str, ...] = ()) -> Theorem:
+def own_theorem(
+    statement: str, *, imports: tuple[str, ...] = ("Mini.Algebra",), opens: tuple[str, ...] = ()
+) -> Theorem:
     """A theorem of one's own: ``theorem NAME (…) : …`` without ``:=``, in a file with these imports."""
     named = re.match(r"\s*theorem\s+([\w.']+)", statement)
     if not named or ":=" in statement:
-        raise DataError(f"{statement.strip()[:80]!r} is no statement; write: theorem NAME (x : T) : PROPOSITION, without `:=`")
+        raise DataError(
+            f"{statement.strip()[:80]!r} is no statement; write: theorem NAME (x : T) : PROPOSITION, without `:=`"
+        )
     header = "prelude\n" + "".join(f"import {name}\n" for name in imports)
     header += "set_option autoImplicit false\n" + "".join(f"open {name}\n" for name in opens)
     return Theorem(named[1], "", header, statement.strip(), header.count("\n") + 1)

@@ -16,7 +16,9 @@ from dataclasses import dataclass
 
 from .session import Theorem
 
-_DECLARATION = re.compile(r"^(?:@\[[^\]]*\]\s*)?(?:(?:private|protected|noncomputable|public)\s+)*(theorem|lemma)\s+([\w.'«»!?]+)")
+_DECLARATION = re.compile(
+    r"^(?:@\[[^\]]*\]\s*)?(?:(?:private|protected|noncomputable|public)\s+)*(theorem|lemma)\s+([\w.'«»!?]+)"
+)
 _COMMAND = re.compile(r"^\S")
 
 

@@ -133,11 +133,16 @@ def _premises(source: str, path: str, told: dict) -> list[Premise]:
         if kind is None or _MACHINERY.search(text) or name.startswith("Lean.") or "unsafe " in text.split("\n")[0]:
             continue
         word, code = kind[1], text
-        inside = not re.search(rf"\b{re.escape(word)}\s+(?:_root_\.)?\S*$", lines[place[0]][: _column(lines, place[0], place[1])])
+        inside = not re.search(
+            rf"\b{re.escape(word)}\s+(?:_root_\.)?\S*$", lines[place[0]][: _column(lines, place[0], place[1])]
+        )
         if inside and word in ("inductive", "structure", "class"):
             # a constructor or a field: its own line
             word, code = ("constructor" if word == "inductive" else "field"), lines[place[0]].strip()
-            start, end = (place[0] + 1, _column(lines, place[0], place[1]) + 1), (place[2] + 1, _column(lines, place[2], place[3]) + 1)
+            start, end = (
+                (place[0] + 1, _column(lines, place[0], place[1]) + 1),
+                (place[2] + 1, _column(lines, place[2], place[3]) + 1),
+            )
         elif inside and word not in ("instance",):
             continue  # a local name of a proof or of a definition
         else:
@@ -191,15 +196,15 @@ def _tactic(step: Step, lines: list[str], uses: list, before: str, after: str) -
         if not first <= line <= step.last - 1:
             continue
         left, right = _column(lines, line, column), _column(lines, end_line, end_column)
-        if line == first and left < at or _is_pattern(lines[line][:left], premise):
+        if (line == first and left < at) or _is_pattern(lines[line][:left], premise):
             continue
         named.append(Use(premise.full_name, premise.path, premise.start, premise.end))
-        row, cut = line - first, (at if line == first else len(lines[line]) - len(shown[line - first].lstrip()) - _lead(shown[line - first])
-                                  if line - first < len(shown) else None)  # fmt: skip
-        if cut is not None and line == end_line and row < len(shown):
-            word = lines[line][left:right]
-            if shown[row][left - cut : right - cut] == word:
-                marks.append((row, left - cut, right - cut))
+        row = line - first
+        if row < len(shown) and line == end_line:
+            # the step's text was moved to the left by this much
+            moved = at if row == 0 else _lead(lines[line]) - _lead(shown[row])
+            if shown[row][left - moved : right - moved] == lines[line][left:right]:
+                marks.append((row, left - moved, right - moved))
     for row, left, right in sorted(set(marks), reverse=True):
         shown[row] = f"{shown[row][:left]}<a>{shown[row][left:right]}</a>{shown[row][right:]}"
     return Tactic(step.tactic, "\n".join(shown), tuple(dict.fromkeys(named)), before, after)
@@ -210,5 +215,5 @@ def _lead(text: str) -> int:
 
 
 def _is_pattern(before: str, premise: Premise) -> bool:
-    """Whether the use is the constructor of a match arm (``| zero => …``), which is grammar and no choice of the prover."""
+    """Whether the use is the constructor of a match arm (``| zero => …``), which is no choice of the prover."""
     return premise.kind == "constructor" and bool(re.search(r"\|\s*@?\.?$", before))
