@@ -4,6 +4,7 @@ Three retrievers without training: random, BM25 over identifiers and words, and 
 (zero-shot). All give one score a premise; the accessible filter removes candidates *before* the top-k, as the paper does.
 """
 
+import functools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -116,11 +117,8 @@ def score_all(corpus: Corpus, asked: Sequence[Query], retriever: str, *, seed: i
         index = BM25(texts)
         yield from (index.scores(query.tactic.state_before) for query in asked)
     else:
-        from ...models import load_encoder
-
-        encoder = load_encoder(retriever)
-        premises = _unit(encoder.embed(texts))  # (P, H)
-        states = _unit(encoder.embed([query.tactic.state_before for query in asked]))  # (Q, H)
+        premises = _embed(retriever, tuple(texts))  # (P, H)
+        states = _embed(retriever, tuple(query.tactic.state_before for query in asked))  # (Q, H)
         yield from (premises @ state for state in states)
 
 
@@ -165,9 +163,14 @@ def top(corpus: Corpus, query: Query, retriever: str, k: int = 10, *, seed: int 
     return [(corpus.premises[number].full_name, float(scores[number])) for number in best]
 
 
-def _unit(vectors):
+@functools.lru_cache(maxsize=8)
+def _embed(encoder: str, texts: tuple[str, ...]):
+    """Unit vectors of ``texts``; kept, because the same premises are asked for with and without the filter."""
     import numpy as np
 
+    from ...models import load_encoder
+
+    vectors = load_encoder(encoder).embed(texts)
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
