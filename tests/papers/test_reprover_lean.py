@@ -53,7 +53,7 @@ def test_a_proof_step_by_step(session):
     two = session.run_tac(state, "induction n with | zero => ?_ | succ n ih => ?_")
     assert len(two.goals) == 2 and "⊢ 0 + zero = zero" in two.goals[0] and "ih : 0 + n = n" in two.goals[1]
     one = session.run_tac(two, "rfl")
-    assert len(one.goals) == 1 and one.script == two.script + ("rfl",)
+    assert len(one.goals) == 1 and one.script == (*two.script, "rfl")
     done = session.run_tac(one, "rw [add_succ, ih]")
     assert isinstance(done, reprover.ProofFinished)
     told = session.verify(done)
@@ -181,7 +181,7 @@ def test_a_source_that_does_not_compile_is_named(tmp_path):
     with pytest.raises(WorkbenchError, match=r"Bad.lean does not compile"):
         reprover.open_library(tmp_path)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(WorkbenchError, match="no .lean file"):
+    with pytest.raises(WorkbenchError, match=r"no \.lean file"):
         reprover.open_library(tmp_path / "empty")
     (tmp_path / "A.lean").write_text("prelude\nimport B\n")
     (tmp_path / "B.lean").write_text("prelude\nimport A\n")

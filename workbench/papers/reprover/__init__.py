@@ -1,4 +1,4 @@
-"""LeanDojo: a real Lean to talk to, a library with its premises traced, and premise selection measured as the paper does.
+"""LeanDojo: a real Lean to talk to, a library with its premises traced, and the paper's premise selection.
 
 Yang, Swope, Gu, Chalamala, Song, Yu, Godil, Prenger, Anandkumar, "LeanDojo: Theorem Proving with Retrieval-Augmented
 Language Models", NeurIPS 2023.
@@ -7,11 +7,11 @@ Language Models", NeurIPS 2023.
 - Trace: file > theorem > tactic, each with the state before and after and the premises it names (`trace`).
 - Splits: random, and novel_premises: the theorems of the rarest premises are held out first (`split`).
 - Retrieval: the state is the query, the *accessible* premises are the candidates (filter before the top-k).
-- Metrics over tactics with at least one positive: R@1 = [top1 in pos]/|pos|, R@10 = |pos ∩ top10|/|pos|, MRR of the first.
+- Metrics over tactics with at least one positive: R@1 = [top1 in pos]/|pos|, R@10 = |pos ∩ top10|/|pos|, MRR.
 
 Deviations: the default library is our own, small and in prelude mode (the engine's wheel brings no Init); a structured
-proof is traced as flat steps, each on the first goal; a proof counts only when a fresh process accepts it and its axioms
-are within {propext, funext}. Learned retriever, generator and search are not in this half.
+proof is traced as flat steps, each on the first goal; a proof counts only when a fresh process accepts it and its
+axioms are within {propext, funext}. Learned retriever, generator and search are not in this half.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""The floor a learned prover must beat: the commonest tactic alone, and a prover that tries a fixed list, breadth first."""
+"""The floor a learned prover must beat: the commonest tactic alone, and a fixed list tried breadth first."""
 
 import os
 import re
@@ -91,7 +91,7 @@ def attempt(session: Session, theorem: "str | Theorem", *, tactics: Sequence[str
 
 
 def read_theorems(folder: str | os.PathLike) -> list[Theorem]:
-    """Theorems of one's own: every ``theorem NAME … : …`` of the .lean files in a folder; what follows ``:=`` is ignored.
+    """Theorems of one's own: every ``theorem NAME … : …`` of a folder's .lean files; what follows ``:=`` is ignored.
 
     A file may begin with ``prelude`` and its own imports; without them it gets the whole mini library.
 

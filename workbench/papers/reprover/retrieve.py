@@ -1,7 +1,8 @@
 """Premise selection: the state is the query, the accessible premises are the candidates (§5.1, Table 1's measures).
 
 Three retrievers without training: random, BM25 over identifiers and words, and a sentence encoder that never saw Lean
-(zero-shot). All give one score a premise; the accessible filter removes candidates *before* the top-k, as the paper does.
+(zero-shot). All give one score a premise; the accessible filter removes candidates *before* the top-k, as the paper
+does.
 """
 
 import functools
@@ -19,7 +20,7 @@ RETRIEVERS = ("random", "bm25", "minilm")
 
 @dataclass(frozen=True)
 class Query:
-    """A tactic with at least one positive: where it stands, its state, and the premises it names (places in the corpus)."""
+    """A tactic with at least one positive: where it stands, its state, the premises it names (corpus places)."""
 
     theorem: TracedTheorem
     tactic: Tactic

@@ -3,7 +3,8 @@
 The last word on a proof is the kernel's: a found proof is compiled from scratch and its axioms are read (`verify` in
 session.py). This filter is the first word: it keeps text from leaving the proof body (ending the theorem, declaring
 something, commenting the rest out), from running code while it is being elaborated, and from giving up by `sorry`.
-It is stricter than Lean's grammar: a tactic that a person would write in the library passes, and what is refused is named.
+It is stricter than Lean's grammar: a tactic that a person would write in the library passes, and what is refused is
+named.
 """
 
 import re
@@ -11,19 +12,19 @@ import unicodedata
 
 LONGEST = 4096  # characters
 # words that begin or change a declaration, run code, or admit a goal; each as a whole identifier
-WORDS = frozenset(
-    """
-    sorry sorryAx admit stop axiom theorem lemma def abbrev instance example opaque constant inductive coinductive
-    structure class namespace section end mutual import export prelude module universe variable set_option attribute
-    macro macro_rules syntax declare_syntax_cat elab elab_rules notation infix infixl infixr prefix postfix initialize
-    builtin_initialize run_cmd run_elab run_meta run_tac native_decide ofReduceBool ofReduceNat trustCompiler unsafe
-    unsafeCast partial private protected noncomputable deriving local scoped by_elab include_str extern implemented_by
-    csimp dbg_trace dbgTrace panic unreachable open omit include termination_by decreasing_by reduceBool reduceNat meta
-    public grind_pattern simproc builtin_simproc add_decl_doc register_simp_attr register_option recommended_spelling
-    assert_not_exists assert_not_imported unseal seal where finally exact? apply? rw? show_term native init_quot alias
-    nonrec binder_predicate proof_wanted irreducible_def bv_decide polyrith slim_check plausible checkpoint
-    """.split()
-)  # fmt: skip
+_WORDS = """
+    sorry sorryAx admit stop axiom theorem lemma def abbrev instance example opaque constant inductive
+    coinductive structure class namespace section end mutual import export prelude module universe variable
+    set_option attribute macro macro_rules syntax declare_syntax_cat elab elab_rules notation infix infixl
+    infixr prefix postfix initialize builtin_initialize run_cmd run_elab run_meta run_tac native_decide
+    ofReduceBool ofReduceNat trustCompiler unsafe unsafeCast partial private protected noncomputable deriving
+    local scoped by_elab include_str extern implemented_by csimp dbg_trace dbgTrace panic unreachable open omit
+    include termination_by decreasing_by reduceBool reduceNat meta public grind_pattern simproc builtin_simproc
+    add_decl_doc register_simp_attr register_option recommended_spelling assert_not_exists assert_not_imported
+    unseal seal where finally exact? apply? rw? show_term native init_quot alias nonrec binder_predicate
+    proof_wanted irreducible_def bv_decide polyrith slim_check plausible checkpoint
+"""
+WORDS = frozenset(_WORDS.split())
 OPENING = {"(": ")", "[": "]", "{": "}", "⟨": "⟩", "⦃": "⦄"}
 STARTS = ("declare_", "register_", "builtin_", "run_")  # families of commands and of code that runs at elaboration
 _IDENTIFIER = re.compile(r"[^\W\d][\w!?']*(?:\.[^\W\d][\w!?']*)*", re.UNICODE)
@@ -72,7 +73,8 @@ def _comments(tactic: str) -> str | None:
     for mark in ("--", "/-", "-/"):
         if mark in tactic:
             return f"comments ({mark}) are not allowed in a tactic"
-    for mark, name in {'"': "string quotes", "«": "quoted names", "»": "quoted names", "`": "quotations", "#": "commands (#)",
+    for mark, name in {'"': "string quotes", "«": "quoted names", "»": "quoted names", "`": "quotations",
+                       "#": "commands (#)",
                        "@[": "attributes (@[)", "\\": "escapes (\\)", "$": "antiquotations ($)",
                        "%": "the sign %"}.items():  # fmt: skip
         if mark in tactic:

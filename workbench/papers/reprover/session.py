@@ -1,10 +1,10 @@
 """A proof, one tactic at a time, with a real Lean on the other side.
 
-The document Lean sees is: the file up to the theorem, its statement, ``by``, the tactics so far, the candidate. Only the
-last lines change from one candidate to the next, and Lean keeps what stands before them, so a candidate costs
-milliseconds instead of a fresh check of the file. The verdict is read from Lean's messages: an error on the tactic's own
-lines means that it failed (the goals that Lean reports then are the old ones); no error and no goals left means that the
-proof is finished; "uses sorry" means that it was given up.
+The document Lean sees is: the file up to the theorem, its statement, ``by``, the tactics so far, the candidate. Only
+the last lines change from one candidate to the next, and Lean keeps what stands before them, so a candidate costs
+milliseconds instead of a fresh check of the file. The verdict is read from Lean's messages: an error on the tactic's
+own lines means that it failed (the goals that Lean reports then are the old ones); no error and no goals left means
+that the proof is finished; "uses sorry" means that it was given up.
 
 >>> from workbench.papers.reprover import Session              # doctest: +SKIP
 >>> with Session() as session:                                 # doctest: +SKIP
@@ -169,7 +169,7 @@ class Session:
             raise LeanMissing("the package leanclient is not installed; pip install 'leanclient>=0.13'") from error
         engine, library = self.library.engine, self.library
         self._scratch = tempfile.TemporaryDirectory(prefix="workbench-lean-")
-        # a Lake project must be the working folder; its scratch file stands inside it, hidden, and is removed at the end
+        # a Lake project must be the working folder; its scratch file stands inside it, hidden
         folder = Path(self._scratch.name) if engine.kind == "wheel" else library.root
         wanted = engine.environment(library.build)
         wanted["WORKBENCH_LEAN_MEMORY"] = str(self.memory_mb)
@@ -304,7 +304,7 @@ def _environment(wanted: dict[str, str]):
 
 
 def verify(library: Library, theorem: Theorem, script: tuple[str, ...], *, timeout: float = 120.0) -> Verified:
-    """Check a proof from scratch: every tactic passes the filter, a fresh Lean accepts the file, the axioms are allowed.
+    """Check a proof from scratch: tactics pass the filter, a fresh Lean accepts, axioms are allowed.
 
     Returns
     -------

@@ -1,7 +1,8 @@
 """Be the `lean` program: call ``lean_main`` of the shared library named by WORKBENCH_LEAN_LIBRARY, in this process.
 
-Started as ``python -I -S shim.py ARGUMENTS`` so that a worker starts in milliseconds; it imports nothing but the standard
-library, on purpose. Lean calls ``exit`` itself in some paths and needs its libraries global, hence a process of its own.
+Started as ``python -I -S shim.py ARGUMENTS`` so that a worker starts in milliseconds; it imports nothing but the
+standard library, on purpose. Lean calls ``exit`` itself in some paths and needs its libraries global, hence a process
+of its own.
 """
 
 import ctypes

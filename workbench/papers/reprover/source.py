@@ -7,8 +7,8 @@ a block that is not understood becomes one step of several lines.
 
 A structured proof is made flat, so that each step works on the first goal, as a prover's does:
 ``induction n with | zero => T | succ n ih => U`` becomes ``induction n with | zero => ?_ | succ n ih => ?_``, the steps
-of T, the steps of U; ``have h : P := by T`` becomes ``have h : P := ?_`` and the steps of T; bullets disappear. Replaying
-the flat steps proves the same theorem (a test does it for the whole library).
+of T, the steps of U; ``have h : P := by T`` becomes ``have h : P := ?_`` and the steps of T; bullets disappear.
+Replaying the flat steps proves the same theorem (a test does it for the whole library).
 """
 
 import re
