@@ -386,8 +386,8 @@ def test_settings():
 
 def test_flat_steps_by_hand():
     text = (
-        "prelude\nnamespace N\ntheorem t (p : Prop) : p ↔ p := by\n  constructor\n  · intro h\n    exact h\n  · intro h\n"
-        "    cases h with\n"
+        "prelude\nnamespace N\ntheorem t (p : Prop) : p ↔ p := by\n  constructor\n  · intro h\n    exact h\n"
+        "  · intro h\n    cases h with\n"
         "    | a => skip\n    | b x =>\n      rfl\n\ntheorem u : p := by trivial\nend N\n"
     )
     t, u = source.proofs(text, "M")

@@ -105,7 +105,7 @@ def test_a_statement_that_is_none_is_an_error_and_no_state(session):
 
 
 def test_misuse_is_named(session):
-    with pytest.raises(UsageError, match="no theorem 'Nat.nope'"):
+    with pytest.raises(UsageError, match=r"no theorem 'Nat.nope'"):
         session.open("Nat.nope")
     with pytest.raises(UsageError, match="needs a TacticState"):
         session.run_tac("n : Nat", "rfl")

@@ -102,7 +102,7 @@ class Engine:
         if done.returncode not in (0, 1):
             raise LeanFailed(
                 f"Lean ended with code {done.returncode} on `lean {' '.join(arguments)}` "
-                f"({(done.stderr.strip() or done.stdout.strip() or 'no message')[-300:]}); a negative code is a signal, "
+                f"({(done.stderr.strip() or done.stdout.strip() or 'no message')[-300:]}); below 0 it is a signal, "
                 "look for missing memory, or a declaration under a name that the engine knows with another meaning"
             )
         return done
