@@ -178,19 +178,19 @@ def test_editor_steering_and_map(open_notebook, lab, smollm2):
     page.run_all()
 
     root = page.widget(0)
-    root.get_by_label("Word 4").fill("Italy")
+    root.get_by_label("Word 4").fill("Spain")
     root.get_by_label("Word 4").press("Enter")
     page.settled(0)
-    direct = ex.compare_edit(smollm2, PROMPT, TWIN, TARGET, FOIL)
+    direct = ex.compare_edit(smollm2, PROMPT, "The capital of Spain is", TARGET, FOIL)
     assert [float(row[2]) for row in page.table(0)] == pytest.approx(
         [direct.p_answer, direct.p_foil, direct.margin], abs=2e-3
     )
-    assert "The answer flips" in root.locator(".wb-says").inner_text()
     root.get_by_role("button", name="Search for edits").click()
     page.settled(0)
-    root.get_by_role("button", name="The capital of Spain is", exact=True).click()
+    root.get_by_role("button", name=TWIN, exact=True).click()
     page.settled(0)
-    direct = ex.compare_edit(smollm2, PROMPT, "The capital of Spain is", TARGET, FOIL)
+    assert "The answer flips" in root.locator(".wb-says").inner_text()
+    direct = ex.compare_edit(smollm2, PROMPT, TWIN, TARGET, FOIL)
     assert float(page.table(0)[2][2]) == pytest.approx(direct.margin, abs=2e-3)
 
     root = page.widget(1)

@@ -1,10 +1,12 @@
 """Sentence encoders: texts to vectors, through sentence-transformers."""
 
+import json
 from collections.abc import Sequence
 
 import numpy as np
 
 from ..errors import ModelError
+from ..files import run_folder
 from .loading import pick_device, quiet
 from .names import Source, encoder_folder
 from .problems import advice
@@ -120,4 +122,14 @@ def load_encoder(name: str = "minilm", *, device="auto") -> Encoder:
                 model_kwargs={"use_safetensors": True},
             )
     identity = f"commit:{commit}" if commit else f"sha256:{content_hash(weights[0])}"
+    _record(str(name), identity)
     return Encoder(inner, name=str(name), identity=identity)
+
+
+def _record(name: str, identity: str) -> None:
+    """Inside a run: one line about this encoder, which the runner takes into record.json beside the models."""
+    folder = run_folder()
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        with open(folder / "models.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps({"name": name, "source": "encoder", "identity": identity}) + "\n")

@@ -66,6 +66,7 @@ PAPERS: tuple[Paper, ...] = (
         "LeanDojo: Theorem Proving with Retrieval-Augmented Language Models",
         "Yang et al., NeurIPS 2023",
         "Retrieving premises before generating a tactic proves more theorems, on a single GPU.",
+        status="done",
     ),
     Paper(
         "skipanalyzer",
