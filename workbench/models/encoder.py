@@ -1,6 +1,5 @@
 """Sentence encoders: texts to vectors, through sentence-transformers."""
 
-import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,6 +8,7 @@ from ..errors import ModelError
 from ..files import run_folder
 from .loading import pick_device, quiet
 from .names import Source, encoder_folder
+from .note import note_encoder
 from .problems import advice
 from .sources import PICKLES, fetch_encoder, refuse_code_in, refuse_pickles
 
@@ -122,14 +122,6 @@ def load_encoder(name: str = "minilm", *, device="auto") -> Encoder:
                 model_kwargs={"use_safetensors": True},
             )
     identity = f"commit:{commit}" if commit else f"sha256:{content_hash(weights[0])}"
-    _record(str(name), identity)
+    if run_folder() is not None:
+        note_encoder(name)
     return Encoder(inner, name=str(name), identity=identity)
-
-
-def _record(name: str, identity: str) -> None:
-    """Inside a run: one line about this encoder, which the runner takes into record.json beside the models."""
-    folder = run_folder()
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        with open(folder / "models.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps({"name": name, "source": "encoder", "identity": identity}) + "\n")
