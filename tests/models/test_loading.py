@@ -98,7 +98,13 @@ def test_second_load_comes_from_the_cache_in_time(smollm2):
     again = load("smollm2")
     assert time.process_time() - began < 2
     assert again.report.from_cache and again.report.cold_seconds > 1
-    assert scores(again) == scores(smollm2)
+    same_scores(scores(again), scores(smollm2))
+
+
+def same_scores(ours, wanted):
+    """Equal tokens, and values up to rounding: the tree of one model may hold prefixes that the other's does not."""
+    assert [one.tokens for one in ours] == [one.tokens for one in wanted]
+    assert [one.total for one in ours] == pytest.approx([one.total for one in wanted], abs=1e-3)
 
 
 LOADER = """
@@ -289,7 +295,7 @@ def test_a_gguf_file_of_ones_own(tmp_path, smollm2):
     shutil.copy(names.resolve("smollm2").path, file)
     model = load(str(file))
     assert model.report.from_cache and model.report.sha256 == smollm2.report.sha256
-    assert scores(model) == scores(smollm2)
+    same_scores(scores(model), scores(smollm2))
 
 
 def test_an_adapter_changes_the_model(tiny, tmp_path):

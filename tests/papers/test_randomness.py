@@ -345,5 +345,5 @@ def test_a_model_without_log_probabilities_is_counted(smollm2):
     assert (found.low <= found.p_tails)[known].all() and (found.p_tails <= found.high)[known].all()
     assert (found.low[~known] == 0).all() and (found.high[~known] == 1).all()
     assert study.flip_curve(smollm2, "HT").how == "exact"
-    with pytest.raises(ModelError, match="log-probabilities"):
+    with pytest.raises(ModelError, match="next-token distributions"):
         paper.next_flip_curve(Poor(), "HT")
