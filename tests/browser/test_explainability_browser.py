@@ -84,7 +84,7 @@ def test_the_heat_map_edits_exports_and_shares_the_page(open_notebook, lab, smol
             second.get_by_role("button", name=name, exact=True).click()
         with open(download.value.path(), "rb") as file:
             assert file.read(len(start)) == start
-    page.execute("import time; time.sleep(4)")
+    page.execute("import time; time.sleep(12)")
     second.locator('[data-index="1"]').click()
     second.locator(".wb-busy").wait_for(state="visible")
     page.settled(1)
