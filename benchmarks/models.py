@@ -6,7 +6,7 @@ cached_vs_gguf_load
     CPU seconds of transformers unpacking the embedded GGUF file (model and tokenizer), against `load` from the cache.
 shared_prefix_vs_one_by_one
     CPU seconds of scoring 32 continuations of a 500-token prefix one forward each (no gradients, no cache, logits only
-    where they are needed), against `Model.logprobs`.
+    where they are needed), against `Model.logprobs`, which remembers nothing of the repetition before.
 memory_fp32_vs_4bit
     Peak resident memory of a child process that loads the model from the cache and scores a line, above what it had
     after its imports: float32 against bits=4.
@@ -83,6 +83,7 @@ def scoring(name: str, quick: bool) -> tuple[float, float, float]:
     import torch
 
     from workbench import load
+    from workbench.models.prefix import shared_tree
 
     model = load(name)
     rng = random.Random(0)
@@ -105,9 +106,13 @@ def scoring(name: str, quick: bool) -> tuple[float, float, float]:
             chosen = logits.gather(-1, torch.tensor(text, device=logits.device)[:, None])[:, 0]
             found.append((chosen - logits.logsumexp(-1)).tolist())
 
-    ours = [scored.logprobs for scored in model.logprobs([prefix], [texts])[0]]
+    def shared():
+        shared_tree(model).clear()  # it would remember the last repetition
+        return [scored.logprobs for scored in model.logprobs([prefix], [texts])[0]]
+
+    ours = shared()
     slow = cpu_seconds(baseline, 1 if quick else 3)
-    fast = cpu_seconds(lambda: model.logprobs([prefix], [texts]), 3 if quick else 5)
+    fast = cpu_seconds(shared, 3 if quick else 5)
     return slow, fast, max(abs(a - b) for one, two in zip(ours, found) for a, b in zip(one, two))
 
 

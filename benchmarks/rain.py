@@ -6,9 +6,15 @@ short_tokens, short_forwards, short_cpu   "Review: This movie was", 12 searches,
 long_tokens, long_forwards, long_cpu      a 300-token prompt, a 1,100-token evaluation template, 6 searches
 lockstep_cpu                              8 prompts one after another / the same 8 in lock-step, both ours
 floor_short, floor_long                   the fewest tokens any exact method computes / ours (1 is perfect)
+layout_chains, layout_scores              32 branches of a 300-token prefix, 10 tokens sampled or given behind each: the
+                                          prefix's cache copied for each branch, as batched decoding does / ours, where
+                                          all branches lie in one row below one copy; CPU seconds
 
-``--quick``: 6 searches, a shorter prompt and template, 3 searches, 4 prompts; same keys. ``--json``: the last line is
-JSON.
+The search is the paper's (`RainSettings.paper("hh")`), complete: both sides embed each text they evaluate with the same
+encoder for the similarity update and the node addition, and the encoder's time counts on both.
+
+``--quick``: 6 searches, a shorter prompt and template, 3 searches, 4 prompts, 16 branches; same keys. ``--json``: the
+last line is JSON.
 """
 
 import argparse
@@ -17,12 +23,14 @@ import math
 import platform
 import time
 
+import numpy as np
 import torch
 from rain_literal import LiteralRain, Reader
+from transformers import DynamicCache
 
 import workbench
 from workbench.models.prefix import PrefixTree
-from workbench.models.prefix_read import run, together
+from workbench.models.prefix_read import Draw, run, sample, score, together
 from workbench.papers.rain import LabelScorer, RainSettings
 from workbench.papers.rain.scorers import SENTIMENT
 from workbench.papers.rain.search import Searcher
@@ -53,21 +61,26 @@ def filler(model, tokens: int) -> str:
 
 
 def settings(budget: int, lanes: int) -> RainSettings:
-    """The paper's search without the encoder's part, so that both sides spend all their time in the model."""
-    return RainSettings.paper("hh", budget=budget, similarity=2, max_new_tokens=64, stop=(), lanes=lanes)
+    """The paper's search with a fixed number of searches."""
+    return RainSettings.paper("hh", budget=budget, max_new_tokens=64, stop=(), lanes=lanes)
 
 
-def searcher(model, tree, prompt, scorer, chosen, index=0):
-    ids = model._prompt_ids(prompt, None)
+def searcher(model, encoder, tree, prompt, scorer, chosen, index=0):
+    ids = model.prompt_ids(prompt)
+
+    def embed(text):
+        return encoder.embed([text])[0]
+        yield  # a task that asks the model nothing
+
     return Searcher(
-        tree, prompt, ids, settings=chosen, evaluate=lambda text: scorer.plan(tree, prompt, text), embed=None,
-        decode=lambda tokens: model._new_text(ids, tokens), eos=model._eos(), index=index, seed=0,
+        tree, prompt, ids, settings=chosen, evaluate=lambda text: scorer.plan(tree, prompt, text), embed=embed,
+        decode=lambda tokens: model.new_text(ids, tokens), eos=model.end_tokens(), index=index, seed=0,
     )  # fmt: skip
 
 
-def literal(model, prompt, scorer, chosen):
+def literal(model, encoder, prompt, scorer, chosen):
     """The baseline's one move: (tokens of the move, reader, searches, floor, CPU seconds)."""
-    reader, ids = Reader(model.module), model._prompt_ids(prompt, None)
+    reader, ids = Reader(model.module), model.prompt_ids(prompt)
     good, bad, prior = sorted(scorer.good), sorted(scorer.bad), []
 
     def odds(reply):
@@ -82,21 +95,24 @@ def literal(model, prompt, scorer, chosen):
             prior.append(odds(""))
         return math.tanh((odds(reply) - prior[0]) / 2)
 
-    search = LiteralRain(reader, ids, chosen, value, lambda t: model._new_text(ids, t), model._eos(), (0, 0))
+    search = LiteralRain(
+        reader, ids, chosen, value, lambda t: model.new_text(ids, t), model.end_tokens(), (0, 0),
+        lambda text: encoder.embed([text])[0],
+    )  # fmt: skip
     start = time.process_time()
     move = search.run(1)
     seconds = time.process_time() - start
     return move, reader, search, seconds
 
 
-def compare(model, prompt, scorer_of, budget, lanes):
+def compare(model, encoder, prompt, scorer_of, budget, lanes):
     """Both sides on one prompt; a dict of measures."""
     chosen = settings(budget, lanes)
-    move, reader, search, slow = literal(model, prompt, scorer_of(), chosen)
+    move, reader, search, slow = literal(model, encoder, prompt, scorer_of(), chosen)
     scorer = scorer_of()  # its memory of the prompt's prior is empty again
     tree = PrefixTree(model)
     start = time.process_time()
-    result = run(tree, searcher(model, tree, prompt, scorer, chosen).task(1))
+    result = run(tree, searcher(model, encoder, tree, prompt, scorer, chosen).task(1))
     fast = time.process_time() - start
     if result.tokens != move or len(result.searches) != search.searches:
         raise SystemExit(f"the moves differ: {result.tokens} after {len(result.searches)} searches, baseline {move}")
@@ -106,24 +122,25 @@ def compare(model, prompt, scorer_of, budget, lanes):
         "baseline": {"forwards": reader.forwards, "tokens": reader.tokens, "cpu": slow},
         "ours": {"forwards": tree.counters.forwards, "tokens": tree.counters.tokens, "cpu": fast},
         "floor": search.floor(), "searches": len(result.searches), "move": model.tokenizer.decode(move),
+        "shared": search.shared, "added": search.added,
     }  # fmt: skip
 
 
 def visits_of(node):
     """(prefix, visits) of all visited nodes of the baseline's tree."""
-    found = [(node.prefix, node.n)] if node.n else []
+    found = [(node.prefix, node.fn)] if node.fn else []
     for child in node.children or ():
         found += visits_of(child)
     return found
 
 
-def lockstep(model, prompts, budget, lanes):
+def lockstep(model, encoder, prompts, budget, lanes):
     """CPU seconds for the prompts one after another, and together."""
     chosen, seconds, moves = settings(budget, lanes), [], []
     for at_once in (1, len(prompts)):
         tree = PrefixTree(model)
         scorer = LabelScorer(model, SENTIMENT, GOOD, BAD)
-        tasks = [searcher(model, tree, p, scorer, chosen, i).task(1) for i, p in enumerate(prompts)]
+        tasks = [searcher(model, encoder, tree, p, scorer, chosen, i).task(1) for i, p in enumerate(prompts)]
         start = time.process_time()
         moves.append([result.tokens for result in run(tree, together(tasks, at_once=at_once))])
         seconds.append(time.process_time() - start)
@@ -136,17 +153,78 @@ def lockstep(model, prompts, budget, lanes):
     return seconds
 
 
+def layouts(model, branches):
+    """CPU seconds of (copied, packed) for sampling and for scoring; the two must give the same."""
+    ids = model.prompt_ids(filler(model, 300))
+    texts = [model.prompt_ids(filler(model, 40 + i))[-11:] for i in range(branches)]
+    length, seconds, found = 10, {}, {}
+
+    @torch.inference_mode()
+    def copied():
+        cache = DynamicCache()
+        first = model.module(input_ids=torch.tensor([ids]), past_key_values=cache, logits_to_keep=1).logits[:, -1]
+        cache.batch_repeat_interleave(branches)
+        return cache, first.float()
+
+    @torch.inference_mode()
+    def copied_chains():
+        cache, logits = copied()
+        randoms, rows = [np.random.default_rng(i) for i in range(branches)], [[] for _ in range(branches)]
+        logits = logits.expand(branches, -1)
+        for _ in range(length):
+            drawn = Draw.answer([Draw(None, float(random.random())) for random in randoms], logits)
+            for row, (token, _) in zip(rows, drawn):
+                row.append(token)
+            if len(rows[0]) < length:
+                new = torch.tensor([[row[-1]] for row in rows])
+                logits = model.module(input_ids=new, past_key_values=cache, logits_to_keep=1).logits[:, -1].float()
+        return rows
+
+    @torch.inference_mode()
+    def copied_scores():
+        cache, first = copied()
+        tokens = torch.tensor(texts)  # (branches, 11)
+        rest = model.module(input_ids=tokens[:, :-1], past_key_values=cache).logits.float().log_softmax(-1)
+        whole = torch.cat([first.log_softmax(-1).expand(branches, 1, -1), rest], 1)
+        return whole.gather(-1, tokens[..., None])[..., 0].tolist()
+
+    def packed_chains():
+        tree = PrefixTree(model)
+        return sample(
+            tree, [tree.node(ids)] * branches, length, streams=[np.random.default_rng(i) for i in range(branches)]
+        )
+
+    def packed_scores():
+        tree = PrefixTree(model)
+        return score(tree, [tree.node(ids)], [texts])[0]
+
+    for work in (copied_chains, packed_chains, copied_scores, packed_scores):
+        taken = []
+        for _ in range(3):
+            start = time.process_time()
+            found[work.__name__] = work()
+            taken.append(time.process_time() - start)
+        seconds[work.__name__] = sorted(taken)[1]
+    if found["copied_chains"] != found["packed_chains"]:
+        raise SystemExit("the two layouts drew different tokens")
+    if not np.allclose(found["copied_scores"], found["packed_scores"], atol=1e-3):
+        raise SystemExit("the two layouts gave different scores")
+    return seconds
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--model", default="smollm2")
     parser.add_argument("--lanes", type=int, default=RainSettings().lanes)
-    parser.add_argument("--only", choices=["short", "long", "lockstep"])
+    parser.add_argument("--only", choices=["short", "long", "lockstep", "layout"])
     options = parser.parse_args()
     torch.set_num_threads(1)  # CPU seconds of one thread: waiting threads would count as work
     model = workbench.load(options.model)
-    model.module(input_ids=torch.tensor([[1, 2, 3]]))  # the first forward pays for warming up
+    encoder = workbench.load_encoder("minilm")
+    encoder.embed(["The first forward pays for warming up."])
+    model.module(input_ids=torch.tensor([[1, 2, 3]]))
     PrefixTree(model)
     quick, ratios = options.quick, {}
     demonstrations = filler(model, 400 if quick else 1080)
@@ -161,10 +239,10 @@ def main():
     for name, (prompt, scorer_of, budget) in cases.items():
         if options.only not in (None, name):
             continue
-        found = compare(model, prompt, scorer_of, budget, options.lanes)
+        found = compare(model, encoder, prompt, scorer_of, budget, options.lanes)
         base, ours = found["baseline"], found["ours"]
-        print(f"{name}: prompt of {len(model._prompt_ids(prompt, None))} tokens, {found['searches']} searches, "
-              f"move {found['move']!r}")  # fmt: skip
+        print(f"{name}: prompt of {len(model.prompt_ids(prompt))} tokens, {found['searches']} searches, "
+              f"move {found['move']!r}, {found['shared']} values shared, {found['added']} nodes added")  # fmt: skip
         for key in ("forwards", "tokens", "cpu"):
             ratios[f"{name}_{key}"] = base[key] / ours[key]
             print(f"  {key:9} baseline {base[key]:9.1f}   ours {ours[key]:9.1f}   ratio {base[key] / ours[key]:6.2f}")
@@ -180,9 +258,17 @@ def main():
                     )
     if options.only in (None, "lockstep"):
         print("lock-step")
-        alone, together_ = lockstep(model, OPENINGS[: 4 if quick else 8], 4 if quick else 8, options.lanes)
+        alone, together_ = lockstep(model, encoder, OPENINGS[: 4 if quick else 8], 4 if quick else 8, options.lanes)
         ratios["lockstep_cpu"] = alone / together_
         print(f"  prompts per CPU second: ratio {alone / together_:.2f}")
+    if options.only in (None, "layout"):
+        branches = 16 if quick else 32
+        seconds = layouts(model, branches)
+        print(f"layout: {branches} branches of a 300-token prefix, CPU seconds")
+        for what in ("chains", "scores"):
+            slow, fast = seconds[f"copied_{what}"], seconds[f"packed_{what}"]
+            ratios[f"layout_{what}"] = slow / fast
+            print(f"  {what:9} cache copied a branch {slow:6.2f}   one row {fast:6.2f}   ratio {slow / fast:6.2f}")
     if options.json:
         versions = {"torch": torch.__version__, "python": platform.python_version(), "workbench": workbench.__version__}
         print(json.dumps({"name": "rain", "ratios": ratios, "device": str(model.device), "versions": versions}))

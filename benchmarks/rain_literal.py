@@ -4,13 +4,16 @@ tests.
 One prompt and one leaf at a time. A node's greedy chain is one run, its sampled chains are one batch of rows, a
 simulation is one run: each encodes its prefix anew (every row of the batch too) and has a key-value cache for as long
 as it lasts; every evaluation encodes its whole prompt; values are memoised by text. Children are made right after a
-leaf's first visit. No similarity update, no node addition. (With the sampled chains one by one the forwards would be
+leaf's first visit. The similarity update, the node addition and the further tries for new chains (AdvBench) are there
+too. (With the sampled chains one by one the forwards would be
 three times the card's 287: its reference must draw them together.) The random numbers are those of
 `workbench.papers.rain`, so the moves must be the same.
 """
 
+import itertools
 import math
 
+import numpy as np
 import torch
 from transformers import DynamicCache
 
@@ -78,9 +81,12 @@ def draw(logits, uniform, temperature=1.0, top_k=0):
 
 
 class Node:
+    """A token set; n with, fn without the shares from similar siblings."""
+
     def __init__(self, prefix, length, step, chance):
         self.prefix, self.length, self.step, self.chance = prefix, length, step, chance
-        self.prior, self.n, self.q, self.children, self.first = chance, 0, 0.0, None, None
+        self.prior, self.n, self.fn, self.q, self.children, self.first = chance, 0, 0, 0.0, None, None
+        self.embedding, self.tried = None, 0
 
 
 class LiteralRain:
@@ -90,15 +96,16 @@ class LiteralRain:
     ----------
     reader : Reader
     prompt_ids : list of int
-    settings : RainSettings, with similarity above 1 and tries = candidates - 1
+    settings : RainSettings; its ``lanes`` mean nothing here
     value : reply text -> value (it reads with the same reader)
     decode, eos, name : as the search's; name is (seed, index)
+    embed : reply text -> its embedding (D,); only where ``settings.similarity`` is at most 1
     """
 
-    def __init__(self, reader, prompt_ids, settings, value, decode, eos, name):
+    def __init__(self, reader, prompt_ids, settings, value, decode, eos, name, embed=None):
         self.reader, self.ids, self.s, self.value = reader, list(prompt_ids), settings, value
-        self.decode, self.eos, self.name = decode, eos, name
-        self.memo, self.searches = {}, 0
+        self.decode, self.eos, self.name, self.embed = decode, eos, name, embed
+        self.memo, self.searches, self.shared, self.added = {}, 0, 0, 0
         self.root = Node((), 0, 0, 1.0)
 
     def ends(self, node):
@@ -118,28 +125,72 @@ class LiteralRain:
             logits, None if random is None else random.random(), self.s.temperature, self.s.top_k
         )
 
+    def length(self, node):
+        return min(self.s.lengths[min(node.step, len(self.s.lengths) - 1)], self.s.max_new_tokens - len(node.prefix))
+
     def expand(self, node):
         self.reader.purpose = node
-        length = min(self.s.lengths[min(node.step, len(self.s.lengths) - 1)], self.s.max_new_tokens - len(node.prefix))
-        context, found = self.ids + list(node.prefix), {}
-        if length == 1:
-            self.reader.note(context)
-            probs, tokens = self.reader.read([context])[0].double().softmax(-1).topk(self.s.candidates)
-            found = {(t,): p for t, p in zip(tokens.tolist(), probs.tolist())}
+        found, wanted = {}, self.s.candidates
+        if self.length(node) == 1:
+            found = self.likely(node, wanted)
         else:
-            numbers = range(min(self.s.tries, self.s.candidates - 1))
-            for batch in ([None], numbers):
-                draws = [self.drawer(None if i is None else stream(*self.name, CHAIN, i, *node.prefix)) for i in batch]
-                for tokens, chance in self.reader.chains(context, length, draws, lambda new: new[-1] in self.eos):
-                    found.setdefault(tuple(tokens), chance)
-        chances = list(found.values())
-        if length > 1 and len(chances) > 1:
+            self.chains(node, [None], found)
+            while len(found) < wanted and node.tried < self.s.tries:
+                count = min(wanted - len(found), self.s.tries - node.tried)
+                self.chains(node, range(node.tried, node.tried + count), found)
+                node.tried += count
+        node.children = [self.child(node, *one) for one in found.items()]
+        self.set_priors(node, 0.0)
+
+    def likely(self, node, count):
+        """The most probable next tokens: {(token,): probability}."""
+        context = self.ids + list(node.prefix)
+        self.reader.note(context)
+        probs, tokens = self.reader.read([context])[0].double().softmax(-1).topk(count)
+        return {(t,): p for t, p in zip(tokens.tolist(), probs.tolist())}
+
+    def chains(self, node, numbers, found):
+        """Candidate chains as one batch, the greedy one for the number None; new ones into ``found``."""
+        draws = [self.drawer(None if i is None else stream(*self.name, CHAIN, i, *node.prefix)) for i in numbers]
+        context = self.ids + list(node.prefix)
+        for tokens, chance in self.reader.chains(context, self.length(node), draws, lambda new: new[-1] in self.eos):
+            found.setdefault(tuple(tokens), chance)
+
+    def child(self, node, tokens, chance):
+        return Node(node.prefix + tokens, self.length(node), node.step + 1, chance)
+
+    def set_priors(self, node, mix):
+        chances = [child.chance for child in node.children]
+        if self.length(node) > 1 and len(chances) > 1:
             rest = chances[1:]
             chances[0] = max(min(chances[0], sum(rest)), max(rest) + min(rest))
-        node.children = [
-            Node(node.prefix + tokens, length, node.step + 1, chance / sum(chances))
-            for tokens, chance in zip(found, chances)
-        ]
+        for child, chance in zip(node.children, chances):
+            child.prior = (1 - mix) * chance / sum(chances) + mix / len(chances)
+
+    def add_where_alike_and_bad(self, node, mix):
+        """Dynamic node addition: one more child where all are visited, alike, and none is good."""
+        children = node.children
+        if self.embed is None or len(children) >= self.s.max_children or not all(child.fn for child in children):
+            return
+        points = np.stack([child.embedding for child in children])  # (children, D)
+        spread = math.sqrt(sum(float(points[:, d].var()) ** 2 for d in range(points.shape[1])))
+        if not spread < self.s.variance * self.length(node) or max(child.q for child in children) >= 0:
+            return
+        self.reader.purpose = node
+        held, found = {child.prefix[len(node.prefix) :] for child in children}, {}
+        if self.length(node) == 1:
+            found = self.likely(node, len(held) + 1)
+        else:
+            for _ in range(max(1, self.s.tries)):
+                self.chains(node, [node.tried], found)
+                node.tried += 1
+                if found.keys() - held:
+                    break
+        new = [(tokens, chance) for tokens, chance in found.items() if tokens not in held]
+        if new:
+            children.append(self.child(node, *new[0]))
+            self.set_priors(node, mix)
+            self.added += 1
 
     def simulate(self, node):
         tokens = list(node.prefix)
@@ -160,34 +211,53 @@ class LiteralRain:
         text = self.text(tokens)[0]
         if text not in self.memo:
             self.reader.purpose = None
-            self.memo[text] = self.value(text)
+            self.memo[text] = self.value(text), None if self.embed is None else np.asarray(self.embed(text), float)
         return self.memo[text]
 
     def move(self, root):
         """One move's searches; the child committed to."""
         if root.children is None:
             self.expand(root)
-        for child in root.children:
-            child.prior = (1 - self.s.root_mix) * child.prior + self.s.root_mix / len(root.children)
-        for _ in self.s.searches(root.n):
+        self.set_priors(root, self.s.root_mix)
+        for _ in self.s.searches(root.fn):
             self.searches += 1
             path = [root]
             while path[-1].children:
                 parent = path[-1]
+                self.add_where_alike_and_bad(parent, self.s.root_mix if parent is root else 0.0)
                 path.append(max(parent.children, key=lambda c: self.worth(parent, c)))
             leaf = path[-1]
-            value = leaf.first if leaf.n else self.simulate(leaf)
-            if not leaf.n:
-                leaf.first = value
+            outcome = leaf.first if leaf.fn else self.simulate(leaf)
+            if not leaf.fn:
+                leaf.first = outcome
                 if not self.ends(leaf):
                     self.expand(leaf)
-            for node in path:
-                node.q = (node.q * node.n + value) / (node.n + 1)
-                node.n += 1
+            self.back_up(path, *outcome)
             best = max(root.children, key=lambda c: (c.n, c.q))
-            if best.n > self.s.min_visits and best.q > self.s.threshold:
+            if best.fn > self.s.min_visits and best.q > self.s.threshold:
                 break
         return max(root.children, key=lambda c: (c.n, c.q))
+
+    def back_up(self, path, value, embedding):
+        for node in path:
+            node.q = (node.q * node.n + value) / (node.n + 1)
+            node.n, node.fn = node.n + 1, node.fn + 1
+            if embedding is not None:
+                old = np.zeros_like(embedding) if node.embedding is None else node.embedding
+                node.embedding = (old * (node.fn - 1) + embedding) / node.fn
+        if embedding is None:
+            return
+        for parent, node in itertools.pairwise(path):
+            for sibling in parent.children:
+                if sibling is node or not sibling.fn:
+                    continue
+                a, b = sibling.embedding, node.embedding
+                cosine = float((a * b).sum() / math.sqrt((a * a).sum() * (b * b).sum())) if a.any() and b.any() else 0.0
+                if cosine >= self.s.similarity:
+                    weight = self.s.similarity_weight * cosine
+                    sibling.q = (sibling.q * sibling.n + weight * value) / (sibling.n + weight)
+                    sibling.n += weight
+                    self.shared += 1
 
     def worth(self, parent, child):
         exploit = (child.q + 1) / 2 if child.n else self.s.first_play
@@ -205,7 +275,7 @@ class LiteralRain:
         to make children for nodes that the search went on to pass through."""
         root, size = {}, 0
         for ids, purpose in self.reader.contexts:
-            if purpose is not None and not any(child.n for child in purpose.children):
+            if purpose is not None and not any(child.fn for child in purpose.children):
                 continue
             at = root
             for token in ids:

@@ -15,8 +15,21 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "runs"))
 from tiny_notebooks import write_notebook  # noqa: E402
 
-COMMANDS = ["list", "params", "run", "runs", "rerun", "report", "doctor", "cache", "lab"]
-HEAVY = {"torch", "transformers", "papermill", "nbconvert", "matplotlib", "sklearn", "scipy", "pandas", "bitsandbytes"}
+COMMANDS = ["list", "params", "run", "sweep", "runs", "rerun", "diff", "report", "doctor", "cache", "lab"]
+HEAVY = {
+    "ray",
+    "mlflow",
+    "pyarrow",
+    "torch",
+    "transformers",
+    "papermill",
+    "nbconvert",
+    "matplotlib",
+    "sklearn",
+    "scipy",
+    "pandas",
+    "bitsandbytes",
+}
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +58,7 @@ def test_importing_the_package_is_light():
     [
         "import workbench.cli",
         "import workbench.runs.runner, workbench.runs.record, workbench.runs.report, workbench.runs.compare",
+        "import workbench.runs.sweep, workbench.runs.on_ray, workbench.runs.sinks, workbench.runs.grid",
         "import workbench.doctor",
         "import workbench.models.cache, workbench.runs.page",
         "from typer.testing import CliRunner; from workbench.cli import app; CliRunner().invoke(app, ['list'])",

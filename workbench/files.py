@@ -27,7 +27,7 @@ def write_atomic(path: str | os.PathLike, content: str | bytes) -> Path:
     data = content.encode() if isinstance(content, str) else content
     temporary = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -47,6 +47,23 @@ def write_atomic(path: str | os.PathLike, content: str | bytes) -> Path:
 def write_json(path: str | os.PathLike, value) -> Path:
     """`write_atomic` of ``value`` as indented JSON; NaN and infinities are refused (they are not JSON)."""
     return write_atomic(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def make_folder(path: str | os.PathLike) -> Path:
+    """A folder and the missing ones above it, none of them writable by everybody, whatever the umask."""
+    path = Path(path)
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    for folder in missing:
+        mode = folder.stat().st_mode
+        if mode & 0o002:
+            folder.chmod(mode & ~0o002)
+    return path
+
+
+def forbid_world_writing() -> None:
+    """From here on no file or folder that this process makes can be written by everybody, whatever the umask was."""
+    os.umask(os.umask(0o077) | 0o002)
 
 
 def run_folder() -> Path | None:

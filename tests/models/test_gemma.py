@@ -8,6 +8,8 @@ import torch
 
 from workbench import load
 from workbench.errors import ModelError
+from workbench.models import prefix
+from workbench.models.prefix import shared_tree
 
 pytestmark = pytest.mark.slow
 PROMPTS = ["The capital of France is", "Once upon a time there was"]
@@ -49,18 +51,18 @@ def test_scores_beyond_the_sliding_window(gemma):
     """600 tokens of prefix under a window of 512: the packed masks must cut what the layers cannot see."""
     window = gemma.module.config.get_text_config().sliding_window
     assert window == 512 and "sliding_attention" in gemma.module.config.get_text_config().layer_types
-    prefix = [gemma.tokenizer.bos_token_id, *random_ids(1, 600)]
+    head = [gemma.tokenizer.bos_token_id, *random_ids(1, 600)]
     near = [gemma.tokenizer.bos_token_id, *random_ids(2, 508)]  # the continuations cross the border
     texts = [random_ids(3 + i, length) for i, length in enumerate([1, 6, 3])]
-    found = gemma.logprobs([prefix, near, near[:20]], [texts] * 3)
-    for head, row in zip([prefix, near, near[:20]], found, strict=True):
+    found = gemma.logprobs([head, near, near[:20]], [texts] * 3)
+    for start, row in zip([head, near, near[:20]], found, strict=True):
         for text, scored in zip(texts, row, strict=True):
-            np.testing.assert_allclose(scored.logprobs, alone(gemma, head, text), atol=1e-3)
-    assert gemma._scorer.packs == {True: True}
+            np.testing.assert_allclose(scored.logprobs, alone(gemma, start, text), atol=1e-3)
+    assert shared_tree(gemma).reuse and prefix._verdicts[gemma.module] == {False: "", True: ""}
 
 
 def test_a_continuation_longer_than_a_batch_of_logits(gemma):
-    text = random_ids(9, gemma._scorer.needed + 40)
+    text = random_ids(9, shared_tree(gemma).most_rows + 40)
     (scored,) = gemma.logprobs([[2, 5]], [[text]])[0]
     np.testing.assert_allclose(scored.logprobs, alone(gemma, [2, 5], text), atol=1e-3)
 
@@ -96,10 +98,10 @@ def test_four_bits_and_the_packed_path(gemma):
     model = load("gemma3-270m", bits=4)
     again = load("gemma3-270m", bits=4)
     assert again.report.from_cache and again.report.bytes < gemma.report.bytes / 2
-    prefix, texts = [2, *random_ids(5, 40)], [random_ids(6, 3), random_ids(7, 5)]
-    for text, scored in zip(texts, model.logprobs([prefix], [texts])[0], strict=True):
-        assert scored.total == pytest.approx(sum(alone(model, prefix, text)), rel=0.02)
-    assert model._scorer.packs[False]
+    head, texts = [2, *random_ids(5, 40)], [random_ids(6, 3), random_ids(7, 5)]
+    for text, scored in zip(texts, model.logprobs([head], [texts])[0], strict=True):
+        assert scored.total == pytest.approx(sum(alone(model, head, text)), rel=0.02)
+    assert shared_tree(model).reuse
 
 
 def test_perplexity_on_the_bundled_text(smollm2, gemma):

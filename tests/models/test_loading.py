@@ -15,6 +15,7 @@ from workbench.errors import ModelError
 from workbench.files import RUN_FOLDER, sha256_file
 from workbench.models import cache, names
 from workbench.models.fit import cache_bytes, fit
+from workbench.models.prefix import shared_tree
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +65,7 @@ def test_embedded_files_are_found_without_running_their_packages():
     [
         ("", "a model's name is a text"),
         (None, "a model's name is a text"),
-        ("openai:gpt-x", "issue 7"),
+        ("openai:gpt-x", "names a model on a server"),
         ("./nowhere", "there is no folder nowhere"),
         ("/nowhere/at/all", "there is no folder /nowhere"),
         ("/nowhere/x.gguf", "there is no file /nowhere/x.gguf"),
@@ -228,7 +229,7 @@ def test_quantised_on_the_cpu(smollm2, bits):
     assert report.bytes < smollm2.report.bytes / 3
     ours, whole = scores(model)[0].total, scores(smollm2)[0].total  # " Paris": of the unlikely ones 4 bits lose nats
     assert ours != whole and ours == pytest.approx(whole, abs=0.5)
-    assert model._scorer.packs[False], "a quantised model should share prefixes too"
+    assert shared_tree(model).reuse, "a quantised model should share prefixes too"
     (sample,) = model.generate(["The capital of France is"], max_new_tokens=1)[0]
     assert sample.text == " Paris"
 

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.errors import UsageError
-from workbench.models import packed
-from workbench.models.packed import can_pack, packed_next
+from workbench.models import prefix
+from workbench.models.packed import packed_next
+from workbench.models.prefix import shared_tree
 
 VOCABULARY = 64
 COMMON = {
@@ -82,9 +83,10 @@ def test_a_chain_is_one_ordinary_forward(kind, monkeypatch):
     whole = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8]
     prefixes = [whole[:k] for k in (12, 1, 5, 7)]  # in any order
     wanted = literal(model, prefixes)
+    shared_tree(model).clear()
     monkeypatch.setattr(model.module, "forward", counting)
     np.testing.assert_allclose(packed_next(model, prefixes, torch.exp).numpy(), wanted, atol=1e-4)
-    assert len(calls) == 1 and "attention_mask" not in calls[0] and calls[0]["input_ids"].shape == (1, 12)
+    assert len(calls) == 1 and calls[0]["attention_mask"] is None and calls[0]["input_ids"].shape == (1, 12)
 
 
 def test_a_shared_beginning_is_computed_once(monkeypatch):
@@ -95,9 +97,10 @@ def test_a_shared_beginning_is_computed_once(monkeypatch):
         calls.append(kwargs["input_ids"].numel())
         return forward(*args, **kwargs)
 
+    shared_tree(model).clear()
     monkeypatch.setattr(model.module, "forward", counting)
     trunk = list(range(20))
-    packed_next(model, [[*trunk, 30 + i, 31] for i in range(5)], torch.exp, packed=True)
+    packed_next(model, [[*trunk, 30 + i, 31] for i in range(5)], torch.exp)
     assert calls == [20 + 5 * 2]
 
 
@@ -106,21 +109,25 @@ def test_small_trees_and_small_readings_give_the_same(kind, monkeypatch):
     model = tiny(kind)
     sequences = [[i % 3, 7, 7, *range(i)] for i in range(12)]
     wanted = literal(model, sequences)
-    monkeypatch.setattr(packed, "TREE_TOKENS", 8)
-    monkeypatch.setattr(packed, "READ_BYTES", 4 * VOCABULARY * 2)
-    np.testing.assert_allclose(packed_next(model, sequences, torch.exp, packed=True).numpy(), wanted, atol=1e-4)
+    shared_tree(model).clear()
+    monkeypatch.setattr(prefix, "BATCH", 8)
+    monkeypatch.setattr(shared_tree(model), "most_rows", 2)
+    np.testing.assert_allclose(packed_next(model, sequences, torch.exp).numpy(), wanted, atol=1e-4)
 
 
 def test_the_window_matters():
     """Were the window left out of the mask, the comparison above would have to fail."""
     model = tiny("window")
     far = [[1, 2, 3, 4, 5, 6, 7, 8, end] for end in (9, 10)]
-    right = packed_next(model, far, torch.exp, packed=True)
-    model.module.config.sliding_window, kept = None, model.module.config.sliding_window
+    tree = shared_tree(model)
+    right = packed_next(model, far, torch.exp)
+    tree.clear()
+    tree.window, kept = None, tree.window
     try:
-        wrong = packed_next(model, far, torch.exp, packed=True)
+        wrong = packed_next(model, far, torch.exp)
     finally:
-        model.module.config.sliding_window = kept
+        tree.clear()
+        tree.window = kept
     assert (right - wrong).abs().max() > 1e-3
 
 
@@ -133,18 +140,18 @@ def test_reduce_sees_log_probabilities():
 def test_a_model_that_ignores_the_mask_is_found_out(monkeypatch):
     model = tiny("full")
     forward = model.module.forward
-    assert can_pack(model)
+    assert shared_tree(model).reuse
 
     def deaf(*args, **kwargs):
         kwargs.pop("attention_mask", None)
         return forward(*args, **kwargs)
 
     monkeypatch.setattr(model.module, "forward", deaf)
-    monkeypatch.delitem(packed._obeys, model.module)
-    assert not can_pack(model)
+    monkeypatch.setattr(prefix, "_verdicts", type(prefix._verdicts)())
+    monkeypatch.setattr(prefix, "_trees", type(prefix._trees)())
     sequences = [[1, 2, 3], [1, 9, 4, 5]]
     np.testing.assert_allclose(packed_next(model, sequences, torch.exp).numpy(), literal(model, sequences), atol=1e-4)
-    del packed._obeys[model.module]
+    assert not shared_tree(model).reuse
 
 
 def test_a_model_without_a_module_is_read_branch_by_branch():
@@ -159,7 +166,7 @@ def test_a_model_without_a_module_is_read_branch_by_branch():
     model = SimpleNamespace(name="far", next_logprobs=next_logprobs)
     sequences = [[1], [1, 2], [1, 2, 3], [4, 5]]
     np.testing.assert_allclose(packed_next(model, sequences, torch.exp).numpy(), literal(local, sequences), atol=1e-4)
-    assert asked == [[1, 2, 3], [4, 5]] and not can_pack(model)
+    assert asked == [[1, 2, 3], [4, 5]]
 
 
 def test_what_cannot_be_read_is_said():

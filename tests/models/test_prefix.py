@@ -90,14 +90,14 @@ operation = st.one_of(
 @settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     operations=st.lists(operation, min_size=3, max_size=14), room=st.integers(34, 80), batch=st.sampled_from([3, 1024]),
-    kept=st.booleans(),
+    trunk=st.sampled_from([2, 256]), kept=st.booleans(),
 )  # fmt: skip
-def test_any_sequence_of_operations_agrees_with_recomputation(models, family, operations, room, batch, kept):
+def test_any_sequence_of_operations_agrees_with_recomputation(models, family, operations, room, batch, trunk, kept):
     module = models(family)
     tree = PrefixTree(module, memory=columns_of(module, room))
     nodes = [tree.node([1, 2, 3])]
-    before, rows = prefix.BATCH, prefix.ROW_BYTES
-    prefix.BATCH = batch  # long prefixes in pieces
+    before = prefix.BATCH, prefix.TRUNK
+    prefix.BATCH, prefix.TRUNK = batch, trunk  # long prefixes in pieces; a shared beginning by itself
     try:
         for name, *rest in operations:
             some = nodes[rest[0] % len(nodes)] if name in ("extend", "crop", "forget") else None
@@ -117,7 +117,20 @@ def test_any_sequence_of_operations_agrees_with_recomputation(models, family, op
                     torch.testing.assert_close(row, plain(module, node.ids), atol=1e-4, rtol=1e-4)
                 assert tree.columns.used.sum() == len(tree._owner) <= room
     finally:
-        prefix.BATCH, prefix.ROW_BYTES = before, rows
+        prefix.BATCH, prefix.TRUNK = before
+
+
+def test_a_model_spread_over_devices_is_read_the_same(models):
+    module = models("llama")
+    nodes = [[1, 2, 3], [1, 2, 3, 4, 5], [1, 9]]
+    alone = PrefixTree(module)
+    wanted = alone.logits([alone.node(ids) for ids in nodes])
+    module.hf_device_map = {"model": 0, "lm_head": 1}  # as accelerate leaves it: the head is elsewhere
+    try:
+        tree = PrefixTree(module)
+        torch.testing.assert_close(tree.logits([tree.node(ids) for ids in nodes]), wanted)
+    finally:
+        del module.hf_device_map
 
 
 def test_eviction_bounds_memory_and_changes_no_result(models):

@@ -11,6 +11,7 @@ import torch
 from workbench import load, load_encoder
 from workbench.errors import ModelError
 from workbench.models import names, sources
+from workbench.models.prefix import shared_tree
 from workbench.models.problems import advice, explain
 
 
@@ -49,7 +50,7 @@ def test_gpt2_works_and_learned_positions_are_packed_too(gpt2):
     with torch.no_grad():
         logs = model.module(torch.tensor([ids])).logits[0].log_softmax(-1)
     assert found[0].logprobs == pytest.approx([float(logs[1, ids[2]]), float(logs[2, ids[3]])], abs=1e-4)
-    assert model._scorer.packs == {False: True}
+    assert shared_tree(model).reuse
     with pytest.raises(ModelError, match="no chat template"):
         model.generate(["a"], max_new_tokens=1, chat=True)
     with pytest.raises(ModelError, match="more than the 64 that"):

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from workbench.errors import ModelError
-from workbench.models import scoring
+from workbench.models import prefix as engine
+from workbench.models.prefix import PrefixTree, shared_tree
+from workbench.models.prefix_read import score
 
 
 def alone(model, prefix, text):
@@ -41,7 +43,7 @@ def test_uneven_continuations_of_one_prefix(smollm2):
     texts.append(list(texts[0]))  # the same twice
     texts.append([])
     check(smollm2, [prefix], [texts])
-    assert smollm2._scorer.packs[False], "the packed path was not taken"
+    assert shared_tree(smollm2).reuse, "the texts did not share their prefix"
 
 
 def test_prefixes_that_share_beginnings(smollm2):
@@ -51,13 +53,15 @@ def test_prefixes_that_share_beginnings(smollm2):
 
 
 def test_batches_and_pieces_give_the_same(smollm2, monkeypatch):
-    """Small limits force many batches, new trunks, and continuations longer than a batch."""
+    """Small limits force many forwards, also within one continuation."""
     base = random_ids(4, 25)
     prefixes = [base, base[:10] + random_ids(5, 5)]
     texts = [[random_ids(20 + i, 9) for i in range(4)] + [random_ids(6, 33)], [random_ids(7, 40), random_ids(8, 2)]]
-    monkeypatch.setattr(scoring, "NODES", 24)
-    monkeypatch.setattr(smollm2._scorer, "needed", 16)
+    monkeypatch.setattr(engine, "BATCH", 24)
+    monkeypatch.setattr(shared_tree(smollm2), "most_rows", 16)
+    before = shared_tree(smollm2).counters.forwards
     check(smollm2, prefixes, texts)
+    assert shared_tree(smollm2).counters.forwards - before >= 6
 
 
 def test_every_shared_token_is_encoded_once(smollm2, monkeypatch):
@@ -72,8 +76,13 @@ def test_every_shared_token_is_encoded_once(smollm2, monkeypatch):
     smollm2.logprobs(["warm"], [["up"]])
     monkeypatch.setattr(smollm2.module, "forward", counting)
     prefix = random_ids(9, 200)
-    smollm2.logprobs([prefix], [[random_ids(30 + i, 4) for i in range(16)]])
+    texts = [random_ids(30 + i, 4) for i in range(16)]
+    first = smollm2.logprobs([prefix], [texts])
     assert sum(fed) == 200 + 16 * 3  # the last token of a continuation predicts nothing that is asked for
+    fed.clear()
+    again = smollm2.logprobs([prefix], [[*texts, [*texts[0][:2], 7, 8]]])
+    assert sum(fed) == 1  # all but [7] was read before, and the distributions were kept
+    assert [scored.logprobs for scored in again[0][:16]] == [scored.logprobs for scored in first[0]]
 
 
 def test_text_is_tokenised_apart(smollm2):
@@ -84,8 +93,9 @@ def test_text_is_tokenised_apart(smollm2):
 
 
 def test_a_model_that_ignores_masks_is_found_out(smollm2, monkeypatch, capsys):
-    """An architecture without position ids would be scored wrongly in one row: it must fall back, loudly, and "
-    "be right."""
+    """An architecture without position ids would be scored wrongly in one row: it must fall back, say so once, and
+    be right.
+    """
     forward = smollm2.module.forward
 
     def without_positions(*args, **kwargs):
@@ -93,13 +103,18 @@ def test_a_model_that_ignores_masks_is_found_out(smollm2, monkeypatch, capsys):
         return forward(*args, **kwargs)
 
     monkeypatch.setattr(smollm2.module, "forward", without_positions)
-    scorer = scoring.Scorer(smollm2.module, 49152)
-    prefix, texts = tuple(random_ids(11, 20)), [tuple(random_ids(12, 3)), tuple(random_ids(13, 5))]
-    found = scorer.score([prefix], [texts])
-    assert scorer.packs == {False: False}
-    assert "scored on its own" in capsys.readouterr().err
-    for text, values in zip(texts, found[0], strict=True):
-        np.testing.assert_allclose(values, alone(smollm2, prefix, text), atol=1e-4)
+    monkeypatch.setattr(engine, "_verdicts", type(engine._verdicts)())
+    monkeypatch.setattr(engine, "_trees", type(engine._trees)())
+    prefix, texts = random_ids(11, 20), [random_ids(12, 3), random_ids(13, 5)]
+    check(smollm2, [prefix], [texts])
+    tree = shared_tree(smollm2)
+    assert not tree.reuse and tree.counters.forwards == len(texts)
+    said = capsys.readouterr().err
+    assert said.count("differently from plain text") == 1 and "every text is read on its own" in said
+    score(tree, [tree.node(prefix)], [texts])
+    assert not capsys.readouterr().err
+    with pytest.raises(ModelError, match="differently from plain text"):
+        PrefixTree(smollm2)  # without a fallback it is refused
 
 
 def test_what_cannot_be_scored_is_said(smollm2):

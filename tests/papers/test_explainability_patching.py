@@ -104,6 +104,11 @@ def test_ablating_nothing_loses_nothing_and_ablating_every_head_of_the_last_bloc
 def test_hooks_leave_no_trace_also_after_an_exception(smollm2):
     before = plain(smollm2, CLEAN)
     parts = hooks.anatomy(smollm2, for_="a test")
+
+    def hung():  # transformers leaves hooks of its own once it was asked for hidden states
+        return [len(m._forward_hooks) + len(m._forward_pre_hooks) for m in smollm2.module.modules()]
+
+    there = hung()
     ex.patching_grid(smollm2, CLEAN, CORRUPT, ANSWER, FOIL, part="mlp", layers=[3], positions=[-1])
     ex.logit_lens(smollm2, CLEAN)
     for spoil in (
@@ -120,7 +125,7 @@ def test_hooks_leave_no_trace_also_after_an_exception(smollm2):
     with pytest.raises(ModelError, match="in the hook"), hooks.edited_stream(parts, 5, fails):
         plain(smollm2, CLEAN)
     assert torch.equal(before, plain(smollm2, CLEAN))
-    assert not any(m._forward_hooks or m._forward_pre_hooks for m in parts.blocks.modules())
+    assert hung() == there
 
 
 @pytest.mark.parametrize(
@@ -169,13 +174,13 @@ def test_the_circuit_holds_on_pairs_that_did_not_choose_it(smollm2):
 def test_the_second_model_and_four_bits_give_the_same_grid_both_ways(gemma):
     from workbench import load
 
-    for model, most in ((gemma, 1e-4), (load("smollm2", bits=4), 0.3)):  # bf16: a batch of another shape rounds apart
+    for model, most in ((gemma, 1e-4), (load("smollm2", bits=4), 0.5)):  # bf16: a batch of another shape rounds apart
         asked = (model, CLEAN, CORRUPT, ANSWER, FOIL)
         for part in ex.PARTS:
             layers = [2, 9]
             fast = ex.patching_grid(*asked, part=part, layers=layers)
             slow = ex.patching_grid_literal(*asked, part=part, layers=layers)
-            assert np.abs(fast.values - slow.values).max() < most, (model.name, part)
+            assert np.abs(fast.values - slow.values).max() < most and fast.cost.tokens < slow.cost.tokens, part
         lens = ex.logit_lens(model, CLEAN, ANSWER)
         assert (
             abs(np.log(lens.probability[-1, -1]) - float(plain(model, CLEAN)[model._ids(ANSWER, start=False)[0]]))

@@ -1,51 +1,30 @@
 """RAIN's search: exactly expected trees on a scripted model, and equality with the literal version."""
 
-import importlib.util
-import math
 from dataclasses import replace
-from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
-from rain_toy import DOT, END, HUMAN, LINE, A, B, C, D, Letters, ScriptedModel, ScriptedTree
+from rain_toy import (
+    DOT,
+    END,
+    HUMAN,
+    LINE,
+    MIXED,
+    PLAIN,
+    A,
+    B,
+    C,
+    Letters,
+    ScriptedModel,
+    abc,
+    first_letter,
+    letters,
+    random_script,
+    search,
+)
 
 from workbench.errors import UsageError, WorkbenchError
 from workbench.papers.rain import RainSettings, rain
-
-# one token each: every set has one token, every simulation one, no encoder
-PLAIN = RainSettings(
-    budget=3,
-    candidates=3,
-    tries=2,
-    top_k=0,
-    lengths=(1,),
-    rollout_tokens=1,
-    similarity=2,
-    max_new_tokens=4,
-    stop=(),
-    lanes=1,
-)
-
-
-def literal_module():
-    path = Path(__file__).parent.parent.parent / "benchmarks" / "rain_literal.py"
-    spec = importlib.util.spec_from_file_location("rain_literal", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def abc(ids):
-    return {A: 0.5, B: 0.3, C: 0.2}
-
-
-def first_letter(prompt, replies):
-    return [{"a": -1.0, "b": 1.0}.get(reply[:1], 0.0) for reply in replies]
-
-
-def search(script=abc, scorer=first_letter, settings=PLAIN, prompt="d", **options):
-    return rain(ScriptedModel(), [prompt], scorer=scorer, settings=settings, tree=ScriptedTree(script), **options)[0]
+from workbench.papers.rain.search import Searcher
 
 
 def at(result, *tokens):
@@ -210,13 +189,34 @@ def test_a_model_with_one_token_only_has_one_candidate_and_still_replies():
     assert all(len(n.children) == 1 for n in result.nodes if n.children)  # five equal chains are one child
 
 
+def test_a_reply_may_end_before_its_first_word():
+    result = search(lambda ids: {END: 1.0}, settings=replace(PLAIN, lengths=(2,)))
+    assert (result.reply, result.tokens, result.finish) == ("", [END], "eos")
+    assert result.values == [0.0] * len(result.values)  # the empty text was evaluated like any other
+
+
+@pytest.mark.parametrize("step", [0, 1])
+def test_a_node_without_candidates_ends_the_reply(monkeypatch, step):
+    expand = Searcher._expand
+
+    def barren(self, node):
+        found = yield from expand(self, node)
+        return found if node.step < step else []
+
+    monkeypatch.setattr(Searcher, "_expand", barren)
+    result = search()
+    assert result.finish == "empty" and len(result.tokens) == len(result.moves) == step
+    assert result.reply == "b"[:step] and len(result.searches) == 3 * step
+
+
 @pytest.mark.parametrize(
     "scorer, kind, words",
     [
         (lambda p, r: [float("nan")] * len(r), UsageError, "nan for the reply"),
         (lambda p, r: [1.5] * len(r), UsageError, "1.5 for the reply"),
         (lambda p, r: ["good"] * len(r), UsageError, "good for the reply"),
-        (lambda p, r: [0.0] * (len(r) + 1), UsageError, "values for"),
+        (lambda p, r: [0.0] * (len(r) + 1), UsageError, "2 values for 1 replies"),
+        (lambda p, r: [], UsageError, "0 values for 1 replies"),
         (lambda p, r: 1 / 0, WorkbenchError, "ZeroDivisionError"),
     ],
 )
@@ -244,68 +244,6 @@ def test_wrong_calls_and_settings_have_their_sentences():
         RainSettings.paper("xyz")
 
 
-def random_script(ids):
-    """Probabilities that look random and depend on all tokens so far."""
-    weights = np.random.default_rng(list(ids)).dirichlet(np.full(8, 0.7))
-    return dict(enumerate(weights.tolist()))
-
-
-def letters(prompt, replies):
-    return [math.tanh(r.count("b") - r.count("a") + r.count("c") * 0.5) for r in replies]
-
-
-MIXED = replace(PLAIN, budget=9, candidates=4, tries=3, lengths=(1, 2, 4), rollout_tokens=6, max_new_tokens=16, top_k=5)
-
-
-def record(result):
-    return [(n.id, n.prefix, round(n.n, 9), n.fn, round(n.q, 9), round(n.prior, 6)) for n in result.nodes]
-
-
-@pytest.mark.parametrize("lanes", [2, 4, 9])
-def test_guessing_ahead_and_lock_step_change_no_result(lanes):
-    prompts = ["d", "d a", "c", "b b"]
-    alone = [search(random_script, letters, MIXED, p) for p in prompts[:1]]
-    sequential = [rain(ScriptedModel(), prompts, scorer=letters, settings=MIXED, tree=ScriptedTree(random_script))]
-    together = rain(
-        ScriptedModel(), prompts, scorer=letters, settings=replace(MIXED, lanes=lanes), tree=ScriptedTree(random_script)
-    )
-    assert [record(r) for r in together] == [record(r) for r in sequential[0]]
-    assert record(alone[0]) == record(together[0])
-    assert together[0].counters["forwards"] < sequential[0][0].counters["forwards"]
-
-
-def test_the_search_is_the_literal_one():
-    literal = literal_module()
-
-    class Reader(literal.Reader):
-        def read(self, rows, cache=None):  # the scripted model instead of a torch module
-            before = getattr(cache, "held", None) or [[]] * len(rows)
-            full = [[*held, *row] for held, row in zip(before, rows, strict=True)]
-            if cache is not None:
-                cache.held = full
-            tree = ScriptedTree(random_script)
-            return tree.logits([tree.node(ids) for ids in full])
-
-    model = ScriptedModel()
-    for seed in range(4):
-        result = search(random_script, letters, MIXED, "d a", seed=seed)
-        search_ = literal.LiteralRain(
-            Reader(None), model._prompt_ids("d a"), MIXED, lambda text: letters("", [text])[0],
-            lambda tokens: model._new_text([], tokens), {END}, (seed, 0),
-        )  # fmt: skip
-        assert search_.run() == result.tokens
-        found = {}
-
-        def walk(node, found=found):
-            if node.n:
-                found[node.prefix] = (node.n, pytest.approx(node.q), pytest.approx(node.prior, abs=1e-6))
-            for child in node.children or ():
-                walk(child)
-
-        walk(search_.root)
-        assert {n.prefix: (n.n, n.q, n.prior) for n in result.nodes if n.fn} == found
-
-
 def test_sampled_moves_follow_the_visits():
     settings = replace(PLAIN, commit="sample", budget=6)
     firsts = {search(settings=settings, scorer=lambda p, r: [0.0] * len(r), seed=s).tokens[0] for s in range(20)}
@@ -326,22 +264,3 @@ def test_the_result_can_be_written_and_replayed():
     committed = [node["text"] for node in data["nodes"] if node["committed"]]
     assert "".join(committed).startswith(result.reply[:3])
     assert result.values == [s["value"] for s in data["searches"]]
-
-
-def test_the_embedded_model_gives_the_same_moves_cached_and_uncached(smollm2):
-    from workbench.models.prefix import PrefixTree
-    from workbench.papers.rain import objective
-
-    scorer = objective(smollm2, "sentiment")
-    settings = RainSettings.embedded(budget=3, candidates=3, tries=2, max_new_tokens=3, rollout_tokens=3, similarity=2)
-    found = [
-        rain(
-            smollm2, ["Review: This movie was"], scorer=scorer, settings=settings, tree=PrefixTree(smollm2, reuse=reuse)
-        )[0]
-        for reuse in (True, False)
-    ]
-    assert found[0].tokens == found[1].tokens
-    assert [n.prefix for n in found[0].nodes] == [n.prefix for n in found[1].nodes]
-    assert found[0].values == pytest.approx(found[1].values, abs=1e-4)
-    assert found[0].counters["tokens"] < found[1].counters["tokens"] / 3
-    assert torch.isfinite(torch.tensor(found[0].values)).all() and D

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
 from workbench.errors import UsageError
 from workbench.papers.rain import (
@@ -22,10 +23,12 @@ REPLIES = [" a joy from start to end.", " dull {reply} and far too long."]
 
 
 def label_odds(model, text, good, bad):
-    """By the model's own scoring of continuations: an independent path to the same number."""
+    """Log-odds of the words' first tokens after ``text``, from a plain forward."""
     ids = model.tokenizer(text)["input_ids"]
-    first = [[model.tokenizer(word, add_special_tokens=False)["input_ids"][0]] for word in (*good, *bad)]
-    found = [scored.total for scored in model.logprobs([ids], [first])[0]]
+    with torch.no_grad():
+        logs = model.module(torch.tensor([ids])).logits[0, -1].log_softmax(-1)
+    first = [model.tokenizer(word, add_special_tokens=False)["input_ids"][0] for word in (*good, *bad)]
+    found = [float(logs[token]) for token in first]
     return np.logaddexp.reduce(found[: len(good)]) - np.logaddexp.reduce(found[len(good) :])
 
 

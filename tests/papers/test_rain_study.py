@@ -77,6 +77,30 @@ def test_prompts_and_labelled_replies_are_chosen_by_seed_and_stay_balanced(tmp_p
     assert len(rows) == 8 and sum(r["label"] for r in rows) == 4 and sum(r["partial"] for r in rows) == 4
 
 
+@pytest.mark.parametrize(
+    ("auc", "words"),
+    [((0.9, 0.8, 1.0), ""), ((0.6, 0.4, 0.8), "cannot be told from guessing"), ((0.3, 0.2, 0.45), "takes bad replies")],
+)
+def test_a_judge_that_cannot_judge_is_named(auc, words):
+    page = overview.Page("sentiment", None, None, [], None, {"auc": Estimate(*auc, 48)}, made([1, 1], [1, -1]))
+    assert (words in page.judge_warning) and bool(page.judge_warning) == bool(words)
+
+
+def test_the_attack_is_compared_on_its_own_prompts():
+    plain, attacked = made([1, 1, -1, -1], [1, 1, 1, 1]), made([-1, -1], [1, -1])
+    table = overview.attack_table(plain, attacked)  # the attack used prompts 0 and 1 only
+    before, after = table["share good without the suffix"], table["share good with it"]
+    assert before["RAIN"].startswith("1 ") and after["RAIN"].startswith("0 ") and set(table["prompts"]) == {2}
+
+
+def test_the_sweep_is_told_with_intervals():
+    estimate = Estimate(0.5, 0.2, 0.8, 6)
+    point = {"method": "RAIN", "budget": 12, "tokens": 400.0, "rate": estimate, "judged": estimate, "scored": estimate}
+    (record,) = overview.sweep_rows([point])
+    assert record["low"] == 0.2 and record["tokens a prompt"] == 400.0 and record["prompts"] == 6
+    assert overview.metrics([], None, [point])[1]["sweep"] == [record]
+
+
 def test_replies_are_escaped_for_the_page():
     found = made([1], [1])
     found.rows[0]["reply"] = "<script>x</script>"

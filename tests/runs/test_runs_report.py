@@ -11,7 +11,7 @@ from bs4 import BeautifulSoup
 from test_page import HOSTILE, PIXEL, chromium
 
 from workbench.errors import RunError, UsageError
-from workbench.runs import compare, report, store
+from workbench.runs import compare, processes, report, store
 
 
 def made(out, paper="tiny", number=0, **fields) -> store.Record:
@@ -46,7 +46,7 @@ def test_a_broken_record_is_one_sentence_and_passed_over(tmp_path, text):
 
 
 def test_a_reused_pid_is_noticed(tmp_path):
-    here = store.this_process()
+    here = processes.this_process()
     cases = [
         (here, "running"),
         (here | {"created": here["created"] - 100}, "killed"),

@@ -17,6 +17,7 @@ def load(
     revision: str | None = None,
     adapter=None,
     base_url: str | None = None,
+    server: dict | None = None,
     strict: bool = False,
 ) -> Model:
     """Load a language model.
@@ -25,7 +26,8 @@ def load(
     ----------
     name
         "smollm2" (embedded, the default), "gemma3-270m" (embedded, the second), a folder that save_pretrained wrote, a
-        .gguf file, or a hub id such as "Qwen/Qwen3-0.6B". Only a hub id opens a connection.
+        .gguf file, a hub id such as "Qwen/Qwen3-0.6B", or "openai:NAME", the model NAME of the server at ``base_url``.
+        Only the last two open a connection.
     bits
         4 (NF4, double quantisation) or 8 (LLM.int8) with bitsandbytes, on CUDA or the CPU; None: unquantised.
     device
@@ -38,7 +40,10 @@ def load(
     adapter
         A folder with a peft adapter (safetensors) to put on the model.
     base_url
-        The server behind "openai:NAME"; comes with a later version.
+        The server behind "openai:NAME", such as "http://127.0.0.1:8000/v1": any that speaks OpenAI's protocol. Its key
+        is taken from WORKBENCH_API_KEY or OPENAI_API_KEY in the environment.
+    server
+        How that server is talked to: timeout, concurrency, retries, cache, prices; see `models.server.ServerOptions`.
     strict
         Raise where the workbench would otherwise fall back and say why in one line (no bitsandbytes, no GPU, nothing
         to quantise, an unwritable cache).
@@ -55,7 +60,16 @@ def load(
     from ..errors import ModelError
     from .loading import load_local
 
-    if base_url is not None and not str(name).startswith("openai:"):
+    if isinstance(name, str) and name.startswith("openai:"):
+        for option, value in (("bits", bits), ("revision", revision), ("adapter", adapter)):
+            if value is not None:
+                raise ModelError(f"{option}={value!r} is the server's business, not ours, for {name}: leave it out")
+        from .remote import load_remote
+
+        return load_remote(name, base_url=base_url, server=server, strict=strict)
+    if server is not None:
+        raise ModelError(f"server={server!r} goes with a name like openai:NAME, not with {name}: leave it out")
+    if base_url is not None:
         raise ModelError(f"base_url={base_url!r} goes with a name like openai:NAME, not with {name}: leave it out")
     return load_local(name, bits=bits, device=device, dtype=dtype, revision=revision, adapter=adapter, strict=strict)
 

@@ -13,7 +13,8 @@ from ..errors import ModelError
 # what a model may be able to do, and the words in which `require` says that it is missing
 CAPABILITIES = {
     "generate": "text generation",
-    "logprobs": "log-probabilities of given text",
+    "logprobs": "next-token distributions over the whole vocabulary",
+    "scores": "log-probabilities of given texts",
     "hidden": "hidden states",
     "gradient": "gradients",
 }
@@ -38,7 +39,9 @@ class Generation:
         Length of the tokenised prompt.
     logprob
         Sum over ``tokens`` of the natural log-probability under the model's own distribution: before temperature, top_k
-        and top_p, so that samples drawn differently compare.
+        and top_p, so that samples drawn differently compare. NaN where a server does not say.
+
+    A server tells no token ids: ``tokens`` is empty there, and "eos" and "stop" are told apart as far as it allows.
     """
 
     text: str
@@ -59,10 +62,10 @@ class Scored:
 
 @runtime_checkable
 class Model(Protocol):
-    """The contract. `workbench.models.local.LocalModel` is the implementation with weights in this process.
+    """The contract. `local.LocalModel` has its weights in this process, `remote.RemoteModel` on a server.
 
-    ``can`` is the subset of "generate", "logprobs", "hidden", "gradient" that works; asking for anything else raises
-    ModelError.
+    ``can`` is the subset of CAPABILITIES that works; asking for anything else raises ModelError. "scores" is the method
+    ``logprobs``; "logprobs" is that and ``next_logprobs``, which no server gives.
     """
 
     name: str
@@ -113,6 +116,30 @@ def require(model: Model, need: str, *, for_: str) -> None:
             f"{for_} needs {CAPABILITIES[need]}, which {model.name} does not give (it offers {offers}): "
             "choose a local model such as smollm2"
         )
+
+
+def check_options(prompts, *, max_new_tokens, temperature, top_k, top_p, n, stop) -> None:
+    """The options of `Model.generate`, checked alike for every kind of model; raises ModelError with one sentence."""
+    for wrong, sentence in (
+        (isinstance(prompts, str), "prompts is a list of texts, not one text: write [prompt]"),
+        (max_new_tokens < 1, f"max_new_tokens is {max_new_tokens}: give at least 1"),
+        (not temperature >= 0, f"temperature is {temperature}: give 0 (greedy) or a positive number"),
+        (top_k < 0, f"top_k is {top_k}: give 0 (all tokens) or a positive number"),
+        (not 0 < top_p <= 1, f"top_p is {top_p}: give a number above 0 and at most 1"),
+        (n < 1, f"n is {n}: give at least one sample a prompt"),
+        (not all(stop), "a stop text is empty: give texts of at least one character"),
+    ):
+        if wrong:
+            raise ModelError(sentence)
+
+
+def check_messages(prompt: Prompt) -> list[Message]:
+    """A prompt as a conversation: a text becomes one message of the user; raises ModelError for what is no message."""
+    messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
+    for message in messages:
+        if not isinstance(message, dict) or not {"role", "content"} <= message.keys():
+            raise ModelError(f'a message is {{"role": …, "content": …}}, not {message!r}')
+    return messages
 
 
 def say(line: str) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ModelError, WorkbenchError
-from ..files import sha256_file, write_json
+from ..files import make_folder, sha256_file, write_json
 from .base import say
 
 CACHE = "WORKBENCH_CACHE"
@@ -118,7 +118,7 @@ def fetch(
     key = key_of(settings)
     folder = _models() / key
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(folder.parent)
         lock = _lock(key)
         lock.acquire()
     except OSError as error:
@@ -217,8 +217,8 @@ def _lock(key: str):
     import filelock
 
     folder = cache_folder() / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
-    return filelock.FileLock(folder / f"{key}.lock")
+    make_folder(folder)
+    return filelock.FileLock(folder / f"{key}.lock", mode=0o664)  # whatever the umask
 
 
 def _stamp(file: Path) -> dict:

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..errors import ModelError
+from ..files import run_folder
 from .loading import pick_device, quiet
 from .names import Source, encoder_folder
+from .note import note_encoder
 from .problems import advice
 from .sources import PICKLES, fetch_encoder, refuse_code_in, refuse_pickles
 
@@ -120,4 +122,6 @@ def load_encoder(name: str = "minilm", *, device="auto") -> Encoder:
                 model_kwargs={"use_safetensors": True},
             )
     identity = f"commit:{commit}" if commit else f"sha256:{content_hash(weights[0])}"
+    if run_folder() is not None:
+        note_encoder(name)
     return Encoder(inner, name=str(name), identity=identity)

@@ -7,7 +7,6 @@ bfloat16 (float16 on GPUs without it, and for bits=8, which computes in float16 
 
 import atexit
 import importlib
-import json
 import logging
 import shutil
 import sys
@@ -22,13 +21,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from ..errors import ModelError
-from ..files import run_folder, sha256_file
+from ..files import sha256_file
 from .base import say
 from .cache import CacheUnusable, fetch
 from .fit import BIG, estimate, free_bytes
 from .names import GEMMA_TERMS
 from .problems import advice
-from .report import LoadReport, Peak, describe
+from .report import LoadReport, Peak, describe, note_model
 from .sources import Outline, outline
 
 
@@ -82,7 +81,7 @@ def load_local(name, *, bits, device, dtype, revision, adapter, strict):
                 module = _adapted(module, adapter, name)
             module.eval()
         report = _report(plan, module, peak.bytes, time.perf_counter() - began, adapter)
-        _record(report)
+        note_model(report)
         model = LocalModel(module, tokenizer, name=str(name), report=report)
         model.revision = revision
         return model
@@ -144,6 +143,11 @@ def _check_bits(plan: _Plan) -> None:
         )
         plan.bits = None
         return
+    import_bitsandbytes()
+
+
+def import_bitsandbytes():
+    """The module bitsandbytes, imported without anything from the network; raises what its import raises."""
     # where the package `kernels` is installed, importing bitsandbytes 0.50 fetches native code from the hub: not here
     hidden = "kernels" not in sys.modules
     logger = logging.getLogger("bitsandbytes")
@@ -152,7 +156,7 @@ def _check_bits(plan: _Plan) -> None:
         if hidden:
             sys.modules["kernels"] = None
         logger.setLevel(logging.ERROR)  # that there are no such kernels is no news
-        importlib.import_module("bitsandbytes")
+        return importlib.import_module("bitsandbytes")
     finally:
         logger.setLevel(level)
         if hidden:
@@ -334,18 +338,6 @@ def _report(plan: _Plan, module, peak: int, seconds: float, adapter) -> LoadRepo
         from_cache=plan.cached, parameters=found.header.parameters, adapter=str(adapter) if adapter else None,
         notes=list(plan.notes), **describe(module),
     )  # fmt: skip
-
-
-def _record(report: LoadReport) -> None:
-    """Inside a run: one line about this model, which the runner takes into record.json."""
-    folder = run_folder()
-    if folder is None:
-        return
-    facts = report.as_dict()
-    line = {key: facts[key] for key in ("name", "source", "identity", "sha256")} | {"report": facts}
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "models.jsonl", "a", encoding="utf-8") as file:
-        file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
 _told = SimpleNamespace(terms=False)

@@ -7,11 +7,10 @@ import torch
 
 from ..errors import ModelError
 from . import decode
-from .base import Generation, Prompt, Scored
+from .base import Generation, Prompt, Scored, check_messages, check_options
 from .fit import cache_bytes, free_bytes
 from .problems import advice
 from .report import LoadReport
-from .scoring import Scorer
 
 HIDDEN_TOKENS = 8192  # tokens of one forward of `hidden`
 CONTEXT = 8  # prompt tokens decoded along with new ones, so that a leading space survives
@@ -31,17 +30,16 @@ class LocalModel:
     report : LoadReport
         What was loaded and how.
     can
-        Always "generate", "logprobs", "hidden" and "gradient".
+        Always "generate", "logprobs", "scores", "hidden" and "gradient".
     """
 
-    can = frozenset({"generate", "logprobs", "hidden", "gradient"})
+    can = frozenset({"generate", "logprobs", "scores", "hidden", "gradient"})
 
     def __init__(self, module: torch.nn.Module, tokenizer, *, name: str, report: LoadReport):
         self.module = module
         self.tokenizer = tokenizer
         self.name = name
         self.report = report
-        self._scorer = Scorer(module, self._config.vocab_size)
 
     def __repr__(self) -> str:
         return f"<workbench model {self.name}: {self.report.line()}>"
@@ -98,18 +96,10 @@ class LocalModel:
             template.
         """
         stop = (stop,) if isinstance(stop, str) else tuple(stop)
-        for wrong, sentence in (
-            (isinstance(prompts, str), "prompts is a list of texts, not one text: write [prompt]"),
-            (max_new_tokens < 1, f"max_new_tokens is {max_new_tokens}: give at least 1"),
-            (not temperature >= 0, f"temperature is {temperature}: give 0 (greedy) or a positive number"),
-            (top_k < 0, f"top_k is {top_k}: give 0 (all tokens) or a positive number"),
-            (not 0 < top_p <= 1, f"top_p is {top_p}: give a number above 0 and at most 1"),
-            (n < 1, f"n is {n}: give at least one sample a prompt"),
-            (not all(stop), "a stop text is empty: give texts of at least one character"),
-        ):
-            if wrong:
-                raise ModelError(sentence)
-        ids = [self._prompt_ids(prompt, chat) for prompt in prompts]
+        check_options(
+            prompts, max_new_tokens=max_new_tokens, temperature=temperature, top_k=top_k, top_p=top_p, n=n, stop=stop
+        )
+        ids = [self.prompt_ids(prompt, chat) for prompt in prompts]
         limit = getattr(self._config, "max_position_embeddings", None)
         for index, prompt in enumerate(ids):
             if not prompt:
@@ -126,7 +116,7 @@ class LocalModel:
             return decode.generate(
                 self.module, ids,
                 max_new_tokens=max_new_tokens, temperature=temperature, top_k=top_k, top_p=top_p, n=n, seed=seed,
-                stop=stop, eos=self._eos(), decode=self._new_text,
+                stop=stop, eos=self.end_tokens(), decode=self.new_text,
                 row_bytes=lambda length: cache_bytes(self._config, length, self._dtype.itemsize),
                 memory=int(free_bytes(self.device) * 0.4),
             )  # fmt: skip
@@ -134,7 +124,8 @@ class LocalModel:
     def logprobs(
         self, prefixes: Sequence[str | list[int]], continuations: Sequence[Sequence[str | list[int]]]
     ) -> list[list[Scored]]:
-        """Exact natural log-probabilities of continuations; what they share is encoded once.
+        """Exact natural log-probabilities of continuations; what they share, with each other and with what was read
+        before, is encoded once (`models.prefix`).
 
         Parameters
         ----------
@@ -150,8 +141,12 @@ class LocalModel:
         Raises
         ------
         ModelError
-            Lists of different length, or an empty prefix for a model without start token.
+            Lists of different length, an empty prefix for a model without start token, more tokens than the model
+            reads, or logits that are not numbers.
         """
+        from .prefix import shared_tree
+        from .prefix_read import score
+
         if isinstance(prefixes, str) or any(isinstance(texts, str) for texts in continuations):
             raise ModelError("prefixes is a list, and continuations a list of lists: one list for each prefix")
         if len(prefixes) != len(continuations):
@@ -167,7 +162,8 @@ class LocalModel:
                 )
         texts = [[self._ids(text, start=False) for text in group] for group in continuations]
         with advice(self.name, doing="scoring"):
-            scores = self._scorer.score([tuple(h) for h in heads], [[tuple(t) for t in group] for group in texts])
+            tree = shared_tree(self)
+            scores = score(tree, [tree.node(head) for head in heads], texts)
         return [
             [Scored(ids, values, float(sum(values))) for ids, values in zip(group, found, strict=True)]
             for group, found in zip(texts, scores, strict=True)
@@ -255,7 +251,19 @@ class LocalModel:
                 ids.pop()
         return ids
 
-    def _prompt_ids(self, prompt: Prompt, chat: bool | None) -> list[int]:
+    def prompt_ids(self, prompt: Prompt, chat: bool | None = None) -> list[int]:
+        """The token ids `generate` begins from: of a text, with the start token, or of a conversation in its template.
+
+        Parameters
+        ----------
+        prompt, chat
+            As in `generate`.
+
+        Raises
+        ------
+        ModelError
+            A conversation with ``chat=False``, one for a model without chat template, a message without role.
+        """
         if isinstance(prompt, str) and not chat:
             return self._ids(prompt)
         if chat is False:
@@ -264,25 +272,24 @@ class LocalModel:
             raise ModelError(
                 f"{self.name} has no chat template (it is no chat model): give plain texts and leave chat out"
             )
-        messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else list(prompt)
-        for message in messages:
-            if not isinstance(message, dict) or not {"role", "content"} <= message.keys():
-                raise ModelError(f'a message is {{"role": …, "content": …}}, not {message!r}')
+        messages = check_messages(prompt)
         with advice(self.name, doing="filling the chat template"):
             text = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def _eos(self) -> frozenset[int]:
-        """The tokens that end a text: those of the generation config and the tokenizer's own."""
+    def end_tokens(self) -> frozenset[int]:
+        """Ids of the tokens that end a text: those of the generation config and the tokenizer's own."""
         found = {self.tokenizer.eos_token_id}
         config = getattr(self.module, "generation_config", None)
         named = getattr(config, "eos_token_id", None)
         found.update(named if isinstance(named, list | tuple) else [named])
         return frozenset(token for token in found if token is not None)
 
-    def _new_text(self, prompt: list[int], tokens: list[int]) -> str:
-        """The text of new tokens behind a prompt (decoded in its context: alone, some tokenizers drop a leading "
-        "space)."""
+    def new_text(self, prompt: list[int], tokens: list[int]) -> str:
+        """The text of new tokens behind a prompt, both as ids, without special tokens.
+
+        They are decoded in their context: alone, some tokenizers drop a leading space.
+        """
         context = prompt[-CONTEXT:]
         before = self.tokenizer.decode(context, skip_special_tokens=True)
         both = self.tokenizer.decode(context + tokens, skip_special_tokens=True)

@@ -69,8 +69,8 @@ def resolve(name: str) -> Source:
         return Source(name, "gguf", parts[0], tuple(parts), GEMMA_SHA256, embedded=True)
     if name.startswith("openai:"):
         raise ModelError(
-            f"{name} names a server, and models behind a server come with a later version (issue 7): "
-            "choose smollm2, a hub id, a folder or a .gguf file"
+            f"{name} names a model on a server, which has no files here: open it with workbench.load(…, base_url=…), "
+            "or choose smollm2, a hub id, a folder or a .gguf file"
         )
     path = Path(name).expanduser()
     if path.suffix.lower() == ".gguf":

@@ -1,54 +1,14 @@
-"""Many token sequences that share their beginnings, read in one forward.
+"""The next-token distribution after many token sequences, reduced to what is asked: a question to the prefix engine.
 
-The sequences are merged into a tree of tokens. A token's position is its depth and it attends to its ancestors alone (a
-4-D additive mask), so each sequence sees exactly what it would see by itself, and a shared beginning is computed once.
-A tree without branches, all prefixes of one text for instance, is an ordinary forward of its longest sequence.
-
-Sliding-window layers get the mask cut to their window. Whether a model obeys such a mask at all (flash attention and
-recurrent layers do not) is tried once for each model on a small tree; where it fails, or where there is no local torch
-module, every branch gets a forward of its own: slower, and the same numbers.
+Sequences that share their beginnings are read in one forward (`models.prefix`), in the tree that all users of a model
+share. A model without weights here is asked for one longest sequence after the other.
 """
 
 from collections.abc import Callable, Sequence
-from weakref import WeakKeyDictionary
 
 from ..errors import UsageError
 
-READ_BYTES = 2 << 30  # float32 logits held at once; more rows than that are read in further forwards
-TREE_TOKENS = 1536  # attention is quadratic in a tree's size: larger ones are cut, and the trunk computed again
-_obeys: WeakKeyDictionary = WeakKeyDictionary()  # module -> does it obey a tree's mask?
-
-
-class _Tree:
-    """Sequences merged by their common beginnings: tokens, parents (-1: the root) and depths, parents first."""
-
-    def __init__(self):
-        self.tokens: list[int] = []
-        self.parents: list[int] = []
-        self.depths: list[int] = []
-        self.ends: list[int] = []  # the node at which each added sequence ends
-        self._children: dict[tuple[int, int], int] = {}
-        self._last: Sequence[int] = ()
-
-    def add(self, sequence: Sequence[int]) -> None:
-        node, start = -1, 0
-        if self.ends and len(sequence) >= len(self._last) and sequence[: len(self._last)] == self._last:
-            node, start = self.ends[-1], len(self._last)  # the common case: the last sequence goes on
-        for token in sequence[start:]:
-            child = self._children.get((node, token))
-            if child is None:
-                child = len(self.tokens)
-                self._children[node, token] = child
-                self.tokens.append(token)
-                self.parents.append(node)
-                self.depths.append(self.depths[node] + 1 if node >= 0 else 0)
-            node = child
-        self.ends.append(node)
-        self._last = sequence
-
-    @property
-    def is_chain(self) -> bool:
-        return self.depths[-1] == len(self.tokens) - 1
+ROWS = 256  # distributions handed to ``reduce`` at a time
 
 
 def packed_next(model, sequences: Sequence[Sequence[int]], reduce: Callable, *, packed: bool | None = None):
@@ -63,7 +23,8 @@ def packed_next(model, sequences: Sequence[Sequence[int]], reduce: Callable, *, 
     reduce : callable
         Takes float32 natural-log probabilities (R, V) on the model's device, returns a tensor (R, K): keep K small.
     packed : bool, optional
-        False forbids the tree (a forward for each branch: the slow path, for comparison). Default: where it is exact.
+        False reads every longest sequence by a plain forward (the slow path, for comparison). Default: where the
+        model's attention takes a tree's mask they share forwards.
 
     Returns
     -------
@@ -81,39 +42,35 @@ def packed_next(model, sequences: Sequence[Sequence[int]], reduce: Callable, *, 
     if not sequences or not all(sequences):
         raise UsageError("packed_next got an empty sequence: give each at least one token to go on from")
     check_length(model, max(map(len, sequences)))
-    tree = _Tree()
-    for sequence in sequences:
-        tree.add(sequence)
-    if tree.is_chain:
-        return _read_chain(model, tree, reduce)
-    if packed is None:
-        packed = can_pack(model)
-    if packed:
-        return torch.cat([_read_tree(model, part, reduce) for part in _parts(sequences)])
-    return _read_branches(model, sequences, reduce)
+    with torch.inference_mode():
+        if getattr(model, "module", None) is None:
+            return _remote(model, sequences, reduce)
+        from .prefix import PrefixTree, shared_tree
+
+        tree = PrefixTree(model, reuse=False) if packed is False else shared_tree(model)
+        nodes = [tree.node(sequence) for sequence in sequences]
+        distinct = list(dict.fromkeys(nodes))
+        found = {}
+        for start in range(0, len(distinct), tree.most_rows):
+            some = distinct[start : start + tree.most_rows]
+            rows = tree.logits(some).split(ROWS)
+            reduced = torch.cat([reduce(part.log_softmax(-1)).float().cpu() for part in rows])  # (R, K)
+            found.update(zip(some, reduced, strict=True))
+        return torch.stack([found[node] for node in nodes])
 
 
-def can_pack(model) -> bool:
-    """Whether this model's own forward obeys a tree mask, tried once on a small tree and remembered."""
+def _remote(model, sequences, reduce):
+    """Every longest sequence asked for by itself; its answer holds those of its beginnings."""
     import torch
 
-    module = getattr(model, "module", None)
-    if module is None:
-        return False
-    if module not in _obeys:
-        ids = [5, 7, 11, 13, 17, 19, 23, 29]  # any small ids will do: only the equality of two readings counts
-        sequences = [[*ids, *tail] for tail in ([31, 37, 41], [43, 47, 53], [31, 59])]
-        tree = _Tree()
-        for sequence in sequences:
-            tree.add(sequence)
-        try:
-            ours = _read_tree(model, tree, torch.exp)
-            alone = _read_branches(model, sequences, torch.exp)
-            # total variation distance; 4-bit and bf16 models differ by rounding, a wrong mask by far more
-            _obeys[module] = bool((ours - alone).abs().sum(-1).max() / 2 < 0.03)
-        except (RuntimeError, ValueError, TypeError, NotImplementedError, IndexError, KeyError):
-            _obeys[module] = False  # the architecture takes no 4-D mask: branches are read one by one
-    return _obeys[module]
+    found = {}
+    for whole in sorted(set(map(tuple, sequences)), key=len, reverse=True):
+        if whole not in found:
+            inside = {whole[:k] for k in range(1, len(whole) + 1)} - found.keys()
+            starts = [s for s in dict.fromkeys(map(tuple, sequences)) if s in inside]
+            rows = reduce(model.next_logprobs(list(whole))[[len(s) - 1 for s in starts]]).float().cpu()
+            found.update(zip(starts, rows, strict=True))
+    return torch.stack([found[tuple(sequence)] for sequence in sequences])
 
 
 def max_length(model) -> int | None:
@@ -129,91 +86,3 @@ def check_length(model, length: int) -> None:
         raise UsageError(
             f"the text is {length} tokens long, but {model.name} reads at most {limit}: give a shorter one"
         )
-
-
-def _parts(sequences):
-    """The sequences as trees of at most TREE_TOKENS tokens, in order; one sequence may exceed that by itself."""
-    tree = _Tree()
-    for sequence in sequences:
-        if tree.ends and len(tree.tokens) > max(TREE_TOKENS, 2 * len(sequence)):
-            yield tree
-            tree = _Tree()
-        tree.add(sequence)
-    yield tree
-
-
-def _read_branches(model, sequences, reduce):
-    """Each branch in a forward of its own; sequences that continue one another share theirs."""
-    import torch
-
-    results, tree = [], _Tree()
-    for sequence in sequences:
-        if tree.ends and sequence[: len(tree._last)] != tree._last:
-            results.append(_read_chain(model, tree, reduce))
-            tree = _Tree()
-        tree.add(sequence)
-    results.append(_read_chain(model, tree, reduce))
-    return torch.cat(results)
-
-
-def _read_chain(model, tree, reduce):
-    import torch
-
-    if getattr(model, "module", None) is None:
-        with torch.inference_mode():
-            return reduce(model.next_logprobs(tree.tokens)[tree.ends]).float().cpu()
-    return _forward(model, tree, reduce, {})
-
-
-def _read_tree(model, tree, reduce):
-    """One forward of the whole tree: positions are depths, the mask lets a token see its ancestors and itself."""
-    import numpy as np
-    import torch
-
-    size = len(tree.tokens)
-    sees = np.zeros((size, size), dtype=bool)
-    for node, parent in enumerate(tree.parents):
-        if parent >= 0:
-            sees[node] = sees[parent]
-        sees[node, node] = True
-    embedding = model.module.get_input_embeddings().weight
-    dtype = embedding.dtype if embedding.dtype.is_floating_point else torch.float32
-    depths = np.asarray(tree.depths)
-
-    def additive(allowed):  # (T, T) bool -> (1, 1, T, T): 0 where one may look, the least number elsewhere
-        mask = torch.full((1, 1, size, size), torch.finfo(dtype).min, dtype=dtype)
-        mask[0, 0][torch.from_numpy(allowed)] = 0
-        return mask.to(embedding.device)
-
-    config = model.module.config.get_text_config()
-    window = getattr(config, "sliding_window", None)
-    kinds = set(getattr(config, "layer_types", None) or ())
-    if window is None or not getattr(config, "use_sliding_window", True) or kinds == {"full_attention"}:
-        mask = additive(sees)
-    else:
-        near = additive(sees & (depths[:, None] - depths[None, :] < window))
-        mask = (
-            near
-            if len(kinds) < 2
-            else {kind: near if kind == "sliding_attention" else additive(sees) for kind in sorted(kinds)}
-        )
-    positions = torch.from_numpy(depths)[None].to(embedding.device)  # (1, T)
-    return _forward(model, tree, reduce, {"attention_mask": mask, "position_ids": positions})
-
-
-def _forward(model, tree, reduce, extra):
-    """Forward the tree's tokens, reading only the nodes at which a sequence ends. Returns (sequences, K)."""
-    import torch
-
-    module = model.module
-    embedding = module.get_input_embeddings().weight
-    ids = torch.tensor([tree.tokens], device=embedding.device)  # (1, T)
-    ends = torch.tensor(sorted(set(tree.ends)), device=embedding.device)
-    vocabulary = module.config.get_text_config().vocab_size
-    out = []
-    with torch.inference_mode():
-        for some in ends.split(max(1, READ_BYTES // (4 * vocabulary))):
-            logits = module(input_ids=ids, use_cache=False, logits_to_keep=some, **extra).logits[0]  # (R, V)
-            out.extend(reduce(rows.float().log_softmax(-1)).float().cpu() for rows in logits.split(256))
-    row = {node: i for i, node in enumerate(ends.tolist())}
-    return torch.cat(out)[[row[node] for node in tree.ends]]

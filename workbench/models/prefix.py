@@ -9,10 +9,9 @@ computed once for as long as there is room, and independent prompts share the fo
 Memory is bounded: when columns run out, the prefix leaves used longest ago are forgotten, and computed again if ever
 asked for, so eviction changes the cost of a result and never the result. Sliding-window layers get a mask of their own.
 
->>> tree = PrefixTree(model)                                   # doctest: +SKIP
->>> start = tree.node(model.tokenizer("The capital of").input_ids)   # doctest: +SKIP
->>> tree.logits([start, tree.extend(start, [260])]).shape      # doctest: +SKIP
-torch.Size([2, 49152])
+>>> tree = PrefixTree(model)                                        # doctest: +SKIP
+>>> start = tree.node(model.tokenizer("The capital of").input_ids)  # doctest: +SKIP
+>>> tree.logits([start, tree.extend(start, [260])])                 # doctest: +SKIP
 """
 
 import heapq
@@ -25,13 +24,18 @@ import numpy as np
 import torch
 
 from ..errors import ModelError
+from .base import say
 from .prefix_cache import Columns, Counters, column_bytes
-from .prefix_check import check, sliding_window
+from .prefix_check import compare, forward, read_plainly, sliding_window, tree_mask
 
 BATCH = 1024  # new tokens in one forward; beyond it the mask's quadratic share outgrows the gain
+TRUNK = (
+    256  # a beginning this long that all share goes first: alone it needs no mask, and causal attention halves its work
+)
 LOGIT_BYTES = 2**28  # float32 logits of one forward
 ROW_BYTES = 2**26  # next-token distributions kept for the next question
-_checked: WeakKeyDictionary = WeakKeyDictionary()  # modules found to obey a tree's mask
+# module -> {beyond its sliding window?: why it may not share prefixes, "" where it may}
+_verdicts: WeakKeyDictionary = WeakKeyDictionary()
 _trees: WeakKeyDictionary = WeakKeyDictionary()  # module -> the tree its users share
 
 
@@ -57,7 +61,7 @@ class Node:
         while node.parent is not None:
             ids.append(node.token)
             node = node.parent
-        return tuple(reversed(ids))
+        return tuple(ids[::-1])
 
 
 class PrefixTree:
@@ -70,14 +74,17 @@ class PrefixTree:
     memory : int, optional
         Bytes the columns may take. Default: 1 GiB, or a third of what is free if that is less.
     reuse : bool
-        False computes every distribution by a plain forward of its whole prefix: the slow literal version, for
-        comparison.
+        False reads every longest prefix by a plain forward: the slow literal version, for comparison.
+    fallback : bool
+        Read a model whose attention takes no tree's mask like that, and say so, instead of refusing it.
 
     Attributes
     ----------
     counters : Counters
     root : Node
         The empty prefix.
+    reuse : bool
+        As given; a fallback makes it False.
 
     Raises
     ------
@@ -85,30 +92,46 @@ class PrefixTree:
         No local weights, or an architecture whose attention cannot take a tree's mask (named in the sentence).
     """
 
-    def __init__(self, model, *, memory: int | None = None, reuse: bool = True):
+    def __init__(self, model, *, memory: int | None = None, reuse: bool = True, fallback: bool = False):
         module = getattr(model, "module", model)
         if not isinstance(module, torch.nn.Module):
             raise ModelError(
                 f"{getattr(model, 'name', model)} has no weights here to share prefixes in: use a local model"
             )
-        self.module, self.reuse = module, reuse
+        self.module, self.reuse, self.fallback = module, reuse, fallback
         self.config = module.config.get_text_config(decoder=True)
         self.name = getattr(model, "name", None) or type(module).__name__
         self.counters = Counters()
         embedding = module.get_input_embeddings().weight
         self.dtype = embedding.dtype if embedding.dtype.is_floating_point else torch.float32
-        size = column_bytes(self.config, self.dtype.itemsize)
         if memory is None:
             from .fit import free_bytes
 
             memory = min(2**30, int(free_bytes(self.device) / 3))
-        self.columns = Columns(max(1, memory // size))
+        self.columns = Columns(max(1, memory // column_bytes(self.config, self.dtype.itemsize)))
         self.vocabulary = self.config.vocab_size
         self.most_rows = max(1, LOGIT_BYTES // (4 * self.vocabulary))
+        self.window = sliding_window(self.config)
         self._forget()
-        if reuse and module not in _checked:
-            check(self)
-            _checked[module] = True
+        self._allow(beyond=False)
+
+    def _allow(self, beyond: bool) -> None:
+        """Whether this module may share prefixes: compared with plain forwards once, and once beyond its window."""
+        if not self.reuse:
+            return
+        verdicts = _verdicts.setdefault(self.module, {})
+        if beyond not in verdicts:
+            verdicts[beyond] = ""  # the comparison's own tree must not begin another one
+            try:
+                verdicts[beyond] = compare(PrefixTree(self.module), self.name, beyond=beyond)
+            except BaseException:
+                del verdicts[beyond]
+                raise
+            if verdicts[beyond] and self.fallback:
+                say(f"{verdicts[beyond]}; every text is read on its own, which takes longer")
+        if verdicts[beyond] and not self.fallback:
+            raise ModelError(verdicts[beyond])
+        self.reuse = not verdicts[beyond]
 
     @property
     def device(self) -> torch.device:
@@ -181,6 +204,8 @@ class PrefixTree:
                 raise ModelError("there is no next token after an empty prefix: give at least one token")
             if limit and len(node) > limit:
                 raise ModelError(f"a prefix has {len(node)} tokens, but {self.name} reads at most {limit}: shorten it")
+        if self.window is not None and any(len(node) > self.window for node in nodes):
+            self._allow(beyond=True)
         distinct = list(dict.fromkeys(nodes))
         before = self.counters.tokens
         found = {node: self._rows[node] for node in distinct if node in self._rows}
@@ -188,11 +213,13 @@ class PrefixTree:
         if self.reuse:
             self._compute(missing, found)
         else:
-            self._literal(missing, found)
+            read_plainly(self, missing, found)
         self.counters.reused += max(0, sum(map(len, distinct)) - (self.counters.tokens - before))
         keep = max(16, ROW_BYTES // (4 * self.vocabulary)) if self.reuse else 0
-        for node in distinct:
-            self._rows[node] = found[node]
+        # what many are asked for at once is scored and done with: keeping it would cost more than asking again
+        for node in distinct if len(distinct) <= keep // 2 else ():
+            if node not in self._rows:
+                self._rows[node] = found[node].clone()  # a view would hold all its forward's logits
             self._rows.move_to_end(node)
         while len(self._rows) > keep:
             self._rows.popitem(last=False)
@@ -231,6 +258,11 @@ class PrefixTree:
     def _run(self, work: list[Node], wants: list[Node], found: dict) -> None:
         """One forward over ``work``; float32 logits of ``wants`` into ``found``."""
         work = sorted(work, key=len)  # parents first: a mask's row starts from its parent's
+        trunk = next((i for i, node in enumerate(work) if node.depth != i), len(work))
+        if TRUNK <= trunk < len(work):
+            for part in work[:trunk], work[trunk:]:
+                self._run(part, list(filter(set(part).__contains__, wants)), found)
+            return
         row = {node: i for i, node in enumerate(work)}
         fresh = [node for node in work if node.slot < 0]
         anchors = {node.parent for node in work if node.parent not in row}
@@ -258,7 +290,7 @@ class PrefixTree:
                 self._kids[node.parent.slot] += 1
         try:
             logits = self._forward(work, wants, row, held)
-            if not torch.isfinite(logits).all():
+            if not torch.isfinite(logits.amax(dim=-1)).all():  # of a row that holds NaN the largest is NaN
                 raise ModelError(
                     f"{self.name} gave logits that are not numbers after {len(work)} tokens: check its weights"
                 )
@@ -268,8 +300,10 @@ class PrefixTree:
             raise
         self._now += 1
         for node in wants or work[-1:]:
-            self._stamp[self._path(node)] = self._now
-        found.update((node, logits[i].clone()) for i, node in enumerate(wants))
+            while node.parent is not None and self._stamp[node.slot] != self._now:
+                self._stamp[node.slot] = self._now
+                node = node.parent
+        found.update(zip(wants, logits, strict=bool(wants)))
 
     def _forward(self, work, wants, row, held) -> torch.Tensor:
         own = np.array([node.slot for node in work])
@@ -285,54 +319,27 @@ class PrefixTree:
             else:
                 sees[i] = sees[above]
             sees[i, place[node.slot]] = True
-        device = self.device
         positions = np.array([node.depth for node in work])
-        keep = torch.tensor([row[node] for node in wants], device=device) if wants else 1
+        plain = np.array_equal(columns, own) and np.array_equal(
+            positions, np.arange(len(work))
+        )  # one text from its start
         start = time.perf_counter()
-        logits = self.module(
-            input_ids=torch.tensor([[node.token for node in work]], device=device),
-            position_ids=torch.from_numpy(positions)[None].to(device),
-            attention_mask=self._mask(sees, positions, columns),
-            past_key_values=self.columns,
-            use_cache=True,
-            logits_to_keep=keep,
-        ).logits[0].float()  # (R, V)  # fmt: skip
-        self._count(start, len(work))
-        return logits.to(device)
+        logits = forward(
+            self, [node.token for node in work], [row[node] for node in wants],
+            position_ids=torch.from_numpy(positions)[None].to(self.device),
+            attention_mask=None if plain else tree_mask(self, sees, positions, self._depth[columns]),
+            past_key_values=self.columns, use_cache=True,
+        )  # fmt: skip
+        self.count(start, len(work))
+        return logits
 
-    def _literal(self, nodes, found) -> None:
-        for node in nodes:
-            start = time.perf_counter()
-            ids = torch.tensor([node.ids], device=self.device)
-            found[node] = self.module(input_ids=ids, use_cache=False, logits_to_keep=1).logits[0, -1].float()
-            self._count(start, len(node))
-            if not torch.isfinite(found[node]).all():
-                raise ModelError(
-                    f"{self.name} gave logits that are not numbers after {len(node)} tokens: check its weights"
-                )
-
-    def _count(self, start: float, tokens: int) -> None:
+    def count(self, start: float, tokens: int) -> None:
+        """Note a forward of ``tokens`` tokens that began at ``start`` (time.perf_counter)."""
         if self.device.type == "cuda":
             torch.cuda.synchronize()
         self.counters.forwards += 1
         self.counters.tokens += tokens
         self.counters.seconds += time.perf_counter() - start
-
-    def _mask(self, sees: np.ndarray, positions: np.ndarray, columns: np.ndarray):
-        """Additive masks (1, 1, N, K): one, or one for each kind of layer where a model mixes them."""
-        kinds = set(getattr(self.config, "layer_types", None) or ())
-        window = sliding_window(self.config)
-        if window is None:
-            return self._additive(sees)
-        near = self._additive(sees & (positions[:, None] - self._depth[columns][None, :] < window))
-        if len(kinds) < 2:
-            return near
-        return {"sliding_attention": near, "full_attention": self._additive(sees)}
-
-    def _additive(self, sees: np.ndarray) -> torch.Tensor:
-        allowed = torch.from_numpy(sees).to(self.device)
-        mask = torch.zeros(sees.shape, dtype=self.dtype, device=self.device)
-        return mask.masked_fill_(~allowed, torch.finfo(self.dtype).min)[None, None]
 
     # --- columns ------------------------------------------------------------------------------------------------------
 
@@ -384,5 +391,5 @@ def shared_tree(model) -> PrefixTree:
     """The one tree that all users of a model's weights share, so that a paper and its scorer encode a text once."""
     module = getattr(model, "module", model)
     if module not in _trees:
-        _trees[module] = PrefixTree(model)
+        _trees[module] = PrefixTree(model, fallback=True)
     return _trees[module]

@@ -1,16 +1,39 @@
 """What was loaded, and how: said in one table, in the terminal, in Jupyter and in a run's record."""
 
 import html
+import json
 import math
 import threading
 import time
 from dataclasses import asdict, dataclass, field, replace
 
+from ..files import run_folder
 from .cache import size_text
 
 
+class Table:
+    """A report's ``rows()`` as aligned text and as an HTML table, everything escaped."""
+
+    def rows(self) -> list[tuple[str, str]]:
+        """The table's rows: label and value."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        rows = self.rows()
+        width = max(len(label) for label, _ in rows)
+        return "\n".join(f"{label:<{width}}  {value}" for label, value in rows)
+
+    def _repr_html_(self) -> str:
+        cells = "".join(
+            f"<tr><th style='text-align:left'>{html.escape(label)}</th>"
+            f"<td style='text-align:left'>{html.escape(value)}</td></tr>"
+            for label, value in self.rows()
+        )
+        return f"<table>{cells}</table>"
+
+
 @dataclass(frozen=True)
-class LoadReport:
+class LoadReport(Table):
     """The facts of one load. Bytes are bytes, seconds are wall-clock seconds.
 
     Attributes
@@ -124,18 +147,17 @@ class LoadReport:
         delta = self.perplexity - self.perplexity_unquantised
         return f", {delta:+.2f} against {self.perplexity_unquantised:.2f} unquantised"
 
-    def __str__(self) -> str:
-        rows = self.rows()
-        width = max(len(label) for label, _ in rows)
-        return "\n".join(f"{label:<{width}}  {value}" for label, value in rows)
 
-    def _repr_html_(self) -> str:
-        cells = "".join(
-            f"<tr><th style='text-align:left'>{html.escape(label)}</th>"
-            f"<td style='text-align:left'>{html.escape(value)}</td></tr>"
-            for label, value in self.rows()
-        )
-        return f"<table>{cells}</table>"
+def note_model(report) -> None:
+    """Inside a run: one line about this model, which the runner takes into record.json."""
+    folder = run_folder()
+    if folder is None:
+        return
+    facts = report.as_dict()
+    line = {key: facts[key] for key in ("name", "source", "identity", "sha256")} | {"report": facts}
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "models.jsonl", "a", encoding="utf-8") as file:
+        file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
 
 def describe(module) -> dict:

@@ -8,13 +8,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Paper:
-    """One paper of the workbench; ``status`` is "done" or "coming"."""
+    """One paper of the workbench; ``status`` is "done" or "coming".
+
+    ``weights`` says what it needs a model's own weights for, where it cannot do without: such a paper is not started on
+    a model that lives on a server.
+    """
 
     name: str
     title: str
     reference: str
     claim: str
     status: str = "coming"
+    weights: str = ""
 
 
 PAPERS: tuple[Paper, ...] = (
@@ -24,6 +29,7 @@ PAPERS: tuple[Paper, ...] = (
         "Li et al., ICLR 2024, arXiv 2309.07124",
         "A frozen model that evaluates its own drafts and rewinds gives more harmless replies.",
         status="done",
+        weights="its search reads whole next-token distributions and forks the model's cache",
     ),
     Paper(
         "emo",
@@ -31,6 +37,7 @@ PAPERS: tuple[Paper, ...] = (
         "Ren et al., ICLR 2024",
         "Fine-tuning with an earth mover bound instead of cross-entropy gives better text.",
         status="done",
+        weights="it trains them, and its costs are distances between rows of the head",
     ),
     Paper(
         "randomness",
@@ -51,12 +58,15 @@ PAPERS: tuple[Paper, ...] = (
         "K-BERT: Enabling Language Representation with Knowledge Graph",
         "Liu et al., AAAI 2020",
         "Triples woven into a sentence under soft positions and a visible matrix help BERT in special domains.",
+        status="done",
+        weights="it trains an encoder with a mask of its own in every layer",
     ),
     Paper(
         "reprover",
         "LeanDojo: Theorem Proving with Retrieval-Augmented Language Models",
         "Yang et al., NeurIPS 2023",
         "Retrieving premises before generating a tactic proves more theorems, on a single GPU.",
+        status="done",
     ),
     Paper(
         "skipanalyzer",

@@ -3,14 +3,17 @@
 It reads its job as one JSON line from standard input and answers with JSON lines on standard output (progress, then one
 ``end``); what libraries print goes to the run's log. Standard input then stays open as a lifeline: a line {"stop": …}
 asks for an orderly end, and its closing means that the runner died, so everything the run started is killed at once.
+With ``"warm": true`` in the job, child and kernel stay and wait for the next {"job": …}.
 
 papermill's own account of a notebook is not trusted for the outcome (after a dead kernel it says every cell completed):
 the outcome is what was raised here.
 """
 
 import contextlib
+import errno
 import json
 import os
+import queue
 import signal
 import sys
 import threading
@@ -19,25 +22,34 @@ import traceback
 from pathlib import Path
 
 from ..errors import WorkbenchError
-from ..files import RUN_FOLDER, write_atomic
+from ..files import RUN_FOLDER, forbid_world_writing, write_atomic
+from .page import skip_iri_grammar
 from .processes import die_with_parent, kill_run
 
 START_TIMEOUT = 120  # seconds a kernel may take to answer: a loaded machine is slow, a broken one fails at once
+EXPERIMENT, INFRASTRUCTURE = "experiment", "infrastructure"  # whose failure it was: only the second is tried again
+DISK = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.EIO))
 
 
 class Lifeline(threading.Thread):
-    """Watches standard input for a request to stop and for the runner's death."""
+    """Watches standard input for jobs, for a request to stop and for the runner's death."""
 
-    def __init__(self, folder: str):
+    def __init__(self):
         super().__init__(daemon=True)
-        self.folder = folder
-        self.stop: dict | None = None  # {"status", "error"} once an orderly end was asked for
+        self.jobs: queue.Queue[dict] = queue.Queue()
+        self.folders = {os.environ[RUN_FOLDER]}
+        self.stop: dict | None = None  # {"status", "error", "cause"} once an orderly end was asked for
         self.kernel = None  # the process group of the kernel, once there is one
 
     def run(self):
         for line in sys.stdin:
-            self.stop = json.loads(line)["stop"]
-            self.kill_kernel()
+            message = json.loads(line)
+            if "job" in message:
+                self.folders.add(message["job"]["folder"])
+                self.jobs.put(message["job"])
+            else:
+                self.stop = message["stop"]
+                self.kill_kernel()
         self.give_up()
 
     def kill_kernel(self):
@@ -50,67 +62,87 @@ class Lifeline(threading.Thread):
 
     def give_up(self, *_):
         """The runner is gone: nobody is left to answer to, so end everything that belongs to the run."""
-        kill_run(self.folder)
+        for folder in self.folders:
+            kill_run(folder)
         os._exit(1)
 
 
 def main() -> None:
-    """Execute the job on standard input."""
+    """Execute the jobs on standard input."""
+    forbid_world_writing()  # the kernel inherits it
     answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)  # whatever prints from here on lands in the log
 
     def tell(event: str, **fields) -> None:
         answers.write(json.dumps({"event": event, **fields}) + "\n")
 
-    job = json.loads(sys.stdin.readline())
-    lifeline = Lifeline(job["folder"])
+    lifeline = Lifeline()
     signal.signal(signal.SIGTERM, lifeline.give_up)
     die_with_parent(signal.SIGTERM)
     lifeline.start()
+    kernel = None  # what a warm worker keeps
+    while True:
+        job = lifeline.jobs.get()
+        kernel = do(job, lifeline, tell, kernel)
+        if not job["warm"]:
+            answers.close()
+            os._exit(0)  # past interpreter shutdown, where zmq threads sometimes linger; everything is on disk by now
 
+
+def do(job: dict, lifeline: Lifeline, tell, kernel=None):
+    """One job from its notebook to its ``end``; returns the kernel, for the next job of a warm worker."""
+    if job["warm"]:
+        log_to(Path(job["folder"]) / "log.txt")
+    before = spent(lifeline)["cpu_seconds"]
     try:
-        status, error = execute(job, lifeline, tell)
+        status, error, cause, kernel = execute(job, lifeline, tell, kernel)
     except WorkbenchError as problem:
-        status, error = "failed", str(problem)
+        status, error, cause = "failed", str(problem), INFRASTRUCTURE  # the output could not be written
     except Exception as problem:  # a defect of ours or a library's: the runner is to hear of it, whatever it is
         log_traceback()
         status, error = "failed", f"the run broke off ({_said(type(problem).__name__, problem)}); see log.txt"
+        cause = INFRASTRUCTURE
     if lifeline.stop:
-        status, error = lifeline.stop["status"], lifeline.stop["error"]
-    tell("executed", status=status, error=error)
+        status, error, cause = (lifeline.stop[key] for key in ("status", "error", "cause"))
+    tell("executed", status=status, error=error, cause=cause)
     page_error = None
-    try:
-        from .page import write_page
+    if job["page"]:
+        try:
+            from .page import write_page
 
-        now = {"status": status, "error": error, "seconds": time.time() - job["start"]}
-        write_page(Path(job["folder"]), job["record"] | now)
-    except Exception as problem:  # a page that cannot be made must not hide what the run measured
-        page_error = f"the report page could not be made ({_said(type(problem).__name__, problem)}); see log.txt"
-        log_traceback()
-    tell("end", status=status, error=error, page_error=page_error, **spent())
-    answers.close()
-    os._exit(0)  # past interpreter shutdown, where zmq threads sometimes linger; everything is on disk by now
+            now = {"status": status, "error": error, "seconds": time.time() - job["start"]}
+            write_page(Path(job["folder"]), job["record"] | now)
+        except Exception as problem:  # a page that cannot be made must not hide what the run measured
+            page_error = f"the report page could not be made ({_said(type(problem).__name__, problem)}); see log.txt"
+            log_traceback()
+    used = spent(lifeline)
+    used["cpu_seconds"] -= before
+    tell("end", status=status, error=error, cause=cause, page_error=page_error, **used)
+    return kernel
 
 
-def spent() -> dict:
-    """This process's and its ended children's CPU seconds, and the largest resident size of one of them in bytes."""
+def spent(lifeline: Lifeline) -> dict:
+    """CPU seconds of this process, its ended children and a living kernel; the largest of the first two in bytes."""
     import resource
+
+    import psutil
 
     both = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     unit = 1 if sys.platform == "darwin" else 1024
-    return {
-        "cpu_seconds": sum(usage.ru_utime + usage.ru_stime for usage in both),
-        "largest_bytes": max(usage.ru_maxrss for usage in both) * unit,
-    }
+    seconds = sum(usage.ru_utime + usage.ru_stime for usage in both)
+    if lifeline.kernel is not None:
+        with contextlib.suppress(psutil.Error):  # it has ended, and then counts among the children
+            times = psutil.Process(lifeline.kernel).cpu_times()
+            seconds += times.user + times.system
+    return {"cpu_seconds": seconds, "largest_bytes": max(usage.ru_maxrss for usage in both) * unit}
 
 
-def execute(job: dict, lifeline: Lifeline, tell) -> tuple[str, str | None]:
-    """Run the notebook with papermill; returns (status, error sentence or None).
+def execute(job: dict, lifeline: Lifeline, tell, state=None) -> tuple:
+    """Run the notebook with papermill; returns (status, error sentence or None, cause or None, the kernel's state).
 
     A kernel that does not come up is tried once more (ports and slow disks have bad moments), one that dies later not.
     """
-    # jsonschema tries this grammar for the format "iri", which no notebook has; compiling it takes 1.5 CPU seconds
-    sys.modules.setdefault("rfc3987_syntax", None)
+    skip_iri_grammar()
     import papermill
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill.exceptions import PapermillExecutionError
@@ -119,7 +151,10 @@ def execute(job: dict, lifeline: Lifeline, tell) -> tuple[str, str | None]:
     from .engine import Kernel, register
 
     class AtomicNotebook:
-        """papermill's output goes through `write_atomic`: a notebook on disk is always whole."""
+        """The text that was hashed is what runs, and output goes through `write_atomic`: always whole on disk."""
+
+        def read(self, path):
+            return job["notebook"]
 
         def write(self, text, path):
             write_atomic(path.removeprefix("atomic:"), text)
@@ -128,13 +163,14 @@ def execute(job: dict, lifeline: Lifeline, tell) -> tuple[str, str | None]:
             return path.removeprefix("atomic:")
 
     papermill_io.register("atomic:", AtomicNotebook())
-    state = Kernel(lifeline, tell)
+    state = state or Kernel(lifeline, tell)
+    state.begin(job)
     register(state)
     output = Path(job["folder"]) / "notebook.ipynb"
     for attempt in (1, 2):
         try:
             papermill.execute_notebook(
-                job["notebook"],
+                f"atomic:{job['path']}".replace("{", "{{").replace("}", "}}"),
                 f"atomic:{output}".replace("{", "{{").replace("}", "}}"),
                 job["parameters"],
                 engine_name="workbench",
@@ -143,21 +179,32 @@ def execute(job: dict, lifeline: Lifeline, tell) -> tuple[str, str | None]:
                 progress_bar=False,
                 start_timeout=START_TIMEOUT,
             )
-            return "done", None
+            return "done", None, None, state
         except PapermillExecutionError as problem:
-            return "failed", f"cell [{problem.exec_count}]{state.where} raised {_said(problem.ename, problem.evalue)}"
+            disk = any(words in str(problem.evalue) for words in DISK)
+            error = f"cell [{problem.exec_count}]{state.where} raised {_said(problem.ename, problem.evalue)}"
+            return "failed", error, INFRASTRUCTURE if disk else EXPERIMENT, state
         except (DeadKernelError, CellTimeoutError):
-            return "failed", state.death()
+            return "failed", state.death(), INFRASTRUCTURE if state.killed else EXPERIMENT, state
         except WorkbenchError:
             raise
         except Exception as problem:
             if state.ready or lifeline.stop or attempt == 2:
                 log_traceback()
                 what = "the run broke off" if state.ready else "the notebook's kernel did not start"
-                return "failed", f"{what} ({_said(type(problem).__name__, problem)}); see log.txt in the run's folder"
+                error = f"{what} ({_said(type(problem).__name__, problem)}); see log.txt in the run's folder"
+                return "failed", error, INFRASTRUCTURE, state
             log(f"workbench: the kernel did not start ({problem}); trying once more\n")
             state.reset()
     raise AssertionError("both attempts return or raise")
+
+
+def log_to(path: Path) -> None:
+    """Let what is printed from here on go to another log; a kernel that runs already keeps the one it was born with."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(handle, 1)
+    os.dup2(handle, 2)
+    os.close(handle)
 
 
 def log(text: str) -> None:

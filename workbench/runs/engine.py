@@ -4,6 +4,7 @@ Imported in the child process only (it imports papermill).
 """
 
 import os
+import secrets
 import signal
 import sys
 
@@ -13,7 +14,7 @@ from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 from papermill.log import logger
 
-from .processes import die_with_parent
+from .processes import CONNECTION, die_with_parent
 
 LONGEST_SOCKET_PATH = 100  # bytes; Unix sockets allow 104 (macOS) or 108
 
@@ -24,6 +25,12 @@ class Kernel:
     def __init__(self, lifeline, tell):
         self.lifeline = lifeline
         self.tell = tell
+        self.client: Client | None = None  # of a warm worker's last run: it holds the kernel and the way to it
+        self.reset()
+
+    def begin(self, job: dict):
+        """Get ready for a run."""
+        self.job = job
         self.reset()
 
     def reset(self):
@@ -38,6 +45,11 @@ class Kernel:
         self.tell("kernel", pid=provisioner.pid)
         if self.lifeline.stop:  # asked to stop while it was starting
             self.lifeline.kill_kernel()
+
+    @property
+    def killed(self) -> bool:
+        """Whether somebody outside ended the kernel (the system, out of memory, most often), not its own code."""
+        return self.exit_code is None or -self.exit_code in (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
 
     def death(self) -> str:
         """Why the kernel is no more, in a sentence."""
@@ -64,10 +76,14 @@ class Client(PapermillNotebookClient):
     def create_kernel_manager(self):
         manager = super().create_kernel_manager()
         if sys.platform != "win32":
-            # sockets in the user's runtime folder: no ports to race for, nothing for other users to connect to
-            path = os.path.join(jupyter_runtime_dir(), f"kernel-{'0' * 36}-ipc-5")
-            if len(os.fsencode(path)) <= LONGEST_SOCKET_PATH:
+            # sockets in the user's runtime folder: no ports to race for, nothing for other users to connect to; the
+            # file is named here, for without a name jupyter_client puts the sockets into the working directory, under
+            # names that every other kernel there has too. The pid in it tells `processes.reap` whose they are.
+            path = os.path.join(jupyter_runtime_dir(), f"{CONNECTION}{os.getpid()}-{secrets.token_hex(8)}")
+            if len(os.fsencode(f"{path}-ipc-5")) <= LONGEST_SOCKET_PATH:
+                os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
                 manager.transport = "ipc"
+                manager.connection_file = f"{path}.json"
         return manager
 
     async def async_start_new_kernel(self, **kwargs):
@@ -87,6 +103,15 @@ class Client(PapermillNotebookClient):
         await super()._async_cleanup_kernel()
 
     _cleanup_kernel = run_sync(_async_cleanup_kernel)
+
+    def papermill_execute_cells(self):
+        job = self.state.job
+        if job["warm"]:
+            code = f"from workbench.runs.warm import between; between({job['folder']!r}, {job['cwd']!r})"
+            reply = self.wait_for_reply(self.kc.execute(code, silent=True, store_history=False, allow_stdin=False))
+            if reply["content"]["status"] != "ok":
+                raise RuntimeError(f"the warm kernel could not be cleared: {reply['content'].get('evalue')}")
+        super().papermill_execute_cells()
 
 
 def _die_with_parent():
@@ -113,8 +138,10 @@ def register(state: Kernel) -> None:
             def on_end(cell, cell_index, execute_reply):
                 state.tell("cell_end", number=state.count)
 
+            old = state.client
             client = Client(
                 nb_man,
+                km=old.km if old else None,
                 kernel_name=kernel_name,
                 startup_timeout=start_timeout,
                 timeout=None,
@@ -124,6 +151,11 @@ def register(state: Kernel) -> None:
                 log=logger,
             )
             client.state = state
+            if old is not None:
+                client.kc = old.kc
+            if state.job["warm"]:
+                state.client = client
+                return client.execute(cleanup_kc=False)
             return client.execute()
 
     papermill_engines.register("workbench", Engine)

@@ -10,7 +10,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from .. import __version__
 from ..files import ROOT
+from .processes import this_process
 
 
 def git_revision(folder: Path = ROOT) -> dict[str, Any] | None:
@@ -53,6 +55,18 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
+
+
+def surroundings() -> dict[str, Any]:
+    """The fields of a record that say with what and where a run is made; a sweep asks once for all its runs."""
+    return {
+        "git": git_revision(),
+        "workbench": __version__,
+        "python": platform.python_version(),
+        "versions": versions(),
+        "hardware": hardware(),
+        "process": this_process(),
+    }
 
 
 @functools.cache

@@ -9,6 +9,7 @@ import base64
 import html
 import mimetypes
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,8 @@ LARGEST_IMAGE = 4_000_000  # bytes of a picture beside the notebook that are wor
 # fmt: off
 FORBIDDEN = {
     "script", "iframe", "frame", "frameset", "object", "embed", "applet", "link", "meta", "base", "form", "button",
-    "template", "noscript", "audio", "video", "source", "portal", "foreignobject", "animate", "set", "use",
+    "template", "noscript", "noembed", "noframes", "xmp", "plaintext", "textarea", "audio", "video", "source", "portal",
+    "foreignobject", "animate", "set", "use",
 }
 # fmt: on
 
@@ -38,12 +40,21 @@ def write_page(folder: Path, record: dict[str, Any] | Record) -> Path:
     record
         The run's record, or the fields of one.
     """
+    skip_iri_grammar()
     import nbformat
 
     fields = vars(record) if isinstance(record, Record) else record
     path = folder / "notebook.ipynb"
     notebook = nbformat.read(path, as_version=4) if path.exists() else None
     return write_atomic(folder / "report.html", render(notebook, fields, folder))
+
+
+def skip_iri_grammar() -> None:
+    """To be called before jsonschema is imported, by nbformat for instance.
+
+    It tries this grammar for the format "iri", which no notebook has, and compiling it takes 1.5 CPU seconds.
+    """
+    sys.modules.setdefault("rfc3987_syntax", None)
 
 
 def render(notebook, fields: dict[str, Any], folder: Path | None = None) -> str:
@@ -209,7 +220,8 @@ def sanitise(text: str, folder: Path | None = None) -> str:
     for tag in soup.find_all(True):
         if tag.decomposed:
             continue
-        fetching = tag.name == "style" and re.search(r"url\s*\(|@import|\\", tag.get_text(), re.IGNORECASE)
+        # a style with a tag in it is read differently inside SVG, where browsers see the tag
+        fetching = tag.name == "style" and re.search(r"url\s*\(|@import|\\|<", tag.get_text(), re.IGNORECASE)
         if fetching or tag.name.lower().split(":")[-1] in FORBIDDEN:
             tag.decompose()
         elif tag.name == "img":

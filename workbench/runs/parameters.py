@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..errors import UsageError
+from ..errors import ModelError, UsageError
 
 PROFILES = ("smoke", "quick", "standard", "paper")  # the sizes every paper's notebook offers
 
@@ -46,8 +46,8 @@ class Parameter:
     help: str = ""
 
 
-def read_notebook(path: Path) -> dict:
-    """A notebook file as plain JSON (nbformat 4).
+def read_notebook(path: Path, raw: bytes | None = None) -> dict:
+    """A notebook file as plain JSON (nbformat 4); ``raw`` is its content where it was read already.
 
     Raises
     ------
@@ -55,12 +55,19 @@ def read_notebook(path: Path) -> dict:
         The file is missing, unreadable, or no version 4 notebook.
     """
     try:
-        notebook = json.loads(Path(path).read_text("utf-8"))
+        notebook = json.loads(raw if raw is not None else Path(path).read_bytes())
     except FileNotFoundError:
         raise UsageError(f"there is no notebook at {path}; check the path") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} cannot be read as a notebook ({error}); save it again in Jupyter") from error
-    if not isinstance(notebook, dict) or not isinstance(notebook.get("cells"), list) or notebook.get("nbformat") != 4:
+    cells = notebook.get("cells") if isinstance(notebook, dict) else None
+    whole = isinstance(cells, list) and all(
+        isinstance(cell, dict)
+        and isinstance(cell.get("metadata", {}), dict)
+        and isinstance(cell.get("source", ""), str | list)
+        for cell in cells
+    )
+    if not whole or notebook.get("nbformat") != 4:
         raise UsageError(f"{path} is no version 4 notebook; open it in Jupyter and save it again")
     return notebook
 
@@ -123,11 +130,11 @@ def read_parameters(notebook: dict, where: str) -> dict[str, Parameter]:
     return parameters
 
 
-def split_assignment(text: str) -> tuple[str, str]:
+def split_assignment(text: str, option: str = "-p", example: str = "seed=3") -> tuple[str, str]:
     """``name=value`` of one ``-p`` option as (name, value); everything after the first ``=`` is the value."""
     name, sign, value = text.partition("=")
     if not sign or not name.strip().isidentifier():
-        raise UsageError(f"-p {text!r} is not of the form name=value, for example -p seed=3")
+        raise UsageError(f"{option} {text!r} is not of the form name=value, for example {option} {example}")
     return name.strip(), value
 
 
@@ -149,6 +156,13 @@ def resolve(parameters: dict[str, Parameter], given: dict[str, Any], where: str)
             otherwise = f"`workbench params {where}` lists them"
             raise UsageError(unknown(name, parameters, f"parameter of {where}", otherwise))
     values = {name: convert(parameters[name], value) for name, value in given.items()}
+    if values.get("base_url") is not None:  # before a record is written: an address may have a key in it
+        from ..models.server import check_url
+
+        try:
+            check_url(values["base_url"])
+        except ModelError as error:
+            raise UsageError(f"parameter 'base_url': {error}") from None
     if values.get("profile", PROFILES[0]) not in PROFILES:
         raise UsageError(f"profile {values['profile']!r} is none of {', '.join(PROFILES)}; give one of them")
     return values

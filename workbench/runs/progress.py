@@ -1,7 +1,9 @@
-"""What the runner shows while a notebook runs: a bar with the time left on a terminal, a few lines elsewhere."""
+"""What is shown while a notebook or a sweep runs: a bar with the time left on a terminal, a few lines elsewhere."""
 
 import sys
 import time
+
+from .page import duration
 
 
 class Progress:
@@ -60,6 +62,89 @@ class Progress:
         """Let the clock move while a long cell runs."""
         if self.bar is not None:
             self.bar.refresh()
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+
+class SweepProgress:
+    """Cells finished of cells there are, and the time left: from this sweep's own pace, before that from a guess.
+
+    ``guess`` is (seconds of a run or None, runs at a time), from earlier runs.
+    """
+
+    def __init__(self, name: str, total: int, before: int, stream=None, show: bool = True):
+        self.name, self.total, self.before = name, total, before
+        self.stream = stream or sys.stderr
+        self.show = show
+        self.guess: tuple[float | None, int] = (None, 1)
+        self.ran = self.failed = self.others = 0
+        self.bar = None
+        self._start = time.monotonic()
+        if show and self.stream.isatty():
+            from tqdm import tqdm
+
+            self.bar = tqdm(
+                total=total,
+                initial=before,
+                desc=name,
+                file=self.stream,
+                dynamic_ncols=True,
+                leave=False,
+                bar_format="{desc} {percentage:3.0f}% |{bar:24}| run {n_fmt}/{total_fmt}, {elapsed}{postfix}",
+            )
+        if before:
+            self.say(f"{before} of {total} cells are finished already")
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until everything is finished, or None where nothing is known yet."""
+        remaining = self.total - self.before - self.ran
+        if self.ran:
+            return (time.monotonic() - self._start) / self.ran * remaining
+        seconds, at_a_time = self.guess
+        return None if seconds is None else seconds * -(-remaining // max(1, min(at_a_time, remaining)))
+
+    def ended(self, cell, outcome) -> None:
+        """A cell has come to its end."""
+        self.ran += 1
+        good = outcome.state in ("done", "skipped")
+        self.failed += not good
+        if self.bar is not None:
+            self.bar.update(1)
+        if self.bar is None or not good:
+            from .plan import describe
+
+            state = "finished elsewhere" if outcome.state == "skipped" else outcome.state
+            time_left = f", about {duration(self.left)} left" if self.total > self.before + self.ran else ""
+            took = f" in {duration(outcome.seconds)}" if outcome.seconds else ""
+            why = "" if good else f": {outcome.error}"
+            what = describe(cell.values, cell.values)
+            self.say(f"{self.before + self.ran}/{self.total} {what}: {state}{took}{why}{time_left}")
+
+    def elsewhere(self, count: int) -> None:
+        """So many cells are being run by another sweep."""
+        if count > self.others:
+            self.say(f"{count} cell(s) are being run by another sweep; waiting for them")
+        self.others = max(self.others, count)
+
+    def say(self, text: str) -> None:
+        """One line for people."""
+        if not self.show:
+            return
+        if self.bar is not None:
+            self.bar.clear()
+        print(f"{self.name}: {text}", file=self.stream, flush=True)
+
+    def tick(self) -> None:
+        """Let the clock move."""
+        if self.bar is not None:
+            left = self.left
+            failed = f", {self.failed} failed" if self.failed else ""
+            self.bar.set_postfix_str(("" if left is None else f"about {duration(left)} left") + failed)
 
     def close(self) -> None:
         """Take the bar away."""

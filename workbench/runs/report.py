@@ -1,6 +1,6 @@
-"""``workbench report``: one static page over all runs, and the same as CSV and LaTeX beside it.
+"""``workbench report``: one static page over all runs and grids, and the same as CSV, Parquet and LaTeX beside it.
 
-The page is a single file: figures and the two exports are embedded, the filter is a few lines of inline script whose
+The page is a single file: figures and the text exports are embedded, the filter is a few lines of inline script whose
 hash the Content-Security-Policy names, and everything else is forbidden to run or load.
 """
 
@@ -13,16 +13,22 @@ import re
 from pathlib import Path
 
 from ..files import write_atomic
-from . import page, store
+from . import grids, page, store
+from .attempt import make_page
 from .record import number, show
 
 FIGURE_BYTES = 2_000_000  # a larger picture is linked, not embedded
 PAGE_BYTES = 40_000_000  # of pictures on the whole page; the newest runs come first
 RUNS_COMPARED = 24  # rows of a comparison plot: the newest
+FIXED = ("id", "paper", "status", "error", "started", "seconds", "cpu_seconds", "peak_memory_bytes", "revision")
 
 
 def write_report(out: Path) -> Path:
-    """Write ``index.html``, ``runs.csv`` and ``runs.tex`` into the folder of all runs; returns the page's path.
+    """Write the page and its exports into the folder of all runs; returns the page's path.
+
+    ``index.html``; ``runs.csv``, ``.parquet`` and ``.tex``; where there are grids also ``grids.csv``, ``.parquet`` and
+    ``.tex``, and their figures as ``grids/PAPER-NAME.png`` and ``.svg``. A run whose own page is missing (its sweep was
+    killed between the two) gets it.
 
     Raises
     ------
@@ -30,14 +36,29 @@ def write_report(out: Path) -> Path:
         The folder cannot be written.
     """
     records = store.all_runs(out)
+    for record in records:
+        if record.status != "running" and not record.report.exists() and (record.folder / "notebook.ipynb").exists():
+            make_page(record)
+    found = grids.tables(out, records)
     table, latex = as_csv(records), as_latex(records)
     write_atomic(out / "runs.csv", table)
     write_atomic(out / "runs.tex", latex)
-    return write_atomic(out / "index.html", render(records, out, table, latex))
+    if records:
+        write_atomic(out / "runs.parquet", as_parquet(as_rows(records)))
+    if found:
+        rows = grids.long_rows(found)
+        latex += "\n" + grids.as_latex(found)
+        write_atomic(out / "grids.csv", _csv(rows))
+        write_atomic(out / "grids.tex", grids.as_latex(found))
+        if rows:
+            write_atomic(out / "grids.parquet", as_parquet(rows))
+    return write_atomic(out / "index.html", render(records, out, table, latex, found))
 
 
-def render(records: list[store.Record], out: Path, table: str, latex: str) -> str:
-    """The page as text."""
+def render(
+    records: list[store.Record], out: Path, table: str, latex: str, found: list[grids.GridTable] | None = None
+) -> str:
+    """The page as text; a grid's figure is also written beside it."""
     from ..papers import PAPERS
 
     titles = {paper.name: paper.title for paper in PAPERS}
@@ -52,7 +73,17 @@ def render(records: list[store.Record], out: Path, table: str, latex: str) -> st
             rows.append({"run": record, "link": link(record, out), "figures": pictures, "text": _text(record)})
         names = list(dict.fromkeys(metric for record in runs for metric in record.metrics))
         plots = [plot for metric in names if (plot := comparison(metric, runs))]
-        papers.append({"name": name, "title": titles.get(name, ""), "rows": rows, "metrics": names, "plots": plots})
+        shown = [_grid(item, out) for item in found or [] if item.paper == name]
+        papers.append(
+            {
+                "name": name,
+                "title": titles.get(name, ""),
+                "rows": rows,
+                "metrics": names,
+                "plots": plots,
+                "grids": shown,
+            }
+        )
     counts = {status: sum(record.status == status for record in records) for status in store.STATUSES}
     return (
         page.environment()
@@ -67,6 +98,25 @@ def render(records: list[store.Record], out: Path, table: str, latex: str) -> st
             latex=base64.b64encode(latex.encode()).decode(),
         )
     )
+
+
+def _grid(table: grids.GridTable, out: Path) -> dict:
+    """A grid as the template shows it: caption, picture, and rows of texts."""
+    from ..plots import save
+
+    figure, source, width = grids.draw(table), None, 0
+    if figure is not None:
+        name = f"{re.sub('[^A-Za-z0-9_-]', '_', table.paper)}-{table.name}"
+        width = round(figure.get_size_inches()[0] * 90)  # in pixels of the page
+        picture, _ = save(figure, name, out / "grids")
+        source = "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode()
+    rows = []
+    for row in table.rows:
+        cells = [show(row["metrics"][name].as_dict()) if name in row["metrics"] else None for name in table.metrics]
+        rows.append(
+            {"values": [page.plain(value) for value in row["values"].values()], "n": row["seeds"], "cells": cells}
+        )
+    return {"table": table, "caption": grids.caption(table), "picture": source, "width": width, "rows": rows}
 
 
 def link(record: store.Record, out: Path) -> str:
@@ -133,21 +183,49 @@ def chosen(record: store.Record) -> str:
 
 def as_csv(records: list[store.Record]) -> str:
     """All runs as CSV: a row a run, a column a parameter and three a metric (value, low, high)."""
+    return _csv(as_rows(records)) if records else ",".join(FIXED) + "\n"
+
+
+def as_rows(records: list[store.Record]) -> list[dict]:
+    """All runs as flat rows, every row with every column; parameters are texts, metrics numbers or None."""
     names = list(dict.fromkeys(name for record in records for name in record.parameters))
     metrics = list(dict.fromkeys(name for record in records for name in record.metrics))
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    fixed = ["id", "paper", "status", "error", "started", "seconds", "cpu_seconds", "peak_memory_bytes", "revision"]
-    wide = [f"{name}{part}" for name in metrics for part in ("", "_low", "_high")]
-    writer.writerow([*fixed, *(f"param.{name}" for name in names), *(f"metric.{name}" for name in wide)])
+    rows = []
     for record in records:
-        row = [getattr(record, key) for key in fixed[:-1]] + [(record.git or {}).get("revision")]
-        row += [page.plain(record.parameters[name]) if name in record.parameters else "" for name in names]
+        row = {name: getattr(record, name) for name in FIXED[:-1]} | {"revision": (record.git or {}).get("revision")}
+        for name in names:
+            row[f"param.{name}"] = page.plain(record.parameters[name]) if name in record.parameters else None
         for name in metrics:
             entry = record.metrics.get(name, {})
-            row += [entry.get(key) for key in ("value", "low", "high")]
-        writer.writerow(["" if cell is None else cell for cell in row])
+            row |= {f"metric.{name}{part}": entry.get(part.strip("_") or "value") for part in ("", "_low", "_high")}
+        rows.append(row)
+    return rows
+
+
+def _csv(rows: list[dict]) -> str:
+    """Rows as CSV; columns in the order in which they first come."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: "" if cell is None else cell for name, cell in row.items()} for row in rows)
     return buffer.getvalue()
+
+
+def as_parquet(rows: list[dict]) -> bytes:
+    """Rows as a Parquet file: numbers as 64-bit floats, everything else as texts."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {}
+    for name in dict.fromkeys(name for row in rows for name in row):
+        cells = [row.get(name) for row in rows]
+        texts = any(isinstance(cell, str) for cell in cells)
+        kind = pa.string() if texts else pa.float64()
+        columns[name] = pa.array([cell if cell is None or not texts else str(cell) for cell in cells], kind)
+    sink = io.BytesIO()
+    pq.write_table(pa.table(columns), sink)
+    return sink.getvalue()
 
 
 def as_latex(records: list[store.Record]) -> str:

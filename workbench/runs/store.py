@@ -7,16 +7,17 @@ ID is the UTC time of the start and four random hex digits (``20261122-141500-a1
 import contextlib
 import dataclasses
 import datetime
+import glob
 import json
 import os
 import secrets
-import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..errors import RunError, UsageError, WorkbenchError
 from ..files import ROOT, write_json
+from .processes import gone
 
 FILE = "record.json"
 STATUSES = ("running", "done", "failed", "timed out", "interrupted", "killed")
@@ -35,6 +36,7 @@ class Record:
     given: list[str] = field(default_factory=list)
     status: str = "running"
     error: str | None = None
+    cause: str | None = None  # of a failure: "experiment", or "infrastructure", which may be gone at a second try
     started: str = ""
     ended: str | None = None
     seconds: float | None = None
@@ -51,6 +53,8 @@ class Record:
     hardware: dict[str, Any] = field(default_factory=dict)
     process: dict[str, Any] = field(default_factory=dict)
     rerun_of: str | None = None
+    threads: int | None = None  # what a sweep allowed the run; None: as many as the libraries choose
+    warm: int | None = None  # how many runs the same kernel had done before; None: a kernel of its own
     folder: Path | None = field(default=None, compare=False)
 
     @property
@@ -132,7 +136,9 @@ def load(folder: Path) -> Record:
 def all_runs(out: Path, paper: str | None = None) -> list[Record]:
     """Every readable run under ``out``, oldest first; folders without a readable record are passed over."""
     records = []
-    for path in sorted(out.glob(f"{paper or '*'}/*/{FILE}")):
+    if paper is not None and (Path(paper).name != paper or paper == ".."):
+        return records  # a path, not a paper: nothing outside ``out`` is listed
+    for path in sorted(out.glob(f"{glob.escape(paper) if paper else '*'}/*/{FILE}")):
         with contextlib.suppress(RunError):
             records.append(load(path.parent))
     return sorted(records, key=lambda record: (record.id, record.paper))
@@ -158,44 +164,3 @@ def find(out: Path, prefix: str) -> Record:
     from .parameters import unknown
 
     raise UsageError(unknown(prefix, [record.id for record in records], f"run in {out}", "`workbench runs` lists them"))
-
-
-def this_process() -> dict[str, Any]:
-    """What tells this very process from any other, so that a reused pid is noticed: pid, start, boot, host."""
-    import psutil
-
-    return {
-        "pid": os.getpid(),
-        "created": psutil.Process().create_time(),
-        "boot": _boot(),
-        "host": socket.gethostname(),
-    }
-
-
-def gone(process: dict[str, Any]) -> bool:
-    """Whether the process described by `this_process` has ended.
-
-    A process of another machine (a shared folder) cannot be seen from here and counts as alive.
-    """
-    import psutil
-
-    if process.get("host") not in (None, socket.gethostname()):
-        return False
-    if process.get("boot") not in (None, _boot()):
-        return True
-    try:
-        other = psutil.Process(process.get("pid"))
-        # the same pid with another start time is somebody else (create_time jitters with the clock by some ms)
-        return abs(other.create_time() - process.get("created", 0)) > 2 or other.status() == psutil.STATUS_ZOMBIE
-    except psutil.AccessDenied:
-        return False
-    except (psutil.Error, TypeError, ValueError):
-        return True
-
-
-def _boot() -> str | None:
-    """This boot's ID, where the system tells one (Linux)."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return None

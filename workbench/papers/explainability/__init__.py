@@ -38,6 +38,7 @@ _LATER = {
     "faithfulness_table": "faithfulness", "FaithfulnessTable": "faithfulness",
     "FaithfulnessRow": "faithfulness", "Pair": "faithfulness", "weight_randomisation": "sanity",
     "Randomisation": "sanity", "RandomisationRow": "sanity",
+    "attribute_served": "served", "ServedAttribution": "served",
     "attention_maps": "heads", "AttentionMaps": "heads",
     # B: examples, global methods, prompting, taxonomy, data (begin)
     "FAMILIES": "materials", "PROPERTIES": "materials", "MARK": "materials", "KnownPrompt": "materials",

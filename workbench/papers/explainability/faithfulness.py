@@ -293,8 +293,8 @@ def _table(methods, removals, shares, attributions, values, left_out, level) -> 
     ]
     if len(methods[:-1]) * 2.0 ** (1 - n) >= 1 - level:  # the least p value of n pairs, times Holm's first factor
         notes.append(
-            f"With {n} prompts and {len(methods) - 1} methods no Wilcoxon test can fall below {1 - level:.2g} after Holm's "
-            "correction: nothing is separable at this size."
+            f"With {n} prompts and {len(methods) - 1} methods no Wilcoxon test can fall below {1 - level:.2g} after "
+            "Holm's correction: nothing is separable at this size."
         )
     if left_out:
         notes.append(f"{left_out} prompts were left out: the model gives their target too little probability.")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...errors import UsageError
+from ...errors import ModelError, UsageError
 from ...models.base import require
 from .settings import QUANTITIES, REMOVALS
 
@@ -118,7 +118,12 @@ def ask(model, prompt, target, *, foil=None, quantity=None, keep_first=True) -> 
 
 def local(model) -> None:
     """One sentence where a model's weights are not in this process."""
-    require(model, "hidden", for_="attribution")
+    try:
+        require(model, "hidden", for_="attribution")
+    except ModelError as error:
+        if "generate" not in model.can:
+            raise
+        raise ModelError(f"{error}; or explain it word by word with explainability.attribute_served") from None
 
 
 def neutral_token(model) -> int:

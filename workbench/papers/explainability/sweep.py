@@ -14,8 +14,8 @@ import numpy as np
 import torch
 
 from ...errors import UsageError
-from ...models.packed import can_pack
-from ...models.prefix_check import KINDS, sliding_window
+from ...models.prefix import shared_tree
+from ...models.prefix_check import sliding_window
 from .hooks import Anatomy, anatomy, answer_tokens, checked_layers, edited_input, edited_output, prompt_ids, recorded
 
 PARTS = ("stream", "attention", "mlp")
@@ -68,23 +68,16 @@ class _Keep(_Behind):
         return False
 
 
-def takes_masks(model) -> bool:
-    """Whether a mask of our own reaches this model's attention: by trial, or, where rounding hides it, by its kind.
-
-    In bfloat16 and in 4 bits a batch of another shape alone rounds apart, so that a trial proves nothing.
-    """
-    config = model.module.config.get_text_config(decoder=True)
-    known = set(getattr(config, "layer_types", None) or ()) <= KINDS
-    exact = model.module.get_input_embeddings().weight.dtype == torch.float32
-    kernel = getattr(config, "_attn_implementation", None) in (None, "sdpa", "eager")
-    return can_pack(model) or (known and kernel and not exact)
-
-
 def part_module(parts: Anatomy, part: str, block: int):
     """The module whose output ("attention", "mlp") or input ("heads") is patched."""
     if part == "heads":
         return parts.out_projection(block)
     return parts.attention(block) if part == "attention" else parts.mlp(block)
+
+
+def takes_mask(model) -> bool:
+    """Whether a mask of our own reaches this model's attention (the shared-prefix engine has compared it)."""
+    return shared_tree(model).reuse
 
 
 @torch.inference_mode()
@@ -96,7 +89,7 @@ def plain_run(model, parts: Anatomy, ids: list[int], *, part: str | None = None)
         modules[f"layer{number}"] = (block, "output")
         if part is not None:
             modules[f"part{number}"] = (part_module(parts, part, number), "input" if part == "heads" else "output")
-    own = takes_masks(model)  # the mask of our own is what can be cut and reused; some architectures take none
+    own = takes_mask(model)  # the mask of our own is what can be cut and reused; some architectures take none
     handles = [
         block.register_forward_pre_hook(
             lambda _, arguments, keywords, i=i: calls.__setitem__(i, (arguments, keywords)), with_kwargs=True

@@ -152,6 +152,7 @@ def draw_rates(rates: Mapping[str, Estimate], *, title: str, xlabel: str, axis=N
 def draw_sweep(points: Sequence[Mapping], *, ylabel: str, axis=None):
     """Value against tokens processed, a line a method: ``points`` hold "method", "tokens" and "rate" (Estimate)."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogFormatter
 
     with plots.style():
         if axis is None:
@@ -163,6 +164,8 @@ def draw_sweep(points: Sequence[Mapping], *, ylabel: str, axis=None):
             )
         if len({point["tokens"] for point in points}) > 1 and np.all([point["tokens"] > 0 for point in points]):
             axis.set_xscale("log")
+            axis.xaxis.set_major_formatter(LogFormatter())  # 400, not 4 x 10^2
+            axis.xaxis.set_minor_formatter(LogFormatter())
         axis.set(xlabel="tokens the model processed, a prompt", ylabel=ylabel, ylim=(-0.03, 1.03))
         axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return axis.figure

@@ -4,11 +4,11 @@ Every sentence follows from the numbers of this run; none is written down before
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ...errors import UsageError
 from ...readers import Prompt
-from ...stats import Estimate
+from ...stats import Estimate, mean_interval
 from .judges import judge_report
 from .materials import labelled
 from .settings import PROFILES, RainSettings
@@ -50,12 +50,23 @@ class Page:
         judge = self.study.judge or "the scorer itself, which RAIN maximises: no independent judge"
         return f"{self.title}, {_HEADINGS.get(kind, kind)} (judge: {judge})"
 
+    @property
+    def judge_warning(self) -> str:
+        """One sentence where the judge cannot tell good replies from bad ones, else empty."""
+        auc = self.judge.get("auc")
+        if auc is None or auc.low is None or auc.low > 0.5:
+            return ""
+        what = "takes bad replies for good ones" if auc.high < 0.5 else "cannot be told from guessing"
+        return f"the judge ({self.study.judge}) {what} on held-out replies (AUC {auc}): its verdicts mean nothing here"
+
     def conclusions(self) -> list[str]:
         """What this run shows, a sentence each."""
         lines = []
         if self.report is not None:
             chance = "cannot be told from guessing" if self.report.at_chance else "is better than guessing"
             lines.append(f"{self.title}: the scorer {chance} on held-out replies (AUC {self.report.auc}).")
+        if self.judge_warning:
+            lines.append(f"{self.title}: {self.judge_warning}.")
         for kind in self.study.kinds():
             name = _HEADINGS.get(kind, kind).split(":")[0]
             for over in ("best-of-N", "value-zero", "greedy"):
@@ -133,27 +144,40 @@ def page(
     return Page(objective, scorer, settings, asked, report, judged, study)
 
 
-def attack(model, page: Page, suffix: str, **options) -> Study:
-    """The page's harmful requests (a user's prompts: all of them) once more, with ``suffix`` behind each."""
-    asked = [prompt for prompt in page.asked if prompt.kind != "lookalike"]
+def attack(model, page: Page, suffix: str, *, n: int | None = None, **options) -> Study:
+    """The page's harmful requests (a user's prompts: any; the first ``n``) once more, ``suffix`` behind each."""
+    asked = [prompt for prompt in page.asked if prompt.kind != "lookalike"][:n]
     return compare(
         model, asked, objective=page.objective, scorer=page.scorer, settings=page.settings, suffix=suffix, **options
     )
 
 
-def sweep(model, page: Page, budgets: Sequence[int], **options) -> list[dict]:
-    """The comparison at other budgets: {"method", "budget", "tokens", "rate"}, for `figures.draw_sweep`."""
+def sweep(model, page: Page, budgets: Sequence[int], *, n: int | None = None, **options) -> list[dict]:
+    """The comparison at several budgets on the page's first ``n`` prompts of its first kind.
+
+    Returns
+    -------
+    list of dict
+        {"method", "budget", "tokens" (a prompt), "rate", "judged", "scored" (means, Estimates)}, for
+        `figures.draw_sweep`.
+    """
     points = []
     kind = page.study.kinds()[0]
-    asked = [prompt for prompt in page.asked if prompt.kind == kind]
+    asked = [prompt for prompt in page.asked if prompt.kind == kind][:n]
     for budget in budgets:
         study = page.study
-        if budget != page.settings.budget:
+        if budget != page.settings.budget or asked != page.asked:
             settings = page.settings.with_(budget=budget)
             study = compare(model, asked, objective=page.objective, scorer=page.scorer, settings=settings, **options)
         cost = {row["method"]: row["tokens"] for row in study.costs}
         points += [
-            {"method": method, "budget": budget, "tokens": cost[method], "rate": rate}
+            {
+                "method": method,
+                "budget": budget,
+                "tokens": cost[method],
+                "rate": rate,
+                **{what: mean_interval([row[what] for row in study.of(method, kind)]) for what in ("judged", "scored")},
+            }
             for method, rate in study.rates(kind).items()
             if method in ("value-zero", "best-of-N", "RAIN") or budget == budgets[0]
         ]
@@ -185,7 +209,8 @@ def _interval(row: Mapping) -> dict:
 
 def attack_table(plain: Study, attacked: Study):
     """Share of refusals without and with the suffix, a row a method."""
-    before = plain.rates(attacked.kinds()[0]) if attacked.kinds()[0] in plain.kinds() else {}
+    same = {row["id"] for row in attacked.rows}
+    before = replace(plain, rows=[row for row in plain.rows if row["id"] in same]).rates()
     rows = []
     for method, rate in attacked.rates().items():
         own = {"method": method}
@@ -193,6 +218,18 @@ def attack_table(plain: Study, attacked: Study):
             own["share good without the suffix"] = str(before[method])
         rows.append({**own, "share good with it": str(rate), "prompts": rate.n})
     return shown(rows)
+
+
+def sweep_rows(points: Sequence[Mapping]) -> list[dict]:
+    """The sweep as records: share good with its interval, the judge's and the scorer's mean values, tokens a prompt."""
+    return [
+        {
+            "method": point["method"], "budget": point["budget"], "tokens a prompt": point["tokens"],
+            "share good": point["rate"].value, "low": point["rate"].low, "high": point["rate"].high,
+            "prompts": point["rate"].n, "judge's mean": point["judged"].value, "scorer's mean": point["scored"].value,
+        }
+        for point in points
+    ]  # fmt: skip
 
 
 def replies_table(study: Study, kind: str | None = None, methods: Sequence[str] = ("greedy", "best-of-N", "RAIN")):
@@ -244,6 +281,5 @@ def metrics(pages: Iterable[Page], attacked: Study | None = None, points: Sequen
             found[f"attack: good, {method}"] = rate
         tables["attack replies"] = attacked.rows
     if points:
-        tables["sweep"] = [{**point, "rate": point["rate"].value, "low": point["rate"].low, "high": point["rate"].high}
-                           for point in points]  # fmt: skip
+        tables["sweep"] = sweep_rows(points)
     return found, tables

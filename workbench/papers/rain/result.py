@@ -94,7 +94,7 @@ class RainResult:
     tokens : list of int
         The reply's tokens, with the end-of-text token if there was one.
     finish : str
-        "eos", "stop" (a new turn), or "length".
+        "eos", "stop" (a new turn), "length", or "empty" (nothing could follow, or only some moves were asked for).
     moves, searches : list
         `Move` and `Search`, in order: values over time.
     nodes : list of Node

@@ -106,7 +106,7 @@ def rain(
         result = yield from Searcher(
             tree, name, ids, settings=settings, evaluate=evaluate,
             embed=(lambda text: _ask(_Embed(text))) if settings.embeds else None,
-            decode=lambda tokens: model._new_text(ids, tokens), eos=model._eos(), index=index, seed=seed,
+            decode=lambda tokens: model.new_text(ids, tokens), eos=model.end_tokens(), index=index, seed=seed,
         ).task()  # fmt: skip
         if progress:
             progress(result)
@@ -178,7 +178,7 @@ def _checked(value, text: str) -> float:
 
 def _prompt_ids(model, prompt, chat, index: int, more: int) -> list[int]:
     require(model, "logprobs", for_="RAIN")
-    ids = model._prompt_ids(prompt, chat)
+    ids = model.prompt_ids(prompt, chat)
     if not ids:
         raise UsageError(f"prompt {index} is empty and {model.name} has no start token: give at least one character")
     limit = getattr(model.module.config.get_text_config(), "max_position_embeddings", None) if model.module else None
@@ -293,13 +293,13 @@ def controls(
 
 def _drafts(model, tree, prompts, settings, seed, chat, numbers, random: bool) -> list[list[str]]:
     """Whole replies, numbered: all prompts' and numbers' chains in lock-step."""
-    eos = model._eos()
+    eos = model.end_tokens()
 
     def one(index, prompt, number):
         ids = _prompt_ids(model, prompt, chat, index, settings.max_new_tokens)
 
         def text(tokens):
-            text = model._new_text(ids, tokens[:-1] if tokens and tokens[-1] in eos else tokens)
+            text = model.new_text(ids, tokens[:-1] if tokens and tokens[-1] in eos else tokens)
             places = [text.find(stop) for stop in settings.stop if stop in text]
             return (text[: min(places)], True) if places else (text, False)
 

@@ -76,7 +76,7 @@ class Searcher:
 
     def task(self, moves_at_most: int | None = None) -> Task:
         """Search, make moves and return a `RainResult`."""
-        root, moves, finish = self.root, [], "length"
+        root, moves = self.root, []
         while not root.ends and (moves_at_most is None or len(moves) < moves_at_most):
             if root.children is None:
                 yield from self._wait("expand", root)
@@ -115,7 +115,7 @@ class Searcher:
         if tokens and tokens[-1] in self.eos:
             return self._text(tokens)[0], tokens, "eos"
         text, cut = self._text(tokens)
-        return text, tokens, "stop" if cut else "length"
+        return text, tokens, "stop" if cut else "length" if root.ends else "empty"
 
     # --- one search ---------------------------------------------------------------------------------------------------
 

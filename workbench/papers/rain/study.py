@@ -156,7 +156,7 @@ def compare(
         for prompt, text, reply, own, value, no in zip(asked, texts, said, values, judged, refused, strict=True):
             good = value > threshold
             if prompt.kind == "lookalike" and objective == "harmlessness":
-                value, good = -no, no <= 0
+                value, good = 0.0 - no, no <= 0  # not -no: a table would show -0.00
             rows.append(
                 {
                     "id": prompt.id, "kind": prompt.kind, "prompt": text, "method": method, "reply": reply,

@@ -70,7 +70,7 @@ def generate_sequences(
     prompts = [prompt_text(prompt, alphabet, p) + first for p in p_tails]
     budget = min(SETTINGS.max_new_tokens, max_flips * _tokens_a_flip(model, alphabet) + 1)
     samples = model.generate(
-        prompts, max_new_tokens=budget, temperature=temperature, n=n, seed=seed, stop=("]",), chat=False
+        prompts, max_new_tokens=budget, temperature=temperature, n=n, seed=seed, stop=("]",), chat=as_chat(model)
     )
     result = []
     for p, some in zip(p_tails, samples):
@@ -79,6 +79,11 @@ def generate_sequences(
         clean = tuple(ok or len(flips) >= max_flips for flips, ok in read)
         result.append(Generated(p, tuple(flips[:max_flips] for flips, _ in read), clean))
     return result
+
+
+def as_chat(model, chat: bool | None = None) -> bool:
+    """Whether a text goes to the model as a user's message: as asked for, else only where raw text cannot go."""
+    return not getattr(model, "raw_text", True) if chat is None else chat
 
 
 def _tokens_a_flip(model, alphabet: str) -> int:
@@ -127,7 +132,8 @@ def sample_next_flip(
     flips : str or list of str
         One context, or several: then a list comes back.
     chat : bool, optional
-        True asks a chat model (the text becomes a user's message); default: raw text.
+        True asks a chat model (the text becomes a user's message); default: raw text, unless the model's server takes
+        conversations only.
 
     Notes
     -----
@@ -141,7 +147,7 @@ def sample_next_flip(
     start = prompt_text(prompt, alphabet, p_tails)
     letters = get_alphabet(alphabet).letters
     texts = [start + write_flips(context, alphabet) for context in contexts]
-    samples = model.generate(texts, max_new_tokens=3, temperature=1.0, n=n, seed=seed, chat=bool(chat))
+    samples = model.generate(texts, max_new_tokens=3, temperature=1.0, n=n, seed=seed, chat=as_chat(model, chat))
     result = []
     for some in samples:
         begun = [sample.text.strip().lower()[:1] for sample in some]

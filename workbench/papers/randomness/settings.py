@@ -108,30 +108,39 @@ def get_alphabet(alphabet: str) -> Alphabet:
 
 # Sizes that the notebook leaves at None. n_flips: flips of context; n_points: places on the concept curve;
 # n_random: seeds of random-x controls; n_judge: flips of a judged sequence; max_word: length of the words judged;
-# n_generate: sequences for each p(Tails) of p_grid, each cropped to generate_flips.
+# n_generate: sequences for each p(Tails) of p_grid, each cropped to generate_flips; n_prefixes: places where a model on
+# a server is asked for samples of the next flip.
 PROFILES = {
     "smoke": {
         "concepts": ["01"], "n_flips": 24, "n_random": 10, "n_points": 4, "n_judge": 12, "max_word": 3,
-        "n_generate": 4, "generate_flips": 12, "p_grid": [50],
+        "n_generate": 4, "generate_flips": 12, "p_grid": [50], "n_prefixes": 2,
     },
     "quick": {
         "concepts": ["01", "011", "010"], "n_flips": 60, "n_random": 10, "n_points": 8, "n_judge": 24, "max_word": 4,
-        "n_generate": 30, "generate_flips": 30, "p_grid": [20, 50, 80],
+        "n_generate": 30, "generate_flips": 30, "p_grid": [20, 50, 80], "n_prefixes": 6,
     },
     "standard": {
         "concepts": ["01", "010", "011", "01000", "10110"], "n_flips": 140, "n_random": 20, "n_points": 12,
         "n_judge": 60, "max_word": 5, "n_generate": 30, "generate_flips": 50, "p_grid": list(P_TAILS_GRID),
+        "n_prefixes": 12,
     },
     "paper": {
         "concepts": ["01", "010", "011", "0011", "01000", "10110", "010011"], "n_flips": 140, "n_random": 100,
         "n_points": 20, "n_judge": 140, "max_word": 6, "n_generate": 1000, "generate_flips": 50,
-        "p_grid": list(P_TAILS_GRID),
+        "p_grid": list(P_TAILS_GRID), "n_prefixes": 24,
     },
 }  # fmt: skip
+# on a server every token is a wait and perhaps a price: the two small profiles write fewer and shorter sequences there
+SERVED = {
+    "smoke": {"n_generate": 2, "generate_flips": 4},
+    "quick": {"n_generate": 8, "generate_flips": 10},
+}
 
 
-def fill(profile: str, **given) -> dict:
+def fill(profile: str, *, served: bool = False, **given) -> dict:
     """The profile's sizes, each replaced by the ``given`` one that is not None: a notebook's parameters win.
+
+    ``served``: the models are on a server; see SERVED.
 
     Raises
     ------
@@ -143,7 +152,8 @@ def fill(profile: str, **given) -> dict:
     unknown = set(given) - set(PROFILES[profile])
     if unknown:
         raise UsageError(f"size {sorted(unknown)[0]!r} is unknown: there are {', '.join(PROFILES[profile])}")
-    sizes = dict(PROFILES[profile]) | {name: value for name, value in given.items() if value is not None}
+    sizes = PROFILES[profile] | (SERVED.get(profile, {}) if served else {})
+    sizes |= {name: value for name, value in given.items() if value is not None}
     if sizes["n_random"] < 10:
         raise UsageError(f"n_random={sizes['n_random']} is too few for a control: give at least 10 seeds")
     return sizes

@@ -3,7 +3,7 @@
 Every answer's words follow from the numbers measured in this run; none is written down beforehand.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +22,10 @@ from .settings import SETTINGS
 
 @dataclass(frozen=True)
 class FlipCurve:
-    """The next-flip curve of any model: exact from one forward (``low`` and ``high`` None), or counted from samples."""
+    """The next-flip curve of any model: exact from one forward (``low`` and ``high`` None), or counted from samples.
+
+    ``counted`` are the samples behind each point that were a flip at all; None where nothing was counted.
+    """
 
     flips: str
     n: np.ndarray
@@ -30,6 +33,14 @@ class FlipCurve:
     mass: np.ndarray
     low: np.ndarray | None = None
     high: np.ndarray | None = None
+    counted: np.ndarray | None = None
+
+    def estimates(self) -> dict[int, Estimate]:
+        """P(Tails) after n flips, by n, with the intervals of counting; empty for an exact curve."""
+        if self.counted is None:
+            return {}
+        rows = zip(self.n, self.p_tails, self.low, self.high, self.counted)
+        return {int(n): Estimate(float(p), float(low), float(high), int(k)) for n, p, low, high, k in rows}
 
     @property
     def how(self) -> str:
@@ -56,7 +67,32 @@ def flip_curve(
         np.array([one.mass.value for one in counted]),
         np.array([e.low for e in p]),
         np.array([e.high for e in p]),
+        np.array([one.heads + one.tails for one in counted]),
     )
+
+
+def counting_table(curves: Mapping[str, FlipCurve], *, within: float = 0.01) -> list[dict]:
+    """What counting gave at each prefix, beside what as fine an answer as an exact one would take; counted curves only.
+
+    ``within``: half the width of a 95 % interval that we would call as good as exact. The samples for it follow from
+    the normal approximation, 1.96^2 p (1 - p) / within^2, at the p inside the interval that needs most.
+    """
+    rows = []
+    for name, curve in curves.items():
+        for n, e in curve.estimates().items():
+            worst = min(max(0.5, e.low), e.high)
+            rows.append(
+                {
+                    "model": name,
+                    "flips in context": n,
+                    "p(Tails), counted": e.value,
+                    "95 % interval": f"{e.low:.2f} to {e.high:.2f}",
+                    "samples that were flips": e.n,
+                    f"samples for ±{within:g}": int(np.ceil(1.96**2 * worst * (1 - worst) / within**2)),
+                    "exact would need": "one forward of the weights; no server gives it",
+                }
+            )
+    return rows
 
 
 def random_bits(model, n_flips: int, seeds: Sequence[int], *, prompt="paper", alphabet="words") -> np.ndarray:

@@ -1,0 +1,232 @@
+"""Tasks (held-out entities, a user's own files), summing up against hand-made results, the one claim we assert."""
+
+import re
+from collections import Counter
+
+import numpy as np
+import pandas as pd
+import pytest
+from kbert_oracle import bert_tokenizer
+
+from workbench.errors import DataError, UsageError
+from workbench.papers.kbert import ARMS, PROFILES, KnowledgeGraph, Task, fill, read_wordnet, study, tasks
+
+
+def test_a_profile_is_filled_and_the_given_wins():
+    assert set(PROFILES) == {"smoke", "quick", "standard", "paper"}
+    assert {frozenset(sizes) for sizes in PROFILES.values()} == {frozenset(PROFILES["quick"])}
+    assert fill("quick") == PROFILES["quick"] and fill("quick", epochs=3, n_test=None)["epochs"] == 3
+    for call, said in (
+        (lambda: fill("fast"), "profile 'fast' is unknown: choose one of smoke"),
+        (lambda: fill("quick", colour=3), "size 'colour' is unknown"),
+        (lambda: fill("quick", tasks=["typing", "ner"]), "task 'ner' is unknown: choose from typing"),
+        (lambda: fill("quick", tasks=[]), "tasks is empty"),
+        (lambda: fill("quick", n_train=3), "n_train=3 is too small: give at least 12"),
+    ):
+        with pytest.raises(UsageError, match=re.escape(said)):
+            call()
+
+
+def test_rare_nouns_have_one_meaning_and_were_never_met():
+    nouns, told = tasks.rare_nouns(), {}
+    for synset in read_wordnet():
+        for lemma in synset.lemmas:
+            told.setdefault(lemma.text.lower(), []).append((synset.lexname, lemma.tagged))
+    for kind, words in nouns.items():
+        assert len(words) > 600 and all(told[word] == [(kind, False)] for word in words)
+    assert "dog" not in nouns["animal"] and "tapeworm" in nouns["animal"]
+
+
+@pytest.mark.parametrize("entities", [1, 2])
+@pytest.mark.parametrize(("n_train", "n_test"), [(12, 12), (37, 14), (198, 180)])
+def test_typing_holds_its_entities_out_and_its_classes_even(entities, n_train, n_test):
+    kind = {word: name for name, words in tasks.rare_nouns().items() for word in words}
+    task = tasks.typing_task(n_train, n_test, 3, entities=entities)
+    assert (len(task.train), len(task.test)) == (n_train, n_test)
+    seen = []
+    for rows in (task.train, task.test):
+        counts = Counter(label for _, label in rows)
+        assert len(counts) == 6 and max(counts.values()) - min(counts.values()) <= 1
+        words = []
+        for text, label in rows:
+            found = [task.graph.subject(match.subject) for match in task.graph.find(text)]
+            assert len(found) == entities and label in {kind[word] for word in found}
+            assert len({kind[word] for word in found}) == entities  # the second is of another type
+            words += found
+        assert len(set(words)) == len(words)
+        seen.append(set(words))
+    assert not seen[0] & seen[1]
+    again, other = (tasks.typing_task(n_train, n_test, seed, entities=entities) for seed in (3, 4))
+    assert again.test == task.test != other.test
+
+
+def test_in_the_two_noun_sentences_either_place_can_be_the_one_asked_for():
+    task = tasks.typing_task(60, 60, 0, entities=2)
+    kind = {word: name for name, words in tasks.rare_nouns().items() for word in words}
+    first = [
+        kind[task.graph.subject(task.graph.find(text)[0].subject)] == label for text, label in task.train + task.test
+    ]
+    assert 0.25 < np.mean(first) < 0.75  # neither "the first" nor "the second" is the answer
+
+
+def test_too_many_nouns_and_unknown_tasks_are_said():
+    with pytest.raises(UsageError, match=r"n_train \+ n_test = 9000 texts need more rare nouns than there are: \d+"):
+        tasks.typing_task(5000, 4000, 0)
+    with pytest.raises(UsageError, match="entities=3"):
+        tasks.typing_task(12, 12, 0, entities=3)
+    with pytest.raises(UsageError, match="task 'ner' is unknown"):
+        study.task_of("ner", 0, n_train=12, n_test=12)
+
+
+def write(place, name, text):
+    (place / name).write_text(text, encoding="utf-8")
+    return str(place / name)
+
+
+HEAD = "text,label,split\n"
+
+
+def test_a_users_own_case(tmp_path):
+    graph = write(tmp_path, "g.tsv", "gout\tis a\tillness\naspirin\tis a\tdrug\n")
+    data = write(
+        tmp_path, "d.csv", 'text,label,split\n"Gout, again",bad,train\naspirin,good,train\nno aspirin,good,test\n'
+    )
+    task = tasks.own_task(graph, data)
+    assert task.train == [("Gout, again", "bad"), ("aspirin", "good")] and task.test == [("no aspirin", "good")]
+    assert task.labels == ("bad", "good") and task.graph.n_triples == 2 and task.chance == 0.0
+    assert tasks.own_task(graph, None).test == tasks.teaching_task().test
+    rows = "".join(f"text {i},{'even' if i % 2 == 0 else 'odd'}\n" for i in range(20))
+    drawn = tasks.own_task("teaching", write(tmp_path, "e.csv", "text,label\n" + rows), seed=1)
+    assert Counter(label for _, label in drawn.test) == {"even": 3, "odd": 3}
+    assert {text for text, _ in drawn.train + drawn.test} == {f"text {i}" for i in range(20)}
+    assert len(tasks.open_graph("wordnet").find("in the lecture at one")) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("words,label\nx,y\n", "has no column 'text' (it has words, label)"),
+        ("text,label\n", "has no rows"),
+        ("text,label\na,x\n,y\n", "row 2: text or label is empty"),
+        ("text,label\na,x\nb,x\n", "has 1 label (x)"),
+        ("text,label,split\na,x,train\nb,y,dev\n", "row 2: split is 'dev': write train or test"),
+        ("text,label,split\na,x,train\nb,y,train\n", "has no text for test"),
+        ("text,label,split\na,x,train\nb,y,test\n", "the label 'y' is in no training text"),
+    ],
+)
+def test_a_wrong_file_is_one_sentence(tmp_path, text, said):
+    with pytest.raises(DataError, match=re.escape(said)):
+        tasks.own_task("teaching", write(tmp_path, "d.csv", text))
+
+
+def test_files_that_are_not_there_are_said(tmp_path):
+    with pytest.raises(DataError, match=r"cannot read .*none\.csv"):
+        tasks.own_task("teaching", str(tmp_path / "none.csv"))
+    with pytest.raises(UsageError, match="nothing of yours"):
+        tasks.own_task(None, None)
+
+
+def table(**arms):
+    """Results by hand: arm -> list of seeds, each a string of 1 and 0, one a text."""
+    rows = []
+    for arm, seeds in arms.items():
+        for seed, marks in enumerate(seeds):
+            for number, mark in enumerate(marks):
+                row = {"task": "toy", "seed": seed, "arm": arm.replace("_", " ").replace("KBERT", "K-BERT")}
+                rows.append(row | {"text": f"t{number}", "correct": float(mark), "seconds": 1.0, "loss": 0.5})
+    return pd.DataFrame(rows)
+
+
+def test_accuracies_and_differences_by_hand():
+    results = table(BERT=["1000", "1100"], KBERT=["1110", "1111"])
+    assert study.per_text(results, "BERT").tolist() == [1, 0.5, 0, 0]
+    accuracy = study.accuracy_table(results)
+    assert accuracy.accuracy["K-BERT"].value == 7 / 8 and accuracy["each seed"]["BERT"] == "0.250, 0.500"
+    assert accuracy.accuracy["K-BERT"].n == 4 and accuracy.accuracy["K-BERT"].high <= 1
+    paired = study.difference(results, "K-BERT", "BERT").difference
+    assert paired.value == pytest.approx(0.5) and paired.n == 4
+    (row,) = study.differences_table(results).to_dict("records")
+    assert row["seeds ahead"] == "2 of 2" and (row["first"], row["second"]) == ("K-BERT", "BERT")
+    metrics = study.as_metrics("toy", results)
+    assert metrics["toy.k_bert"].value == 7 / 8 and metrics["toy.k_bert_minus_bert"].value == pytest.approx(0.5)
+    with pytest.raises(UsageError, match="there are no results of 'neither'"):
+        study.per_text(results, "neither")
+
+
+def test_the_order_is_measured_and_ties_are_said():
+    clear = table(BERT=["0" * 20], KBERT=["1" * 20])
+    assert study.orders(clear) == "K-BERT > BERT"
+    close = table(BERT=["10" * 10], KBERT=["01" * 9 + "11"], neither=["1" * 20])
+    assert study.orders(close) == "neither > K-BERT ≈ BERT"
+
+
+def test_a_reading_shows_the_branches_behind_their_words():
+    graph = KnowledgeGraph.from_triples([("gout", "is a", "illness"), ("gout", "hurts", "toes"), ("gout", "is", "old")])
+    assert study.reading("Gout, again.", graph) == "Gout [is a illness] [hurts toes], again."
+    assert study.reading("Gout, again.", graph, max_branches=1) == "Gout [is a illness], again."
+    assert study.reading("nothing", graph) == study.reading("nothing", None) == "nothing"
+    assert study.branch_words("my gout and your gout", graph) == ["is a illness", "hurts toes"] * 2
+
+
+def test_the_control_reads_branches_only_when_told():
+    graph = KnowledgeGraph.from_triples([(word, "is", kind) for word, kind in zip("abcdef", ["good", "bad"] * 3)])
+    rows = [(f"word {word}{word} {word}", label) for word, label in zip("abcdef", ["yes", "no"] * 3)]
+    task = Task("toy", "", graph, ("yes", "no"), rows[:4], rows[4:])
+    assert study.control(task, branches=True) == ["yes", "no"]
+    assert len(set(study.control(task, branches=False))) == 1  # held-out words tell it nothing
+
+
+def test_filtering_takes_the_noise_of_function_words():
+    texts = [text for text, _ in tasks.teaching_task().test]
+    rows = study.noise_table(study.noise_graphs(), texts)
+    most = rows["most often"].str.split(",").str[0]
+    assert most["WordNet, unfiltered"].split()[0].lower() in ("in", "a") and rows["texts with a subject"].max() == 1
+    assert rows["matches a text"]["WordNet, filtered"] < rows["matches a text"]["WordNet, unfiltered"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A tiny BERT with its tokenizer."""
+    import torch
+    from transformers import BertConfig, BertModel
+
+    place, tokenizer = tmp_path_factory.mktemp("tiny"), bert_tokenizer()
+    tokenizer.save_pretrained(place)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
+        max_position_embeddings=64, pad_token_id=0, initializer_range=0.1,
+    )  # fmt: skip
+    BertModel(config).save_pretrained(place)
+    return str(place)
+
+
+def test_every_arm_is_run_and_repeated_by_its_seed(folder):
+    graph = KnowledgeGraph.from_triples([("aspirin", "is a", "drug"), ("Beijing", "is a", "place")])
+    rows = [("the doctor reads aspirin", "thing"), ("in Beijing now", "place"), ("New York sells it", "place")]
+    task = Task("toy", "", graph, ("thing", "place"), rows, [("aspirin today", "thing"), ("about Beijing", "place")])
+    said = []
+    options = {"encoder": folder, "epochs": 2, "learning_rate": 1e-3, "batch_size": 2}
+    results = study.run_task(lambda seed: task, seeds=[0, 1], progress=said.append, **options)
+    assert list(results.arm.unique()) == [*ARMS, *study.CONTROLS] and len(results) == 2 * 7 * 2
+    assert len(said) == 10 and said[0].startswith("toy, seed 0, BERT: ")
+    again = study.run_task(lambda seed: task, seeds=[1], arms=["K-BERT"], **options)
+    same = results[(results.seed == 1) & (results.arm == "K-BERT")]
+    assert again[again.arm == "K-BERT"].loss.iloc[0] == same.loss.iloc[0]
+    noisy = study.run_task(lambda seed: task, seeds=[0], arms=[], graphs={"noise": graph}, **options)
+    assert noisy.arm.unique().tolist() == ["noise"]
+    first = results[(results.seed == 0) & (results.arm == "K-BERT")]
+    assert noisy.loss.iloc[0] == first.loss.iloc[0]  # the task's own graph in its place is the arm K-BERT
+
+
+@pytest.mark.slow
+def test_knowledge_helps_to_type_rare_nouns():
+    """The one result that is asserted: K-BERT above BERT on rare-entity typing. All else is printed as measured."""
+    sizes = fill("standard")
+    training = {name: sizes[name] for name in ("epochs", "learning_rate", "batch_size", "top_layers")}
+    results = study.run_task(
+        lambda seed: tasks.typing_task(sizes["n_train"], sizes["n_test"], seed), seeds=[0], arms=["BERT", "K-BERT"],
+        **training,
+    )  # fmt: skip
+    difference = study.difference(results, "K-BERT", "BERT").difference
+    assert difference.value > 0 and difference.low > 0

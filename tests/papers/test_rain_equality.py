@@ -1,0 +1,160 @@
+"""RAIN's search is the same however it is computed: literally, guessed ahead, in lock-step, evicted, on two threads."""
+
+import importlib.util
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from rain_toy import (
+    END,
+    MIXED,
+    B,
+    Letters,
+    ScriptedModel,
+    ScriptedTree,
+    TinyModel,
+    letters,
+    random_script,
+    record,
+    search,
+)
+
+from workbench.errors import ModelError
+from workbench.models.prefix import PrefixTree
+from workbench.models.prefix_cache import column_bytes
+from workbench.papers.rain import RainSettings, rain
+
+
+def literal_module():
+    path = Path(__file__).parent.parent.parent / "benchmarks" / "rain_literal.py"
+    spec = importlib.util.spec_from_file_location("rain_literal", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("lanes", [2, 4, 9])
+def test_guessing_ahead_and_lock_step_change_no_result(lanes):
+    prompts = ["d", "d a", "c", "b b"]
+    alone = [search(random_script, letters, MIXED, p) for p in prompts[:1]]
+    sequential = [rain(ScriptedModel(), prompts, scorer=letters, settings=MIXED, tree=ScriptedTree(random_script))]
+    together = rain(
+        ScriptedModel(), prompts, scorer=letters, settings=replace(MIXED, lanes=lanes), tree=ScriptedTree(random_script)
+    )
+    assert [record(r) for r in together] == [record(r) for r in sequential[0]]
+    assert record(alone[0]) == record(together[0])
+    assert together[0].counters["forwards"] < sequential[0][0].counters["forwards"]
+
+
+class Directions(Letters):
+    """Texts that agree in all but the counts of a few letters are alike, so siblings often share values."""
+
+    def embed(self, texts):
+        return torch.tensor([[3.0 + text.count("a"), 2.0 + text.count("b"), 1.0 + text.count("d")] for text in texts])
+
+
+def gloomy(prompt, replies):
+    """Nothing is good: a node with like children gets more of them."""
+    return [(value - 1) / 2 for value in letters(prompt, replies)]
+
+
+SHARING = replace(MIXED, similarity=0.97, similarity_weight=0.2, variance=2.0, max_children=7, budget=14)
+ADVBENCH = replace(SHARING, lengths=(2, 1, 2), temperature=2.0, tries=2 * MIXED.candidates - 1, top_k=3)
+
+
+@pytest.mark.parametrize(
+    "settings, scorer, mend",
+    [(MIXED, letters, None), (SHARING, gloomy, Directions()), (ADVBENCH, gloomy, Directions())],
+    ids=["plain", "sharing", "advbench"],
+)
+def test_the_search_is_the_literal_one(settings, scorer, mend):
+    literal = literal_module()
+
+    class Reader(literal.Reader):
+        def read(self, rows, cache=None):  # the scripted model instead of a torch module
+            before = getattr(cache, "held", None) or [[]] * len(rows)
+            full = [[*held, *row] for held, row in zip(before, rows, strict=True)]
+            if cache is not None:
+                cache.held = full
+            tree = ScriptedTree(random_script)
+            return tree.logits([tree.node(ids) for ids in full])
+
+    model, shared, added, retried = ScriptedModel(), 0, 0, 0
+    for seed in range(4):
+        result = search(random_script, scorer, settings, "d a", seed=seed, encoder=mend)
+        search_ = literal.LiteralRain(
+            Reader(None), model.prompt_ids("d a"), settings, lambda text: scorer("", [text])[0],
+            lambda tokens: model.new_text([], tokens), {END}, (seed, 0),
+            None if mend is None else lambda text: mend.embed([text])[0].numpy(),
+        )  # fmt: skip
+        assert search_.run() == result.tokens
+        found = {}
+
+        def walk(node, found=found):
+            nonlocal retried
+            retried += node.tried > settings.candidates - 1
+            if node.fn:
+                found[node.prefix] = (pytest.approx(node.n), node.fn, pytest.approx(node.q),
+                                      pytest.approx(node.prior, abs=1e-6))  # fmt: skip
+            for child in node.children or ():
+                walk(child)
+
+        walk(search_.root)
+        assert {n.prefix: (n.n, n.fn, n.q, n.prior) for n in result.nodes if n.fn} == found
+        shared, added = shared + search_.shared, added + search_.added
+    assert (shared > 5 and added > 0) == (mend is not None)  # otherwise this would compare nothing of the kind
+    assert (retried > 0) == (settings is ADVBENCH) or settings is SHARING
+
+
+def tiny_search(model, **options):
+    options = {"tree": PrefixTree(model), "settings": MIXED, "encoder": Letters(), **options}
+    return rain(model, ["d a", "c"], scorer=letters, **options)
+
+
+def test_one_and_two_threads_give_the_same_search():
+    found, before = [], torch.get_num_threads()
+    model, sharing = TinyModel(), replace(MIXED, budget=6, max_new_tokens=7, similarity=0.95, variance=1.0)
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            (result,) = rain(
+                model, ["d a"], scorer=letters, tree=PrefixTree(model), settings=sharing, encoder=Letters()
+            )
+            found.append(record(result))
+    finally:
+        torch.set_num_threads(before)
+    assert found[0] == found[1] and len(found[0]) > 10
+
+
+def test_memory_too_small_for_the_search_changes_no_result():
+    model = TinyModel()
+    small = PrefixTree(model, memory=40 * column_bytes(model.module.config, 4))
+    assert [record(r) for r in tiny_search(model, tree=small)] == [record(r) for r in tiny_search(model)]
+    assert small.counters.evicted > 0
+
+
+def test_logits_that_are_not_numbers_end_the_search_with_a_sentence():
+    model = TinyModel()
+    tree = PrefixTree(model)
+    model.module.model.embed_tokens.weight.data[B] = float("nan")
+    with pytest.raises(ModelError, match="tiny gave logits that are not numbers"):
+        tiny_search(model, tree=tree)
+
+
+def test_the_embedded_model_gives_the_same_moves_cached_and_uncached(smollm2):
+    from workbench.papers.rain import objective
+
+    scorer = objective(smollm2, "sentiment")
+    settings = RainSettings.embedded(budget=3, candidates=3, tries=2, max_new_tokens=3, rollout_tokens=3, similarity=2)
+    found = [
+        rain(
+            smollm2, ["Review: This movie was"], scorer=scorer, settings=settings, tree=PrefixTree(smollm2, reuse=reuse)
+        )[0]
+        for reuse in (True, False)
+    ]
+    assert found[0].tokens == found[1].tokens
+    assert [n.prefix for n in found[0].nodes] == [n.prefix for n in found[1].nodes]
+    assert found[0].values == pytest.approx(found[1].values, abs=1e-4)
+    assert found[0].counters["tokens"] < found[1].counters["tokens"] / 3
+    assert torch.isfinite(torch.tensor(found[0].values)).all()

@@ -1,0 +1,232 @@
+"""``workbench run | runs | rerun | diff | report``: single runs, and what is made of all of them."""
+
+import os
+import sys
+from typing import Annotated, Optional
+
+import typer
+
+from ..errors import UsageError
+from . import Out, Paper, app, complain, console
+
+Params = Annotated[
+    Optional[list[str]],  # noqa: UP045
+    typer.Option("--param", "-p", metavar="NAME=VALUE", help="Set a parameter; may be given many times."),
+]
+Model = Annotated[str | None, typer.Option("--model", "-m", help="A model's name, hub id, folder, .gguf.")]
+Bits = Annotated[str | None, typer.Option("--bits", "-b", help="4 or 8: quantise with bitsandbytes.")]
+Revision = Annotated[str | None, typer.Option("--revision", help="A hub model's commit or tag.")]
+BaseUrl = Annotated[str | None, typer.Option("--base-url", help="The server behind openai:NAME.")]
+Profile = Annotated[
+    str | None, typer.Option("--profile", "-P", help="smoke, quick, standard or paper: how much to compute.")
+]
+Timeout = Annotated[float | None, typer.Option("--timeout", "-t", metavar="SECONDS", help="Stop a run after so long.")]
+
+
+def gather(flags: dict[str, str | None], assignments: list[str] | None) -> dict[str, str]:
+    """The parameters that flags and ``-p name=value`` set; one that is set twice is an error."""
+    from ..runs.parameters import split_assignment
+
+    given = {name: value for name, value in flags.items() if value is not None}
+    for text in assignments or []:
+        name, value = split_assignment(text)
+        if name in given:
+            raise UsageError(f"parameter {name!r} is given twice ({given[name]!r} and {value!r}); give it once")
+        given[name] = value
+    return given
+
+
+@app.command()
+def run(
+    paper: Paper,
+    param: Params = None,
+    model: Model = None,
+    bits: Bits = None,
+    revision: Revision = None,
+    base_url: BaseUrl = None,
+    profile: Profile = None,
+    seed: Annotated[str | None, typer.Option("--seed", "-s", help="Every random choice follows from it.")] = None,
+    out: Out = None,
+    timeout: Timeout = None,
+):
+    """Run a paper's notebook and leave runs/PAPER/ID/ with its notebook, figures, record and report page.
+
+    Examples:
+
+    [bold]workbench run randomness[/bold]
+
+    [bold]workbench run randomness --bits 4 --profile smoke[/bold]
+
+    [bold]workbench run randomness -p concept=01 -p models='\\["smollm2","gemma3-270m"]'[/bold]
+
+    [bold]workbench run my/notebook.ipynb --timeout 600[/bold]
+
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 124 timed out, 130 interrupted.
+    """
+    from ..runs.runner import run as run_notebook
+
+    flags = {
+        "model": model, "bits": bits, "revision": revision, "base_url": base_url, "profile": profile, "seed": seed
+    }  # fmt: skip
+    given = gather(flags, param)
+    record = run_notebook(paper, given, out=out, timeout=timeout)
+    _show_end(record)
+    raise typer.Exit(record.exit_code)
+
+
+def _show_end(record) -> None:
+    """What a finished run tells the terminal: its metrics and its page, or its error."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from ..runs.page import duration
+    from ..runs.record import show
+
+    screen = console()
+    if record.metrics:
+        table = Table("metric", box=None, header_style="bold")
+        for title in ("value", "95% interval", "n"):
+            table.add_column(title, justify="right")
+        table.add_column("unit")
+        for name, entry in record.metrics.items():
+            table.add_row(escape(name), *map(escape, show(entry).values()))
+        screen.print(table)
+    elif record.status == "done":
+        print("the notebook recorded no metrics")
+    if record.error:
+        complain(f"{record.status}: {record.error}")
+    print(f"{record.paper} {record.id}: {record.status} in {duration(record.seconds)}")
+    print(f"report: {record.report if record.report.exists() else record.folder}")
+
+
+@app.command()
+def runs(
+    paper: Annotated[str | None, typer.Argument(help="Only this paper's runs.")] = None,
+    out: Out = None,
+):
+    """The runs there are, oldest first. Example: [bold]workbench runs randomness[/bold]"""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from ..runs import store
+    from ..runs.page import duration, plain
+    from ..runs.record import show
+
+    folder = store.runs_folder(out)
+    records = store.all_runs(folder, paper)
+    if not records:
+        print(f"no runs{f' of {paper}' if paper else ''} in {folder}; start one with: workbench run randomness")
+        return
+    table = Table("run", "paper", "status", "time", "set", "metrics", box=None, header_style="bold")
+    for record in records:
+        color = {"done": "green", "running": "blue"}.get(record.status, "red")
+        chosen = " ".join(f"{name}={plain(record.parameters.get(name))}" for name in record.given)
+        numbers = " ".join(f"{name}={show(entry)['value']}" for name, entry in list(record.metrics.items())[:3])
+        state = f"[{color}]{record.status}[/{color}]"
+        table.add_row(record.id, record.paper, state, duration(record.seconds), escape(chosen), escape(numbers))
+    console().print(table)
+
+
+@app.command()
+def rerun(
+    run_id: Annotated[str, typer.Argument(metavar="ID", help="A run's ID, its beginning, or the word last.")],
+    out: Out = None,
+):
+    """Repeat a run with the same parameters and say where the two differ.
+
+    Examples:
+
+    [bold]workbench rerun last[/bold]
+
+    [bold]workbench rerun 20261122-1415[/bold]
+
+    Exit code: the new run's; differing metrics are told, not punished.
+    """
+    from ..runs import compare, store
+
+    old = store.find(store.runs_folder(out), run_id)
+    new = compare.rerun(old, out=out)
+    _show_end(new)
+    found = _show_differences(old, new)
+    changed = sum(item.kind == "metric" for item in found)
+    both = len(set(old.metrics) & set(new.metrics))
+    if changed:
+        print(f"{changed} metric(s) differ from {old.id}")
+    elif both:
+        print(f"all {both} metrics are the same as in {old.id}")
+    else:
+        print(f"no metrics to compare with {old.id} ({old.status})")
+    raise typer.Exit(new.exit_code)
+
+
+@app.command()
+def diff(
+    first: Annotated[str, typer.Argument(metavar="ID", help="A run's ID, its beginning, or the word last.")],
+    second: Annotated[str, typer.Argument(metavar="ID", help="The run to compare it with.")],
+    out: Out = None,
+):
+    """Where two runs differ: metrics first, then parameters, versions, models, code and machine.
+
+    Examples:
+
+    [bold]workbench diff 20261122-1415 last[/bold]
+
+    [bold]workbench diff 20261122-141500-a1b2 20261122-1502 --out /shared/runs[/bold]
+
+    Exit code: 0, whether they differ or not.
+    """
+    from ..runs import store
+
+    folder = store.runs_folder(out)
+    old, new = store.find(folder, first), store.find(folder, second)
+    if old.paper != new.paper:
+        print(f"note: {old.id} is a run of {old.paper}, {new.id} one of {new.paper}")
+    if not _show_differences(old, new):
+        print(f"{old.id} and {new.id} do not differ: same metrics, parameters, versions, code and machine")
+
+
+def _show_differences(old, new) -> list:
+    """A table of what two runs do not share."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from ..runs.compare import differences
+
+    found = differences(old, new)
+    if found:
+        table = Table("differs", "what", old.id, new.id, box=None, header_style="bold")
+        for item in found:
+            table.add_row(item.kind, escape(item.name), escape(_brief(item.before)), escape(_brief(item.after)))
+        console().print(table)
+    return found
+
+
+def _brief(value) -> str:
+    from ..runs.record import number
+
+    if value is None:
+        return "none"
+    return number(value) if isinstance(value, float) else str(value)
+
+
+@app.command()
+def report(
+    out: Out = None,
+    show: Annotated[str, typer.Option("--open", metavar="yes|no", help="Open the page in a browser.")] = "yes",
+):
+    """One static page over all runs: runs/index.html, with runs.csv and runs.tex beside it.
+
+    Example: [bold]workbench report --open no[/bold]
+    """
+    import webbrowser
+
+    from ..runs import store
+    from ..runs.report import write_report
+
+    if show not in ("yes", "no"):
+        raise UsageError(f"--open is {show!r}; give yes or no")
+    page = write_report(store.runs_folder(out))
+    print(f"report: {page}")
+    # a terminal without a display would open a text browser over the user's work
+    if show == "yes" and sys.stdout.isatty() and (sys.platform != "linux" or os.environ.get("DISPLAY")):
+        webbrowser.open(page.as_uri())

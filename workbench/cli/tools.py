@@ -1,0 +1,164 @@
+"""``workbench list | params | doctor | cache | lab``: what there is, and what this machine can do."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from ..errors import UsageError
+from . import Paper, app, console
+
+cache_app = typer.Typer(no_args_is_help=True, help="Converted and quantised models kept on this machine.")
+app.add_typer(cache_app, name="cache")
+
+
+@app.command("list")
+def list_papers():
+    """The papers and whether they can be run. Example: [bold]workbench list[/bold]"""
+    from rich.table import Table
+
+    from ..files import ROOT
+    from ..papers import PAPERS
+
+    table = Table("paper", "state", "title", "claim", box=None, header_style="bold")
+    for paper in PAPERS:
+        there = (ROOT / "notebooks" / f"{paper.name}.ipynb").is_file()
+        state = "[green]ready[/green]" if there and paper.status == "done" else "[dim]coming[/dim]"
+        table.add_row(paper.name, state, paper.title, paper.claim)
+    console().print(table)
+
+
+@app.command()
+def params(paper: Paper):
+    """What can be set: name, type, default, meaning. Example: [bold]workbench params randomness[/bold]"""
+    from rich.markup import escape
+    from rich.table import Table
+
+    from ..runs.notebooks import read
+    from ..runs.page import plain
+
+    table = Table("parameter", "type", "default", "meaning", box=None, header_style="bold")
+    for item in read(paper).known.values():
+        table.add_row(item.name, escape(item.annotation), escape(plain(item.default)), escape(item.help))
+    console().print(table)
+    print(f"\nset one with -p, for example: workbench run {paper} -p seed=1")
+
+
+@app.command()
+def doctor():
+    """What this machine can do, and what to do about what is missing.
+
+    Example: [bold]workbench doctor[/bold]
+
+    Exit code: 0, or 1 when something is missing without which nothing runs.
+    """
+    from rich.markup import escape
+
+    from ..doctor import examine
+
+    screen = console()
+    colors = {"ok": "green", "missing": "yellow", "bad": "red", "note": "blue"}
+    lines = []
+    for line in examine():
+        lines.append(line)
+        screen.print(f"[{colors[line.state]}]{line.state:<8}[/] {line.name:<18} {escape(line.what)}", soft_wrap=True)
+        if line.advice:
+            screen.print(f"{'':27} -> {escape(line.advice)}", soft_wrap=True)
+    bad = [line.name for line in lines if line.state == "bad"]
+    print(f"\nnothing runs before this is mended: {', '.join(bad)}" if bad else "\nthis machine can run the workbench")
+    raise typer.Exit(1 if bad else 0)
+
+
+@cache_app.command("list")
+def cache_list():
+    """The converted models kept, with their sizes. Example: [bold]workbench cache list[/bold]"""
+    import datetime
+
+    from rich.markup import escape
+    from rich.table import Table
+
+    from ..models import cache
+    from ..runs.page import plain, size
+
+    found = cache.entries()
+    if not found:
+        print(f"the cache in {cache.cache_folder()} is empty")
+        return
+    table = Table("key", "model", "settings", "size", "made", box=None, header_style="bold")
+    for entry in found:
+        made = f"{datetime.datetime.fromtimestamp(entry.created):%Y-%m-%d %H:%M}"
+        settings = plain(entry.settings)
+        table.add_row(escape(entry.key), escape(str(entry.model)), escape(settings), size(entry.bytes), made)
+    console().print(table)
+    print(f"{size(sum(entry.bytes for entry in found))} in {cache.cache_folder()}")
+
+
+@cache_app.command("clear")
+def cache_clear(
+    keys: Annotated[list[str] | None, typer.Argument(help="Only these keys (default: everything).")] = None,
+):
+    """Delete converted models; they are made again when they are needed.
+
+    Examples:
+
+    [bold]workbench cache clear[/bold]
+
+    [bold]workbench cache clear KEY[/bold]
+    """
+    from ..models import cache
+    from ..runs.page import size
+
+    print(f"freed {size(cache.clear(keys or None))} in {cache.cache_folder()}")
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def lab(context: typer.Context):
+    """JupyterLab on 127.0.0.1 behind a random token, opened at notebooks/start.ipynb.
+
+    Examples:
+
+    [bold]workbench lab[/bold]
+
+    [bold]workbench lab --no-browser --port 9000[/bold] (anything is passed on to jupyter lab)
+    """
+    import secrets
+
+    from ..files import ROOT
+
+    # in the environment, not on the command line, which every user of a machine can read
+    token = os.environ["JUPYTER_TOKEN"] = secrets.token_urlsafe(32)
+    command = [
+        sys.executable, "-m", "jupyterlab",
+        "--ServerApp.ip=127.0.0.1",
+        f"--ServerApp.root_dir={ROOT}",
+        "--LabApp.news_url=None",  # JupyterLab would ask its makers for news and for its newest version
+        "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate",
+        *(["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
+        *context.args,
+    ]  # fmt: skip
+    start = "lab"
+    if (ROOT / "notebooks" / "start.ipynb").is_file():
+        start = "lab/tree/notebooks/start.ipynb"
+        command.insert(3, f"--LabApp.default_url=/{start}")
+    if any("port" in argument for argument in context.args):
+        print(f"token: {token}", flush=True)  # the port is the user's affair, and Jupyter prints it
+    else:
+        port = _free_port()
+        command.insert(3, f"--ServerApp.port={port}")
+        print(f"JupyterLab: http://127.0.0.1:{port}/{start}?token={token}", flush=True)
+    os.execv(sys.executable, command)
+
+
+def _free_port() -> int:
+    """The first port from 8888 on that nobody on this machine listens to."""
+    import socket
+
+    for port in [*range(8888, 8988), 0]:
+        with socket.socket() as attempt:
+            try:
+                attempt.bind(("127.0.0.1", port))
+                return attempt.getsockname()[1]
+            except OSError:
+                continue
+    raise UsageError("no port is free on 127.0.0.1; end another server, or choose one with --port N")

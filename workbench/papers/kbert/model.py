@@ -1,0 +1,392 @@
+"""`KBert`: a supported encoder with a head for texts, pairs or words, fed through `inject`, trained by HF's Trainer."""
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ...errors import DataError, ModelError, UsageError
+from ...files import write_json
+from ...models.loading import pick_device, quiet
+from ...models.names import encoder_folder
+from ...models.sources import fetch_encoder, refuse_code_in, refuse_pickles
+from .collate import KnowledgeCollator, check_mask
+from .families import family_of
+from .settings import SETTINGS, KBertSettings
+from .tree import Injected, KnowledgeBatch, inject
+
+TASKS = ("text", "pair", "tokens")
+FILE = "kbert.json"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the model says of N texts.
+
+    Attributes
+    ----------
+    labels
+        N labels; for tokens N lists, one label a word.
+    probabilities
+        (N, C) float32; for tokens a list of N arrays (words, C). Words that were cut off are "O" (or the first label),
+        with probability 0 everywhere.
+    """
+
+    labels: list
+    probabilities: np.ndarray | list[np.ndarray]
+
+
+@dataclass(frozen=True)
+class Look:
+    """One text from inside: T tokens, L layers, H heads.
+
+    Attributes
+    ----------
+    item
+        The injected text.
+    probabilities
+        (C,), or (words, C) for tokens.
+    attention
+        (L, H, T, T) float32; row i holds what token i takes from each other token and sums to 1.
+    """
+
+    item: Injected
+    probabilities: np.ndarray
+    attention: np.ndarray
+
+
+class KBert:
+    """An encoder that reads texts with a graph's triples in them.
+
+    Parameters
+    ----------
+    encoder
+        "minilm" (embedded), a folder, or a hub id; safetensors only. Families: `families.FAMILIES`.
+    labels
+        The names of the C classes; for ``task="tokens"`` IOB2 tags.
+    task
+        "text", "pair" (two texts, one label), or "tokens" (texts as lists of words, one label a word).
+    graph
+        None reads plain texts: the arm "BERT".
+    settings
+        `KBertSettings`; ``soft_position`` and ``visible_matrix`` are the switches of the ablation.
+    seed
+        Of the head's first weights and of training; None takes the settings'.
+    attention
+        "sdpa", or "eager"; a family that only has eager gets it.
+    train_layers
+        None trains everything; n trains the head and the top n layers.
+
+    Attributes
+    ----------
+    module, tokenizer, labels, graph, settings
+        The torch module (an AutoModelFor…), its tokenizer, and what it was made with.
+
+    Raises
+    ------
+    ModelError
+        The encoder cannot be loaded, or its attention cannot take the mask.
+    UsageError
+        An unknown task, or labels that are none.
+    """
+
+    def __init__(
+        self,
+        encoder: str = "minilm",
+        *,
+        labels: Sequence[str],
+        task: str = "text",
+        graph=None,
+        settings: KBertSettings = SETTINGS,
+        seed: int | None = None,
+        attention: str = "sdpa",
+        train_layers: int | None = None,
+        device: str = "auto",
+    ):
+        if task not in TASKS:
+            raise UsageError(f"task {task!r} is unknown: choose one of {', '.join(TASKS)}")
+        labels = [str(label) for label in labels]
+        if len(labels) < 2 or len(set(labels)) < len(labels):
+            raise UsageError(f"labels are {labels!r}: give at least two different names")
+        self.encoder, self.labels, self.task, self.graph = str(encoder), labels, task, graph
+        self.settings = settings if seed is None else replace(settings, seed=seed)
+        self.train_layers, self.device = train_layers, pick_device(device)
+        self.module, self.tokenizer = _load(self.encoder, task, labels, self.settings.seed, attention)
+        self._finish()
+
+    def _finish(self) -> None:
+        self.module.to(self.device).eval()
+        self.collator = KnowledgeCollator.of(self.module.config, penalty=self.settings.penalty)
+        self.module.register_forward_pre_hook(_guard, with_kwargs=True)
+        _freeze(self.module, self.train_layers)
+
+    def __repr__(self) -> str:
+        knowledge = "no graph" if self.graph is None else self.graph.name
+        return f"<K-BERT {self.encoder}, {self.task}, {len(self.labels)} labels, {knowledge}>"
+
+    def inject(self, texts, pairs=None) -> KnowledgeBatch:
+        """`inject` with this model's graph, tokenizer and settings."""
+        s = self.settings
+        return inject(
+            texts, self.graph, self.tokenizer, pairs=pairs, max_branches=s.max_branches, max_length=s.max_length,
+            soft_position=s.soft_position, visible_matrix=s.visible_matrix, template=s.template,
+        )  # fmt: skip
+
+    def fit(
+        self,
+        texts,
+        targets,
+        *,
+        pairs=None,
+        epochs: int | None = None,
+        learning_rate: float | None = None,
+        batch_size: int | None = None,
+        seed: int | None = None,
+        folder: str | Path | None = None,
+        progress: bool = False,
+    ) -> list[float]:
+        """Train with Hugging Face's Trainer (AdamW, linear schedule with warm-up) and stay in memory.
+
+        Parameters
+        ----------
+        texts, pairs
+            As `inject` takes them.
+        targets
+            N label names; for tokens N lists, one name a word.
+        epochs, learning_rate, batch_size, seed
+            None takes the settings'.
+        folder
+            Where Trainer leaves a safetensors checkpoint after each epoch; None keeps nothing on disk.
+
+        Returns
+        -------
+        list of float
+            The training loss of each step.
+
+        Raises
+        ------
+        DataError
+            A target that is no label, or not one a text (a word).
+        """
+        from transformers import Trainer, TrainingArguments, set_seed
+
+        s = self.settings
+        seed = s.seed if seed is None else seed
+        batch = self.inject(texts, pairs)
+        data = _Rows(batch, self._numbers(batch, targets))
+        epochs, size = epochs or s.epochs, batch_size or s.batch_size
+        steps = epochs * -(-len(data) // size)
+        with tempfile.TemporaryDirectory() as scratch, quiet():
+            arguments = TrainingArguments(
+                output_dir=str(folder or scratch), num_train_epochs=epochs, per_device_train_batch_size=size,
+                learning_rate=learning_rate or s.learning_rate, warmup_steps=int(s.warmup * steps), seed=seed,
+                logging_steps=1, report_to=[], save_strategy="epoch" if folder else "no", save_only_model=True,
+                remove_unused_columns=False, disable_tqdm=not progress, dataloader_pin_memory=False,
+                use_cpu=self.device.type == "cpu",
+            )  # fmt: skip
+            set_seed(seed)
+            trainer = Trainer(self.module, arguments, train_dataset=data, data_collator=self.collator)
+            if not progress:
+                from transformers.trainer_callback import PrinterCallback
+
+                trainer.remove_callback(PrinterCallback)
+            trainer.train()
+            for pickle in Path(folder or scratch).rglob("training_args.bin"):
+                pickle.unlink()  # Trainer's own settings; a folder of weights holds no pickles here
+        self.module.to(self.device).eval()
+        return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+
+    def predict(self, texts, pairs=None, *, batch_size: int = 32) -> Prediction:
+        """The labels of texts, in their order.
+
+        Raises
+        ------
+        DataError
+            As `inject`.
+        """
+        batch = self.inject(texts, pairs)
+        order = np.argsort(batch.lengths, kind="stable")  # texts of a length together: less padding, the same numbers
+        found: list = [None] * len(batch)
+        for begin in range(0, len(order), batch_size):
+            chosen = order[begin : begin + batch_size].tolist()
+            items = [batch[i] for i in chosen]
+            for i, item, logits in zip(chosen, items, self._forward(items).logits.float()):
+                found[i] = self._probabilities(item, logits)
+        if self.task == "tokens":
+            return Prediction([[self._name(row) for row in rows] for rows in found], found)
+        probabilities = np.stack(found) if found else np.zeros((0, len(self.labels)), np.float32)
+        return Prediction([self.labels[i] for i in probabilities.argmax(-1)] if found else [], probabilities)
+
+    def look(self, text, pair=None) -> Look:
+        """One text from inside, with its attention (computed in eager mode)."""
+        item = self.inject([text], None if pair is None else [pair])[0]
+        before = self.module.config._attn_implementation
+        try:
+            self.module.set_attn_implementation("eager")
+            output = self._forward([item], output_attentions=True)
+        finally:
+            self.module.set_attn_implementation(before)
+        attention = torch.cat(output.attentions).float().cpu().numpy()
+        return Look(item, self._probabilities(item, output.logits[0].float()), attention)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write weights (safetensors), tokenizer and kbert.json into ``folder``. The graph is not written."""
+        folder = Path(folder)
+        with quiet():
+            self.module.save_pretrained(folder)
+            self.tokenizer.save_pretrained(folder)
+        graph = None if self.graph is None else self.graph.fingerprint
+        write_json(
+            folder / FILE,
+            {"encoder": self.encoder, "task": self.task, "labels": self.labels, "settings": asdict(self.settings),
+             "train_layers": self.train_layers, "graph": graph},
+        )  # fmt: skip
+        return folder
+
+    @classmethod
+    def open(cls, folder: str | Path, graph=None, *, attention: str = "sdpa", device: str = "auto") -> "KBert":
+        """A model that `save` wrote, with the graph it was trained with.
+
+        Raises
+        ------
+        ModelError
+            ``folder`` holds no K-BERT, or ``graph`` is not the one it was trained with.
+        """
+        try:
+            facts = json.loads((Path(folder) / FILE).read_text())
+            settings = KBertSettings(**facts["settings"])
+            task, labels, print_, layers = (facts[name] for name in ("task", "labels", "graph", "train_layers"))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ModelError(f"{folder} is no folder that KBert.save wrote ({error}): give one") from error
+        if print_ != (None if graph is None else graph.fingerprint):
+            wanted = "no graph" if print_ is None else "another graph"
+            raise ModelError(f"{folder} was trained with {wanted}: give the same, or train anew")
+        model = cls(
+            str(folder), labels=labels, task=task, graph=graph, settings=settings, attention=attention,
+            train_layers=layers, device=device,
+        )  # fmt: skip
+        model.encoder = facts["encoder"]
+        return model
+
+    # --- underneath -------------------------------------------------------------------------------------------------
+
+    def _forward(self, items, **options):
+        batch = _to(self.collator(items), self.device)
+        with torch.inference_mode():
+            return self.module(**batch, **options)
+
+    def _probabilities(self, item: Injected, logits: torch.Tensor) -> np.ndarray:
+        shares = logits.softmax(-1).cpu().numpy()
+        if self.task != "tokens":
+            return shares
+        result = np.zeros((len(item.text), len(self.labels)), np.float32)
+        words, first = np.unique(item.words, return_index=True)
+        result[words[words >= 0]] = shares[first[words >= 0]]
+        return result
+
+    def _name(self, row: np.ndarray) -> str:
+        if not row.any():  # the word was cut off
+            return "O" if "O" in self.labels else self.labels[0]
+        return self.labels[int(row.argmax())]
+
+    def _numbers(self, batch: KnowledgeBatch, targets) -> list:
+        places = {name: i for i, name in enumerate(self.labels)}
+        targets = list(targets)
+        if len(targets) != len(batch):
+            raise DataError(f"there are {len(batch)} texts and {len(targets)} targets: give each text its own")
+        try:
+            if self.task != "tokens":
+                return [places[target] for target in targets]
+            for number, (words, target) in enumerate(zip(batch.texts, targets), 1):
+                if len(words) != len(target):
+                    raise DataError(f"text {number} has {len(words)} words and {len(target)} labels: give one a word")
+            return [[places[tag] for tag in target] for target in targets]
+        except (KeyError, TypeError) as error:
+            raise DataError(f"{error} is none of the labels {', '.join(self.labels[:8])}: check the targets") from error
+
+
+class _Rows(torch.utils.data.Dataset):
+    """Items with their labels; items are views, made when asked for."""
+
+    def __init__(self, batch: KnowledgeBatch, labels: list):
+        self.batch, self.labels = batch, labels
+
+    def __len__(self) -> int:
+        return len(self.batch)
+
+    def __getitem__(self, number: int) -> dict:
+        return {"item": self.batch[number], "label": self.labels[number]}
+
+
+def _guard(module, arguments, options):
+    """Refuse a mask that attention would silently get wrong."""
+    masks = options.get("attention_mask")
+    for mask in masks.values() if isinstance(masks, dict) else (masks,):
+        if mask is not None and mask.dim() > 2:
+            check_mask(mask)
+
+
+def _to(batch: dict, device) -> dict:
+    return {k: _to(v, device) if isinstance(v, dict) else v.to(device) for k, v in batch.items()}
+
+
+def _load(encoder: str, task: str, labels: list[str], seed: int, attention: str):
+    """(module, tokenizer) of an encoder with a new head, its first weights drawn from ``seed``."""
+    import transformers
+
+    source = encoder_folder(encoder)
+    folder = fetch_encoder(encoder)[0] if source.kind == "hub" else source.path
+    if not (Path(folder) / "config.json").is_file():
+        raise ModelError(f"{encoder} has no config.json, so it is no encoder's folder: give one of AutoModel's")
+    refuse_code_in(folder, encoder)
+    if not list(Path(folder).glob("*.safetensors")):
+        refuse_pickles([file.name for file in Path(folder).glob("*.bin")], encoder)
+        raise ModelError(f"{encoder} has no *.safetensors weights: is the download complete?")
+    config = transformers.AutoConfig.from_pretrained(
+        folder, num_labels=len(labels), id2label=dict(enumerate(labels)),
+        label2id={name: i for i, name in enumerate(labels)}, local_files_only=True,
+    )  # fmt: skip
+    family = family_of(config)
+    if attention not in ("sdpa", "eager"):
+        raise UsageError(f"attention {attention!r} takes no visible matrix: choose sdpa or eager")
+    if family.name == "modernbert":
+        config.classifier_pooling = "cls"  # card: the classifier reads [CLS]; mean pooling needs the plain mask
+    kind = "AutoModelForTokenClassification" if task == "tokens" else "AutoModelForSequenceClassification"
+    generator = torch.random.get_rng_state()
+    torch.manual_seed(seed)
+    try:
+        with quiet():
+            module = getattr(transformers, kind).from_pretrained(
+                folder, config=config, local_files_only=True, trust_remote_code=False, use_safetensors=True,
+                dtype=torch.float32, attn_implementation=attention if attention in family.attention else "eager",
+            )  # fmt: skip
+            tokenizer = transformers.AutoTokenizer.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False
+            )
+    except (OSError, ValueError, RuntimeError) as error:
+        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ModelError(f"{encoder} cannot be loaded ({said}): is its folder complete?") from error
+    finally:
+        torch.random.set_rng_state(generator)
+    return module, tokenizer
+
+
+def _freeze(module, layers: int | None) -> None:
+    """Leave only the head and the top ``layers`` layers to train."""
+    if layers is None:
+        return
+    base = module.base_model
+    stack = next((m for m in base.modules() if isinstance(m, torch.nn.ModuleList) and len(m) > 0), None)
+    n = 0 if stack is None else len(stack)
+    if not 0 <= layers <= n:
+        raise UsageError(f"train_layers={layers} is not between 0 and {n}, the encoder's layers: choose one of them")
+    base.requires_grad_(False)
+    for layer in list(stack)[n - layers :]:
+        layer.requires_grad_(True)
+    pooler = getattr(base, "pooler", None)
+    if pooler is not None:
+        pooler.requires_grad_(True)

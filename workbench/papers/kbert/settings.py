@@ -1,0 +1,89 @@
+"""What the paper fixes, the five arms of the study, and the closed-class words of English."""
+
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from ...errors import UsageError
+
+
+@dataclass(frozen=True)
+class KBertSettings:
+    """The paper's defaults ("card": ../shared/papers/kbert.md, which names where each was read); ours are marked."""
+
+    max_branches: int = 2  # card: branches a matched word
+    max_length: int = 256  # card: tokens of the flattened sentence tree, knowledge included
+    soft_position: bool = True  # card: the trunk's counter ignores branches
+    visible_matrix: bool = True  # card: a branch sees itself and its owner
+    template: str = "{predicate} {object}"  # card: predicate+object for classification; "{object}" for NER
+    penalty: float = -1e4  # card: added to the logits of what may not be seen, in every layer
+    learning_rate: float = 2e-5  # card
+    warmup: float = 0.1  # card: share of the steps
+    epochs: int = 5  # card
+    batch_size: int = 32  # card: 32 (classification); 16 for NER
+    seed: int = 7  # card
+
+    def __post_init__(self):
+        check_template(self.template)
+        for name, least in (("max_branches", 0), ("max_length", 3), ("epochs", 1), ("batch_size", 1)):
+            if getattr(self, name) < least:
+                raise UsageError(f"{name}={getattr(self, name)} is too small: give at least {least}")
+        if not self.penalty < 0:
+            raise UsageError(f"penalty={self.penalty} hides nothing: it is added to logits, so give -1e4")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One arm of the comparison: whether branches are injected, and which of the two devices are on."""
+
+    name: str
+    knowledge: bool
+    soft_position: bool
+    visible_matrix: bool
+
+
+def check_template(template: str) -> str:
+    """``template`` itself, if a branch can be made of it.
+
+    Raises
+    ------
+    UsageError
+        It holds anything in braces but {predicate} and {object}, or not {object}.
+    """
+    rest = template.replace("{predicate}", "").replace("{object}", "")
+    if "{object}" not in template or "{" in rest or "}" in rest:
+        raise UsageError(
+            f"template {template!r} makes no branch: write '{{predicate}} {{object}}' (classification) or '{{object}}'"
+        )
+    return template
+
+
+SETTINGS = KBertSettings()
+ARMS = MappingProxyType(
+    {
+        arm.name: arm
+        for arm in (
+            Arm("BERT", False, True, True),
+            Arm("K-BERT", True, True, True),
+            Arm("no soft position", True, False, True),
+            Arm("no visible matrix", True, True, False),
+            Arm("neither", True, False, False),  # the branches stand in the text as plain words
+        )
+    }
+)
+
+# Closed-class words of English: articles, pronouns, prepositions, conjunctions, auxiliaries, particles. Nouns that a
+# domain needs ("interest", "bill", "system"), which longer stop lists hold, are not among them.
+_CLOSED = """
+    a an the this that these those each every either neither some any no none all both half such other another
+    i me my mine myself you your yours yourself yourselves he him his himself she her hers herself it its itself
+    we us our ours ourselves they them their theirs themselves one ones who whom whose which what whoever whatever
+    in on at by for from of off to into onto upon with within without about above across after against along amid
+    among around as before behind below beneath beside besides between beyond despite down during except inside like
+    near out outside over past per since through throughout till toward towards under underneath until up via
+    and or but nor so yet if unless although though because while whereas whether than once when where why how
+    am is are was were be been being do does did done doing have has had having will would shall should can could may
+    might must ought need dare ll ve re
+    not too very just only even also still again ever never always often here there then now thus hence else
+    more most less least much many few several own same
+"""
+FUNCTION_WORDS = frozenset(_CLOSED.split())

@@ -1,0 +1,297 @@
+"""The five arms on a task, over seeds, with controls; and what noise a graph brings.
+
+Every arm of a seed has the same texts, the same first weights and the same order of batches: differences are paired.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+
+from ...errors import UsageError
+from ...stats import Estimate, Paired, mean_interval, paired_test
+from .graph import KnowledgeGraph
+from .settings import ARMS, SETTINGS, Arm
+from .tasks import Task, own_task, teaching_task, typing_task, wordnet_graph
+
+CONTROLS = ("words", "words and branches")
+
+
+def task_of(
+    name: str, seed: int, *, n_train: int, n_test: int, graph: str | None = None, data: str | None = None
+) -> Task:
+    """The task of that name as repetition ``seed`` sees it: new nouns a seed; the teaching texts are always the same.
+
+    Raises
+    ------
+    UsageError
+        An unknown name.
+    """
+    if name in ("typing", "typing_two"):
+        return typing_task(n_train, n_test, seed, entities=1 if name == "typing" else 2)
+    if name == "teaching":
+        return teaching_task()
+    if name == "own":
+        return own_task(graph, data, seed)
+    raise UsageError(f"task {name!r} is unknown: choose typing, typing_two, teaching or own")
+
+
+def train_arm(
+    task: Task,
+    arm: Arm,
+    seed: int,
+    *,
+    encoder: str = "minilm",
+    epochs: int = SETTINGS.epochs,
+    learning_rate: float = SETTINGS.learning_rate,
+    batch_size: int = SETTINGS.batch_size,
+    top_layers: int = -1,
+    graph: KnowledgeGraph | None = None,
+):
+    """A `KBert` trained on the task under one arm.
+
+    Parameters
+    ----------
+    top_layers
+        Layers to train beside the head; -1 trains everything.
+    graph
+        In place of the task's own.
+    """
+    from .model import KBert
+
+    settings = replace(SETTINGS, soft_position=arm.soft_position, visible_matrix=arm.visible_matrix)
+    model = KBert(
+        encoder, labels=task.labels, graph=(graph or task.graph) if arm.knowledge else None, settings=settings,
+        seed=seed, train_layers=None if top_layers < 0 else top_layers,
+    )  # fmt: skip
+    texts, targets = zip(*task.train)
+    model.losses = model.fit(
+        list(texts), list(targets), epochs=epochs, learning_rate=learning_rate, batch_size=batch_size, seed=seed
+    )
+    return model
+
+
+def run_task(
+    task_for: Callable[[int], Task],
+    *,
+    seeds: Iterable[int],
+    arms: Sequence[str] = tuple(ARMS),
+    graphs: dict[str, KnowledgeGraph] | None = None,
+    progress: Callable[[str], None] | None = None,
+    **training,
+):
+    """Train and test every arm for every seed.
+
+    Parameters
+    ----------
+    task_for
+        The task of a seed.
+    arms
+        Names in `ARMS`.
+    graphs
+        Name -> graph: further runs of the arm K-BERT, each with that graph in place of the task's (knowledge noise).
+    progress
+        Called with a line of text after each run.
+    training
+        Keywords of `train_arm`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each seed, arm and test text: task, seed, arm, text, truth, predicted, correct, seconds (CPU seconds
+        of that arm's training and test), loss (the mean of the last tenth of its steps). The controls (`control`)
+        stand among the arms.
+    """
+    import pandas as pd
+
+    runs = [(name, ARMS[name], None) for name in arms] + [
+        (name, ARMS["K-BERT"], graph) for name, graph in (graphs or {}).items()
+    ]
+    rows = []
+    for seed in seeds:
+        task = task_for(seed)
+        texts, truths = zip(*task.test)
+        for name, arm, graph in runs:
+            start = time.process_time()
+            model = train_arm(task, arm, seed, graph=graph, **training)
+            predicted = model.predict(list(texts)).labels
+            seconds = time.process_time() - start
+            loss = float(np.mean(model.losses[-max(1, len(model.losses) // 10) :]))
+            rows += _rows(task, seed, name, texts, truths, predicted, seconds, loss)
+            if progress is not None:
+                right = np.mean([p == t for p, t in zip(predicted, truths)])
+                progress(f"{task.name}, seed {seed}, {name}: {right:.3f} right, {seconds:.0f} CPU s")
+        for name in CONTROLS if arms else ():
+            start = time.process_time()
+            predicted = control(task, branches=name == "words and branches")
+            rows += _rows(task, seed, name, texts, truths, predicted, time.process_time() - start, float("nan"))
+    return pd.DataFrame(rows)
+
+
+def _rows(task, seed, arm, texts, truths, predicted, seconds, loss) -> list[dict]:
+    common = {"task": task.name, "seed": seed, "arm": arm, "seconds": seconds, "loss": loss}
+    return [
+        {**common, "text": text, "truth": truth, "predicted": said, "correct": float(said == truth)}
+        for text, truth, said in zip(texts, truths, predicted)
+    ]
+
+
+def control(task: Task, *, branches: bool) -> list[str]:
+    """What a bag of words says (scikit-learn's logistic regression): the simpler method that costs nothing.
+
+    ``branches`` adds the words of the triples that K-BERT would read; they have no place, so with two entities this
+    cannot tell whose they are.
+    """
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    def read(text: str) -> str:
+        return " ".join([text, *branch_words(text, task.graph)]) if branches else text
+
+    model = make_pipeline(CountVectorizer(binary=True), LogisticRegression(max_iter=1000))
+    model.fit([read(text) for text, _ in task.train], [label for _, label in task.train])
+    return list(model.predict([read(text) for text, _ in task.test]))
+
+
+def branch_words(text: str, graph: KnowledgeGraph, *, max_branches: int = SETTINGS.max_branches) -> list[str]:
+    """What the branches of a text say, one a branch, from left to right."""
+    said = []
+    for match in graph.find(text):
+        said += [f"{t.predicate} {t.object}" for t in map(graph.triple, graph.rows(match.subject)[:max_branches])]
+    return said
+
+
+# --- summing up -----------------------------------------------------------------------------------------------------
+
+
+def per_text(results, arm: str):
+    """Share of the seeds in which each test text was right under ``arm``: a series by text, the unit of intervals."""
+    mine = results[results.arm == arm]
+    if not len(mine):
+        raise UsageError(f"there are no results of {arm!r}: there are {', '.join(results.arm.unique())}")
+    return mine.groupby("text", sort=True).correct.mean()
+
+
+def accuracy_table(results):
+    """A row an arm: accuracy (Estimate over test texts), its value for each seed, CPU seconds of a run, last loss."""
+    import pandas as pd
+
+    rows = []
+    for arm, part in results.groupby("arm", sort=False):
+        runs = part.groupby("seed")
+        rows.append(
+            {
+                "arm": arm,
+                "accuracy": mean_interval(per_text(results, arm), bounds=(0, 1)),
+                "each seed": ", ".join(f"{value:.3f}" for value in runs.correct.mean()),
+                "CPU s a run": float(runs.seconds.first().mean()),
+                "last loss": float(runs.loss.first().mean()),
+            }
+        )
+    return pd.DataFrame(rows).set_index("arm")
+
+
+def difference(results, arm: str, other: str) -> Paired:
+    """``arm`` minus ``other``, paired by test text (each averaged over the seeds)."""
+    ours, theirs = per_text(results, arm), per_text(results, other)
+    return paired_test(ours.to_numpy(), theirs.loc[ours.index].to_numpy())
+
+
+PAIRS = (
+    ("K-BERT", "BERT"),
+    ("no soft position", "K-BERT"),
+    ("no visible matrix", "K-BERT"),
+    ("neither", "K-BERT"),
+    ("neither", "BERT"),
+    ("K-BERT", "words and branches"),
+)
+
+
+def differences_table(results, pairs: Sequence[tuple[str, str]] = PAIRS):
+    """`difference` of each pair that was run: difference (Estimate), p value, seeds in which the first was ahead."""
+    import pandas as pd
+
+    there, rows = set(results.arm), []
+    by_seed = results.groupby(["arm", "seed"]).correct.mean()
+    for first, second in pairs:
+        if {first, second} <= there:
+            paired = difference(results, first, second)
+            ahead = by_seed[first] - by_seed[second]
+            rows.append(
+                {
+                    "first": first,
+                    "second": second,
+                    "first minus second": paired.difference,
+                    "p (Wilcoxon)": paired.p_value,
+                    "seeds ahead": f"{int((ahead > 0).sum())} of {len(ahead)}",
+                }
+            )
+    return pd.DataFrame(rows, columns=["first", "second", "first minus second", "p (Wilcoxon)", "seeds ahead"])
+
+
+def orders(results) -> str:
+    """The five arms from best to worst, joined by > where the paired interval leaves 0 out, by ≈ where it does not."""
+    arms = [arm for arm in ARMS if arm in set(results.arm)]
+    arms.sort(key=lambda arm: -per_text(results, arm).mean())
+    text = arms[0]
+    for better, worse in pairwise(arms):
+        low = difference(results, better, worse).difference.low
+        text += f" {'>' if low > 0 else '≈'} {worse}"
+    return text
+
+
+# --- knowledge noise ------------------------------------------------------------------------------------------------
+
+
+def noise_graphs() -> dict[str, KnowledgeGraph]:
+    """WordNet as it is, and without closed-class words, words of one or two letters, and all but "is a"."""
+    whole = wordnet_graph()
+    return {
+        "WordNet, unfiltered": whole,
+        "WordNet, filtered": whole.filtered(stop_words="english", min_length=3, predicates=["is a"]),
+    }
+
+
+def noise_table(graphs: dict[str, KnowledgeGraph], texts: Sequence[str]):
+    """Coverage of ``texts`` by each graph: a row a graph."""
+    import pandas as pd
+
+    rows = []
+    for name, graph in graphs.items():
+        found = graph.coverage(texts, top=6)
+        rows.append(
+            {
+                "graph": name,
+                "triples": graph.n_triples,
+                "texts with a subject": found.hit_rate,
+                "words in a subject": found.word_rate,
+                "matches a text": found.n_matches / max(1, found.n_texts),
+                "most often": ", ".join(f"{subject} {count}" for subject, count in found.top),
+            }
+        )
+    return pd.DataFrame(rows).set_index("graph")
+
+
+def reading(text: str, graph: KnowledgeGraph | None, *, max_branches: int = SETTINGS.max_branches) -> str:
+    """``text`` with its branches in square brackets behind the words they hang on, for people to read."""
+    if graph is None:
+        return text
+    said, end = [], 0
+    for match in graph.find(text):
+        branches = [f"{t.predicate} {t.object}" for t in map(graph.triple, graph.rows(match.subject)[:max_branches])]
+        said.append(text[end : match.end] + "".join(f" [{branch}]" for branch in branches))
+        end = match.end
+    return "".join([*said, text[end:]])
+
+
+def as_metrics(name: str, results) -> dict[str, Estimate]:
+    """The numbers that the runner keeps: each arm's accuracy, and K-BERT minus BERT."""
+    keys = {arm: arm.lower().replace(" ", "_").replace("-", "_").replace(",", "") for arm in results.arm.unique()}
+    table = accuracy_table(results)
+    metrics = {f"{name}.{keys[arm]}": table.accuracy[arm] for arm in table.index}
+    if {"K-BERT", "BERT"} <= set(keys):
+        metrics[f"{name}.k_bert_minus_bert"] = difference(results, "K-BERT", "BERT").difference
+    return metrics

@@ -1,0 +1,249 @@
+"""What the arms are compared on: types of rare WordNet nouns, the teaching set, and a user's own graph and texts.
+
+In every task the entities of the test texts do not occur in the training texts, so that what a model has learnt about
+a training entity is of no use: it must come from the pretrained encoder, from the sentence, or from the graph.
+"""
+
+import csv
+import functools
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...data import folder
+from ...errors import DataError, UsageError
+from .graph import KnowledgeGraph
+from .wordnet import read_wordnet
+
+TYPES = ("animal", "artifact", "food", "person", "plant", "substance")  # WordNet's lexicographer files
+
+# Sentences that say nothing about the noun but that it is one; {a} is the noun whose type is asked for.
+ONE = (
+    "They were talking about the word {a} when we came in.",
+    "We asked her what {a} meant.",
+    "On the last page somebody had written {a} in pencil.",
+    "Her letter mentions {a} and nothing else of interest.",
+    "He drew a picture and wrote {a} below it.",
+    "The answer to the riddle was {a}, to our surprise.",
+    "I came across {a} in an old book yesterday.",
+    "Nobody in the room had ever heard of {a} before.",
+)
+TWO = (
+    "She meant {a}, and certainly not {b}.",
+    "It was not {b} but {a} that we were looking for.",
+    "Instead of {b} the letter should have said {a}.",
+    "We wanted to hear about {a}, though he began with {b}.",
+    "Cross out {b} and write {a} in its place.",
+    "The right answer was {a}; the wrong one was {b}.",
+)
+
+
+@dataclass(frozen=True)
+class Task:
+    """Texts to learn from and to be tested on, and the graph that speaks about them.
+
+    Attributes
+    ----------
+    name, about
+        Short name, and one line for people.
+    graph
+        What the knowledge arms read.
+    labels
+        The C classes.
+    train, test
+        Lists of (text, label).
+    """
+
+    name: str
+    about: str
+    graph: KnowledgeGraph
+    labels: tuple[str, ...]
+    train: list[tuple[str, str]]
+    test: list[tuple[str, str]]
+
+    @property
+    def chance(self) -> float:
+        """Accuracy of the commonest label of the training texts on the test texts."""
+        common = Counter(label for _, label in self.train).most_common(1)[0][0]
+        return sum(label == common for _, label in self.test) / len(self.test)
+
+
+@functools.cache
+def wordnet_graph() -> KnowledgeGraph:
+    """`KnowledgeGraph.from_wordnet()`, made once a process."""
+    return KnowledgeGraph.from_wordnet()
+
+
+@functools.cache
+def rare_nouns() -> dict[str, tuple[str, ...]]:
+    """By type, the nouns that have one meaning only, were never met in WordNet's tagged corpora, and have a hypernym.
+
+    One word of 4 to 12 small letters.
+    """
+    synsets = read_wordnet()
+    meanings = Counter(lemma.text.lower() for synset in synsets for lemma in synset.lemmas)
+    found: dict[str, list[str]] = {name: [] for name in TYPES}
+    for synset in synsets:
+        if synset.lexname not in found or not any(predicate == "is a" for predicate, _ in synset.relations):
+            continue
+        for text, _, tagged in synset.lemmas:
+            plain = text.isascii() and text.isalpha() and text.islower() and 4 <= len(text) <= 12
+            if plain and not tagged and meanings[text] == 1:
+                found[synset.lexname].append(text)
+    return {name: tuple(dict.fromkeys(nouns)) for name, nouns in found.items()}
+
+
+def typing_task(n_train: int, n_test: int, seed: int, *, entities: int = 1) -> Task:
+    """Which of six types is a rare noun? The sentences do not tell; WordNet's hypernym does.
+
+    Parameters
+    ----------
+    n_train, n_test
+        Texts, as near as they can be to six equal classes.
+    seed
+        Draws nouns and sentences.
+    entities
+        2 puts a noun of another type beside the one that is asked for: knowledge must stay with its own word.
+
+    Raises
+    ------
+    UsageError
+        More nouns than there are, or ``entities`` other than 1 or 2.
+    """
+    if entities not in (1, 2):
+        raise UsageError(f"entities={entities}: the sentences hold one noun or two")
+    per_type = -(-n_train // len(TYPES)) - (-n_test // len(TYPES))  # each part rounded up to whole rounds
+    nouns = rare_nouns()
+    scarce = min(nouns, key=lambda name: len(nouns[name]))
+    if entities * per_type > len(nouns[scarce]):
+        most = len(nouns[scarce]) // entities * len(TYPES)
+        raise UsageError(f"n_train + n_test = {n_train + n_test} texts need more rare nouns than there are: {most}")
+    draw = random.Random(seed)
+    pools = {name: draw.sample(nouns[name], entities * per_type) for name in TYPES}
+    drawn = [{name: pool[i::entities] for name, pool in pools.items()} for i in range(entities)]
+    used: list[str] = []
+
+    def texts(n: int) -> list[tuple[str, str]]:
+        rows = []
+        for i in range(n):
+            turn, kind = divmod(i, len(TYPES))
+            words = {"a": drawn[0][TYPES[kind]].pop()}
+            if entities == 2:  # each type stands beside each other type equally often
+                words["b"] = drawn[1][TYPES[(kind + 1 + turn % (len(TYPES) - 1)) % len(TYPES)]].pop()
+            used.extend(words.values())
+            rows.append((draw.choice(ONE if entities == 1 else TWO).format(**words), TYPES[kind]))
+        return rows
+
+    train, test = texts(n_train), texts(n_test)
+    name = "typing" if entities == 1 else "typing_two"
+    about = "type of a rare noun, six types" + (", another noun of another type beside it" if entities == 2 else "")
+    return Task(name, about, wordnet_graph().filtered(allow=used), TYPES, train, test)
+
+
+def teaching_graph() -> KnowledgeGraph:
+    """The hand-written graph of medicine, law and finance."""
+    graph = KnowledgeGraph.from_tsv(folder("kbert") / "teaching.spo")
+    graph.name = "teaching graph"
+    return graph
+
+
+def teaching_task(graph: KnowledgeGraph | None = None) -> Task:
+    """The hand-written sentences of medicine, law and finance, in their own split; ``graph`` None: theirs."""
+    rows = read_texts(folder("kbert") / "teaching.csv")
+    train, test = ([(row["text"], row["label"]) for row in rows if row["split"] == part] for part in ("train", "test"))
+    labels = tuple(dict.fromkeys(row["label"] for row in rows))
+    about = "kind of thing in sentences of medicine, law and finance, six kinds"
+    return Task("teaching", about, graph or teaching_graph(), labels, train, test)
+
+
+def own_task(graph: str | None, data: str | None, seed: int = 0, *, test_share: float = 0.3) -> Task:
+    """A user's own case.
+
+    Parameters
+    ----------
+    graph
+        "wordnet", "teaching", or a file: .tsv, .spo or .txt (subject, predicate, object, parted by tabs; .gz too), or
+        .ttl, .nt, .n3, .rdf, .owl (through rdflib). None takes the teaching graph.
+    data
+        A CSV file with the columns text and label, and split (train or test) if you have a split of your own; without
+        it ``test_share`` of the texts of each label, drawn by ``seed``, are the test. None takes the teaching texts.
+
+    Raises
+    ------
+    DataError
+        A file that cannot be read, a column that is missing, too few labels or texts.
+    """
+    if graph is None and data is None:
+        raise UsageError("task 'own' has nothing of yours: give graph=FILE.tsv, data=FILE.csv, or both")
+    knowledge = open_graph(graph or "teaching")
+    if data is None:
+        return teaching_task(knowledge)
+    rows = read_texts(data)
+    labels = tuple(sorted({row["label"] for row in rows}))
+    if len(labels) < 2:
+        raise DataError(f"{data} has {len(labels)} label ({', '.join(labels)}): a classifier needs at least two")
+    if rows[0].get("split") is not None:
+        parts = {part: [(r["text"], r["label"]) for r in rows if r["split"] == part] for part in ("train", "test")}
+        train, test = parts["train"], parts["test"]
+    else:
+        train, test = _split(rows, labels, test_share, seed)
+    for name, part in (("train", train), ("test", test)):
+        if not part:
+            raise DataError(f"{data} has no text for {name}: fill its column split with train and test, or drop it")
+    unseen = sorted({label for _, label in test} - {label for _, label in train})
+    if unseen:
+        raise DataError(f"{data}: the label {unseen[0]!r} is in no training text: nobody can learn it")
+    return Task("own", f"{Path(data).name} with {knowledge.name}", knowledge, labels, train, test)
+
+
+def open_graph(name: str) -> KnowledgeGraph:
+    """ "wordnet" (closed-class words left out), "teaching", or a file of triples; see `own_task`."""
+    if name == "teaching":
+        return teaching_graph()
+    if name == "wordnet":
+        return wordnet_graph().filtered(stop_words="english")
+    if Path(name).suffix.lower() in (".ttl", ".nt", ".n3", ".rdf", ".owl"):
+        return KnowledgeGraph.from_rdf(name)
+    return KnowledgeGraph.from_tsv(name)
+
+
+def read_texts(path: str | Path) -> list[dict[str, str]]:
+    """The rows of a CSV file with at least the columns text and label.
+
+    Raises
+    ------
+    DataError
+        It cannot be read, lacks a column, or a row lacks a value; the row's number is named.
+    """
+    path = Path(path).expanduser()
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file)
+            rows, columns = list(reader), reader.fieldnames or []
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"cannot read {path} ({error}): give a CSV file in UTF-8") from error
+    for column in ("text", "label"):
+        if column not in columns:
+            raise DataError(f"{path} has no column {column!r} (it has {', '.join(columns) or 'none'}): name it so")
+    for number, row in enumerate(rows, 1):
+        if not (row["text"] or "").strip() or not (row["label"] or "").strip():
+            raise DataError(f"{path}, row {number}: text or label is empty: fill it or leave the row out")
+        if "split" in columns and row["split"] not in ("train", "test"):
+            raise DataError(f"{path}, row {number}: split is {row['split']!r}: write train or test")
+    if not rows:
+        raise DataError(f"{path} has no rows: give it texts with labels")
+    return rows
+
+
+def _split(rows: Sequence[dict], labels: Sequence[str], share: float, seed: int):
+    """(train, test): ``share`` of each label's texts to the test, drawn by ``seed``; one at least stays to train on."""
+    draw, train, test = random.Random(seed), [], []
+    for label in labels:
+        mine = [(row["text"], label) for row in rows if row["label"] == label]
+        draw.shuffle(mine)
+        n = min(len(mine) - 1, round(share * len(mine)))
+        test += mine[:n]
+        train += mine[n:]
+    return train, test

@@ -1,0 +1,98 @@
+"""Words of a text, and their normal form: what a subject of the graph is compared by.
+
+A word is a run of letters, digits and combining marks, or one CJK character, or one other sign. Two words are the same
+if NFKC and case folding make them so (`normal`). White space never counts: "Tim Cook" is found across a line's end.
+"""
+
+import re
+import unicodedata
+
+# Han, kana and their extensions are written without spaces: each character is a word, as in BERT's own splitting
+_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
+_MARKS = "\u0300-\u036f"  # combining accents of decomposed text ("e" + U+0301) belong to their letter
+WORD = re.compile(rf"[{_CJK}]|[^\W_{_CJK}][^\W_{_CJK}]*(?:[{_MARKS}][^\W_{_CJK}]*)*|[^\s]")
+PLAIN_WORD = re.compile(r"[A-Za-z0-9]+|[^A-Za-z0-9\s]")  # the same for ASCII text, at a third of the cost
+UNKNOWN = 0  # the code of a word that no subject has
+_FIRST = 0x20  # codes below it are left out: UNKNOWN must stand alone
+_SURROGATES = range(0xD800, 0xE000)  # no characters of their own
+_LAST = 0x10FFFF
+
+
+def word_pattern(text: str) -> re.Pattern:
+    """The pattern that splits ``text``: both give the same words on ASCII."""
+    return PLAIN_WORD if text.isascii() else WORD
+
+
+def split_words(text: str) -> list[str]:
+    """The words of ``text`` as they are written."""
+    return word_pattern(text).findall(text)
+
+
+def normal(word: str, case_sensitive: bool = False) -> str:
+    """The form in which two words are compared: NFKC, and case folded unless ``case_sensitive``."""
+    if not word.isascii():
+        word = "'" if word == "\u2019" else unicodedata.normalize("NFKC", word)
+    return word if case_sensitive else word.casefold()
+
+
+class Codes(dict):
+    """Written word -> the character that stands for its normal form, or chr(UNKNOWN); remembers what it was asked.
+
+    The automaton then runs over one character a word: nothing can match in the middle of a word, so the
+    leftmost-longest match is right as it comes, without a second look at word boundaries.
+
+    Parameters
+    ----------
+    case_sensitive
+        Whether "In" and "in" are two words.
+    width
+        Characters a word: Unicode has room for 1.1 million words, and a graph with more takes two.
+    """
+
+    REMEMBER = 1 << 20  # written forms kept: a bound, not a setting
+
+    def __init__(self, case_sensitive: bool = False, width: int = 1):
+        super().__init__()
+        self.case_sensitive, self.width = case_sensitive, width
+        self.known: dict[str, str] = {}  # normal form -> code
+        self.unknown = chr(UNKNOWN) * width
+
+    def __missing__(self, word: str) -> str:
+        if len(self) > self.REMEMBER:
+            self.clear()
+        code = self[word] = self.known.get(normal(word, self.case_sensitive), self.unknown)
+        return code
+
+    def learn(self, words) -> str:
+        """The codes of a subject's words, one behind the other; a word that is new gets the next code.
+
+        Raises
+        ------
+        OverflowError
+            There are more words than characters; take ``width=2``.
+        """
+        known, pattern = self.known, []
+        for word in words:
+            form = normal(word, self.case_sensitive)
+            code = known.get(form)
+            if code is None:
+                code = known[form] = self._next(len(known))
+            pattern.append(code)
+        return "".join(pattern)
+
+    def _next(self, i: int) -> str:
+        if self.width == 1:
+            if i >= _ROOM:
+                raise OverflowError
+            return chr(_scalar(i))
+        half = _ROOM // 2  # the two characters come from ranges that do not meet, so no match begins half-way
+        return chr(_scalar(i // half)) + chr(_scalar(half + i % half))
+
+
+_ROOM = _LAST + 1 - _FIRST - len(_SURROGATES)
+
+
+def _scalar(i: int) -> int:
+    """The ``i``-th character from _FIRST on that is no surrogate."""
+    i += _FIRST
+    return i if i < _SURROGATES.start else i + len(_SURROGATES)

@@ -1,0 +1,47 @@
+"""LeanDojo: a real Lean to talk to, a library with its premises traced, and the paper's premise selection.
+
+Yang, Swope, Gu, Chalamala, Song, Yu, Godil, Prenger, Anandkumar, "LeanDojo: Theorem Proving with Retrieval-Augmented
+Language Models", NeurIPS 2023.
+
+- Interaction: `Session.run_tac(state, tactic)` -> `TacticState`, `ProofFinished`, `LeanError` or `ProofGivenUp`.
+- Trace: file > theorem > tactic, each with the state before and after and the premises it names (`trace`).
+- Splits: random, and novel_premises: the theorems of the rarest premises are held out first (`split`).
+- Retrieval: the state is the query, the *accessible* premises are the candidates (filter before the top-k).
+- Metrics over tactics with at least one positive: R@1 = [top1 in pos]/|pos|, R@10 = |pos ∩ top10|/|pos|, MRR.
+
+Deviations: the default library is our own, small and in prelude mode (the engine's wheel brings no Init); a structured
+proof is traced as flat steps, each on the first goal; a proof counts only when a fresh process accepts it and its
+axioms are within {propext, funext}. Learned retriever, generator and search are not in this half.
+"""
+
+import importlib
+
+_WHERE = {
+    "baseline": ("Attempt", "attempt", "candidates", "majority_tactic", "read_theorems"),
+    "corpus": ("Corpus", "Premise", "TracedTheorem", "load_corpus", "save_corpus"),
+    "retrieve": ("BM25", "RETRIEVERS", "Query", "Scores", "evaluate", "measure", "queries", "top"),
+    "settings": ("PROFILES", "fill"),
+    "splits": ("SPLITS", "novel_premises_split", "random_split"),
+    "tracing": ("own_corpus", "trace"),
+    "lean": ("Engine", "LeanFailed", "LeanMissing", "Library", "find_engine", "lean_available", "open_library"),
+    "safety": ("refusal",),
+    "session": (
+        "LeanError", "ProofFinished", "ProofGivenUp", "Session", "TacticState", "Theorem", "Verified", "find_theorem",
+        "own_theorem", "verify",
+    ),
+    "source": ("Proof", "Step", "proofs", "theorems"),
+}  # fmt: skip
+_HOME = {name: module for module, names in _WHERE.items() for name in names}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str):
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,121 @@
+"""The floor a learned prover must beat: the commonest tactic alone, and a fixed list tried breadth first."""
+
+import os
+import re
+import time
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...errors import DataError
+from .corpus import TracedTheorem
+from .session import ProofFinished, Session, TacticState, Theorem, own_theorem
+
+FIRST = ("rfl", "assumption", "contradiction", "decide", "trivial")
+PLAIN = ("intro x", "constructor", "funext x", "simp", "left", "right", "exfalso", "symm")
+HYPOTHESIS = ("exact {h}", "apply {h}", "rw [{h}]", "rw [← {h}]", "cases {h}", "exact {h} (by assumption)")
+_HYPOTHESES = re.compile(r"^([^\W\d_][\w']*(?: [^\W\d_][\w']*)*) : (.*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One theorem tried. ``status``: "proved" (recompiled and accepted), "failed", "not opened" or "rejected"."""
+
+    theorem: str
+    status: str
+    script: tuple[str, ...]
+    calls: int
+    seconds: float
+
+
+def majority_tactic(theorems: Sequence[TracedTheorem]) -> str:
+    """The commonest tactic of the training theorems; of equally common ones the first by alphabet."""
+    counts = Counter(tactic.tactic for theorem in theorems for tactic in theorem.tactics)
+    if not counts:
+        raise DataError("the training part holds no tactic; give it theorems with tactic proofs")
+    return min(counts, key=lambda tactic: (-counts[tactic], tactic))
+
+
+def candidates(state: TacticState) -> list[str]:
+    """The fixed list for a state: closing tactics, each hypothesis used in a few ways (the latest first), the rest."""
+    names = []
+    for found in _HYPOTHESES.finditer(state.goals[0].split("⊢")[0]):
+        names += [(name, found[2]) for name in found[1].split()]
+    tactics = list(FIRST)
+    for name, kind in reversed(names):
+        if kind.startswith(("Type", "Sort")) or kind == "Prop":
+            continue
+        if kind in ("Nat",) or kind.startswith("List "):
+            tactics += [f"induction {name}", f"cases {name}"]
+        elif kind == "Bool" or kind.startswith("Option "):
+            tactics.append(f"cases {name}")
+        else:
+            tactics += [form.format(h=name) for form in HYPOTHESIS]
+    return list(dict.fromkeys([*tactics, *PLAIN]))
+
+
+def attempt(session: Session, theorem: "str | Theorem", *, tactics: Sequence[str] | None = None, calls: int = 100,
+            depth: int = 6) -> Attempt:  # fmt: skip
+    """Try to prove a theorem, breadth first; states with the same text are visited once.
+
+    Parameters
+    ----------
+    tactics : sequence of str, optional
+        The same list for every state (``["rfl"]`` is the majority prover); None: `candidates`.
+    calls : int
+        Calls of Lean at most.
+    depth : int
+        Longest proof.
+    """
+    began = time.perf_counter()
+    name = theorem if isinstance(theorem, str) else theorem.name
+    state = session.open(theorem)
+    if not isinstance(state, TacticState):
+        return Attempt(name, "not opened", (), 0, time.perf_counter() - began)
+    waiting, seen, made = deque([state]), {state.pp}, 0
+    while waiting:
+        state = waiting.popleft()
+        for tactic in tactics if tactics is not None else candidates(state):
+            if made >= calls:
+                return Attempt(name, "failed", (), made, time.perf_counter() - began)
+            made += 1
+            answer = session.run_tac(state, tactic)
+            if isinstance(answer, ProofFinished):
+                status = "proved" if session.verify(answer).ok else "rejected"
+                return Attempt(name, status, answer.script, made, time.perf_counter() - began)
+            if isinstance(answer, TacticState) and answer.pp not in seen and len(answer.script) < depth:
+                seen.add(answer.pp)
+                waiting.append(answer)
+    return Attempt(name, "failed", (), made, time.perf_counter() - began)
+
+
+def read_theorems(folder: str | os.PathLike) -> list[Theorem]:
+    """Theorems of one's own: every ``theorem NAME … : …`` of a folder's .lean files; what follows ``:=`` is ignored.
+
+    A file may begin with ``prelude`` and its own imports; without them it gets the whole mini library.
+
+    Raises
+    ------
+    DataError
+        No folder, no .lean file, or a file without a theorem.
+    """
+    from .source import theorems
+
+    files = sorted(Path(folder).glob("*.lean"))
+    if not files:
+        raise DataError(
+            f"{folder} holds no .lean file; put theorems there, each: theorem NAME (x : T) : PROPOSITION := by"
+        )
+    found = []
+    for file in files:
+        text = file.read_text(encoding="utf-8")
+        if text.startswith("prelude"):
+            inside = theorems(text, "")
+        else:
+            blocks = re.findall(r"^theorem\b.*(?:\n[ \t]+\S.*)*", text, re.MULTILINE)
+            inside = [own_theorem(block.split(":=")[0].rstrip()) for block in blocks]
+        if not inside:
+            raise DataError(f"{file} holds no theorem; write: theorem NAME (x : T) : PROPOSITION := by")
+        found += inside
+    return found

@@ -1,0 +1,154 @@
+"""Tables and figures of the notebook."""
+
+import html
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from ... import plots
+from ...stats import proportion_interval
+from .baseline import Attempt, attempt, majority_tactic
+from .corpus import Corpus, TracedTheorem
+from .retrieve import RETRIEVERS, Query, evaluate
+from .session import Session, Theorem
+
+
+def overview(corpus: Corpus):
+    """What is in each file, as a pandas table."""
+    import pandas as pd
+
+    rows = []
+    for file in corpus.files:
+        inside = [theorem for theorem in corpus.theorems if theorem.file_path == file.path]
+        steps = [tactic for theorem in inside for tactic in theorem.tactics]
+        rows.append({
+            "file": file.path, "premises": len(file.premises), "theorems by tactics": len(inside), "steps": len(steps),
+            "steps that name a premise": sum(bool(corpus.numbers(step)) for step in steps),
+        })  # fmt: skip
+    table = pd.DataFrame(rows).set_index("file")
+    table.loc["together"] = table.sum()
+    return table
+
+
+def corpus_figure(corpus: Corpus):
+    """How often a premise is named, how long proofs are, and which file imports which."""
+    import matplotlib.pyplot as plt
+
+    used = Counter(n for theorem in corpus.theorems for tactic in theorem.tactics for n in corpus.numbers(tactic))
+    lengths = Counter(len(theorem.tactics) for theorem in corpus.theorems)
+    with plots.style():
+        figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12, 4))
+        left.plot(range(1, len(used) + 1), sorted(used.values(), reverse=True))
+        left.set(xscale="log", yscale="log", xlabel="premises, commonest first", ylabel="steps that name it",
+                 title=f"{len(used)} of {len(corpus.premises)} premises are named")  # fmt: skip
+        middle.bar(list(lengths), list(lengths.values()))
+        middle.set(xlabel="steps of a proof", ylabel="theorems", title=f"{len(corpus.theorems)} proofs by tactics")
+        names = [file.path.rsplit("/")[-1].removesuffix(".lean") for file in corpus.files]
+        place = {file.path: number for number, file in enumerate(corpus.files)}
+        for number, file in enumerate(corpus.files):
+            right.text(0.05, number, names[number], va="center", fontsize=9)
+            for other in file.imports:
+                right.annotate(
+                    "",
+                    (0, place[other]),
+                    (0, number),
+                    arrowprops={"arrowstyle": "->", "connectionstyle": "arc3,rad=0.5", "color": plots.COLOURS["blue"]},
+                )
+        right.set(xlim=(-1, 1), ylim=(len(names) - 0.5, -0.5), title="imports")
+        right.axis("off")
+    plt.close(figure)
+    return figure
+
+
+def proof_html(theorem: TracedTheorem):
+    """A proof state by state as HTML; premises are highlighted."""
+    from IPython.display import HTML
+
+    rows = []
+    for number, step in enumerate(theorem.tactics, 1):
+        marked = html.escape(step.annotated).replace("&lt;a&gt;", "<mark>").replace("&lt;/a&gt;", "</mark>")
+        rows.append(
+            f"<tr><td>{number}</td><td><pre>{html.escape(step.state_before)}</pre></td><td><pre>{marked}</pre></td>"
+            f"<td>{', '.join(html.escape(use.full_name) for use in step.uses)}</td></tr>"
+        )
+    head = "<tr><th></th><th>state</th><th>tactic</th><th>premises</th></tr>"
+    align = re.sub("<t([dr])>", r'<t\1 style="text-align:left;vertical-align:top">', "".join(rows))
+    return HTML(f"<b>{html.escape(theorem.full_name)}</b><table>{head}{align}</table>")
+
+
+def retrieval_table(corpus: Corpus, asked: dict[str, Sequence[Query]], *, seed: int = 0):
+    """Every retriever on every split, with and without the accessible filter: a list of rows with Estimates."""
+    rows = []
+    for split, some in asked.items():
+        for name in RETRIEVERS:
+            for accessible in (True, False):
+                told = evaluate(corpus, some, name, accessible=accessible, seed=seed).estimates()
+                rows.append(
+                    {"split": split, "retriever": name, "candidates": "accessible" if accessible else "all", **told}
+                )
+    return rows
+
+
+def retrieval_figure(rows: Sequence[dict]):
+    """Recall@10 of `retrieval_table`, with intervals."""
+    import matplotlib.pyplot as plt
+
+    splits = list(dict.fromkeys(row["split"] for row in rows))
+    with plots.style():
+        figure, axes = plt.subplots(1, len(splits), figsize=(10, 3.6), sharey=True, squeeze=False)
+        for axis, split in zip(axes[0], splits, strict=True):
+            for shift, (kind, colour) in enumerate((("accessible", "blue"), ("all", "orange"))):
+                some = [row for row in rows if row["split"] == split and row["candidates"] == kind]
+                values = [row["recall@10"] for row in some]
+                spread = [[v.value - (v.low if v.low is not None else v.value) for v in values],
+                          [(v.high if v.high is not None else v.value) - v.value for v in values]]  # fmt: skip
+                axis.errorbar(
+                    [n + 0.12 * (2 * shift - 1) for n in range(len(some))],
+                    [v.value for v in values],
+                    yerr=spread,
+                    fmt="o",
+                    capsize=3,
+                    color=plots.COLOURS[colour],
+                    label=kind,
+                )
+            axis.set_xticks(range(len(some)), [row["retriever"] for row in some])
+            axis.set(title=f"{split} (n = {values[0].n} steps)", ylim=(0, 1), xlim=(-0.5, len(some) - 0.5))
+        axes[0][0].set_ylabel("Recall@10")
+        axes[0][0].legend(title="candidates")
+    plt.close(figure)
+    return figure
+
+
+def floor(session: Session, train: Sequence[TracedTheorem], names: "Sequence[str | Theorem]", *, calls: int,
+          progress: bool = True) -> dict[str, list[Attempt]]:  # fmt: skip
+    """The two provers of the floor on the same theorems: the majority tactic once, the fixed list within ``calls``."""
+    from tqdm.auto import tqdm
+
+    commonest = majority_tactic(train)
+    found: dict[str, list[Attempt]] = {f"majority tactic ({commonest})": [], f"fixed list, {calls} calls": []}
+    for name in tqdm(names, desc="proving", unit="theorem", disable=not progress):
+        one, many = found.values()
+        one.append(attempt(session, name, tactics=[commonest], calls=1))
+        many.append(attempt(session, name, calls=calls))
+    return found
+
+
+def floor_table(found: dict[str, list[Attempt]]) -> list[dict]:
+    """Pass@1 with intervals. As in the reference, a theorem that does not open is not counted; it is reported."""
+    rows = []
+    for prover, tried in found.items():
+        opened = [one for one in tried if one.status != "not opened"]
+        proved = sum(one.status == "proved" for one in opened)
+        rows.append(
+            {
+                "prover": prover,
+                "proved": proved,
+                "of": len(opened),
+                "pass@1": proportion_interval(proved, len(opened)) if opened else None,
+                "not opened": len(tried) - len(opened),
+                "rejected by the kernel": sum(one.status == "rejected" for one in opened),
+                "calls a theorem": sum(one.calls for one in opened) / max(len(opened), 1),
+                "seconds": round(sum(one.seconds for one in tried), 1),
+            }
+        )
+    return rows

@@ -1,0 +1,192 @@
+"""Premise selection: the state is the query, the accessible premises are the candidates (§5.1, Table 1's measures).
+
+Three retrievers without training: random, BM25 over identifiers and words, and a sentence encoder that never saw Lean
+(zero-shot). All give one score a premise; the accessible filter removes candidates *before* the top-k, as the paper
+does.
+"""
+
+import functools
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ...errors import UsageError
+from ...stats import Estimate, bootstrap_interval
+from .corpus import Corpus, Tactic, TracedTheorem
+
+_WORD = re.compile(r"[^\W\d_]+|\d+|[^\w\s.,:()\[\]{}⟨⟩]")
+RETRIEVERS = ("random", "bm25", "minilm")
+
+
+@dataclass(frozen=True)
+class Query:
+    """A tactic with at least one positive: where it stands, its state, the premises it names (corpus places)."""
+
+    theorem: TracedTheorem
+    tactic: Tactic
+    positives: frozenset[int]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One retriever's results, a value a query."""
+
+    recall_1: tuple[float, ...]
+    recall_10: tuple[float, ...]
+    reciprocal_rank: tuple[float, ...]
+    groups: tuple[str, ...]
+
+    def estimates(self) -> dict[str, Estimate]:
+        """Means with 95 % intervals; whole theorems are resampled, because a theorem's tactics resemble one another."""
+        columns = {"recall@1": self.recall_1, "recall@10": self.recall_10, "mrr": self.reciprocal_rank}
+        return {name: _clustered(values, self.groups) for name, values in columns.items()}
+
+
+def queries(corpus: Corpus, theorems: Sequence[TracedTheorem]) -> list[Query]:
+    """Every tactic of ``theorems`` that names at least one premise of the corpus."""
+    found = []
+    for theorem in theorems:
+        for tactic in theorem.tactics:
+            positives = corpus.numbers(tactic)
+            if positives:
+                found.append(Query(theorem, tactic, positives))
+    return found
+
+
+def measure(ranking: Sequence[int], positives: frozenset[int]) -> tuple[float, float, float]:
+    """R@1 = [top1 in pos]/|pos|, R@10 = |pos ∩ top10|/|pos|, and 1/rank of the first hit (0 without one).
+
+    R@1 stays below 1 by construction where a tactic names several premises: that is the paper's definition.
+    """
+    if not positives:
+        raise UsageError("a query without a positive premise has no recall; leave it out (`queries` does)")
+    ranking = list(ranking)
+    first = next((1 / place for place, number in enumerate(ranking, 1) if number in positives), 0.0)
+    top = 1.0 if ranking and ranking[0] in positives else 0.0
+    return top / len(positives), len(positives.intersection(ranking[:10])) / len(positives), first
+
+
+def words(text: str) -> list[str]:
+    """Words of a Lean text for BM25: names cut at dots, underscores and capitals, and symbols one by one."""
+    return [word.lower() for word in _WORD.findall(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text))]
+
+
+class BM25:
+    """Okapi BM25 over texts: scikit-learn counts the words, the weights are
+
+    w(t, d) = log(1 + (N - n_t + ½)/(n_t + ½)) · f(k₁ + 1)/(f + k₁(1 - b + b |d|/mean|d|)).
+
+    Parameters
+    ----------
+    texts : sequence of str
+    k1, b : float
+        The usual 1.5 and .75.
+    """
+
+    def __init__(self, texts: Sequence[str], *, k1: float = 1.5, b: float = 0.75) -> None:
+        import numpy as np
+        from scipy.sparse import csc_matrix
+        from sklearn.feature_extraction.text import CountVectorizer
+
+        self._count = CountVectorizer(analyzer=words)
+        counts = self._count.fit_transform(texts).astype(np.float64).tocoo()  # (D, V)
+        lengths = np.asarray(counts.sum(axis=1)).ravel()
+        holding = np.bincount(counts.col, minlength=counts.shape[1])
+        rarity = np.log1p((len(texts) - holding + 0.5) / (holding + 0.5))
+        damping = k1 * (1 - b + b * lengths / lengths.mean())
+        weights = rarity[counts.col] * counts.data * (k1 + 1) / (counts.data + damping[counts.row])
+        self._weights = csc_matrix((weights, (counts.row, counts.col)), shape=counts.shape)
+
+    def scores(self, query: str):
+        """A score for every text, (D,); a word that stands twice in the query counts twice."""
+        asked = self._count.transform([query])
+        return (self._weights @ asked.T).toarray().ravel()
+
+
+def score_all(corpus: Corpus, asked: Sequence[Query], retriever: str, *, seed: int = 0) -> Iterator:
+    """Scores of all premises, (P,), for each query in turn.
+
+    ``retriever`` is "random", "bm25", or the name of a sentence encoder for `workbench.load_encoder` ("minilm").
+    """
+    import numpy as np
+
+    texts = [f"{premise.full_name} {premise.code}" for premise in corpus.premises]
+    if retriever == "random":
+        rng = np.random.default_rng(seed)
+        yield from (rng.random(len(texts)) for _ in asked)
+    elif retriever == "bm25":
+        index = BM25(texts)
+        yield from (index.scores(query.tactic.state_before) for query in asked)
+    else:
+        premises = _embed(retriever, tuple(texts))  # (P, H)
+        states = _embed(retriever, tuple(query.tactic.state_before for query in asked))  # (Q, H)
+        yield from (premises @ state for state in states)
+
+
+def evaluate(
+    corpus: Corpus, asked: Sequence[Query], retriever: str, *, accessible: bool = True, seed: int = 0
+) -> Scores:
+    """Rank the premises for every query and measure it.
+
+    Parameters
+    ----------
+    accessible : bool
+        Whether only accessible premises are candidates (the paper's setting) or all of the corpus.
+    """
+    import numpy as np
+
+    if not asked:
+        raise UsageError(
+            "there is no query: none of these theorems names a premise; choose another split or more theorems"
+        )
+    masks: dict[tuple, np.ndarray] = {}
+    rows = []
+    for query, scores in zip(asked, score_all(corpus, asked, retriever, seed=seed), strict=True):
+        scores = np.asarray(scores, dtype=float)
+        if accessible:
+            key = query.theorem.key
+            if key not in masks:
+                masks[key] = corpus.accessible(query.theorem.file_path, query.theorem.start)
+            scores = np.where(masks[key], scores, -np.inf)
+        ranking = np.argsort(-scores, kind="stable")  # equal scores keep the corpus' order
+        rows.append(measure(ranking[np.isfinite(scores[ranking])], query.positives))
+    one, ten, rank = zip(*rows, strict=True)
+    return Scores(one, ten, rank, tuple(str(query.theorem.key) for query in asked))
+
+
+def top(corpus: Corpus, query: Query, retriever: str, k: int = 10, *, seed: int = 0) -> list[tuple[str, float]]:
+    """The best ``k`` accessible premises for one query, with their scores."""
+    import numpy as np
+
+    scores = np.asarray(next(score_all(corpus, [query], retriever, seed=seed)), dtype=float)
+    scores = np.where(corpus.accessible(query.theorem.file_path, query.theorem.start), scores, -np.inf)
+    best = [number for number in np.argsort(-scores, kind="stable")[:k] if np.isfinite(scores[number])]
+    return [(corpus.premises[number].full_name, float(scores[number])) for number in best]
+
+
+@functools.lru_cache(maxsize=8)
+def _embed(encoder: str, texts: tuple[str, ...]):
+    """Unit vectors of ``texts``; kept, because the same premises are asked for with and without the filter."""
+    import numpy as np
+
+    from ...models import load_encoder
+
+    vectors = load_encoder(encoder).embed(texts)
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+
+
+def _clustered(values: Sequence[float], groups: Sequence[str]) -> Estimate:
+    import numpy as np
+
+    order = {group: number for number, group in enumerate(dict.fromkeys(groups))}
+    places = np.array([order[group] for group in groups])
+    sums, sizes = np.bincount(places, weights=values), np.bincount(places)
+
+    def ratio(picked, axis=-1):
+        picked = picked.astype(int)
+        return sums[picked].sum(axis=axis) / sizes[picked].sum(axis=axis)
+
+    told = bootstrap_interval(np.arange(len(order)), ratio)
+    if len(order) == 1:
+        return Estimate(float(np.mean(values)), n=len(values))
+    return Estimate(float(np.mean(values)), told.low, told.high, len(values))

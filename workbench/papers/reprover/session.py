@@ -1,0 +1,361 @@
+"""A proof, one tactic at a time, with a real Lean on the other side.
+
+The document Lean sees is: the file up to the theorem, its statement, ``by``, the tactics so far, the candidate. Only
+the last lines change from one candidate to the next, and Lean keeps what stands before them, so a candidate costs
+milliseconds instead of a fresh check of the file. The verdict is read from Lean's messages: an error on the tactic's
+own lines means that it failed (the goals that Lean reports then are the old ones); no error and no goals left means
+that the proof is finished; "uses sorry" means that it was given up.
+
+>>> from workbench.papers.reprover import Session              # doctest: +SKIP
+>>> with Session() as session:                                 # doctest: +SKIP
+...     state = session.open("Nat.zero_add")
+...     state = session.run_tac(state, "induction n with | zero => rfl | succ n ih => ?_")
+...     session.run_tac(state, "rw [add_succ, ih]")
+ProofFinished(script=(…))
+"""
+
+import contextlib
+import os
+import re
+import tempfile
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ...errors import DataError, UsageError, WorkbenchError
+from .lean import MEMORY_MB, Checked, LeanFailed, LeanMissing, Library, open_library
+from .safety import refusal
+
+ALLOWED_AXIOMS = frozenset({"propext", "funext"})
+_PATH_LOCK = threading.Lock()  # leanclient finds `lake` through this process's PATH
+
+
+@dataclass(frozen=True)
+class Theorem:
+    """A theorem to be proved: everything before it in its file, and its statement up to and without ``:=``.
+
+    Attributes
+    ----------
+    name : full name
+    module : the module it stands in, "" for one of the user's own
+    preamble : text of the file before the statement (header, imports, earlier declarations)
+    statement : ``theorem NAME (…) : …``
+    line : first line of the statement in its file, from 1
+    """
+
+    name: str
+    module: str
+    preamble: str = field(repr=False)
+    statement: str
+    line: int = 0
+
+    def document(self, script: tuple[str, ...]) -> str:
+        """The whole file with this script as the proof."""
+        return f"{self.preamble}{self.statement} := by\n{render(script)}"
+
+
+@dataclass(frozen=True)
+class TacticState:
+    """Goals that remain, each as Lean prints it, the first is the one the next tactic works on."""
+
+    theorem: Theorem
+    script: tuple[str, ...]
+    goals: tuple[str, ...]
+
+    @property
+    def pp(self) -> str:
+        """All goals as one text: what LeanDojo calls the state."""
+        return "\n\n".join(self.goals)
+
+
+@dataclass(frozen=True)
+class ProofFinished:
+    """No goals are left; not yet recompiled from scratch (`verify` does that)."""
+
+    theorem: Theorem
+    script: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LeanError:
+    """The tactic failed, was refused or ran out of time; ``message`` is Lean's or the filter's own."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class ProofGivenUp:
+    """The tactic closed goals by `sorry`."""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What a fresh process said of a found proof."""
+
+    ok: bool
+    axioms: tuple[str, ...]
+    message: str
+    seconds: float
+
+
+def render(script: tuple[str, ...]) -> str:
+    """The tactics as lines of a ``by`` block; further lines of a tactic keep their indentation below its first."""
+    return "".join("  " + tactic.strip("\n").replace("\n", "\n  ") + "\n" for tactic in script)
+
+
+class Session:
+    """A running Lean server for one library; a context manager.
+
+    Parameters
+    ----------
+    library : Library or folder, optional
+        Compiled sources (`open_library`); None: the project's own.
+    timeout : float
+        Seconds a tactic may take before it counts as failed and the server is started again.
+    memory_mb : int
+        Memory a Lean process may use, in MiB; beyond it Lean ends the tactic's elaboration or itself.
+
+    Raises
+    ------
+    LeanMissing
+        No Lean was found.
+    """
+
+    def __init__(self, library: Library | str | os.PathLike | None = None, *, timeout: float = 20.0,
+                 memory_mb: int = MEMORY_MB) -> None:  # fmt: skip
+        self.library = library if isinstance(library, Library) else open_library(library)
+        self.timeout, self.memory_mb = float(timeout), int(memory_mb)
+        self.restarts = 0
+        self._client = None
+        self._scratch: tempfile.TemporaryDirectory | None = None
+        self._shown: tuple[str, int] | None = None  # the text Lean has, and the line where the script begins
+
+    # ------------------------------------------------------------------------------------------------ life and death
+    def __enter__(self) -> "Session":
+        self._start()
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop Lean; the session can be used again and starts a new one then."""
+        client, self._client, self._shown = self._client, None, None
+        if client is not None:
+            # requests that nobody waits for any more end with the server: their error is expected, not news
+            with client._futures_lock:
+                for future in client._futures.values():
+                    future.add_done_callback(lambda done: done.cancelled() or done.exception())
+            client.close()
+        if self._scratch is not None:
+            self._scratch.cleanup()
+            self._scratch = None
+
+    def pids(self) -> list[int]:
+        """The processes that belong to this session, the server first (for tests and for watching memory)."""
+        import psutil
+
+        if self._client is None:
+            return []
+        server = psutil.Process(self._client.process.pid)
+        return [server.pid, *(child.pid for child in server.children(recursive=True))]
+
+    def _start(self) -> None:
+        if self._client is not None:
+            return
+        try:
+            from leanclient import LeanLSPClient
+        except ImportError as error:
+            raise LeanMissing("the package leanclient is not installed; pip install 'leanclient>=0.13'") from error
+        engine, library = self.library.engine, self.library
+        self._scratch = tempfile.TemporaryDirectory(prefix="workbench-lean-")
+        # a Lake project must be the working folder; its scratch file stands inside it, hidden
+        folder = Path(self._scratch.name) if engine.kind == "wheel" else library.root
+        wanted = engine.environment(library.build)
+        wanted["WORKBENCH_LEAN_MEMORY"] = str(self.memory_mb)
+        with _PATH_LOCK, _environment(wanted):
+            self._client = LeanLSPClient(str(folder), prevent_cache_get=True)
+        self._file = "Session.lean" if engine.kind == "wheel" else f".workbench/Session{os.getpid()}.lean"
+        (folder / self._file).parent.mkdir(exist_ok=True)
+        (folder / self._file).write_text("")
+        self._opened = False
+
+    def _restart(self) -> None:
+        self.restarts += 1
+        with contextlib.suppress(Exception):  # the process may be gone already; a new one is started either way
+            self.close()
+        self._client = self._shown = None
+        self._start()
+
+    # ------------------------------------------------------------------------------------------------ theorems
+    def open(self, theorem: "str | Theorem") -> "TacticState | LeanError":
+        """The initial state of a theorem of the library (by full name) or of one's own (`own_theorem`)."""
+        if isinstance(theorem, str):
+            theorem = find_theorem(self.library, theorem)
+        return self._judge(theorem, (), "skip")
+
+    def run_tac(self, state: TacticState, tactic: str) -> "TacticState | ProofFinished | LeanError | ProofGivenUp":
+        """Try one tactic on a state. The state stays valid: any number of tactics can be tried on it, in any order.
+
+        A tactic that ends in several lines (``induction n with`` and its cases) counts as one.
+        """
+        if not isinstance(state, TacticState):
+            raise UsageError(f"run_tac needs a TacticState, got {type(state).__name__}; open a theorem first")
+        reason = refusal(tactic)
+        if reason:
+            return LeanError(f"refused: {reason}")
+        return self._judge(state.theorem, state.script, tactic)
+
+    def _judge(self, theorem: Theorem, script: tuple[str, ...], tactic: str):
+        for attempt in (1, 2):
+            try:
+                return self._ask(theorem, script, tactic)
+            except _TimedOut:
+                self._restart()
+                return LeanError(f"the tactic did not end within {self.timeout:g} s")
+            except (LeanFailed, OSError, RuntimeError, EOFError, ConnectionError) as error:
+                # the server died (killed, out of memory): start it again and ask once more, then blame the tactic
+                self._restart()
+                if attempt == 2:
+                    return LeanError(f"Lean died twice on this tactic ({type(error).__name__}: {str(error)[:200]})")
+        raise AssertionError("unreachable")
+
+    def _ask(self, theorem: Theorem, script: tuple[str, ...], tactic: str):
+        self._start()
+        before = f"{theorem.preamble}{theorem.statement} := by\n"
+        shown = render(script)
+        candidate = render((tactic,))
+        first = before.count("\n") + shown.count("\n")  # line of the candidate, from 0
+        last = first + candidate.count("\n") - 1
+        self._show(before + shown + candidate)
+        answer = self._client.get_diagnostics(self._file, inactivity_timeout=self.timeout, max_timeout=self.timeout)
+        if answer.timed_out:
+            raise _TimedOut
+        messages = list(answer)
+        if any("range" not in message for message in messages):
+            raise LeanFailed(str(messages[0].get("message", messages[0])))
+        start = theorem.preamble.count("\n")
+        by_line = before.count("\n") - 1
+        mine = [m for m in messages if m["range"]["start"]["line"] >= start]
+        earlier = [m for m in messages if m["range"]["start"]["line"] < start and m["severity"] == 1]
+        if any("server" in m["message"].lower() for m in earlier):
+            raise LeanFailed(earlier[0]["message"])
+        if earlier:
+            return LeanError(f"the file does not compile before the theorem: {earlier[0]['message'][:300]}")
+        open_goals = False
+        for message in mine:
+            line = message["range"]["start"]["line"]
+            text = message["message"]
+            if message["severity"] == 1:
+                if text.startswith("unsolved goals") and line <= by_line:
+                    open_goals = True
+                elif first <= line <= last or not text.startswith("unsolved goals"):
+                    return LeanError(text)
+            elif "declaration uses" in text and "sorry" in text:
+                return ProofGivenUp()
+        width = len((candidate.rstrip("\n").rsplit("\n", 1)[-1]).encode("utf-16-le")) // 2
+        goal = self._client.get_goal(self._file, last, width)
+        if not isinstance(goal, dict) or bool(goal.get("goals")) != open_goals:
+            # messages and goals contradict each other: the worker died between the two, or never read the file
+            raise LeanFailed("Lean's messages and its goals do not agree")
+        goals = tuple(goal["goals"])
+        if not goals:
+            return ProofFinished(theorem, (*script, tactic))
+        kept = script if tactic == "skip" and not script else (*script, tactic)
+        return TacticState(theorem, kept, goals)
+
+    def _show(self, text: str) -> None:
+        """Give Lean the document, sending only the lines that changed."""
+        from leanclient import DocumentContentChange
+
+        if not self._opened:
+            path = Path(self._client.project_path) / self._file
+            path.write_text(text, encoding="utf-8")
+            self._client.open_file(self._file)
+            self._opened, self._shown = True, text
+            return
+        old, new = self._shown.split("\n"), text.split("\n")
+        if old == new:
+            return
+        same = next((i for i, (a, b) in enumerate(zip(old, new)) if a != b), min(len(old), len(new)) - 1)
+        change = DocumentContentChange("\n".join(new[same:]), [same, 0], [len(old) - 1, len(old[-1])])
+        self._client.update_file(self._file, [change])
+        self._shown = text
+
+    # ------------------------------------------------------------------------------------------------ the last word
+    def verify(self, finished: ProofFinished, *, timeout: float = 120.0) -> Verified:
+        """Recompile a found proof in a fresh process, the kernel included, and read its axioms."""
+        return verify(self.library, finished.theorem, finished.script, timeout=timeout)
+
+
+class _TimedOut(WorkbenchError):
+    """Lean gave no answer in time."""
+
+
+@contextlib.contextmanager
+def _environment(wanted: dict[str, str]):
+    saved = dict(os.environ)
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(saved)
+
+
+def verify(library: Library, theorem: Theorem, script: tuple[str, ...], *, timeout: float = 120.0) -> Verified:
+    """Check a proof from scratch: tactics pass the filter, a fresh Lean accepts, axioms are allowed.
+
+    Returns
+    -------
+    Verified
+        ``ok`` only when the file has no error, no use of sorry, and the theorem depends on nothing but
+        {propext, funext} (and whatever its statement's own library may use of them).
+    """
+    for tactic in script:
+        reason = refusal(tactic)
+        if reason:
+            return Verified(False, (), f"refused: {reason}", 0.0)
+    # the question about axioms is ours, stands behind the theorem and after every namespace is left by its full name
+    text = theorem.document(script) + f"\n#print axioms {theorem.name}\n"
+    checked: Checked = library.engine.check(text, folder=library.root, search_path=library.build, timeout=timeout)
+    if checked.errors:
+        return Verified(False, (), checked.errors[0].text, checked.seconds)
+    said = [m.text for m in checked.messages if m.severity == "information"]
+    if len(said) != 1:
+        return Verified(False, (), f"expected one answer about axioms, got {len(said)}", checked.seconds)
+    found = re.search(r"depends on axioms: \[(.*)\]", said[0], re.DOTALL)
+    axioms = tuple(name.strip() for name in found[1].split(",")) if found else ()
+    if not found and "does not depend on any axioms" not in said[0]:
+        return Verified(False, (), f"Lean's answer about axioms was not understood: {said[0][:200]}", checked.seconds)
+    extra = sorted(set(axioms) - ALLOWED_AXIOMS)
+    if extra:
+        return Verified(
+            False, axioms, f"the proof uses axioms that are not allowed: {', '.join(extra)}", checked.seconds
+        )
+    return Verified(True, axioms, "accepted", checked.seconds)
+
+
+def own_theorem(
+    statement: str, *, imports: tuple[str, ...] = ("Mini.Algebra",), opens: tuple[str, ...] = ()
+) -> Theorem:
+    """A theorem of one's own: ``theorem NAME (…) : …`` without ``:=``, in a file with these imports."""
+    named = re.match(r"\s*theorem\s+([\w.']+)", statement)
+    if not named or ":=" in statement:
+        raise DataError(
+            f"{statement.strip()[:80]!r} is no statement; write: theorem NAME (x : T) : PROPOSITION, without `:=`"
+        )
+    header = "prelude\n" + "".join(f"import {name}\n" for name in imports)
+    header += "set_option autoImplicit false\n" + "".join(f"open {name}\n" for name in opens)
+    return Theorem(named[1], "", header, statement.strip(), header.count("\n") + 1)
+
+
+def find_theorem(library: Library, name: str) -> Theorem:
+    """A theorem of the library by its full name, with everything that stands before it in its file."""
+    from .source import theorems
+
+    for module in library.modules:
+        for theorem in theorems(library.source(module), module):
+            if theorem.name == name:
+                return theorem
+    raise UsageError(f"the library has no theorem {name!r}; `workbench.papers.reprover.corpus` lists them")
