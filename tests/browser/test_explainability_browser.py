@@ -218,3 +218,25 @@ def test_editor_steering_and_map(open_notebook, lab, smollm2):
     assert page.table(2)[0][1] == ex.TAXONOMY[6].title
     root.get_by_role("button", name="Fold all").click()
     assert root.locator("[data-leaf]").first.is_hidden()
+
+
+@pytest.mark.slow
+def test_a_widget_answers_behind_a_running_cell_and_in_the_kernels_own_thread(open_notebook, lab):
+    """JupyterLab hands messages to a thread beside a busy cell: two forwards at once would share hooks and caches."""
+    cell = (
+        "import threading\nfrom pathlib import Path\nfrom workbench.widgets.explain_map import TaxonomyMap\n"
+        "widget = TaxonomyMap()\n"
+        "def seen(change):\n"
+        "    with Path('threads.txt').open('a') as file:\n"
+        "        print(threading.current_thread() is threading.main_thread(), file=file)\n"
+        "widget.observe(seen, 'answer')\nwidget"
+    )
+    page = open_notebook(lab.write("threads.ipynb", [cell]))
+    page.run_all()
+    root = page.widget()
+    page.execute("import time; time.sleep(6)")
+    root.locator("[data-leaf]").nth(3).locator("span").click()
+    root.locator(".wb-busy").wait_for(state="visible")
+    page.settled()
+    assert page.table()[0][1] == ex.TAXONOMY[3].title
+    assert set((lab.folder / "threads.txt").read_text().split()) == {"True"}
