@@ -68,13 +68,13 @@ def test_the_heat_map_edits_exports_and_shares_the_page(open_notebook, lab, smol
     assert page.table(1) == before and strong(second) > 0  # the neighbour is untouched
 
     hostile = '<img src=x onerror="window.broken = 1"> is'
-    first.get_by_label("Prompt").fill(hostile)
-    first.get_by_label("Prompt").press("Enter")
+    first.get_by_role("textbox", name="Prompt").fill(hostile)
+    first.get_by_role("textbox", name="Prompt").press("Enter")
     page.settled()
     assert page.page.evaluate("window.broken") is None and first.locator("img").count() == 0
     assert "".join(row[1] for row in page.table()).replace("␣", " ") == hostile
-    first.get_by_label("Prompt").fill("")
-    first.get_by_label("Prompt").press("Enter")
+    first.get_by_role("textbox", name="Prompt").fill("")
+    first.get_by_role("textbox", name="Prompt").press("Enter")
     page.settled()
     assert "prompt" in first.get_by_role("alert").inner_text()
     ids = page.page.eval_on_selector_all(".wb [id]", "nodes => nodes.map(node => node.id)")
@@ -84,7 +84,7 @@ def test_the_heat_map_edits_exports_and_shares_the_page(open_notebook, lab, smol
             second.get_by_role("button", name=name, exact=True).click()
         with open(download.value.path(), "rb") as file:
             assert file.read(len(start)) == start
-    page.execute("import time; time.sleep(4)")
+    page.execute("import time; time.sleep(12)")
     second.locator('[data-index="1"]').click()
     second.locator(".wb-busy").wait_for(state="visible")
     page.settled(1)
@@ -124,7 +124,7 @@ def test_methods_layers_and_heads(open_notebook, lab, smollm2):
     root = page.widget(1)
     lens = ex.logit_lens(smollm2, PROMPT, TARGET)
     assert float(page.table(1)[4][4]) == pytest.approx(lens.probability[28, 4], abs=2e-3)
-    root.get_by_label("Layer").focus()
+    root.get_by_role("slider", name="Layer").focus()
     page.page.keyboard.press("ArrowRight")
     page.settled(1)
     assert float(page.table(1)[4][4]) == pytest.approx(lens.probability[29, 4], abs=2e-3)
@@ -155,7 +155,7 @@ def test_methods_layers_and_heads(open_notebook, lab, smollm2):
     root.get_by_label("Show the attention sink").uncheck()
     page.settled(2)
     np.testing.assert_allclose(weights(), maps.without_sink()[7, 3], atol=2e-3)
-    root.get_by_label("Layer").press("ArrowRight")
+    root.get_by_role("slider", name="Layer").press("ArrowRight")
     page.settled(2)
     np.testing.assert_allclose(weights(), maps.without_sink()[8, 3], atol=2e-3)
 
@@ -198,7 +198,7 @@ def test_editor_steering_and_map(open_notebook, lab, smollm2):
     concept = ex.concept_vector(smollm2, [r.positive for r in rows], [r.negative for r in rows])
     untouched = root.locator(".wb-steered").inner_text()
     for _ in range(4):
-        root.get_by_label("Strength").press("ArrowRight")
+        root.get_by_role("slider", name="Strength").press("ArrowRight")
     page.settled(1)
     direct = ex.steer_next(smollm2, opening.text, concept, [2.0], [opening.positive, opening.negative]).probability[0]
     assert strong(root) == pytest.approx(direct[0] / direct.sum(), abs=2e-3)
@@ -218,3 +218,25 @@ def test_editor_steering_and_map(open_notebook, lab, smollm2):
     assert page.table(2)[0][1] == ex.TAXONOMY[6].title
     root.get_by_role("button", name="Fold all").click()
     assert root.locator("[data-leaf]").first.is_hidden()
+
+
+@pytest.mark.slow
+def test_a_widget_answers_behind_a_running_cell_and_in_the_kernels_own_thread(open_notebook, lab):
+    """JupyterLab hands messages to a thread beside a busy cell: two forwards at once would share hooks and caches."""
+    cell = (
+        "import threading\nfrom pathlib import Path\nfrom workbench.widgets.explain_map import TaxonomyMap\n"
+        "widget = TaxonomyMap()\n"
+        "def seen(change):\n"
+        "    with Path('threads.txt').open('a') as file:\n"
+        "        print(threading.current_thread() is threading.main_thread(), file=file)\n"
+        "widget.observe(seen, 'answer')\nwidget"
+    )
+    page = open_notebook(lab.write("threads.ipynb", [cell]))
+    page.run_all()
+    root = page.widget()
+    page.execute("import time; time.sleep(6)")
+    root.locator("[data-leaf]").nth(3).locator("span").click()
+    root.locator(".wb-busy").wait_for(state="visible")
+    page.settled()
+    assert page.table()[0][1] == ex.TAXONOMY[3].title
+    assert set((lab.folder / "threads.txt").read_text().split()) == {"True"}

@@ -7,6 +7,7 @@ answer, a dict of plain values, goes to the page as a whole. Edits are answered 
 
 import html
 import logging
+import threading
 from base64 import b64encode
 from io import BytesIO
 from pathlib import Path
@@ -28,6 +29,19 @@ def front(*names: str) -> tuple[str, str]:
         "\n".join(file.read_text(encoding="utf-8") for file in files[kind] if kind == "js" or file.exists())
         for kind in ("js", "css")
     )
+
+
+def _main_loop():
+    """The kernel's own event loop when called from another thread of it, else None.
+
+    JupyterLab (from 4.4, with ipykernel 7) hands a widget's messages to a thread of their own, beside a running cell.
+    Two forwards at once would share hooks and caches, and "Interrupt" would not reach the second.
+    """
+    if threading.current_thread() is threading.main_thread():
+        return None
+    from IPython import get_ipython
+
+    return getattr(getattr(get_ipython(), "kernel", None), "io_loop", None)
 
 
 class View(anywidget.AnyWidget):
@@ -89,6 +103,10 @@ class View(anywidget.AnyWidget):
                 setattr(self, name, value)
 
     def _changed(self, change) -> None:
+        loop = _main_loop()
+        if loop is not None:  # answered behind the running cell, and behind any other widget's answer
+            loop.add_callback(self._changed, None)
+            return
         if self._working:  # a command that sets traits is answered once, when it is done
             return
         self._working = True

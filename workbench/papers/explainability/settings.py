@@ -127,14 +127,14 @@ PROFILES: dict[str, dict] = {
     },
     "quick": {
         "faithfulness_prompts": 10, "methods": [*_QUICK, "attention", "rollout", "random"], "permutations": 4,
-        "coalitions": 48, "steps": 16, "random_draws": 5, "counterfactuals": 12,
-        "randomised_steps": 2, "circuit_pairs": 8, "probe_layers": 4, "control_labels": 5, "corpus_texts": 72,
+        "coalitions": 32, "steps": 8, "random_draws": 5, "counterfactuals": 12,
+        "randomised_steps": 1, "circuit_pairs": 8, "probe_layers": 4, "control_labels": 5, "corpus_texts": 72,
         "demo_tasks": 3, "reasoning_rows": 6, "questions": 12, "answer_samples": 4, "steer_openings": 6,
         "random_directions": 10, "left_out": 24, "story_epochs": 4,
         "story_every": 1,
     },
     "standard": {
-        "faithfulness_prompts": 32, "methods": list(METHODS), "permutations": 10, "coalitions": 128, "steps": 64,
+        "faithfulness_prompts": 32, "methods": list(METHODS), "permutations": 8, "coalitions": 96, "steps": 32,
         "random_draws": 10, "counterfactuals": 24,
         "randomised_steps": 4, "circuit_pairs": 8, "probe_layers": 11, "control_labels": 5, "corpus_texts": 72,
         "demo_tasks": 12, "reasoning_rows": 16, "questions": 48, "answer_samples": 8, "steer_openings": 24,
