@@ -235,11 +235,15 @@ def test_no_hostile_tactic_proves_a_falsehood():
         state = session.open(falsehood)
         assert isinstance(state, reprover.TacticState)
         for tactic in [*HARMLESS, *REFUSED]:
+            before = session.restarts
             answer = session.run_tac(state, tactic)
             assert not isinstance(answer, reprover.ProofFinished), tactic
+            if session.restarts > before:  # a slow answer on a busy machine also restarts Lean: once more, alone
+                before = session.restarts
+                assert not isinstance(session.run_tac(state, tactic), reprover.ProofFinished), tactic
+                assert session.restarts == before, f"{tactic!r} brings Lean down"
             if tactic in REFUSED:
                 assert isinstance(answer, reprover.LeanError) and "refused" in answer.message
-        assert session.restarts == 0  # and none of them brought Lean down
 
 
 @needs_lean
