@@ -183,7 +183,7 @@ def test_a_driver_that_ends_takes_its_runs_with_it(cluster, tmp_path, number):
     if number == signal.SIGINT:
         assert driver.returncode == 130 and "12 left" in said, said
         assert [record.status for record in store.all_runs(out)] == ["interrupted", "interrupted"]
-    for _ in range(300):
+    for _ in range(1200):  # Ray takes its time to notice a driver that was killed
         left = processes_under(out)
         if all("sleep 600" in line for line in left):
             break
