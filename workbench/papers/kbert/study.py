@@ -225,7 +225,7 @@ def differences_table(results, pairs: Sequence[tuple[str, str]] = PAIRS):
                     "first": first,
                     "second": second,
                     "first minus second": paired.difference,
-                    "p (Wilcoxon)": paired.p_value,
+                    "p (Wilcoxon)": f"{paired.p_value:.2g}",
                     "seeds ahead": f"{int((ahead > 0).sum())} of {len(ahead)}",
                 }
             )
