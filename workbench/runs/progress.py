@@ -5,6 +5,8 @@ import time
 
 from .page import duration
 
+QUIET_SECONDS = 60  # where there is no terminal, a long cell gives a sign of life this often
+
 
 class Progress:
     """Cells done of cells there are, and the title of the one that is running."""
@@ -17,8 +19,9 @@ class Progress:
         self.total = 0
         self.done = 0
         self.title = ""
+        self.note = ""  # what the running cell says of its own progress
         self._said = 0
-        self._start = time.monotonic()
+        self._start = self._spoke = time.monotonic()
 
     def event(self, event: dict) -> None:
         """Take one line of the child's account."""
@@ -39,9 +42,11 @@ class Progress:
                     " {elapsed}, {remaining} left{postfix}",
                 )
         elif kind == "cell":
-            self.title = event["title"]
-            if self.bar is not None:
-                self.bar.set_postfix_str(self.title[:40])
+            self.title, self.note = event["title"], ""
+            self._place()
+        elif kind == "note":
+            self.note = event["text"]
+            self._place()
         elif kind == "cell_end":
             self.done = min(self.done + 1, self.total)
             if self.bar is not None:
@@ -50,18 +55,27 @@ class Progress:
                 self._said = self.done
                 self.say(f"cell {self.done}/{self.total}, {time.monotonic() - self._start:.0f} s: {self.title}")
 
+    def _place(self) -> None:
+        if self.bar is not None:
+            self.bar.set_postfix_str(self.title[:40] + (f": {self.note[:60]}" if self.note else ""))
+
     def say(self, text: str) -> None:
         """One line for people, in the run's name."""
         if not self.show:
             return
+        self._spoke = time.monotonic()
         if self.bar is not None:
             self.bar.clear()
         print(f"{self.name}: {text}", file=self.stream, flush=True)
 
     def tick(self) -> None:
-        """Let the clock move while a long cell runs."""
+        """Let the clock move while a long cell runs; without a terminal say now and then where it is."""
         if self.bar is not None:
             self.bar.refresh()
+        elif self.done < self.total and time.monotonic() - self._spoke >= QUIET_SECONDS and not self.stream.isatty():
+            passed = duration(time.monotonic() - self._start)
+            what = ": ".join(filter(None, (self.title, self.note)))
+            self.say(f"in cell {self.done + 1}/{self.total}, {passed}: {what}")
 
     def close(self) -> None:
         """Take the bar away."""
