@@ -13,8 +13,8 @@ layout_chains, layout_scores              32 branches of a 300-token prefix, 10 
 The search is the paper's (`RainSettings.paper("hh")`), complete: both sides embed each text they evaluate with the same
 encoder for the similarity update and the node addition, and the encoder's time counts on both.
 
-``--quick``: 6 searches, a shorter prompt and template, 3 searches, 4 prompts, 16 branches; same keys. ``--json``: the
-last line is JSON.
+``--quick``: 4 searches, a prompt and a template of a third, 2 searches, 4 prompts, 8 branches; same keys.
+``--json``: the last line is JSON.
 """
 
 import argparse
@@ -153,9 +153,9 @@ def lockstep(model, encoder, prompts, budget, lanes):
     return seconds
 
 
-def layouts(model, branches):
+def layouts(model, branches: int, prefix: int):
     """CPU seconds of (copied, packed) for sampling and for scoring; the two must give the same."""
-    ids = model.prompt_ids(filler(model, 300))
+    ids = model.prompt_ids(filler(model, prefix))
     texts = [model.prompt_ids(filler(model, 40 + i))[-11:] for i in range(branches)]
     length, seconds, found = 10, {}, {}
 
@@ -227,13 +227,13 @@ def main():
     model.module(input_ids=torch.tensor([[1, 2, 3]]))
     PrefixTree(model)
     quick, ratios = options.quick, {}
-    demonstrations = filler(model, 400 if quick else 1080)
+    demonstrations = filler(model, 300 if quick else 1080)
     cases = {
-        "short": (OPENINGS[0], lambda: LabelScorer(model, SENTIMENT, GOOD, BAD), 6 if quick else 12),
+        "short": (OPENINGS[0], lambda: LabelScorer(model, SENTIMENT, GOOD, BAD), 4 if quick else 12),
         "long": (
-            filler(model, 150 if quick else 295) + "\nIn short, this movie was",
+            filler(model, 100 if quick else 295) + "\nIn short, this movie was",
             lambda: LabelScorer(model, demonstrations + "\n\nReview: {prompt}{reply}\nSentiment:", GOOD, BAD),
-            3 if quick else 6,
+            2 if quick else 6,
         ),
     }
     for name, (prompt, scorer_of, budget) in cases.items():
@@ -258,13 +258,13 @@ def main():
                     )
     if options.only in (None, "lockstep"):
         print("lock-step")
-        alone, together_ = lockstep(model, encoder, OPENINGS[: 4 if quick else 8], 4 if quick else 8, options.lanes)
+        alone, together_ = lockstep(model, encoder, OPENINGS[: 4 if quick else 8], 3 if quick else 8, options.lanes)
         ratios["lockstep_cpu"] = alone / together_
         print(f"  prompts per CPU second: ratio {alone / together_:.2f}")
     if options.only in (None, "layout"):
-        branches = 16 if quick else 32
-        seconds = layouts(model, branches)
-        print(f"layout: {branches} branches of a 300-token prefix, CPU seconds")
+        branches, prefix = (8, 150) if quick else (32, 300)
+        seconds = layouts(model, branches, prefix)
+        print(f"layout: {branches} branches of a {prefix}-token prefix, CPU seconds")
         for what in ("chains", "scores"):
             slow, fast = seconds[f"copied_{what}"], seconds[f"packed_{what}"]
             ratios[f"layout_{what}"] = slow / fast
