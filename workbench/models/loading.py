@@ -152,7 +152,7 @@ def _check_bits(plan: _Plan) -> None:
 def import_bitsandbytes():
     """The module bitsandbytes, imported without anything from the network; raises what its import raises.
 
-    To be called before a library imports bitsandbytes by itself (peft does; transformers for a quantised checkpoint).
+    Some libraries import it by themselves: transformers for a quantised checkpoint, others see `import_quietly`.
     """
     # where the package `kernels` is installed, importing bitsandbytes 0.50 fetches native code from the hub: not here
     hidden = "kernels" not in sys.modules
@@ -168,11 +168,11 @@ def import_bitsandbytes():
             del sys.modules["kernels"]
 
 
-def import_peft():
-    """The module peft, and before it bitsandbytes, which it imports where that is installed."""
+def import_quietly(name: str):
+    """A module that imports bitsandbytes by itself where that is installed: bitsandbytes first, then the module."""
     if find_spec("bitsandbytes"):
         import_bitsandbytes()
-    return importlib.import_module("peft")
+    return importlib.import_module(name)
 
 
 def _is_news(record: logging.LogRecord) -> bool:
@@ -333,7 +333,7 @@ def _adapted(module, adapter, name: str):
         )
     if find_spec("peft") is None:
         raise ModelError(f"an adapter for {name} needs the package peft: `pip install peft`")
-    return import_peft().PeftModel.from_pretrained(module, str(folder), local_files_only=True)
+    return import_quietly("peft").PeftModel.from_pretrained(module, str(folder), local_files_only=True)
 
 
 def _report(plan: _Plan, module, peak: int, seconds: float, adapter) -> LoadReport:

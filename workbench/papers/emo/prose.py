@@ -10,7 +10,7 @@ import torch
 
 from workbench.errors import DataError
 from workbench.files import ROOT
-from workbench.models.loading import import_peft
+from workbench.models.loading import import_quietly
 
 from .settings import variant as _variant
 from .trainer import EMOLoss, fuse, output_head, unfuse
@@ -88,7 +88,7 @@ def finetune(
 
 
 def _add_lora(module, rank, seed):
-    peft = import_peft()
+    peft = import_quietly("peft")
     torch.manual_seed(seed)
     config = peft.LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
     model = peft.get_peft_model(module, config)
