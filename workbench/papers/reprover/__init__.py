@@ -19,6 +19,8 @@ import importlib
 _WHERE = {
     "baseline": ("Attempt", "attempt", "candidates", "majority_tactic", "read_theorems"),
     "corpus": ("Corpus", "Premise", "TracedTheorem", "load_corpus", "save_corpus"),
+    "metamath": ("Assertion", "Hypothesis", "read_metamath"),
+    "metamath_corpus": ("metamath_corpus",),
     "retrieve": ("BM25", "RETRIEVERS", "Query", "Scores", "evaluate", "measure", "queries", "top"),
     "settings": ("PROFILES", "fill"),
     "splits": ("SPLITS", "novel_premises_split", "random_split"),
