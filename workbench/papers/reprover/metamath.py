@@ -343,7 +343,7 @@ class _Reader:
         """Numbers in base 20 (last digit A-T) and 5 (others U-Y), counted from 1: names first, then kept steps."""
         codes = _LETTERS.findall(letters)
         if not codes or sum(map(len, codes)) != len(letters):
-            raise self.wrong(f"{label:.60}: its compressed proof does not decode; use A-Z and ?, and end a number by A-T")
+            raise self.wrong(f"{label:.60}: its compressed proof does not decode; use A-Z and ?, a number ends by A-T")
         steps: list[str | int | None] = []
         meaning: dict[str, str | int | None] = {"?": None}
         kept = 0

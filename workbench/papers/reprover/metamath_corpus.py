@@ -59,4 +59,5 @@ def metamath_corpus(path: str | os.PathLike, *, typecode: str = "|-") -> Corpus:
 
 def statement_text(one: Assertion) -> str:
     """The essential hypotheses, a line each, then the statement."""
-    return "\n".join(" ".join(part) for part in (*(hypothesis.statement for hypothesis in one.essential), one.statement))
+    parts = (*(hypothesis.statement for hypothesis in one.essential), one.statement)
+    return "\n".join(" ".join(part) for part in parts)
