@@ -90,6 +90,7 @@ class _Reader:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.file, self.line, self.row, self.column = path, 0, 0, 0  # row: the line with included files in place
+        self.began = 0  # the line where the last statement begins
         self.between = True  # outermost scope, no statement begun: only here may a file be included
         self.included: set[Path] = set()
         self.constants: set[str] = set()
@@ -157,7 +158,8 @@ class _Reader:
         if include is not None:
             raise self.wrong("the file ends inside $[ … $]; add the name and $]")
         if not self.between:
-            raise self.wrong("the file ends inside a statement or a block; close it with $. or $}")
+            began = self.scopes[0][0] if self.scopes else self.began
+            raise self.wrong("what begins here is open at the file's end; end a statement by $., a block by $}", began)
 
     def _check_end_of_include(self, include: list[str]) -> None:
         if include[1] != "$]":
@@ -178,7 +180,7 @@ class _Reader:
     def assertions(self) -> Iterator[Assertion]:
         handlers = {"${": self._open, "$}": self._close, "$c": self._constant, "$v": self._variable, "$d": self._apart}
         for token in self.tokens:
-            self.between = False
+            self.between, self.began = False, self.line
             if token in handlers:
                 handlers[token]()
             elif token[0] == "$":
@@ -186,7 +188,7 @@ class _Reader:
             else:
                 start = (self.row, self.column)
                 self._new_label(token)
-                kind = next(self.tokens, "")
+                kind = next(self.tokens)
                 if kind in ("$f", "$e"):
                     self._hypothesis(token, kind)
                 elif kind in ("$a", "$p"):
@@ -200,13 +202,11 @@ class _Reader:
     def _body(self, keyword: str, end: str = "$.") -> list[str]:
         """The tokens up to ``end``."""
         began, found = self.line, []
-        for token in self.tokens:
-            if token == end:
-                return found
+        while (token := next(self.tokens)) != end:
             if "$" in token:
                 raise self.wrong(f"{token!r:.60} inside the {keyword} statement of line {began}; end that with {end}")
             found.append(token)
-        raise self.wrong(f"the {keyword} statement is never ended; add {end}", began)
+        return found
 
     def _open(self) -> None:
         state = set(self.variables), dict(self.floating), set(self.active)
@@ -280,7 +280,7 @@ class _Reader:
         variables = self._math(symbols, kind)
         if kind == "$f":
             if len(symbols) != 2 or not variables:
-                raise self.wrong(f"{label:.60}: $f holds a typecode and one variable, not {' '.join(symbols):.60!r}")
+                raise self.wrong(f"{label:.60}: $f holds a typecode and one variable, not {' '.join(symbols)!r:.60}")
             if symbols[1] in self.floating:
                 raise self.wrong(f"{label:.60}: the variable {symbols[1]:.60} has an active $f; remove one")
         else:
@@ -327,8 +327,6 @@ class _Reader:
             if token == "?" or token in mandatory:
                 raise self.wrong(f"{label:.60}: {token:.60} may not stand among a compressed proof's labels; remove it")
             self._may_name(label, token)
-        if len(set(named)) < len(named):
-            raise self.wrong(f"{label:.60}: a label stands twice among a compressed proof's; remove one")
         return self._decoded(label, [*mandatory, *named], "".join(tokens[cut + 1 :]))
 
     def _may_name(self, label: str, token: str) -> None:
