@@ -21,7 +21,9 @@ _WHERE = {
     "corpus": ("Corpus", "Premise", "TracedTheorem", "load_corpus", "save_corpus"),
     "metamath": ("Assertion", "Hypothesis", "read_metamath"),
     "metamath_corpus": ("metamath_corpus",),
-    "retrieve": ("BM25", "RETRIEVERS", "Query", "Scores", "ceiling", "evaluate", "measure", "queries", "top"),
+    "retrieve": (
+        "BM25", "RETRIEVERS", "Query", "Scores", "ceiling", "evaluate", "measure", "measure_scores", "queries", "top",
+    ),
     "settings": ("PROFILES", "fill"),
     "splits": ("SPLITS", "novel_premises_split", "random_split"),
     "tracing": ("own_corpus", "trace"),

@@ -8,7 +8,7 @@ does. Everything is done on whole arrays, so that tens of thousands of premises 
 import functools
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ...errors import UsageError
@@ -131,6 +131,11 @@ class BM25:
         self._weights = csr_matrix((weights, (counts.row, counts.col)), shape=counts.shape)
         self._split, self._place = split, counter.vocabulary_
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the weights."""
+        return self._weights.data.nbytes + self._weights.indices.nbytes + self._weights.indptr.nbytes
+
     def scores(self, query: str):
         """A score for every text, (D,); a word that stands twice in the query counts twice."""
         return self.scores_of([query])[0]
@@ -184,6 +189,11 @@ def evaluate(
     accessible : bool
         Whether only accessible premises are candidates (the paper's setting) or all of the corpus.
     """
+    return measure_scores(corpus, asked, score_all(corpus, asked, retriever, seed=seed), accessible=accessible)
+
+
+def measure_scores(corpus: Corpus, asked: Sequence[Query], scored: Iterable, *, accessible: bool = True) -> Scores:
+    """`evaluate` for scores of any origin: ``scored`` holds one row of scores of all premises, (P,), a query."""
     import numpy as np
 
     if not asked:
@@ -192,7 +202,7 @@ def evaluate(
         )
     key, mask = None, None
     rows = []
-    for query, scores in zip(asked, score_all(corpus, asked, retriever, seed=seed), strict=True):
+    for query, scores in zip(asked, scored, strict=True):
         scores = np.array(scores, dtype=float)
         if accessible:
             if key != query.theorem.key:  # a theorem's queries follow one another
