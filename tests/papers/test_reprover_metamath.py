@@ -344,3 +344,21 @@ def test_splits_retrieval_and_layout_work_unchanged(tmp_path):
             assert all(a <= b for a, b in zip(one.recall_1, best.recall_1))
     trained = {use for theorem in split["train"] for use in theorem.tactics[0].uses}
     assert all(set(theorem.tactics[0].uses) - trained for theorem in split["test"])
+
+
+def test_the_tables_of_a_database(tmp_path):
+    from workbench.papers.reprover import figures
+
+    read(tmp_path, synthetic(300))
+    corpus = reprover.metamath_corpus(tmp_path / "own.mm")
+    asked = reprover.database_queries(corpus, 25)
+    more = reprover.database_queries(corpus)
+    assert all(asked[split] == more[split][:25] and len(more[split]) > 25 for split in reprover.SPLITS)
+    overview = figures.database_overview(corpus, asked)[""]
+    assert overview["premises"] == 300 and overview["complete proofs"] == 299
+    assert overview["proofs asked, random split"] == 25
+    rows = figures.retrieval_table(corpus, asked, ["random", "bm25"])
+    assert len(rows) == 8 and {row["retriever"] for row in rows} == {"random", "bm25"}
+    best = {row["split"]: row["recall@10"].value for row in figures.ceiling_rows(asked)}
+    assert all(row["recall@10"].value <= best[row["split"]] for row in rows)
+    assert figures.retrieval_figure(rows).axes[0].get_title(loc="left") == "random (n = 25)"

@@ -112,7 +112,8 @@ class _Reader:
         try:
             lines = open(path, encoding="ascii", errors="surrogateescape")  # noqa: SIM115
         except OSError as error:
-            raise DataError(f"cannot read {path} ({error.strerror}); give the path of a Metamath database") from error
+            where = "" if path.is_absolute() else f", looked in {Path.cwd()}"
+            raise DataError(f"cannot read {path} ({error.strerror}{where}); give a Metamath database") from error
         self.included.add(path.resolve())
         opened = 0  # the line where a comment began, 0 outside of one
         include: list[str] | None = None

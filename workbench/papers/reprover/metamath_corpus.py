@@ -15,8 +15,11 @@ from pathlib import Path
 from ...errors import DataError
 from .corpus import Corpus, File, Premise, Tactic, TracedTheorem, Use
 from .metamath import Assertion, read_metamath
+from .retrieve import Query, queries
+from .splits import SEED, SPLITS
 
 KINDS = {"$a": "axiom", "$p": "theorem"}
+HELD_OUT = 2000  # for validation and again for the test, as the paper does (card); a tenth each if there are few
 
 
 def metamath_corpus(path: str | os.PathLike, *, typecode: str = "|-") -> Corpus:
@@ -55,6 +58,16 @@ def metamath_corpus(path: str | os.PathLike, *, typecode: str = "|-") -> Corpus:
     if not premises:
         raise DataError(f"{path} asserts nothing of typecode {typecode!r}; name another with typecode=")
     return Corpus((File(path.name, (), tuple(premises)),), tuple(theorems))
+
+
+def database_queries(corpus: Corpus, n: int = 0, *, seed: int = SEED) -> dict[str, list[Query]]:
+    """{split: the proofs asked for their premises}: both splits, of each the first ``n`` of the test part (0: all).
+
+    The test part stands in a seeded random order, so its first proofs are a sample; the same ``n`` gives the same ones.
+    """
+    held = min(HELD_OUT, len(corpus.theorems) // 10)
+    parts = {name: make(corpus.theorems, held, held, seed=seed) for name, make in SPLITS.items()}
+    return {name: queries(corpus, part["test"])[: n or None] for name, part in parts.items()}
 
 
 def statement_text(one: Assertion) -> str:
