@@ -15,7 +15,7 @@ proof is traced as flat steps, each on the first goal; a proof counts only when 
 axioms are within {propext, funext}. Learned retriever, generator and search are not in this half.
 """
 
-import importlib
+from ...lazy import lazy_names
 
 _WHERE = {
     "baseline": ("Attempt", "attempt", "candidates", "majority_tactic", "read_theorems"),
@@ -36,17 +36,6 @@ _WHERE = {
     ),
     "source": ("Proof", "Step", "proofs", "theorems"),
 }  # fmt: skip
-_HOME = {name: module for module, names in _WHERE.items() for name in names}
-__all__ = sorted(_HOME)
-
-
-def __getattr__(name: str):
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+_HOMES = {name: module for module, names in _WHERE.items() for name in names}
+__all__ = sorted(_HOMES)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)
