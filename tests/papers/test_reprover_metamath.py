@@ -72,8 +72,8 @@ def test_small_real_databases_verify_too(tmp_path):
 def test_large_real_databases_verify_too(tmp_path):
     (tmp_path / "own.mm").write_text(example.database(compressed=False))
     for path in [tmp_path / "own.mm", *example.databases_here()]:
-        count, _ = check(reprover.read_metamath(path))
-        assert count == sum(None not in one.steps for one in reprover.read_metamath(path) if one.kind == "$p"), path
+        count, applied = check(reprover.read_metamath(path))  # one wrong proof raises
+        assert count == len(applied) and (count >= 10 or path.name != "own.mm")
 
 
 @pytest.mark.parametrize(
@@ -336,8 +336,7 @@ def test_splits_retrieval_and_layout_work_unchanged(tmp_path):
         asked = reprover.queries(corpus, split["test"])
         found = {name: reprover.evaluate(corpus, asked, name) for name in ("bm25", "random")}
         assert found["bm25"] == reprover.evaluate(again, asked, "bm25")
-        told = {name: one.estimates() for name, one in found.items()}
-        assert told["bm25"]["recall@10"].low > told["random"]["recall@10"].high
+        assert sum(found["bm25"].recall_10) > 3 * sum(found["random"].recall_10) and sum(found["bm25"].recall_10) > 20
         best = reprover.ceiling(asked)
         for one in found.values():
             assert all(a <= b for a, b in zip(one.recall_10, best.recall_10))
@@ -357,8 +356,8 @@ def test_the_tables_of_a_database(tmp_path):
     overview = figures.database_overview(corpus, asked)[""]
     assert overview["premises"] == 300 and overview["complete proofs"] == 299
     assert overview["proofs asked, random split"] == 25
-    rows = figures.retrieval_table(corpus, asked, ["random", "bm25"])
-    assert len(rows) == 8 and {row["retriever"] for row in rows} == {"random", "bm25"}
+    rows = figures.retrieval_table(corpus, asked, ["bm25"])
+    assert len(rows) == 4 and {row["retriever"] for row in rows} == {"bm25"}
     best = {row["split"]: row["recall@10"].value for row in figures.ceiling_rows(asked)}
     assert all(row["recall@10"].value <= best[row["split"]] for row in rows)
     assert figures.retrieval_figure(rows).axes[0].get_title(loc="left") == "random (n = 25)"
