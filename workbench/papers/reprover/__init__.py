@@ -19,6 +19,7 @@ import importlib
 _WHERE = {
     "baseline": ("Attempt", "attempt", "candidates", "majority_tactic", "read_theorems"),
     "corpus": ("Corpus", "Premise", "TracedTheorem", "load_corpus", "save_corpus"),
+    "explore": ("Ranker", "Subject", "human_step", "lean_file", "split_proof", "subject"),
     "retrieve": ("BM25", "RETRIEVERS", "Query", "Scores", "evaluate", "measure", "queries", "top"),
     "settings": ("PROFILES", "fill"),
     "splits": ("SPLITS", "novel_premises_split", "random_split"),
