@@ -127,9 +127,9 @@ class ProofExplorer(ExportView):
 
     def _changed(self, change):
         # another theorem was set alone: the old one's steps are none of it (setting the proof answers both)
-        if change is not None and change["name"] == "theorem" and self.proof:
-            if self.proof == self.answer.get("question", {}).get("proof"):
-                self.proof = ""
+        answered = self.answer.get("question", {}).get("proof")
+        if change is not None and change["name"] == "theorem" and self.proof and self.proof == answered:
+            self.proof = ""
         super()._changed(change)
 
     def subject(self):
@@ -309,8 +309,8 @@ class ProofExplorer(ExportView):
     def draw(self):
         now = self.answer
         return explore.proof_figure(
-            self.caption(), now["statement"], now["script"], now["goals"], [(one[0], one[2]) for one in now["premises"]],
-            retriever=self.retriever, verdict=self._verdict(),
+            self.caption(), now["statement"], now["script"], now["goals"],
+            [(one[0], one[2]) for one in now["premises"]], retriever=self.retriever, verdict=self._verdict(),
         )  # fmt: skip
 
     # --- taking it away ---------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import DataError, UsageError
-from .corpus import Corpus, Position, Premise, Tactic, TracedTheorem
+from .corpus import Corpus, Position, Tactic, TracedTheorem
 from .lean import INSTALL, LIBRARY
 from .retrieve import BM25
 from .safety import refusal
@@ -147,8 +147,8 @@ def tree(states: dict) -> list[dict]:
     Returns
     -------
     list of dict
-        "proof" (the script as text), "tactic" ("" for the theorem), "goals" (how many are left), "level" (branchings
-        above it: a line without branches does not move to the right).
+        "proof" (the script as text), "tactic" ("" for the theorem), "goals" (how many are left), "first" (the first of
+        them), "level" (branchings above it: a line without branches does not move to the right).
     """
     below: dict[tuple, list[tuple]] = {}
     for script in states:
@@ -157,9 +157,9 @@ def tree(states: dict) -> list[dict]:
     lines, waiting = [], [((), 0)] if () in states else []
     while waiting:
         script, level = waiting.pop()
-        left = len(getattr(states[script], "goals", ()))
-        tactic = script[-1] if script else ""
-        lines.append({"proof": "\n".join(script), "tactic": tactic, "goals": left, "level": level})
+        goals = getattr(states[script], "goals", ())
+        told = {"goals": len(goals), "first": goals[0] if goals else FINISHED, "level": level}
+        lines.append({"proof": "\n".join(script), "tactic": script[-1] if script else "", **told})
         children = below.get(script, [])
         waiting += [(child, level + (len(children) > 1)) for child in reversed(children)]
     return lines
@@ -224,8 +224,8 @@ class Ranker:
         return [(self.corpus.premises[n], float(scores[n])) for n in best], int(mask.sum())
 
 
-def proof_figure(title: str, statement: str, steps: Sequence[str], goals: Sequence[str], premises: Sequence[tuple[str, float]],
-                 *, retriever: str = "bm25", verdict: str = ""):  # fmt: skip
+def proof_figure(title: str, statement: str, steps: Sequence[str], goals: Sequence[str],
+                 premises: Sequence[tuple[str, float]], *, retriever: str = "bm25", verdict: str = ""):  # fmt: skip
     """A still picture of a proof in the making: statement, steps and goals as text, the premises' scores as bars."""
     from matplotlib.figure import Figure
 
