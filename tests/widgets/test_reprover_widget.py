@@ -225,7 +225,7 @@ def test_pages_without_a_kernel_escape_what_was_typed(tmp_path):
 
 
 def test_misuse_is_named():
-    with pytest.raises(UsageError, match="no theorem 'Nat.nope'"):
+    with pytest.raises(UsageError, match=r"no theorem 'Nat\.nope'"):
         ProofExplorer("Nat.nope")
     explorer = ProofExplorer("Nat.zero_add")
     with pytest.raises(UsageError, match="retriever 'minilm' is unknown: choose one of bm25"):
@@ -234,6 +234,7 @@ def test_misuse_is_named():
         reprover.subject(explorer.corpus, "theorem")
 
 
+@pytest.mark.slow  # the encoder embeds every premise
 def test_an_encoder_that_is_loaded_scores_too(minilm):
     explorer = ProofExplorer("Nat.zero_add", encoder=minilm, shown=5)
     explorer.retriever = minilm.name

@@ -89,7 +89,7 @@ def split_proof(text: str) -> tuple[str, ...]:
     for line in textwrap.dedent(text.replace("\r\n", "\n")).split("\n"):
         if not line.strip():
             continue
-        if tactics and line[0] in " |":
+        if tactics and (line[0].isspace() or line[0] == "|"):
             tactics[-1] += f"\n{line.rstrip()}"
         else:
             tactics.append(line.strip())
