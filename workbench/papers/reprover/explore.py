@@ -148,20 +148,22 @@ def tree(states: dict) -> list[dict]:
     -------
     list of dict
         "proof" (the script as text), "tactic" ("" for the theorem), "goals" (how many are left), "first" (the first of
-        them), "level" (branchings above it: a line without branches does not move to the right).
+        them), "level" (branchings above it: a line without branches does not move to the right), "branch" (whether it
+        begins one).
     """
     below: dict[tuple, list[tuple]] = {}
     for script in states:
         if script:
             below.setdefault(script[:-1], []).append(script)
-    lines, waiting = [], [((), 0)] if () in states else []
+    lines, waiting = [], [((), 0, False)] if () in states else []
     while waiting:
-        script, level = waiting.pop()
+        script, level, branch = waiting.pop()
         goals = getattr(states[script], "goals", ())
-        told = {"goals": len(goals), "first": goals[0] if goals else FINISHED, "level": level}
+        told = {"goals": len(goals), "first": goals[0] if goals else FINISHED, "level": level, "branch": branch}
         lines.append({"proof": "\n".join(script), "tactic": script[-1] if script else "", **told})
         children = below.get(script, [])
-        waiting += [(child, level + (len(children) > 1)) for child in reversed(children)]
+        forks = len(children) > 1
+        waiting += [(child, level + forks, forks) for child in reversed(children)]
     return lines
 
 
