@@ -1,5 +1,7 @@
 """The proof explorer without a browser: its states are a direct session's, its file compiles, Lean ends with it."""
 
+import subprocess
+import sys
 import time
 
 import psutil
@@ -202,6 +204,26 @@ def test_lean_starts_with_the_first_tactic_and_ends_with_the_widget():
     explorer.close()
     end = time.monotonic() + 20
     while any(map(_alive, pids)) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not any(map(_alive, pids))
+
+
+@pytest.mark.slow
+@needs_lean
+@pytest.mark.parametrize("end", ["exit", "kill"])
+def test_lean_ends_with_the_process_that_forgot_to_close(end):
+    code = (
+        "from workbench.widgets.reprover import ProofExplorer\n"
+        "one = ProofExplorer('Nat.zero_add'); one.run('skip'); print(*one._session.pids(), flush=True); input()"
+    )
+    child = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    pids = [int(pid) for pid in child.stdout.readline().split()]
+    assert len(pids) >= 2 and all(map(_alive, pids))
+    if end == "kill":
+        child.kill()
+    child.communicate("\n", timeout=60)
+    gone = time.monotonic() + 20
+    while any(map(_alive, pids)) and time.monotonic() < gone:
         time.sleep(0.1)
     assert not any(map(_alive, pids))
 
