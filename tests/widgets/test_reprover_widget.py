@@ -195,6 +195,19 @@ def test_a_lean_that_dies_or_runs_out_of_time_is_one_sentence_and_the_widget_goe
 
 
 @needs_lean
+def test_interrupt_leaves_a_widget_that_works(explorer, session, monkeypatch):
+    def stopped(state, tactic):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "run_tac", stopped)
+        explorer.command = {"kind": "tactic", "text": "skip", "n": 1}
+    assert explorer.error.startswith("interrupted") and session.pids() == [] and explorer.answer["goals"]
+    explorer.command = {"kind": "tactic", "text": CASES, "n": 2}
+    assert explorer.error == "" and len(explorer.answer["goals"]) == 2
+
+
+@needs_lean
 def test_lean_starts_with_the_first_tactic_and_ends_with_the_widget():
     explorer = ProofExplorer("Nat.zero_add")
     assert explorer._session is None
