@@ -33,7 +33,8 @@ function freshId() {
 
 // The frame around a widget: root element, busy line, error line, a live region for screen readers.
 // `asks` names the traits that call for a new answer; the widget waits while the kernel's answer is for something else.
-function frame(model, el, asks) {
+// `who` is at work then, in the busy line.
+function frame(model, el, asks, who = "the model") {
   const busy = h("span", { class: "wb-busy", role: "status", hidden: true });
   const error = h("div", { class: "wb-error", role: "alert", hidden: true });
   const live = h("div", { class: "wb-unseen", "aria-live": "polite" });
@@ -52,7 +53,7 @@ function frame(model, el, asks) {
   const tick = () => {
     const seconds = Math.floor((Date.now() - since) / 1000);
     busy.hidden = seconds < 1;
-    busy.textContent = `the model is working … ${seconds} s`;
+    busy.textContent = `${who} is working … ${seconds} s`;
   };
   const check = () => {
     const now = waiting();

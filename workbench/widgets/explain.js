@@ -12,7 +12,8 @@ function shade(node, value, largest) {
   node.style.setProperty("--wb-share", share.toFixed(3));
 }
 
-// Reset, Table, Large type, PNG, HTML and the busy line; `numbers()` gives [columns, rows, caption] of the open table.
+// Reset, Table, Large type, PNG, HTML and the busy line; `numbers()` gives [columns, rows, caption] of the open table;
+// `take(format)` saves what the kernel exports in that format.
 function tools(model, view, numbers) {
   const box = h("div", { class: "wb-scroll", tabindex: 0, role: "region", "aria-label": "Table of the numbers", hidden: true });
   const draw = () => {
@@ -47,7 +48,7 @@ function tools(model, view, numbers) {
     button("Reset", () => view.act("reset")), toggle, large,
     button("PNG", () => take("png"), { title: "Save the picture" }),
     button("HTML", () => take("html"), { title: "Save picture and numbers as one page" }), view.busy);
-  return { row, box, draw };
+  return { row, box, draw, take };
 }
 
 // A text field whose value is sent on Enter or when the reader leaves it.

@@ -16,7 +16,7 @@ from .base import View
 KEPT = 64  # answers of the model kept in a widget, so that a way back costs nothing
 
 
-class ExplainView(View):
+class ExportView(View):
     """A `View` whose still picture can be taken away: by the page's PNG and HTML buttons, or by `save`.
 
     Attributes
@@ -27,19 +27,6 @@ class ExplainView(View):
 
     exported = traitlets.Dict().tag(sync=True)
     stem = "explanation"  # of the exported file's name
-
-    def __init__(self, model, **state):
-        self.model = model
-        self._known: dict[tuple, object] = {}
-        super().__init__(**state)
-
-    def once(self, key: tuple, make):
-        """``make()``, or what it gave when ``key`` was asked for before (the 64 latest are kept)."""
-        if key not in self._known:
-            if len(self._known) >= KEPT:
-                self._known.pop(next(iter(self._known)))
-            self._known[key] = make()
-        return self._known[key]
 
     def perform(self, command):
         """{"kind": "export", "format": "png" or "html"}; a child adds its own and hands the rest to this."""
@@ -76,6 +63,23 @@ class ExplainView(View):
             )
             return page.encode(), "text/html", ending
         raise UsageError(f"a widget is exported as png or html, not as {ending!r}")
+
+
+class ExplainView(ExportView):
+    """An `ExportView` over a model, with a small memory."""
+
+    def __init__(self, model, **state):
+        self.model = model
+        self._known: dict[tuple, object] = {}
+        super().__init__(**state)
+
+    def once(self, key: tuple, make):
+        """``make()``, or what it gave when ``key`` was asked for before (the 64 latest are kept)."""
+        if key not in self._known:
+            if len(self._known) >= KEPT:
+                self._known.pop(next(iter(self._known)))
+            self._known[key] = make()
+        return self._known[key]
 
 
 def one_of(what: str, value: str, known) -> str:

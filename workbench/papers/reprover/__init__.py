@@ -20,6 +20,7 @@ from ...lazy import lazy_names
 _WHERE = {
     "baseline": ("Attempt", "attempt", "candidates", "majority_tactic", "read_theorems"),
     "corpus": ("Corpus", "Premise", "TracedTheorem", "load_corpus", "save_corpus"),
+    "explore": ("Ranker", "Subject", "human_step", "lean_file", "split_proof", "subject"),
     "metamath": ("Assertion", "Hypothesis", "read_metamath"),
     "metamath_corpus": ("database_queries", "metamath_corpus"),
     "retrieve": (

@@ -1,0 +1,260 @@
+"""A proof by hand: what a person at a screen needs beside `Session`.
+
+A proof in the making is a script, a tuple of tactics; as text it is one tactic a line (a line that begins with a space
+or with ``|`` goes on with the tactic above it). States along the human's own proof are known from the trace, which is
+Lean's record (tests replay it): they can be shown where there is no Lean, and without waiting where there is one.
+"""
+
+import difflib
+import os
+import re
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...errors import DataError, UsageError
+from .corpus import Corpus, Position, Tactic, TracedTheorem
+from .lean import INSTALL, LIBRARY
+from .retrieve import BM25
+from .safety import refusal
+from .session import LeanError, ProofFinished, ProofGivenUp, TacticState, Theorem, own_theorem
+from .tracing import FINISHED
+
+_BEHIND = (10**9, 1)  # a place after everything in its file
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A theorem to be proved by hand.
+
+    Attributes
+    ----------
+    theorem : what `Session.open` takes
+    path, start : where it stands, for `Corpus.accessible`; one of one's own stands behind everything it imports
+    traced : its trace with the human's proof, None for one of one's own
+    """
+
+    theorem: Theorem
+    path: str
+    start: Position
+    traced: TracedTheorem | None
+
+
+def subject(corpus: Corpus, text: str, root: str | os.PathLike = LIBRARY) -> Subject:
+    """The theorem named, or stated, by ``text``.
+
+    Parameters
+    ----------
+    text : str
+        Full name of a traced theorem, or a statement of one's own: ``theorem NAME (x : T) : PROPOSITION``.
+    root : path
+        Folder of the Lean sources of ``corpus``.
+
+    Raises
+    ------
+    UsageError
+        No traced theorem has this name; the nearest names are given.
+    DataError
+        A statement that is none, or one that would leave its place (comments, a second declaration, …).
+    """
+    text = text.strip()
+    if re.match(r"theorem\b", text):
+        stated = own_theorem(text)
+        reason = refusal(re.sub(r"^theorem\s+[\w.']+", "", text) or " ")
+        if reason:
+            raise DataError(f"the statement is refused: {reason.replace(' in a tactic', '')}")
+        imported = re.findall(r"^import (\S+)", stated.preamble, re.MULTILINE)
+        return Subject(stated, imported[-1].replace(".", "/") + ".lean", _BEHIND, None)
+    traced = next((theorem for theorem in corpus.theorems if theorem.full_name == text), None)
+    if traced is None:
+        near = difflib.get_close_matches(text, [theorem.full_name for theorem in corpus.theorems], 3, 0.5)
+        hint = f"did you mean {', '.join(near)}?" if near else "or state one: theorem NAME (x : T) : PROPOSITION"
+        raise UsageError(f"the library has no theorem {text!r}; {hint}")
+    from .source import theorems
+
+    module = traced.file_path.removesuffix(".lean").replace("/", ".")
+    inside = theorems((Path(root) / traced.file_path).read_text(encoding="utf-8"), module)
+    found = next((theorem for theorem in inside if theorem.name == text), None)
+    if found is None:
+        raise DataError(
+            f"{traced.file_path} in {root} has no theorem {text}: the trace is of other sources; trace again"
+        )
+    return Subject(found, traced.file_path, traced.start, traced)
+
+
+def split_proof(text: str) -> tuple[str, ...]:
+    """The tactics of a proof written one a line; lines that begin with a space or ``|`` belong to the one above."""
+    tactics: list[str] = []
+    for line in textwrap.dedent(text.replace("\r\n", "\n")).split("\n"):
+        if not line.strip():
+            continue
+        if tactics and (line[0].isspace() or line[0] == "|"):
+            tactics[-1] += f"\n{line.rstrip()}"
+        else:
+            tactics.append(line.strip())
+    return tuple(tactics)
+
+
+def traced_state(subject: Subject, script: tuple[str, ...]) -> "TacticState | ProofFinished | None":
+    """The state after ``script`` if the human's proof begins with it and its states were traced, else None."""
+    steps = subject.traced.tactics if subject.traced else ()
+    if len(script) > len(steps) or script != tuple(step.tactic for step in steps[: len(script)]):
+        return None
+    if script == tuple(step.tactic for step in steps) and steps and steps[-1].state_after == FINISHED:
+        return ProofFinished(subject.theorem, script)
+    text = steps[len(script)].state_before if len(script) < len(steps) else ""
+    return TacticState(subject.theorem, script, tuple(text.split("\n\n"))) if text else None
+
+
+def human_step(subject: Subject, state: TacticState) -> tuple[int, Tactic] | None:
+    """What the human did in this state: (number of the step from 1, the step); None where the proof never was there."""
+    steps = subject.traced.tactics if subject.traced else ()
+    at = len(state.script)
+    if at < len(steps) and state.script == tuple(step.tactic for step in steps[:at]):
+        return at + 1, steps[at]
+    return next(((n, step) for n, step in enumerate(steps, 1) if step.state_before == state.pp), None)
+
+
+def why_not(tactic: str, answer: "LeanError | ProofGivenUp") -> tuple[str, str]:
+    """A failed tactic in words: (kind, message); kind is "refused" (by the filter), "stopped" (Lean) or "error"."""
+    if isinstance(answer, ProofGivenUp):
+        return "refused", "the tactic gives the goal up (sorry), which proves nothing"
+    reason = refusal(tactic)
+    if reason:
+        return "refused", reason
+    stopped = answer.message.startswith(("the tactic did not end within", "Lean died"))
+    return "stopped" if stopped else "error", answer.message
+
+
+def no_lean() -> str:
+    """The clause that says that there is no Lean, and how to get one."""
+    return f"no Lean is installed here; get one with: {INSTALL}"
+
+
+def goals_left(count: int) -> str:
+    return f"{count} goal{'s' * (count != 1)} left"
+
+
+def tree(states: dict) -> list[dict]:
+    """Visited states as lines of a tree, depth first, branches in the order in which they were tried.
+
+    Parameters
+    ----------
+    states : dict of script to TacticState or ProofFinished
+        Every script's beginnings are keys too.
+
+    Returns
+    -------
+    list of dict
+        "proof" (the script as text), "tactic" ("" for the theorem), "goals" (how many are left), "first" (the first of
+        them), "level" (branchings above it: a line without branches does not move to the right), "branch" (whether it
+        begins one).
+    """
+    below: dict[tuple, list[tuple]] = {}
+    for script in states:
+        if script:
+            below.setdefault(script[:-1], []).append(script)
+    lines, waiting = [], [((), 0, False)] if () in states else []
+    while waiting:
+        script, level, branch = waiting.pop()
+        goals = getattr(states[script], "goals", ())
+        told = {"goals": len(goals), "first": goals[0] if goals else FINISHED, "level": level, "branch": branch}
+        lines.append({"proof": "\n".join(script), "tactic": script[-1] if script else "", **told})
+        children = below.get(script, [])
+        forks = len(children) > 1
+        waiting += [(child, level + forks, forks) for child in reversed(children)]
+    return lines
+
+
+def lean_file(finished: ProofFinished) -> str:
+    """The whole proof as a .lean file: what stands before the theorem in its file, the theorem, the proof."""
+    theorem = finished.theorem
+    return (
+        f"-- {theorem.name}, proved step by step with the workbench.\n"
+        "-- It imports the mini library of data/reprover/library; docs/reprover.md says how to check the file.\n"
+        f"{theorem.document(finished.script)}\n#print axioms {theorem.name}\n"
+    )
+
+
+class Ranker:
+    """Accessible premises of a state, best first, for one state at a time: indexes are made once and kept.
+
+    Parameters
+    ----------
+    corpus : Corpus
+    encoder : Encoder, optional
+        A handle of `workbench.load_encoder`, already loaded; the premises are embedded when it is first asked.
+
+    Attributes
+    ----------
+    names : tuple of str
+        "bm25", and the encoder's name.
+    """
+
+    def __init__(self, corpus: Corpus, encoder=None) -> None:
+        self.corpus, self.encoder = corpus, encoder
+        self.names = ("bm25", *([encoder.name] if encoder is not None else []))
+        self._texts = [f"{premise.full_name} {premise.code}" for premise in corpus.premises]
+        self._index = self._vectors = None
+
+    def scores(self, state: str, retriever: str = "bm25"):
+        """A score for every premise, (P,): BM25's, or the cosine of the encoder's vectors."""
+        import numpy as np
+
+        if retriever not in self.names:
+            raise UsageError(f"retriever {retriever!r} is none here: choose {' or '.join(self.names)}")
+        if retriever == "bm25":
+            self._index = self._index or BM25(self._texts)
+            return self._index.scores(state)
+
+        def unit(texts):
+            vectors = self.encoder.embed(texts)
+            return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+
+        if self._vectors is None:
+            self._vectors = unit(tuple(self._texts))  # (P, H)
+        return self._vectors @ unit((state,))[0]
+
+    def top(self, state: str, subject: Subject, k: int = 10, *, retriever: str = "bm25"):
+        """The best ``k`` premises that ``subject`` may name: [(Premise, score)], and how many it may name in all."""
+        import numpy as np
+
+        mask = self.corpus.accessible(subject.path, subject.start)
+        scores = np.where(mask, np.asarray(self.scores(state, retriever), dtype=float), -np.inf)
+        best = [n for n in np.argsort(-scores, kind="stable")[:k] if np.isfinite(scores[n])]
+        return [(self.corpus.premises[n], float(scores[n])) for n in best], int(mask.sum())
+
+
+def proof_figure(title: str, statement: str, steps: Sequence[str], goals: Sequence[str],
+                 premises: Sequence[tuple[str, float]], *, retriever: str = "bm25", verdict: str = ""):  # fmt: skip
+    """A still picture of a proof in the making: statement, steps and goals as text, the premises' scores as bars."""
+    from matplotlib.figure import Figure
+
+    from ... import plots
+
+    def cut(text: str, width: int = 74, lines: int = 18) -> str:
+        rows = [
+            row for line in text.split("\n") for row in textwrap.wrap(line, width, subsequent_indent="    ") or [""]
+        ]
+        return "\n".join(rows[:lines] + (["…"] if len(rows) > lines else []))
+
+    written = [cut(statement), ""]
+    written += [f"{number}. {cut(step, lines=3)}" for number, step in enumerate(steps, 1)][-10:]
+    written += ["", verdict or cut("\n\n".join(goals))]
+    text = "\n".join(written)
+    with plots.style():
+        figure = Figure(figsize=(12, max(3.2, 0.6 + 0.21 * (text.count("\n") + 1))), layout="constrained")
+        left, right = figure.subplots(1, 2, width_ratios=(3, 2))
+        left.axis("off")
+        left.set_title(title, parse_math=False)
+        left.text(0, 1, text, transform=left.transAxes, va="top", family="monospace", size=10, parse_math=False)
+        shown = list(premises)[:10]
+        right.barh(range(len(shown)), [score for _, score in shown], color=plots.COLOURS["blue"])
+        right.set_yticks(range(len(shown)), [name for name, _ in shown], parse_math=False)
+        right.invert_yaxis()
+        right.set(
+            title="accessible premises for this state" if shown else "", xlabel=f"score ({retriever})" if shown else ""
+        )
+        right.set_visible(bool(shown))
+    return figure

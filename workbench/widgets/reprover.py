@@ -1,0 +1,338 @@
+"""The proof explorer: a theorem, its goal, a field for tactics, a real Lean's answer, and the premises in reach.
+
+No method of its own: states are `Session`'s, scores are `Ranker`'s, both of workbench.papers.reprover.
+"""
+
+import re
+import weakref
+from pathlib import Path
+
+import traitlets
+
+from ..errors import UsageError
+from ..files import write_atomic
+from ..papers import reprover
+from ..papers.reprover import explore
+from .base import front
+from .explain_base import ExportView, one_of
+
+KEPT = 400  # failed tactics remembered
+
+
+class ProofExplorer(ExportView):
+    """Prove a theorem step by step; go back to any earlier state; see which premises could be named.
+
+    Lean is started by the first tactic and ended by `close` or with the kernel. States along the human's own proof are
+    those of the trace until a tactic is typed: without Lean one can still walk along it.
+
+    Parameters
+    ----------
+    theorem : str
+        Full name of a theorem of the library, or a statement: ``theorem NAME (x : T) : PROPOSITION``.
+    proof : str
+        Steps to begin with, a tactic a line.
+    session : Session, optional
+        One that runs already (it is not closed with the widget); by default the widget has its own.
+    corpus : Corpus, optional
+        The trace of the session's library; by default the kept one, or for another library one made now.
+    encoder : Encoder, optional
+        A sentence encoder that is loaded already, as a second way to score premises.
+    shown : int
+        Premises listed.
+    large : bool
+        Large type, for a class (default).
+
+    Attributes
+    ----------
+    answer : dict
+        "name", "file", "line", "statement", "script" (tactics), "goals" (each as Lean prints it), "finished",
+        "verified" ({"ok", "axioms", "message"} once finished), "premises" [name, kind, score, code, file],
+        "accessible" (how many may be named), "human_steps" (0: there is no human proof), "tree" (states visited).
+    tried : list
+        Tactics that failed: {"theorem", "at" (the proof they were tried on), "tactic", "kind", "message"}.
+    hint : dict
+        What was asked of the human's proof last.
+    missing : str
+        Why there is no Lean, or "".
+
+    Raises
+    ------
+    UsageError, DataError
+        An unknown theorem, a statement that is none, or a step that fails, when given to the constructor.
+    """
+
+    _esm, _css = front("explain", "reprover")
+    asks = ("theorem", "proof", "retriever")
+
+    theorem = traitlets.Unicode("").tag(sync=True)
+    proof = traitlets.Unicode("").tag(sync=True)
+    retriever = traitlets.Unicode("bm25").tag(sync=True)
+    theorems = traitlets.List().tag(sync=True)  # [name, file]
+    retrievers = traitlets.List().tag(sync=True)
+    tried = traitlets.List().tag(sync=True)
+    hint = traitlets.Dict().tag(sync=True)
+    missing = traitlets.Unicode("").tag(sync=True)
+
+    def __init__(
+        self, theorem="Nat.zero_add", *, proof="", session=None, corpus=None, encoder=None, shown=20, large=True
+    ):
+        self._session, self._own = session, session is None
+        self._root = explore.LIBRARY if session is None else session.library.root
+        if corpus is None:
+            kept = Path(self._root).resolve() == explore.LIBRARY.resolve()
+            corpus = reprover.own_corpus() if kept else reprover.trace(session.library, states=False)
+        self.corpus, self._shown = corpus, shown
+        self._ranker = reprover.Ranker(corpus, encoder)
+        self._states: dict[tuple, object] = {}  # (theorem, script) -> TacticState or ProofFinished
+        self._verdicts: dict[tuple, object] = {}
+        self._subjects: dict[str, object] = {}
+        super().__init__(
+            theorem=theorem, proof="\n".join(explore.split_proof(proof)), large=large,
+            theorems=[[one.full_name, one.file_path] for one in corpus.theorems],
+            retrievers=list(self._ranker.names),
+            missing="" if session is not None or reprover.lean_available() else explore.no_lean(),
+        )  # fmt: skip
+        if self.error:
+            self.close()
+            raise UsageError(self.error)
+
+    @traitlets.validate("retriever")
+    def _valid_retriever(self, proposal):
+        return one_of("retriever", proposal["value"], self._ranker.names)
+
+    # --- Lean -------------------------------------------------------------------------------------------------------
+
+    def _lean(self):
+        if self._session is None:
+            self._session = reprover.Session()  # raises LeanMissing
+            weakref.finalize(self, self._session.close)  # with the kernel, too
+        return self._session
+
+    def _ask(self, work):
+        """``work(session)``; an interrupted session has an answer on its way that nobody waits for: it is ended."""
+        session = self._lean()
+        try:
+            return work(session)
+        except KeyboardInterrupt:
+            session.close()
+            raise
+
+    def close(self):
+        """Stop Lean, and the widget with it."""
+        if self._own and self._session is not None:
+            self._session.close()
+        super().close()
+
+    # --- a proof in the making --------------------------------------------------------------------------------------
+
+    def _changed(self, change):
+        # another theorem was set alone: the old one's steps are none of it (setting the proof answers both)
+        answered = self.answer.get("question", {}).get("proof")
+        if change is not None and change["name"] == "theorem" and self.proof and self.proof == answered:
+            self.proof = ""
+        super()._changed(change)
+
+    def subject(self):
+        """The theorem, where it stands, and its trace."""
+        if self.theorem not in self._subjects:
+            self._subjects[self.theorem] = explore.subject(self.corpus, self.theorem, self._root)
+        return self._subjects[self.theorem]
+
+    def state(self):
+        """The present state: a `TacticState` to run tactics on, or `ProofFinished`."""
+        return self._reach(explore.split_proof(self.proof))
+
+    def _reach(self, script):
+        """The state after ``script``: remembered, traced, or Lean's."""
+        subject, state = self.subject(), None
+        for count in range(len(script) + 1):
+            key, before = (self.theorem, script[:count]), state
+            state = self._states.get(key) or explore.traced_state(subject, script[:count])
+            if state is None and count == 0:
+                state = self._ask(lambda session: session.open(subject.theorem))
+                if isinstance(state, reprover.LeanError):
+                    raise UsageError(f"Lean does not accept the statement: {state.message}")
+            elif state is None:
+                state = self._step(before, script[count - 1])
+                if not isinstance(state, (reprover.TacticState, reprover.ProofFinished)):
+                    _, why = explore.why_not(script[count - 1], state)
+                    raise UsageError(f"step {count} of the proof ({script[count - 1]}) fails: {why}")
+            self._states[key] = state
+            if isinstance(state, reprover.ProofFinished) and count < len(script):
+                raise UsageError(
+                    f"the proof is finished after step {count}: take out the {len(script) - count} behind it"
+                )
+        return state
+
+    def _step(self, state, tactic):
+        if self.missing and explore.refusal(tactic) is None:
+            known = explore.traced_state(self.subject(), (*state.script, tactic))
+            if known is None:
+                raise reprover.LeanMissing(f"{self.missing}; without it only the human's own steps can be followed")
+            return known
+        return self._ask(lambda session: session.run_tac(state, tactic)) if not self.missing else self._refused(tactic)
+
+    @staticmethod
+    def _refused(tactic):
+        return reprover.LeanError(f"refused: {explore.refusal(tactic)}")
+
+    def run(self, tactics: str):
+        """Run one tactic, or several a line each, on the present state, as the page's field does.
+
+        Returns
+        -------
+        TacticState, ProofFinished, LeanError or ProofGivenUp
+            Of the last tactic that ran; a failed one ends the row and leaves the state where it was.
+
+        Raises
+        ------
+        UsageError
+            The proof is finished already.
+        LeanMissing
+            There is no Lean, and the tactic is not the human's.
+        """
+        answer, script = self.state(), explore.split_proof(self.proof)
+        for tactic in explore.split_proof(tactics) or (tactics,):
+            if isinstance(answer, reprover.ProofFinished):
+                raise UsageError("the proof is finished: undo a step to try another way")
+            before, answer = answer, self._step(answer, tactic)
+            if isinstance(answer, (reprover.LeanError, reprover.ProofGivenUp)):
+                kind, message = explore.why_not(tactic, answer)
+                entry = {"theorem": self.theorem, "at": "\n".join(before.script), "tactic": tactic, "kind": kind}
+                self.tried = [*self.tried[1 - KEPT :], {**entry, "message": message}]
+                break
+            script = (*script, tactic)
+            self._states[self.theorem, script] = answer
+        self.proof = "\n".join(script)
+        return answer
+
+    def undo(self) -> None:
+        """Back by one step."""
+        self.proof = "\n".join(explore.split_proof(self.proof)[:-1])
+
+    def show_human(self) -> dict:
+        """What the human did in this state; also in ``hint``."""
+        state = self.state()
+        found = None if isinstance(state, reprover.ProofFinished) else explore.human_step(self.subject(), state)
+        hint = {"theorem": self.theorem, "at": self.proof, "step": 0}
+        if found:
+            hint |= {"step": found[0], "tactic": found[1].tactic, "premises": [use.full_name for use in found[1].uses]}
+        self.hint = hint
+        return hint
+
+    def perform(self, command):
+        """{"kind": "tactic", "text"}, "undo", "human"; export, also as "lean", is the parent's."""
+        kind = command.get("kind")
+        if kind == "tactic":
+            self.run(str(command.get("text", "")))
+        elif kind == "undo":
+            self.undo()
+        elif kind == "human":
+            self.show_human()
+        else:
+            super().perform(command)
+
+    def reset(self):
+        """Back to how the widget was built; what was tried is forgotten."""
+        self._states.clear()
+        self.tried, self.hint = [], {}
+        self.answer = {**self.answer, "question": {}}  # the tree is to be drawn again even where nothing else changes
+        super().reset()
+
+    # --- the answer -------------------------------------------------------------------------------------------------
+
+    def compute(self):
+        subject, state = self.subject(), self.state()
+        finished = isinstance(state, reprover.ProofFinished)
+        goals = () if finished else state.goals
+        best, accessible = ([], 0) if finished else self._ranker.top(
+            state.pp, subject, self._shown, retriever=self.retriever
+        )  # fmt: skip
+        return {
+            "name": subject.theorem.name,
+            "file": subject.path if subject.traced else "",
+            "line": subject.theorem.line,
+            "statement": subject.theorem.statement,
+            "script": list(state.script),
+            "goals": list(goals),
+            "finished": finished,
+            "verified": self._verify(state) if finished else None,
+            "premises": [[one.full_name, one.kind, round(score, 3), one.code, one.path] for one, score in best],
+            "accessible": accessible,
+            "human_steps": len(subject.traced.tactics) if subject.traced else 0,
+            "tree": explore.tree({script: state for (of, script), state in self._states.items() if of == self.theorem}),
+        }
+
+    def _verify(self, finished):
+        """The fresh process's word on a finished proof; a Lean that did not answer is asked again the next time."""
+        if self.missing:
+            return {"ok": False, "axioms": [], "message": f"not checked again here: {self.missing}"}
+        key = (self.theorem, finished.script)
+        if key not in self._verdicts:
+            try:
+                self._verdicts[key] = self._ask(lambda session: session.verify(finished))
+            except reprover.LeanFailed as error:
+                return {"ok": False, "axioms": [], "message": str(error)}
+        told = self._verdicts[key]
+        return {"ok": told.ok, "axioms": list(told.axioms), "message": told.message}
+
+    def caption(self):
+        now = self.answer
+        if "goals" not in now:
+            return "a proof in the making"
+        steps = f"{len(now['script'])} step{'s' * (len(now['script']) != 1)}"
+        return f"{now['name']}: {steps}, {self._verdict() or explore.goals_left(len(now['goals']))}"
+
+    def _verdict(self) -> str:
+        told = self.answer.get("verified")
+        if not told:
+            return ""
+        if not told["ok"]:
+            return f"no goals left, but not verified: {told['message']}"
+        return f"proved; a fresh Lean accepts it, with {', '.join(told['axioms']) or 'no'} axioms"
+
+    def rows(self):
+        now = self.answer
+        head = ["", "tactic or premise", "goals left or score", "first goal or statement"]
+        states = [self._states[self.theorem, tuple(now["script"][:n])] for n in range(len(now["script"]) + 1)]
+        steps = [
+            [f"step {n}", (["(the theorem)", *now["script"]])[n], str(len(getattr(state, "goals", ()))),
+             getattr(state, "goals", ("no goals",))[0].replace("\n", " · ")]
+            for n, state in enumerate(states)
+        ]  # fmt: skip
+        named = [
+            [f"premise {n}", name, f"{score:.3f}", code]
+            for n, (name, _, score, code, _) in enumerate(now["premises"], 1)
+        ]
+        return head, steps + named
+
+    def draw(self):
+        now = self.answer
+        return explore.proof_figure(
+            self.caption(), now["statement"], now["script"], now["goals"],
+            [(one[0], one[2]) for one in now["premises"]], retriever=self.retriever, verdict=self._verdict(),
+        )  # fmt: skip
+
+    # --- taking it away ---------------------------------------------------------------------------------------------
+
+    @property
+    def stem(self):
+        return re.sub(r"[^\w.'-]", "_", self.answer.get("name", "proof"))
+
+    def save_lean(self, path) -> Path:
+        """Write the finished proof as a .lean file that compiles.
+
+        Raises
+        ------
+        UsageError
+            Goals are left, or a fresh Lean did not accept the proof.
+        """
+        return write_atomic(path, self._exported("lean")[0])
+
+    def _exported(self, ending):
+        if ending != "lean":
+            return super()._exported(ending)
+        if not (self.answer.get("verified") or {}).get("ok"):
+            left = self._verdict() or explore.goals_left(len(self.answer.get("goals", ())))
+            raise UsageError(f"only a finished proof that Lean accepts is exported as .lean; here: {left}")
+        return explore.lean_file(self.state()).encode(), "text/plain", ending
