@@ -78,7 +78,7 @@ class Engine:
     commands: Path | None
     variables: dict[str, str] = field(default_factory=dict)
 
-    def environment(self, search_path: Path | None = None) -> dict[str, str]:
+    def environment(self, search_path: str | os.PathLike | None = None) -> dict[str, str]:
         """The environment for a child process; ``search_path`` is where imports are looked up (LEAN_PATH)."""
         env = {**os.environ, **self.variables}
         if self.commands is not None:
@@ -87,7 +87,7 @@ class Engine:
             env["LEAN_PATH"] = str(search_path)
         return env
 
-    def lean(self, arguments: list[str], *, folder: Path, search_path: Path | None = None, timeout: float = 120.0):
+    def lean(self, arguments: list[str], *, folder: Path, search_path: str | os.PathLike | None = None, timeout: float = 120.0):
         """Run `lean` once; ``timeout`` in seconds. Raises `LeanFailed` when it is killed or runs out of time."""
         command = ["lean", *arguments] if self.kind == "wheel" else ["lake", "env", "lean", *arguments]
         try:
@@ -107,7 +107,7 @@ class Engine:
             )
         return done
 
-    def check(self, source: str, *, folder: Path, search_path: Path | None = None, memory_mb: int = MEMORY_MB,
+    def check(self, source: str, *, folder: Path, search_path: str | os.PathLike | None = None, memory_mb: int = MEMORY_MB,
               timeout: float = 120.0) -> Checked:  # fmt: skip
         """Check a whole file in a fresh process, the kernel included; nothing of an earlier run is reused."""
         began = time.perf_counter()
@@ -142,6 +142,16 @@ class Library:
     build: Path | None
     modules: tuple[str, ...]
     engine: Engine
+
+    @property
+    def parts(self) -> Path | None:
+        """Where pieces of its files are kept compiled (parts.py); None for a Lake project."""
+        return None if self.build is None else self.build.with_name(self.build.name.replace("build-", "parts-"))
+
+    @property
+    def search_path(self) -> str | None:
+        """Where a session looks imports up: the compiled files and the parts."""
+        return None if self.build is None else os.pathsep.join([str(self.build), str(self.parts)])
 
     def path(self, module: str) -> Path:
         return self.root / (module.replace(".", "/") + ".lean")
@@ -280,7 +290,7 @@ def _compile(library: Library, *, progress: bool) -> None:
     from tqdm.auto import tqdm
 
     library.build.parent.mkdir(parents=True, exist_ok=True)
-    with _temporary_folder(library.build.parent) as folder:
+    with temporary_folder(library.build.parent) as folder:
         for module in tqdm(library.modules, desc="compiling Lean files", unit="file", disable=not progress):
             target = folder / (module.replace(".", "/") + ".olean")
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -301,7 +311,8 @@ def _compile(library: Library, *, progress: bool) -> None:
 
 
 @contextlib.contextmanager
-def _temporary_folder(parent: Path) -> Iterator[Path]:
+def temporary_folder(parent: Path) -> Iterator[Path]:
+    """A new folder beside the files it will become; gone afterwards unless it was renamed."""
     folder = Path(tempfile.mkdtemp(dir=parent, prefix=".build-"))
     try:
         yield folder

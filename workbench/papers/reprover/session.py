@@ -24,8 +24,10 @@ from pathlib import Path
 
 from ...errors import DataError, UsageError, WorkbenchError
 from .lean import MEMORY_MB, Checked, LeanFailed, LeanMissing, Library, open_library
+from .parts import shorten
 from .safety import refusal
 
+UNSOLVED = "unsolved goals"  # how Lean's message begins that lists what is left
 ALLOWED_AXIOMS = frozenset({"propext", "funext"})
 _PATH_LOCK = threading.Lock()  # leanclient finds `lake` through this process's PATH
 
@@ -128,7 +130,9 @@ class Session:
         self.restarts = 0
         self._client = None
         self._scratch: tempfile.TemporaryDirectory | None = None
-        self._shown: tuple[str, int] | None = None  # the text Lean has, and the line where the script begins
+        self._documents, self._file = 0, ""  # how many scratch documents there were, and the name of the one in use
+        self._shown: str | None = None  # the text Lean has
+        self._shortened: tuple[str, str] | None = None  # the text before the last theorem, and what Lean is given for it
 
     # ------------------------------------------------------------------------------------------------ life and death
     def __enter__(self) -> "Session":
@@ -171,14 +175,16 @@ class Session:
         self._scratch = tempfile.TemporaryDirectory(prefix="workbench-lean-")
         # a Lake project must be the working folder; its scratch file stands inside it, hidden
         folder = Path(self._scratch.name) if engine.kind == "wheel" else library.root
-        wanted = engine.environment(library.build)
+        wanted = engine.environment(library.search_path)
         wanted["WORKBENCH_LEAN_MEMORY"] = str(self.memory_mb)
         with _PATH_LOCK, _environment(wanted):
             self._client = LeanLSPClient(str(folder), prevent_cache_get=True)
-        self._file = "Session.lean" if engine.kind == "wheel" else f".workbench/Session{os.getpid()}.lean"
-        (folder / self._file).parent.mkdir(exist_ok=True)
-        (folder / self._file).write_text("")
-        self._opened = False
+        (folder / self._name(0)).parent.mkdir(exist_ok=True)
+
+    def _name(self, number: int) -> str:
+        """The scratch document's name, relative to the folder the server runs in."""
+        name = f"Session{number}.lean"
+        return name if self.library.engine.kind == "wheel" else f".workbench/{os.getpid()}-{id(self)}-{name}"
 
     def _restart(self) -> None:
         self.restarts += 1
@@ -222,7 +228,8 @@ class Session:
 
     def _ask(self, theorem: Theorem, script: tuple[str, ...], tactic: str):
         self._start()
-        before = f"{theorem.preamble}{theorem.statement} := by\n"
+        preamble = self._preamble(theorem)
+        before = f"{preamble}{theorem.statement} := by\n"
         shown = render(script)
         candidate = render((tactic,))
         first = before.count("\n") + shown.count("\n")  # line of the candidate, from 0
@@ -234,7 +241,7 @@ class Session:
         messages = list(answer)
         if any("range" not in message for message in messages):
             raise LeanFailed(str(messages[0].get("message", messages[0])))
-        start = theorem.preamble.count("\n")
+        start = preamble.count("\n")
         by_line = before.count("\n") - 1
         mine = [m for m in messages if m["range"]["start"]["line"] >= start]
         earlier = [m for m in messages if m["range"]["start"]["line"] < start and m["severity"] == 1]
@@ -242,50 +249,66 @@ class Session:
             raise LeanFailed(earlier[0]["message"])
         if earlier:
             return LeanError(f"the file does not compile before the theorem: {earlier[0]['message'][:300]}")
-        open_goals = False
+        goals = None
         for message in mine:
             line = message["range"]["start"]["line"]
             text = message["message"]
             if message["severity"] == 1:
-                if text.startswith("unsolved goals") and line <= by_line:
-                    open_goals = True
-                elif first <= line <= last or not text.startswith("unsolved goals"):
+                if text.startswith(UNSOLVED) and line <= by_line:
+                    goals = tuple(text.removeprefix(UNSOLVED).lstrip("\n").split("\n\n"))
+                elif first <= line <= last or not text.startswith(UNSOLVED):
                     return LeanError(text)
             elif "declaration uses" in text and "sorry" in text:
                 return ProofGivenUp()
-        width = len((candidate.rstrip("\n").rsplit("\n", 1)[-1]).encode("utf-16-le")) // 2
-        goal = self._client.get_goal(self._file, last, width)
-        if not isinstance(goal, dict) or bool(goal.get("goals")) != open_goals:
-            # messages and goals contradict each other: the worker died between the two, or never read the file
-            raise LeanFailed("Lean's messages and its goals do not agree")
-        goals = tuple(goal["goals"])
-        if not goals:
+        if goals is None:
+            self._confirm_finished(last, candidate)
             return ProofFinished(theorem, (*script, tactic))
         kept = script if tactic == "skip" and not script else (*script, tactic)
         return TacticState(theorem, kept, goals)
+
+    def _confirm_finished(self, last: int, candidate: str) -> None:
+        """Ask for the goals where the proof ends: no message could also mean that a worker died over it."""
+        width = len((candidate.rstrip("\n").rsplit("\n", 1)[-1]).encode("utf-16-le")) // 2
+        goal = self._client.get_goal(self._file, last, width)
+        if not isinstance(goal, dict) or goal.get("goals"):
+            raise LeanFailed("Lean's messages and its goals do not agree")
+
+    def _preamble(self, theorem: Theorem) -> str:
+        """What stands before the theorem, most of it imported (parts.py); the last text asked for is remembered."""
+        if self._shortened is None or self._shortened[0] != theorem.preamble:
+            self._shortened = (theorem.preamble, shorten(self.library, theorem.preamble))
+        return self._shortened[1]
 
     def _show(self, text: str) -> None:
         """Give Lean the document, sending only the lines that changed."""
         from leanclient import DocumentContentChange
 
-        if not self._opened:
-            path = Path(self._client.project_path) / self._file
-            path.write_text(text, encoding="utf-8")
+        old = self._shown
+        if old is not None and _header(old) != _header(text):
+            # other imports need another worker; one for a new document starts at once, an edited header waits
+            self._client.close_files([self._file])
+            old = None
+        if old is None:
+            self._documents += 1
+            self._file = self._name(self._documents)
+            (Path(self._client.project_path) / self._file).write_text(text, encoding="utf-8")
             self._client.open_file(self._file)
-            self._opened, self._shown = True, text
-            return
-        old, new = self._shown.split("\n"), text.split("\n")
-        if old == new:
-            return
-        same = next((i for i, (a, b) in enumerate(zip(old, new)) if a != b), min(len(old), len(new)) - 1)
-        change = DocumentContentChange("\n".join(new[same:]), [same, 0], [len(old) - 1, len(old[-1])])
-        self._client.update_file(self._file, [change])
+        elif old != text:
+            rows, new = old.split("\n"), text.split("\n")
+            same = next((i for i, (a, b) in enumerate(zip(rows, new)) if a != b), min(len(rows), len(new)) - 1)
+            change = DocumentContentChange("\n".join(new[same:]), [same, 0], [len(rows) - 1, len(rows[-1])])
+            self._client.update_file(self._file, [change])
         self._shown = text
 
     # ------------------------------------------------------------------------------------------------ the last word
     def verify(self, finished: ProofFinished, *, timeout: float = 120.0) -> Verified:
         """Recompile a found proof in a fresh process, the kernel included, and read its axioms."""
         return verify(self.library, finished.theorem, finished.script, timeout=timeout)
+
+
+def _header(text: str) -> list[str]:
+    """The lines that say what is imported."""
+    return [line for line in text.split("\n") if re.match(r"(?:prelude|module|public|meta|import)\b", line)]
 
 
 class _TimedOut(WorkbenchError):
