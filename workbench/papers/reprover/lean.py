@@ -87,7 +87,8 @@ class Engine:
             env["LEAN_PATH"] = str(search_path)
         return env
 
-    def lean(self, arguments: list[str], *, folder: Path, search_path: str | os.PathLike | None = None, timeout: float = 120.0):
+    def lean(self, arguments: list[str], *, folder: Path, search_path: str | os.PathLike | None = None,
+             timeout: float = 120.0):  # fmt: skip
         """Run `lean` once; ``timeout`` in seconds. Raises `LeanFailed` when it is killed or runs out of time."""
         command = ["lean", *arguments] if self.kind == "wheel" else ["lake", "env", "lean", *arguments]
         try:
@@ -107,8 +108,8 @@ class Engine:
             )
         return done
 
-    def check(self, source: str, *, folder: Path, search_path: str | os.PathLike | None = None, memory_mb: int = MEMORY_MB,
-              timeout: float = 120.0) -> Checked:  # fmt: skip
+    def check(self, source: str, *, folder: Path, search_path: str | os.PathLike | None = None,
+              memory_mb: int = MEMORY_MB, timeout: float = 120.0) -> Checked:  # fmt: skip
         """Check a whole file in a fresh process, the kernel included; nothing of an earlier run is reused."""
         began = time.perf_counter()
         with tempfile.TemporaryDirectory(prefix="workbench-lean-") as scratch:

@@ -16,6 +16,7 @@ import hashlib
 import os
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from ...files import write_atomic
 from .lean import LeanFailed, Library, temporary_folder
@@ -116,36 +117,37 @@ def _context(frames: list[tuple[str, list[str]]]) -> str:
     return "".join(f"{command}\n" for opening, inside in frames for command in ([opening] if opening else []) + inside)
 
 
-def shorten(library: Library, text: str) -> str:
+def shorten(library: Library, text: str, *, folder: Path | None = None) -> str:
     """The same text with all but its last declarations imported; the text itself where that cannot be done.
 
-    Compiles the parts that are not yet in the cache folder (a fraction of a second each, once).
+    Compiles the parts that are not yet in ``folder`` (None: the library's in the cache; a fraction of a second each).
     """
-    if library.parts is None:
+    folder = folder or library.parts
+    if folder is None:
         return text
     pieces = cut(text)
     header = pieces.header
     for part, context in zip(pieces.parts, pieces.contexts, strict=False):
         source = header + context + part
         name = "Part" + hashlib.sha256(source.encode()).hexdigest()[:24]
-        if not (library.parts / f"{name}.olean").is_file() and not _compile(library, name, source):
+        if not (folder / f"{name}.olean").is_file() and not _compile(library, name, source, folder):
             return text
         header = f"prelude\nimport {name}\n" if text.startswith("prelude") else f"import {name}\n"
     return header + pieces.contexts[-1] + pieces.rest if pieces.parts else text
 
 
-def _compile(library: Library, name: str, source: str) -> bool:
-    """Compile one part; False where Lean finds an error in it."""
-    library.parts.mkdir(parents=True, exist_ok=True)
-    with temporary_folder(library.parts) as folder:
-        write_atomic(folder / f"{name}.lean", source)
+def _compile(library: Library, name: str, source: str, folder: Path) -> bool:
+    """Compile one part into ``folder``; False where Lean finds an error in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with temporary_folder(folder) as scratch:
+        write_atomic(scratch / f"{name}.lean", source)
         try:
-            done = library.engine.lean(["-R", ".", "-o", f"{name}.olean", f"{name}.lean"], folder=folder,
-                                       search_path=library.search_path)  # fmt: skip
+            done = library.engine.lean(["-R", ".", "-o", f"{name}.olean", f"{name}.lean"], folder=scratch,
+                                       search_path=os.pathsep.join([str(library.build), str(folder)]))  # fmt: skip
         except LeanFailed:
             return False
         if done.returncode:
             return False
         # the name is that of the content: a second process that was faster wrote the same
-        os.replace(folder / f"{name}.olean", library.parts / f"{name}.olean")
+        os.replace(scratch / f"{name}.olean", folder / f"{name}.olean")
     return True

@@ -132,7 +132,7 @@ class Session:
         self._scratch: tempfile.TemporaryDirectory | None = None
         self._documents, self._file = 0, ""  # how many scratch documents there were, and the name of the one in use
         self._shown: str | None = None  # the text Lean has
-        self._shortened: tuple[str, str] | None = None  # the text before the last theorem, and what Lean is given for it
+        self._shortened: tuple[str, str] | None = None  # the last text before a theorem, and what Lean gets for it
 
     # ------------------------------------------------------------------------------------------------ life and death
     def __enter__(self) -> "Session":
@@ -235,12 +235,7 @@ class Session:
         first = before.count("\n") + shown.count("\n")  # line of the candidate, from 0
         last = first + candidate.count("\n") - 1
         self._show(before + shown + candidate)
-        answer = self._client.get_diagnostics(self._file, inactivity_timeout=self.timeout, max_timeout=self.timeout)
-        if answer.timed_out:
-            raise _TimedOut
-        messages = list(answer)
-        if any("range" not in message for message in messages):
-            raise LeanFailed(str(messages[0].get("message", messages[0])))
+        messages = self._messages()
         start = preamble.count("\n")
         by_line = before.count("\n") - 1
         mine = [m for m in messages if m["range"]["start"]["line"] >= start]
@@ -265,6 +260,24 @@ class Session:
             return ProofFinished(theorem, (*script, tactic))
         kept = script if tactic == "skip" and not script else (*script, tactic)
         return TacticState(theorem, kept, goals)
+
+    def _messages(self) -> list[dict]:
+        """Lean's messages on the text that it has now.
+
+        The client's own wait may answer with what was said of the text before: it takes late messages for new ones.
+        Lean answers this request when everything about this version of the document has been sent.
+        """
+        shown = self._client.opened_files[self._file]
+        asked = {"uri": shown.uri, "version": shown.version}
+        try:
+            self._client._send_request_sync("textDocument/waitForDiagnostics", asked, timeout=self.timeout)
+        except TimeoutError as error:
+            raise _TimedOut from error
+        except Exception as error:  # the client has no class of its own for what the server says of a dead worker
+            raise LeanFailed(f"Lean's server answered: {str(error)[:200]}") from error
+        if shown.diagnostics_version != shown.version:
+            raise LeanFailed("Lean said nothing of the text it was given")
+        return list(shown.diagnostics)
 
     def _confirm_finished(self, last: int, candidate: str) -> None:
         """Ask for the goals where the proof ends: no message could also mean that a worker died over it."""
