@@ -376,8 +376,10 @@ def own_theorem(
     statement: str, *, imports: tuple[str, ...] = ("Mini.Algebra",), opens: tuple[str, ...] = ()
 ) -> Theorem:
     """A theorem of one's own: ``theorem NAME (…) : …`` without ``:=``, in a file with these imports."""
+    from .source import assignment
+
     named = re.match(r"\s*theorem\s+([\w.']+)", statement)
-    if not named or ":=" in statement:
+    if not named or assignment(statement) is not None:
         raise DataError(
             f"{statement.strip()[:80]!r} is no statement; write: theorem NAME (x : T) : PROPOSITION, without `:=`"
         )
