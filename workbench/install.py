@@ -145,7 +145,7 @@ def bundle(options) -> None:
         try:
             pip(python, ["wheel", "--wheel-dir", str(folder), "--find-links", str(folder), *pins_file, *lean])
         except SetupError:
-            say("Lean's wheel could not be fetched: the wheelhouse is whole without it, the paper reprover runs without")
+            say("Lean's wheel could not be fetched; only the paper reprover needs it, and runs without")
     facts = {"python": python_version(python), "machine": machine(), "torch": torch_wheel.name.split("-")[1]}
     (folder / "bundle.json").write_text(json.dumps(facts, indent=1) + "\n")
     size = sum(file.stat().st_size for file in folder.iterdir())

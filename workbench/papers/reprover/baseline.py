@@ -125,7 +125,10 @@ def read_theorems(folder: str | os.PathLike) -> list[Theorem]:
             inside = theorems(text, "")
         else:
             blocks = re.findall(r"^theorem\b.*(?:\n[ \t]+\S.*)*", text, re.MULTILINE)
-            inside = [own_theorem(block[: assignment(block)].rstrip()) for block in blocks]
+            try:
+                inside = [own_theorem(block[: assignment(block)].rstrip()) for block in blocks]
+            except DataError as error:
+                raise DataError(f"{file}: {error}") from error
         if not inside:
             raise DataError(f"{file} holds no theorem; write: theorem NAME (x : T) : PROPOSITION := by")
         for theorem in inside:

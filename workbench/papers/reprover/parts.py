@@ -25,8 +25,8 @@ SIZE = 8  # declarations in a part: fewer mean more workers to start, more a dea
 _HEADER = re.compile(r"(?:prelude|public|meta|import)\b|\s*$")
 _DECLARATION = re.compile(r"(?:theorem|lemma|def|abbrev|instance|inductive|structure|class)\b")
 _PLAIN = re.compile(
-    r"(?:theorem|lemma|def|abbrev|instance|inductive|structure|class|example|namespace|section|end|open|variable|"
-    r"universe|set_option|attribute|@\[|infix|infixl|infixr|prefix|postfix|notation|deriving)(?![\w.])"
+    r"@\[|(?:theorem|lemma|def|abbrev|instance|inductive|structure|class|example|namespace|section|end|open|variable|"
+    r"universe|set_option|attribute|infix|infixl|infixr|prefix|postfix|notation|deriving)(?![\w.])"
 )
 _WHOLE = re.compile(
     r"\b(?:local|private|scoped|mutual|include|omit|export|noncomputable|public|meta|protected|initialize|"
