@@ -15,7 +15,8 @@ needs_lean = pytest.mark.skipif(
 )
 FILES = {
     "Easy.lean": "theorem easy_and (p q : Prop) (hp : p) (hq : q) : p ∧ q\n\n"
-    "theorem easy_eq (n : Nat) :\n    n = n := by\n  rfl\n\ntheorem with_default (n : Nat := 0) : n + 0 = n := by\n  sorry\n",
+    "theorem easy_eq (n : Nat) :\n    n = n := by\n  rfl\n\n"
+    "theorem with_default (n : Nat := 0) : n + 0 = n := by\n  sorry\n",
     "False.lean": "theorem zero_is_one : (0 : Nat) = 1 := by\n  sorry\n",
     "Malformed.lean": "theorem malformed (n : Nat : n = := by\n",
     "Hostile.lean": "axiom bad : False\ntheorem hostile : False := bad\ntheorem given_up : sorry := trivial\n",
