@@ -10,7 +10,8 @@ from pathlib import Path
 
 from ...errors import DataError
 from .corpus import TracedTheorem
-from .session import ProofFinished, Session, TacticState, Theorem, own_theorem
+from .session import Session
+from .states import ProofFinished, TacticState, Theorem, own_theorem
 
 FIRST = ("rfl", "assumption", "contradiction", "decide", "trivial")
 PLAIN = ("intro x", "constructor", "funext x", "simp", "left", "right", "exfalso", "symm")

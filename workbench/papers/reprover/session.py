@@ -14,95 +14,26 @@ that the proof is finished; "uses sorry" means that it was given up.
 ProofFinished(script=(…))
 """
 
+import asyncio
+import concurrent.futures
 import contextlib
 import os
 import re
 import tempfile
 import threading
-from dataclasses import dataclass, field
+import time
 from pathlib import Path
 
-from ...errors import DataError, UsageError, WorkbenchError
-from .lean import MEMORY_MB, Checked, LeanFailed, LeanMissing, Library, open_library
+from ...errors import UsageError, WorkbenchError
+from .lean import MEMORY_MB, LeanFailed, LeanMissing, Library, open_library
 from .parts import shorten
 from .safety import refusal
+from .states import LeanError, ProofFinished, ProofGivenUp, TacticState, Theorem, Verified, find_theorem, render, verify
+from .states import own_theorem as own_theorem  # it is asked for here, beside the session that opens it
 
+PATIENCE = 0.5  # seconds without an answer before looking whether anybody is left to give one
 UNSOLVED = "unsolved goals"  # how Lean's message begins that lists what is left
-ALLOWED_AXIOMS = frozenset({"propext", "funext"})
 _PATH_LOCK = threading.Lock()  # leanclient finds `lake` through this process's PATH
-
-
-@dataclass(frozen=True)
-class Theorem:
-    """A theorem to be proved: everything before it in its file, and its statement up to and without ``:=``.
-
-    Attributes
-    ----------
-    name : full name
-    module : the module it stands in, "" for one of the user's own
-    preamble : text of the file before the statement (header, imports, earlier declarations)
-    statement : ``theorem NAME (…) : …``
-    line : first line of the statement in its file, from 1
-    """
-
-    name: str
-    module: str
-    preamble: str = field(repr=False)
-    statement: str
-    line: int = 0
-
-    def document(self, script: tuple[str, ...]) -> str:
-        """The whole file with this script as the proof."""
-        return f"{self.preamble}{self.statement} := by\n{render(script)}"
-
-
-@dataclass(frozen=True)
-class TacticState:
-    """Goals that remain, each as Lean prints it, the first is the one the next tactic works on."""
-
-    theorem: Theorem
-    script: tuple[str, ...]
-    goals: tuple[str, ...]
-
-    @property
-    def pp(self) -> str:
-        """All goals as one text: what LeanDojo calls the state."""
-        return "\n\n".join(self.goals)
-
-
-@dataclass(frozen=True)
-class ProofFinished:
-    """No goals are left; not yet recompiled from scratch (`verify` does that)."""
-
-    theorem: Theorem
-    script: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class LeanError:
-    """The tactic failed, was refused or ran out of time; ``message`` is Lean's or the filter's own."""
-
-    message: str
-
-
-@dataclass(frozen=True)
-class ProofGivenUp:
-    """The tactic closed goals by `sorry`."""
-
-
-@dataclass(frozen=True)
-class Verified:
-    """What a fresh process said of a found proof."""
-
-    ok: bool
-    axioms: tuple[str, ...]
-    message: str
-    seconds: float
-
-
-def render(script: tuple[str, ...]) -> str:
-    """The tactics as lines of a ``by`` block; further lines of a tactic keep their indentation below its first."""
-    return "".join("  " + tactic.strip("\n").replace("\n", "\n  ") + "\n" for tactic in script)
 
 
 class Session:
@@ -131,6 +62,7 @@ class Session:
         self._client = None
         self._scratch: tempfile.TemporaryDirectory | None = None
         self._documents, self._file = 0, ""  # how many scratch documents there were, and the name of the one in use
+        self._workers: set[int] = set()  # the process that has the document, once it answered
         self._shown: str | None = None  # the text Lean has
         self._shortened: tuple[str, str] | None = None  # the last text before a theorem, and what Lean gets for it
 
@@ -161,8 +93,12 @@ class Session:
 
         if self._client is None:
             return []
-        server = psutil.Process(self._client.process.pid)
-        return [server.pid, *(child.pid for child in server.children(recursive=True))]
+        try:
+            server = psutil.Process(self._client.process.pid)
+            workers = server.children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
+        return [server.pid, *(one.pid for one in workers if _is_alive(one))]
 
     def _start(self) -> None:
         if self._client is not None:
@@ -269,12 +205,19 @@ class Session:
         """
         shown = self._client.opened_files[self._file]
         asked = {"uri": shown.uri, "version": shown.version}
-        try:
-            self._client._send_request_sync("textDocument/waitForDiagnostics", asked, timeout=self.timeout)
-        except TimeoutError as error:
-            raise _TimedOut from error
-        except Exception as error:  # the client has no class of its own for what the server says of a dead worker
-            raise LeanFailed(f"Lean's server answered: {str(error)[:200]}") from error
+        answer = self._client._send_request_async("textDocument/waitForDiagnostics", asked)
+        waiting = asyncio.run_coroutine_threadsafe(asyncio.wait_for(answer, None), self._client._loop)
+        until = time.monotonic() + self.timeout
+        while not waiting.done():
+            left = until - time.monotonic()
+            if left <= 0:
+                raise _TimedOut
+            concurrent.futures.wait([waiting], timeout=min(left, PATIENCE))
+            if not waiting.done() and self._workers and not self._workers & set(self.pids()):
+                raise LeanFailed("the worker died and will not answer")
+        if waiting.exception() is not None:  # what the server says of a worker that died, or the end of the server
+            raise LeanFailed(f"Lean's server answered: {str(waiting.exception())[:200]}")
+        self._workers = self._workers or set(self.pids()[1:])
         if shown.diagnostics_version != shown.version:
             raise LeanFailed("Lean said nothing of the text it was given")
         return list(shown.diagnostics)
@@ -302,7 +245,7 @@ class Session:
             self._client.close_files([self._file])
             old = None
         if old is None:
-            self._documents += 1
+            self._documents, self._workers = self._documents + 1, set()
             self._file = self._name(self._documents)
             (Path(self._client.project_path) / self._file).write_text(text, encoding="utf-8")
             self._client.open_file(self._file)
@@ -317,6 +260,14 @@ class Session:
     def verify(self, finished: ProofFinished, *, timeout: float = 120.0) -> Verified:
         """Recompile a found proof in a fresh process, the kernel included, and read its axioms."""
         return verify(self.library, finished.theorem, finished.script, timeout=timeout)
+
+
+def _is_alive(process) -> bool:
+    import psutil
+
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.status() != psutil.STATUS_ZOMBIE
+    return False
 
 
 def _header(text: str) -> list[str]:
@@ -337,63 +288,3 @@ def _environment(wanted: dict[str, str]):
     finally:
         os.environ.clear()
         os.environ.update(saved)
-
-
-def verify(library: Library, theorem: Theorem, script: tuple[str, ...], *, timeout: float = 120.0) -> Verified:
-    """Check a proof from scratch: tactics pass the filter, a fresh Lean accepts, axioms are allowed.
-
-    Returns
-    -------
-    Verified
-        ``ok`` only when the file has no error, no use of sorry, and the theorem depends on nothing but
-        {propext, funext} (and whatever its statement's own library may use of them).
-    """
-    for tactic in script:
-        reason = refusal(tactic)
-        if reason:
-            return Verified(False, (), f"refused: {reason}", 0.0)
-    # the question about axioms is ours, stands behind the theorem and after every namespace is left by its full name
-    text = theorem.document(script) + f"\n#print axioms {theorem.name}\n"
-    checked: Checked = library.engine.check(text, folder=library.root, search_path=library.build, timeout=timeout)
-    if checked.errors:
-        return Verified(False, (), checked.errors[0].text, checked.seconds)
-    said = [m.text for m in checked.messages if m.severity == "information"]
-    if len(said) != 1:
-        return Verified(False, (), f"expected one answer about axioms, got {len(said)}", checked.seconds)
-    found = re.search(r"depends on axioms: \[(.*)\]", said[0], re.DOTALL)
-    axioms = tuple(name.strip() for name in found[1].split(",")) if found else ()
-    if not found and "does not depend on any axioms" not in said[0]:
-        return Verified(False, (), f"Lean's answer about axioms was not understood: {said[0][:200]}", checked.seconds)
-    extra = sorted(set(axioms) - ALLOWED_AXIOMS)
-    if extra:
-        return Verified(
-            False, axioms, f"the proof uses axioms that are not allowed: {', '.join(extra)}", checked.seconds
-        )
-    return Verified(True, axioms, "accepted", checked.seconds)
-
-
-def own_theorem(
-    statement: str, *, imports: tuple[str, ...] = ("Mini.Algebra",), opens: tuple[str, ...] = ()
-) -> Theorem:
-    """A theorem of one's own: ``theorem NAME (…) : …`` without ``:=``, in a file with these imports."""
-    from .source import assignment
-
-    named = re.match(r"\s*theorem\s+([\w.']+)", statement)
-    if not named or assignment(statement) is not None:
-        raise DataError(
-            f"{statement.strip()[:80]!r} is no statement; write: theorem NAME (x : T) : PROPOSITION, without `:=`"
-        )
-    header = "prelude\n" + "".join(f"import {name}\n" for name in imports)
-    header += "set_option autoImplicit false\n" + "".join(f"open {name}\n" for name in opens)
-    return Theorem(named[1], "", header, statement.strip(), header.count("\n") + 1)
-
-
-def find_theorem(library: Library, name: str) -> Theorem:
-    """A theorem of the library by its full name, with everything that stands before it in its file."""
-    from .source import theorems
-
-    for module in library.modules:
-        for theorem in theorems(library.source(module), module):
-            if theorem.name == name:
-                return theorem
-    raise UsageError(f"the library has no theorem {name!r}; `workbench.papers.reprover.corpus` lists them")
