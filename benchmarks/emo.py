@@ -29,20 +29,16 @@ room there need one chunk's buffers beside it); of time, four bare products of t
 process's high-water mark (VmHWM) on Linux and max_memory_allocated on CUDA.
 """
 
-import argparse
 import ctypes
 import gc
-import json
-import platform
 import statistics
-import sys
 import time
 from pathlib import Path
 
+import common
 import torch
 import torch.nn.functional as F
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from workbench.papers.emo import emo_loss, fused_emo_loss
 
 SIZES = ((512, 49152, 576), (256, 50257, 768))
@@ -207,9 +203,7 @@ def active(rounds):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="fewer rows, under a minute")
-    parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
+    parser = common.options(__doc__, quick="fewer rows, under a minute")
     parser.add_argument("--active", action="store_true", help="also active_eps on the embedded model's hidden states")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
@@ -257,8 +251,7 @@ def main(arguments=None):
         target = {"time_vs_reference": time_target, "peak_vs_reference": peak_target}.get(key.rpartition(".")[2])
         print(f"  {key:<36}{value:7.2f}" + (f"   (asked: {target})" if target and not options.quick else ""))
     if options.json:
-        versions = {"python": platform.python_version(), "torch": torch.__version__}
-        print(json.dumps({"name": "emo", "ratios": ratios, "device": device, "versions": versions}))
+        common.print_json("emo", ratios, device, ("torch",))
 
 
 if __name__ == "__main__":

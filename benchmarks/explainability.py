@@ -20,12 +20,9 @@ Then the table that docs/explainability.md shows: method, evaluations, tokens, C
 same prompts. `--quick` takes a 16-token prompt, 24 coalitions, few methods. `--model` names another model.
 """
 
-import argparse
-import json
 import statistics
-import time
-from importlib.metadata import version
 
+import common
 import numpy as np
 
 PROMPT = (
@@ -44,13 +41,6 @@ TABLE = [  # prompts of the table: their answers are what the embedded model say
     ("She opened the umbrella because it had started to", " rain"),
     ("The largest planet in our solar system is", " Jupiter"),
 ]
-
-
-def cpu_seconds(work) -> tuple[float, object]:
-    """CPU seconds of ``work()``, and its result."""
-    began = time.process_time()
-    found = work()
-    return time.process_time() - began, found
 
 
 class Theirs:
@@ -135,10 +125,10 @@ def contest(model, key: str, prompt: str, coalitions: int, orders: int) -> dict[
         return ours(game), game
 
     ours_once()
-    fast = [cpu_seconds(ours_once)[0] for _ in range(2)]  # before and after: a busy machine's CPU seconds drift
+    fast = [common.cpu_seconds(ours_once)[0] for _ in range(2)]  # before and after: a busy machine's CPU seconds drift
     with ours_by_name.seeded(0):
-        slow, their_scores = cpu_seconds(lambda: theirs.run(method, **options))
-    taken, (scores, game) = cpu_seconds(ours_once)
+        slow, their_scores = common.cpu_seconds(lambda: theirs.run(method, **options))
+    taken, (scores, game) = common.cpu_seconds(ours_once)
     fast.append(taken)
     masks = np.ones((len(theirs.seen), len(question.ids)), dtype=bool)
     masks[:, question.free] = [stays for stays, _ in theirs.seen]
@@ -148,7 +138,7 @@ def contest(model, key: str, prompt: str, coalitions: int, orders: int) -> dict[
         raise SystemExit(f"{key}: ours evaluated coalitions that captum did not, so the ratio would mean nothing")
     check = coalition_values(model, prompt, TARGET, masks)
     alone = batched(model, question.ids, masks, token, question.target_ids[0])
-    batch = cpu_seconds(lambda: batched(model, question.ids, masks, token, question.target_ids[0]))[0]
+    batch = common.cpu_seconds(lambda: batched(model, question.ids, masks, token, question.target_ids[0]))[0]
     for name, other in (("one by one", their_values), ("coalition_values", check), ("batched", alone)):
         apart = float(np.abs(values - other).max())
         if not apart < 1e-4:
@@ -172,9 +162,9 @@ def patching(model, quick: bool) -> dict[str, float]:
     layers = list(range(0, model.module.config.get_text_config().num_hidden_layers + 1, 5 if quick else 1))
     arguments = (model, pair.clean, pair.corrupt, pair.answer, pair.foil)
     patching_grid(*arguments, layers=layers[:2])
-    fast = [cpu_seconds(lambda: patching_grid(*arguments, layers=layers))[0] for _ in range(2)]
-    slow, theirs = cpu_seconds(lambda: patching_grid_literal(*arguments, layers=layers))
-    taken, ours = cpu_seconds(lambda: patching_grid(*arguments, layers=layers))
+    fast = [common.cpu_seconds(lambda: patching_grid(*arguments, layers=layers))[0] for _ in range(2)]
+    slow, theirs = common.cpu_seconds(lambda: patching_grid_literal(*arguments, layers=layers))
+    taken, ours = common.cpu_seconds(lambda: patching_grid(*arguments, layers=layers))
     apart = float(np.abs(ours.values - theirs.values).max())
     if not apart < 1e-4:
         raise SystemExit(f"patching_grid: the two ways differ by {apart:.1e}")
@@ -191,7 +181,7 @@ def table(model, items, methods) -> None:
     taken, made = {}, {}
     for method in methods:
         attribute(model, *items[0], method=method, samples=None if METHODS[method].family == "surrogate" else 2)  # warm
-        both = [cpu_seconds(lambda item=item, m=method: attribute(model, *item, method=m)) for item in items]
+        both = [common.cpu_seconds(lambda item=item, m=method: attribute(model, *item, method=m)) for item in items]
         taken[method], made[method] = zip(*both)
     made.pop("random", None)
     found = faithfulness_table(model, items, methods, removals=("replace",), attributions=made)
@@ -206,9 +196,7 @@ def table(model, items, methods) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
-    parser.add_argument("--quick", action="store_true", help="smaller sizes, under a minute")
+    parser = common.options(__doc__)
     parser.add_argument("--model", default="smollm2")
     options = parser.parse_args()
 
@@ -225,12 +213,11 @@ def main() -> None:
     print(f"{'':<18}{'evaluations':>12}{'captum':>9}{'batched':>9}{'ours':>8}{'ratio':>8}{'apart':>10}{'tokens':>8}")
     ratios = {}
     for key in ("occlusion", "sampled_shapley", "kernel_shap", "patching_grid"):
-        found = (
-            patching(model, options.quick)
-            if key == "patching_grid"
-            else contest(model, key, prompt, coalitions, orders)
-        )
-        ratios[key] = round(found["slow"] / found["fast"], 3)
+        if key == "patching_grid":
+            found = patching(model, options.quick)
+        else:
+            found = contest(model, key, prompt, coalitions, orders)
+        ratios[key] = found["slow"] / found["fast"]
         print(
             f"{key:<18}{found['evaluations']:>12}{found['slow']:>9.2f}{found['batch']:>9.2f}{found['fast']:>8.2f}"
             f"{found['slow'] / found['fast']:>7.1f}x{found['apart']:>10.1e}{found['tokens']:>8.0f}",
@@ -238,9 +225,7 @@ def main() -> None:
         )
     table(model, TABLE[:2] if options.quick else TABLE, ["occlusion", "random"] if options.quick else list(METHODS))
     if options.json:
-        device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu, 1 thread"
-        versions = {package: version(package) for package in ("torch", "transformers", "captum")}
-        print(json.dumps({"name": "explainability", "ratios": ratios, "device": device, "versions": versions}))
+        common.print_json("explainability", ratios, common.device_name(), ("torch", "transformers", "captum"))
 
 
 if __name__ == "__main__":

@@ -26,22 +26,18 @@ Ratios (baseline / ours, larger is better; a share counts as a ratio with the bo
  emo.time_vs_materialised, emo.peak_vs_materialised, emo.share
 """
 
-import argparse
 import ctypes
 import gc
 import importlib
-import json
 import platform
 import statistics
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 
-import torch
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import common
 import emo as emo_benchmark  # benchmarks/emo.py: the losses and how they are timed
+import torch
 
 from workbench.models.loading import import_bitsandbytes
 from workbench.models.local import LocalModel
@@ -345,9 +341,7 @@ def load(device, options, form: str):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="smaller sizes, under a minute")
-    parser.add_argument("--json", action="store_true", help="the last line is one JSON object")
+    parser = common.options(__doc__)
     parser.add_argument("--model", help="a folder or hub id; default: random weights of Llama-3-8B's shape")
     parser.add_argument("--device", help="cuda:0, cpu; default: CUDA where there is one")
     options = parser.parse_args()
@@ -389,10 +383,7 @@ def main() -> None:
     emo(report, device, rate)
     report.show()
     if options.json:
-        versions = {"python": platform.python_version(), "torch": version("torch")}
-        versions["transformers"] = version("transformers")
-        ratios = {key: round(value, 4) for key, value in report.ratios.items()}
-        print(json.dumps({"name": "gpu", "ratios": ratios, "device": device.title, "versions": versions}))
+        common.print_json("gpu", report.ratios, device.title, ("torch", "transformers"))
 
 
 if __name__ == "__main__":

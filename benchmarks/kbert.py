@@ -30,9 +30,7 @@ Printed, without a ratio: a synthetic graph of 5 million triples (--quick: 200,0
 the script fails. `--quick` takes 80 sentences. `--path rest` leaves the synthetic graph out.
 """
 
-import argparse
 import gc
-import json
 import os
 import random
 import statistics
@@ -40,9 +38,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
+
+import common
 
 os.environ.setdefault("RAYON_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -51,19 +50,12 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 BATCH = 32
 
 
-def cpu_seconds(work) -> float:
-    """CPU seconds of ``work()``."""
-    began = time.process_time()
-    work()
-    return time.process_time() - began
-
-
 def median(work, before=lambda: None, times: int = 7) -> float:
     """Median CPU seconds of ``work()``, with ``before()`` in front of each, untimed."""
     taken = []
     for _ in range(times):
         before()
-        taken.append(cpu_seconds(work))
+        taken.append(common.cpu_seconds(work)[0])
     return statistics.median(taken)
 
 
@@ -219,7 +211,7 @@ def synthetic(n_triples: int, folder: str) -> None:
 
     tokenizer = AutoTokenizer.from_pretrained(encoder_folder("minilm").path)
     inject(sentences[:10], graph, tokenizer)
-    seconds = cpu_seconds(lambda: inject(sentences, graph, tokenizer))
+    seconds = common.cpu_seconds(lambda: inject(sentences, graph, tokenizer))[0]
     again = median(lambda: inject(sentences, graph, tokenizer), times=3)
     text = path.stat().st_size / 2**20
     print(f"synthetic graph: {graph.n_triples} triples of {graph.n_subjects} subjects, {text:.0f} MiB of text; "
@@ -229,9 +221,7 @@ def synthetic(n_triples: int, folder: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
-    parser.add_argument("--quick", action="store_true", help="smaller sizes, under a minute")
+    parser = common.options(__doc__)
     parser.add_argument("--path", choices=("all", "rest", "synthetic"), default="all")
     parser.add_argument("--triples", type=int, default=None, help="triples of the synthetic graph")
     options = parser.parse_args()
@@ -255,9 +245,7 @@ def main() -> None:
         sys.stdout.flush()
         subprocess.run([sys.executable, __file__, "--path", "synthetic", "--triples", str(n_triples)], check=True)
     if options.json:
-        versions = {package: version(package) for package in ("tokenizers", "ahocorasick_rs", "numpy", "torch")}
-        ratios = {key: round(ratio, 3) for key, ratio in ratios.items()}
-        print(json.dumps({"name": "kbert", "ratios": ratios, "device": "cpu, 1 threads", "versions": versions}))
+        common.print_json("kbert", ratios, "cpu, 1 thread", ("tokenizers", "ahocorasick_rs", "numpy", "torch"))
 
 
 if __name__ == "__main__":

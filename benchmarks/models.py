@@ -16,14 +16,12 @@ thrown away beforehand. `--quick` takes a 120-token prefix and fewer repetitions
 GGUF file or an embedded one for the first ratio; otherwise it is left out).
 """
 
-import argparse
-import json
 import random
 import statistics
 import subprocess
 import sys
-import time
-from importlib.metadata import version
+
+import common
 
 CHILD = """
 import sys
@@ -46,14 +44,9 @@ print("PEAK", before, peak)
 """
 
 
-def cpu_seconds(work, repetitions: int) -> float:
+def median_seconds(work, repetitions: int) -> float:
     """Median CPU seconds of ``work()``."""
-    taken = []
-    for _ in range(repetitions):
-        began = time.process_time()
-        work()
-        taken.append(time.process_time() - began)
-    return statistics.median(taken)
+    return statistics.median(common.cpu_seconds(work)[0] for _ in range(repetitions))
 
 
 def loading(name: str, quick: bool) -> tuple[float, float]:
@@ -75,7 +68,7 @@ def loading(name: str, quick: bool) -> tuple[float, float]:
     import gguf  # noqa: F401
     import transformers.modeling_gguf_pytorch_utils  # noqa: F401
 
-    return cpu_seconds(baseline, 1 if quick else 3), cpu_seconds(lambda: load(name), 3 if quick else 5)
+    return median_seconds(baseline, 1 if quick else 3), median_seconds(lambda: load(name), 3 if quick else 5)
 
 
 def scoring(name: str, quick: bool) -> tuple[float, float, float]:
@@ -111,8 +104,8 @@ def scoring(name: str, quick: bool) -> tuple[float, float, float]:
         return [scored.logprobs for scored in model.logprobs([prefix], [texts])[0]]
 
     ours = shared()
-    slow = cpu_seconds(baseline, 1 if quick else 3)
-    fast = cpu_seconds(shared, 3 if quick else 5)
+    slow = median_seconds(baseline, 1 if quick else 3)
+    fast = median_seconds(shared, 3 if quick else 5)
     return slow, fast, max(abs(a - b) for one, two in zip(ours, found) for a, b in zip(one, two))
 
 
@@ -129,9 +122,7 @@ def memory(name: str, bits: int | None) -> tuple[int, int]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
-    parser.add_argument("--quick", action="store_true", help="smaller sizes, under a minute")
+    parser = common.options(__doc__)
     parser.add_argument("--model", default="smollm2")
     options = parser.parse_args()
 
@@ -160,12 +151,7 @@ def main() -> None:
     print(f"peak memory of the whole process: float32 {whole / 1e6:.0f} MB, 4-bit {small / 1e6:.0f} MB")
     print(f"largest difference between the two ways of scoring: {apart:.1e} nats")
     if options.json:
-        device = f"cpu, {torch.get_num_threads()} threads"
-        if torch.cuda.is_available():
-            device = torch.cuda.get_device_name()
-        versions = {package: version(package) for package in ("torch", "transformers", "bitsandbytes")}
-        ratios = {key: round(value, 3) for key, value in ratios.items()}
-        print(json.dumps({"name": "models", "ratios": ratios, "device": device, "versions": versions}))
+        common.print_json("models", ratios, common.device_name(), ("torch", "transformers", "bitsandbytes"))
 
 
 if __name__ == "__main__":

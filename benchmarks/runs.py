@@ -16,7 +16,6 @@ The goal of the project: sweep_vs_papermill >= 0.77 (at most 1.3 times a bare ch
 takes 8 runs, over which the start is shared less well. Every run must have recorded its number, or the script fails.
 """
 
-import argparse
 import ctypes
 import json
 import os
@@ -26,8 +25,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from importlib.metadata import version
 from pathlib import Path
+
+import common
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK = {
@@ -92,10 +92,7 @@ def sweep(notebook: Path, runs: int, warm: bool) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
-    parser.add_argument("--quick", action="store_true", help="8 runs, under a minute")
-    options = parser.parse_args()
+    options = common.options(__doc__, quick="8 runs, under a minute").parse_args()
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER
     runs, bare = (8, 3) if options.quick else (40, 10)
@@ -123,10 +120,8 @@ def main() -> None:
         "warm_vs_sweep": seconds["sweep"] / seconds["sweep --warm"],
     }
     if options.json:
-        versions = {name: version(name) for name in ("papermill", "nbclient", "ipykernel")}
         device = f"{platform.machine()}, {os.cpu_count()} cores"
-        rounded = {key: round(value, 3) for key, value in ratios.items()}
-        print(json.dumps({"name": "runs", "ratios": rounded, "device": device, "versions": versions}))
+        common.print_json("runs", ratios, device, ("papermill", "nbclient", "ipykernel"))
 
 
 if __name__ == "__main__":

@@ -94,9 +94,9 @@ def test_quotes_are_read_and_tabled(place):
     root = place('{"the_answer": {"value": 42, "source": "Table 1", "read_from": "the card"}}', "paper.json")
     (quote,) = data.quoted("toy", root=root).values()
     assert str(quote) == "42 (Table 1; read from the card)"
-    table = data.quoted_table("toy", root=root)
+    table = data.quoted_table("toy", root=root).data
     assert str(data.Quoted("share", 5, "Table 2", "the paper", "%")) == "5 % (Table 2; read from the paper)"
-    assert table.loc["the answer", "value"] == 42 and table.loc["the answer", "source"] == "Table 1"
+    assert table.loc["the answer", "value"] == "42" and table.loc["the answer", "source"] == "Table 1"
 
 
 @pytest.mark.parametrize("paper", SHIPPED)

@@ -7,34 +7,19 @@ Importing the package imports no torch: each name is fetched from its module at 
 >>> model.generate(["The capital of France is"], max_new_tokens=4)   # doctest: +SKIP
 """
 
-from importlib import import_module
+from .lazy import lazy_names
 
 __version__ = "0.1.0"
 
-# public name -> (module, attribute); None means the module itself
-_PUBLIC = {
-    "load": ("workbench.models", "load"),
-    "load_encoder": ("workbench.models", "load_encoder"),
-    "explain": ("workbench.widgets.explain", "explain"),
-    "record": ("workbench.runs.record", "record"),
-    "Estimate": ("workbench.stats", "Estimate"),
-    "papers": ("workbench.papers", None),
-    "stats": ("workbench.stats", None),
-    "WorkbenchError": ("workbench.errors", "WorkbenchError"),
+_HOMES = {
+    "load": "models",
+    "load_encoder": "models",
+    "explain": "widgets.explain",
+    "record": "runs.record",
+    "Estimate": "stats",
+    "papers": None,
+    "stats": None,
+    "WorkbenchError": "errors",
 }
 __all__ = ["Estimate", "WorkbenchError", "explain", "load", "load_encoder", "papers", "record", "stats"]
-
-
-def __getattr__(name: str):
-    if name not in _PUBLIC:
-        raise AttributeError(f"module 'workbench' has no attribute {name!r}; it offers {', '.join(__all__)}")
-    module, attribute = _PUBLIC[name]
-    value = import_module(module)
-    if attribute is not None:
-        value = getattr(value, attribute)
-    globals()[name] = value
-    return value
-
-
-def __dir__():
-    return sorted([*globals(), *__all__])
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -76,14 +76,15 @@ def quoted(paper: str, *, root: str | Path = ROOT) -> dict[str, Quoted]:
 
 
 def quoted_table(paper: str, *, root: str | Path = ROOT):
-    """`quoted` as a pandas table for a notebook."""
+    """`quoted` as a captioned table for a notebook (a pandas Styler: whole texts, escaped; its frame is ``.data``)."""
     import pandas as pd
 
     rows = [
-        {"quoted": q.key.replace("_", " "), "value": q.value, "source": q.source}
+        {"quoted": q.key.replace("_", " "), "value": f"{q.value} {q.unit}".rstrip(), "source": q.source}
         for q in quoted(paper, root=root).values()
     ]
-    return pd.DataFrame(rows).set_index("quoted")
+    table = pd.DataFrame(rows).set_index("quoted").style.format(escape="html").format_index(escape="html")
+    return table.set_caption("Quoted from the authors, not measured here")
 
 
 def rows(source: str | Path, row: type[Row], *, root: str | Path = ROOT) -> list[Row]:

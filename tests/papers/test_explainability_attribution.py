@@ -295,7 +295,7 @@ def test_handles_that_cannot(tiny):
 
     class NoGradient:
         name, can = "frozen", frozenset({"generate", "logprobs", "hidden"})
-        module, tokenizer, _ids, device = tiny.module, tiny.tokenizer, tiny._ids, tiny.device
+        module, tokenizer, token_ids, device = tiny.module, tiny.tokenizer, tiny.token_ids, tiny.device
 
     with pytest.raises(ModelError, match=r"needs hidden states, which openai:x does not give"):
         attribute(Served(), PROMPT, TARGET, method="occlusion")

@@ -38,7 +38,7 @@ def test_the_concept_is_read_on_held_out_sentences(smollm2, sentiment):
 
 def test_steering_moves_the_stream_and_nothing_stays(smollm2, sentiment):
     prompt = "My opinion of the film is that it was"
-    parts, ids = hooks.anatomy(smollm2, for_="a test"), smollm2._ids(prompt)
+    parts, ids = hooks.anatomy(smollm2, for_="a test"), smollm2.token_ids(prompt)
     before = smollm2.next_logprobs(prompt)
     with ex.steering(smollm2, sentiment, 0.0):
         assert torch.equal(smollm2.next_logprobs(prompt), before)
@@ -52,7 +52,7 @@ def test_steering_moves_the_stream_and_nothing_stays(smollm2, sentiment):
     assert torch.equal(smollm2.next_logprobs(prompt), before) and (moved - before).abs().max() > 0.5
     # many strengths in one batch from the middle on: the same numbers as under the hook
     found = ex.steer_next(smollm2, prompt, sentiment, [0.0, 1.0], [" good", " bad"])
-    tokens = [smollm2._ids(text, start=False)[0] for text in (" good", " bad")]
+    tokens = [smollm2.token_ids(text, start=False)[0] for text in (" good", " bad")]
     np.testing.assert_allclose(found.probability, torch.stack([before[-1], moved[-1]])[:, tokens].exp(), rtol=2e-3)
     assert len(found.top) == 2 and len(found.top[0]) == 5
 
@@ -66,7 +66,7 @@ def test_dose_and_response_beside_random_directions(smollm2, sentiment):
     assert found.random.shape == (5, 3) and found.beyond_random and found.slope.value > 0
     np.testing.assert_allclose(found.random[:, 1], found.difference[1], atol=1e-3)  # no dose, no direction
     before = [smollm2.next_logprobs(r.text)[-1] for r in rows]
-    pairs = [[smollm2._ids(t, start=False)[0] for t in (r.positive, r.negative)] for r in rows]
+    pairs = [[smollm2.token_ids(t, start=False)[0] for t in (r.positive, r.negative)] for r in rows]
     by_hand = np.mean([float(logs[a] - logs[b]) for logs, (a, b) in zip(before, pairs)])
     assert found.difference[1] == pytest.approx(by_hand, abs=1e-3)
     assert list(found.frame().index) == [-1, 0, 1]
@@ -101,7 +101,7 @@ def test_parameter_free_probe_counts_right_preferences(smollm2):
     found = ex.parameter_free_probe(smollm2, pairs)
     right = 0
     for pair in pairs:
-        a, b = (smollm2._ids(t, start=False)[0] for t in (pair.answer, pair.foil))
+        a, b = (smollm2.token_ids(t, start=False)[0] for t in (pair.answer, pair.foil))
         right += bool(smollm2.next_logprobs(pair.clean)[-1][a] > smollm2.next_logprobs(pair.clean)[-1][b])
         right += bool(smollm2.next_logprobs(pair.corrupt)[-1][b] > smollm2.next_logprobs(pair.corrupt)[-1][a])
     assert found.right.value == right / 6 and found.right.n == 6 and len(found.table) == 6

@@ -64,10 +64,10 @@ def test_prompts_and_pairs_are_written_as_they_are_read():
 def _pairs_have_equal_tokens(model):
     for pair in ex.minimal_pairs():
         ex.can_patch(model, pair.clean, pair.corrupt)  # raises otherwise
-        first = {model._ids(text, start=False)[0] for text in (pair.answer, pair.foil)}
+        first = {model.token_ids(text, start=False)[0] for text in (pair.answer, pair.foil)}
         assert len(first) == 2, pair.id
     for row in ex.known_prompts():
-        assert len({model._ids(text, start=False)[0] for text in (row.answer, row.foil)}) == 2, row.id
+        assert len({model.token_ids(text, start=False)[0] for text in (row.answer, row.foil)}) == 2, row.id
 
 
 def test_pairs_have_equal_token_counts(smollm2):

@@ -19,7 +19,7 @@ def plain(model, prompt):
 def test_the_lens_ends_where_the_model_ends_and_norms_once(smollm2):
     lens = ex.logit_lens(smollm2, "The capital of France is", " Paris", layers=[0, 12, -1], top_k=3)
     logs = smollm2.next_logprobs("The capital of France is")  # (T, V)
-    paris = smollm2._ids(" Paris", start=False)[0]
+    paris = smollm2.token_ids(" Paris", start=False)[0]
     assert lens.layers == (0, 12, 30) and lens.tokens[-1] == " is"
     np.testing.assert_allclose(lens.probability[-1], logs[:, paris].exp(), rtol=1e-3, atol=1e-6)
     assert lens.rank[-1, -1] == int((logs[-1] > logs[-1, paris]).sum()) == 0
@@ -42,7 +42,7 @@ def test_the_grid_is_what_one_run_at_a_time_gives(smollm2, part, layers):
     assert np.abs(fast.values - slow.values).max() < 1e-4 and fast.values.shape == (len(layers), len(fast.tokens_clean))
     assert fast.cost.tokens < slow.cost.tokens
     difference = plain(smollm2, CLEAN)
-    tokens = [smollm2._ids(text, start=False)[0] for text in (ANSWER, FOIL)]
+    tokens = [smollm2.token_ids(text, start=False)[0] for text in (ANSWER, FOIL)]
     assert fast.clean_value == pytest.approx(float(difference[tokens[0]] - difference[tokens[1]]), abs=1e-4)
     assert fast.frame().shape == fast.values.shape
 
@@ -55,7 +55,7 @@ def test_patching_the_whole_stream_is_swapping_the_prompts(smollm2):
     assert np.abs(np.delete(grid.recovery[0], word)).max() < 1e-4 and np.abs(grid.recovery[1, :-1]).max() < 1e-4
     # in the middle: all positions at once
     parts = hooks.anatomy(smollm2, for_="a test")
-    clean = hooks.stream_of(smollm2, parts, smollm2._ids(CLEAN))
+    clean = hooks.stream_of(smollm2, parts, smollm2.token_ids(CLEAN))
     with hooks.edited_stream(parts, 13, lambda stream: clean[13][None].clone()):
         swapped = plain(smollm2, CORRUPT)
     assert (swapped - plain(smollm2, CLEAN)).abs().max() < 1e-4
@@ -64,7 +64,7 @@ def test_patching_the_whole_stream_is_swapping_the_prompts(smollm2):
 @torch.inference_mode()
 def test_going_on_from_the_middle_is_the_plain_run(smollm2):
     parts = hooks.anatomy(smollm2, for_="a test")
-    ids = smollm2._ids("When Mary and John went to the store, John gave")
+    ids = smollm2.token_ids("When Mary and John went to the store, John gave")
     run = plain_run(smollm2, parts, ids)
     for start in (0, 4, len(ids) - 1):
         state = run.streams[10, start:][None]
@@ -183,7 +183,7 @@ def test_the_second_model_and_four_bits_give_the_same_grid_both_ways(gemma):
             assert np.abs(fast.values - slow.values).max() < most and fast.cost.tokens < slow.cost.tokens, part
         lens = ex.logit_lens(model, CLEAN, ANSWER)
         assert (
-            abs(np.log(lens.probability[-1, -1]) - float(plain(model, CLEAN)[model._ids(ANSWER, start=False)[0]]))
+            abs(np.log(lens.probability[-1, -1]) - float(plain(model, CLEAN)[model.token_ids(ANSWER, start=False)[0]]))
             < most
         )
         assert ex.patch_heads(*asked, layers=[5]).recovery.shape[0] == 1

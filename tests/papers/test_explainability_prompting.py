@@ -14,7 +14,7 @@ SHOWN = [["dog", "dogs"], ["tree", "trees"], ["car", "cars"]]
 
 def margin(model, prompt, answer, foil):
     logs = model.next_logprobs(prompt)[-1]
-    a, b = (model._ids(text, start=False)[0] for text in (answer, foil))
+    a, b = (model.token_ids(text, start=False)[0] for text in (answer, foil))
     return float(logs[a] - logs[b])
 
 

@@ -207,7 +207,8 @@ def test_every_arm_is_run_and_repeated_by_its_seed(folder):
     task = Task("toy", "", graph, ("thing", "place"), rows, [("aspirin today", "thing"), ("about Beijing", "place")])
     said = []
     options = {"encoder": folder, "epochs": 2, "learning_rate": 1e-3, "batch_size": 2}
-    results = study.run_task(lambda seed: task, seeds=[0, 1], progress=said.append, **options)
+    kept = {"K-BERT": None}
+    results = study.run_task(lambda seed: task, seeds=[0, 1], progress=said.append, keep=kept, **options)
     assert list(results.arm.unique()) == [*ARMS, *study.CONTROLS] and len(results) == 2 * 7 * 2
     assert len(said) == 10 and said[0].startswith("toy, seed 0, BERT: ")
     again = study.run_task(lambda seed: task, seeds=[1], arms=["K-BERT"], **options)
@@ -216,6 +217,7 @@ def test_every_arm_is_run_and_repeated_by_its_seed(folder):
     noisy = study.run_task(lambda seed: task, seeds=[0], arms=[], graphs={"noise": graph}, **options)
     assert noisy.arm.unique().tolist() == ["noise"]
     first = results[(results.seed == 0) & (results.arm == "K-BERT")]
+    assert kept["K-BERT"].predict([text for text, _ in task.test]).labels == first.predicted.tolist()
     assert noisy.loss.iloc[0] == first.loss.iloc[0]  # the task's own graph in its place is the arm K-BERT
 
 

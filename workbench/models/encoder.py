@@ -6,7 +6,7 @@ import numpy as np
 
 from ..errors import ModelError
 from ..files import run_folder
-from .loading import pick_device, quiet
+from .loading import import_quietly, pick_device, quiet
 from .names import Source, encoder_folder
 from .note import note_encoder
 from .problems import advice
@@ -107,14 +107,12 @@ def load_encoder(name: str = "minilm", *, device="auto") -> Encoder:
         if not weights:
             refuse_pickles([file.name for kind in PICKLES for file in folder.rglob(kind)], name)
             raise ModelError(f"{name} has no *.safetensors weights: is the download complete?")
-        from sentence_transformers import SentenceTransformer
-
         from .cache import content_hash
         from .headers import read_safetensors
 
         read_safetensors(weights)  # a file cut short is named here, before a library trips over it
         with quiet():
-            inner = SentenceTransformer(
+            inner = import_quietly("sentence_transformers").SentenceTransformer(
                 str(folder),
                 device=str(pick_device(device)),
                 local_files_only=True,

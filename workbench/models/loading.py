@@ -133,9 +133,12 @@ def pick_dtype(dtype, device, found: Outline, bits: int | None):
 
 def _check_bits(plan: _Plan) -> None:
     """bits=4/8 needs bitsandbytes, and weights that are not quantised yet."""
+    packed = getattr(plan.outline.config, "quantization_config", None)
     if plan.bits is None:
+        if isinstance(packed, dict) and packed.get("quant_method") == "bitsandbytes" and find_spec("bitsandbytes"):
+            import_bitsandbytes()  # before transformers does
         return
-    if getattr(plan.outline.config, "quantization_config", None):
+    if packed:
         raise ModelError(f"{plan.outline.name} is already quantised: leave bits out")
     if find_spec("bitsandbytes") is None:
         plan.fall_back(
@@ -147,20 +150,34 @@ def _check_bits(plan: _Plan) -> None:
 
 
 def import_bitsandbytes():
-    """The module bitsandbytes, imported without anything from the network; raises what its import raises."""
+    """The module bitsandbytes, imported without anything from the network; raises what its import raises.
+
+    Some libraries import it by themselves: transformers for a quantised checkpoint, others see `import_quietly`.
+    """
     # where the package `kernels` is installed, importing bitsandbytes 0.50 fetches native code from the hub: not here
     hidden = "kernels" not in sys.modules
-    logger = logging.getLogger("bitsandbytes")
-    level = logger.level
+    logger = logging.getLogger("bitsandbytes.backends.cpu.ops")
     try:
         if hidden:
             sys.modules["kernels"] = None
-        logger.setLevel(logging.ERROR)  # that there are no such kernels is no news
+        logger.addFilter(_is_news)
         return importlib.import_module("bitsandbytes")
     finally:
-        logger.setLevel(level)
+        logger.removeFilter(_is_news)
         if hidden:
             del sys.modules["kernels"]
+
+
+def import_quietly(name: str):
+    """A module that imports bitsandbytes by itself where that is installed: bitsandbytes first, then the module."""
+    if find_spec("bitsandbytes"):
+        import_bitsandbytes()
+    return importlib.import_module(name)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """False for bitsandbytes' line that a CPU kernel, hidden from it above, could not be fetched."""
+    return not record.getMessage().startswith("Failed to load CPU gemm_4bit_forward")
 
 
 def _module(plan: _Plan):
@@ -316,9 +333,7 @@ def _adapted(module, adapter, name: str):
         )
     if find_spec("peft") is None:
         raise ModelError(f"an adapter for {name} needs the package peft: `pip install peft`")
-    from peft import PeftModel
-
-    return PeftModel.from_pretrained(module, str(folder), local_files_only=True)
+    return import_quietly("peft").PeftModel.from_pretrained(module, str(folder), local_files_only=True)
 
 
 def _report(plan: _Plan, module, peak: int, seconds: float, adapter) -> LoadReport:

@@ -154,13 +154,13 @@ class LocalModel:
                 f"there are {len(prefixes)} prefixes and {len(continuations)} lists of continuations: give one "
                 "list a prefix"
             )
-        heads = [self._ids(prefix) for prefix in prefixes]
+        heads = [self.token_ids(prefix) for prefix in prefixes]
         for index, head in enumerate(heads):
             if not head and len(continuations[index]):
                 raise ModelError(
                     f"prefix {index} is empty and {self.name} has no start token: give at least one character"
                 )
-        texts = [[self._ids(text, start=False) for text in group] for group in continuations]
+        texts = [[self.token_ids(text, start=False) for text in group] for group in continuations]
         with advice(self.name, doing="scoring"):
             tree = shared_tree(self)
             scores = score(tree, [tree.node(head) for head in heads], texts)
@@ -178,7 +178,7 @@ class LocalModel:
         (T, V) float32 tensor on the CPU, natural logarithms; row t follows token t. For a text T counts the start
         token, if the model has one.
         """
-        ids = self._ids(prompt)
+        ids = self.token_ids(prompt)
         if not ids:
             raise ModelError(f"the prompt is empty and {self.name} has no start token: give at least one character")
         with advice(self.name, doing="reading a prompt"):
@@ -208,7 +208,7 @@ class LocalModel:
         for layer in chosen:
             if not -depth <= layer < depth:
                 raise ModelError(f"{self.name} has no layer {layer}: give 0 (the embedding) to {depth - 1}")
-        ids = [self._ids(prompt) for prompt in prompts]
+        ids = [self.token_ids(prompt) for prompt in prompts]
         longest = max(map(len, ids), default=0)
         states = torch.zeros(len(chosen), len(ids), longest, self._config.hidden_size)  # (L, B, T, H)
         order = sorted((i for i in range(len(ids)) if ids[i]), key=lambda i: len(ids[i]))
@@ -234,8 +234,14 @@ class LocalModel:
     def _dtype(self) -> torch.dtype:
         return self.module.get_input_embeddings().weight.dtype
 
-    def _ids(self, text: str | list[int], *, start: bool = True) -> list[int]:
-        """Token ids of a text; with ``start`` the tokenizer's start token in front. Ids are checked and passed on."""
+    def token_ids(self, text: str | list[int], *, start: bool = True) -> list[int]:
+        """Token ids of a text; with ``start`` the tokenizer's start token in front. Ids are checked and passed on.
+
+        Raises
+        ------
+        ModelError
+            An id that the model's vocabulary does not have.
+        """
         if not isinstance(text, str):
             ids = [int(token) for token in text]
             wrong = [token for token in ids if not 0 <= token < self._config.vocab_size]
@@ -265,7 +271,7 @@ class LocalModel:
             A conversation with ``chat=False``, one for a model without chat template, a message without role.
         """
         if isinstance(prompt, str) and not chat:
-            return self._ids(prompt)
+            return self.token_ids(prompt)
         if chat is False:
             raise ModelError("chat=False takes plain texts, and a prompt is a list of messages: leave chat out")
         if not self.tokenizer.chat_template:

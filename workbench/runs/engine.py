@@ -3,10 +3,13 @@
 Imported in the child process only (it imports papermill).
 """
 
+import html
 import os
+import re
 import secrets
 import signal
 import sys
+import time
 
 from jupyter_core.paths import jupyter_runtime_dir
 from nbclient.util import run_sync
@@ -16,7 +19,9 @@ from papermill.log import logger
 
 from .processes import CONNECTION, die_with_parent
 
+CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x1f\x7f-\x9f]")  # what would move or colour a terminal
 LONGEST_SOCKET_PATH = 100  # bytes; Unix sockets allow 104 (macOS) or 108
+NOTE_SECONDS = 1.0  # a cell's own progress is passed on no more often
 
 
 class Kernel:
@@ -39,12 +44,19 @@ class Kernel:
         self.exit_code: int | None = None  # minus the signal that killed it; None unless it ended by itself
         self.count = 0  # code cells started
         self.where = ""  # the current cell's title, as a bracket for error sentences
+        self.noted = 0.0  # when the current cell's own progress was last passed on
 
     def started(self, provisioner):
         self.lifeline.kernel = provisioner.pid  # its process group too: kernels start in a session of their own
         self.tell("kernel", pid=provisioner.pid)
         if self.lifeline.stop:  # asked to stop while it was starting
             self.lifeline.kill_kernel()
+
+    def heard(self, message: dict):
+        """Pass on how far a long cell says it is: the last line it printed, or where its progress bar stands."""
+        if time.monotonic() - self.noted >= NOTE_SECONDS and (said := progress_in(message)):
+            self.noted = time.monotonic()
+            self.tell("note", text=said)
 
     @property
     def killed(self) -> bool:
@@ -104,6 +116,10 @@ class Client(PapermillNotebookClient):
 
     _cleanup_kernel = run_sync(_async_cleanup_kernel)
 
+    def process_message(self, msg, cell, cell_index):
+        self.state.heard(msg)
+        return super().process_message(msg, cell, cell_index)
+
     def papermill_execute_cells(self):
         job = self.state.job
         if job["warm"]:
@@ -159,6 +175,22 @@ def register(state: Kernel) -> None:
             return client.execute()
 
     papermill_engines.register("workbench", Engine)
+
+
+def progress_in(message: dict) -> str:
+    """The last line a kernel's message prints, or the count and times of the tqdm widget it moves; else empty.
+
+    Control characters are taken out: what a cell prints may be a model's text, and this goes to a terminal.
+    """
+    content = message["content"]
+    if message["msg_type"] == "stream":
+        lines = [CONTROL.sub("", line).strip() for line in re.split(r"[\r\n]", content["text"])]
+        return next((line for line in reversed(lines) if line), "")[:200]
+    if message["msg_type"] == "comm_msg":
+        value = content.get("data", {}).get("state", {}).get("value")
+        if isinstance(value, str) and re.search(r"\d\s\[\d+:\d\d", value):
+            return " ".join(CONTROL.sub("", html.unescape(value)).split())[:200]
+    return ""
 
 
 def title_of(cells: list, index: int) -> str:

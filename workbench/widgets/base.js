@@ -89,12 +89,20 @@ function frame(model, el, asks) {
     }
   };
   on([...asks, "command", "answer", "large"], check);
-  const close = () => {
-    clearInterval(clock);
-    for (const [name, action] of listening) model.off(`change:${name}`, action);
+  // Draws now and at every change, by pairs of [traits, what draws them]; gives what takes this view away again, with
+  // the `parts` of it that have something to close.
+  const start = (pairs, ...parts) => {
+    for (const [, draw] of pairs) draw();
+    for (const [names, draw] of pairs) on(names, draw);
+    return () => {
+      for (const part of parts) part.close();
+      clearInterval(clock);
+      for (const [name, action] of listening) model.off(`change:${name}`, action);
+      root.remove();
+    };
   };
   check();
-  return { root, body, busy, live, waiting, send, act, on, close };
+  return { root, body, busy, live, waiting, send, act, on, start };
 }
 
 function button(label, action, attributes = {}) {

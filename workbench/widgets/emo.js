@@ -5,7 +5,7 @@ const four = (value) => (Number.isFinite(value) ? value.toFixed(4) : "–");
 
 function render({ model, el }) {
   const view = frame(model, el, ASKS);
-  const { root, body, live } = view;
+  const { body, live } = view;
   const contexts = model.get("contexts");
   const context = slider("Context", { min: 0, max: contexts.length - 1, step: 1 }, (value) => view.send({ context: value }));
   const temperature = slider("Temperature", { min: 0.2, max: 2, step: 0.1 }, (value) => view.send({ temperature: value }));
@@ -60,14 +60,7 @@ function render({ model, el }) {
     h("div", { class: "wb-row" }, button("Reset", () => view.act("reset")), tableButton, large, view.busy),
     text, bars, tableBox,
   );
-  controls();
-  draw();
-  view.on([...ASKS, "large"], controls);
-  view.on(["answer"], draw);
-  return () => {
-    view.close();
-    root.remove();
-  };
+  return view.start([[[...ASKS, "large"], controls], [["answer"], draw]]);
 }
 
 export default { render };

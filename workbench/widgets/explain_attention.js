@@ -108,14 +108,7 @@ function render({ model, el }) {
     h("p", { class: "wb-hint" }, "Each small picture is a head: rows look at columns. Click one, or walk with the arrow keys; walk the large one too."),
     gallery, says, map.node, set.box,
   );
-  controls();
-  draw();
-  view.on(ASKS, controls);
-  view.on(["answer"], draw);
-  return () => {
-    view.close();
-    root.remove();
-  };
+  return view.start([[ASKS, controls], [["answer"], draw]]);
 }
 
 export default { render };

@@ -4,7 +4,7 @@ const ASKS = ["prompt", "target", "foil", "edited"];
 
 function render({ model, el }) {
   const view = frame(model, el, ASKS);
-  const { root, body, live } = view;
+  const { body, live } = view;
   const answer = () => model.get("answer");
   let asked = false;
   const ask = () => {
@@ -111,15 +111,8 @@ function render({ model, el }) {
     set.row, words, hint, says, bars,
     h("div", { class: "wb-row" }, suggest), found, set.box,
   );
-  controls();
-  draw();
-  view.on(ASKS, controls);
   view.on(["suggestions"], drawFound);
-  view.on(["answer"], draw);
-  return () => {
-    view.close();
-    root.remove();
-  };
+  return view.start([[ASKS, controls], [["answer"], draw]]);
 }
 
 export default { render };

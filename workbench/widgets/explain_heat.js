@@ -5,7 +5,7 @@ const parts = (text) => text.split(",").filter(Boolean).map(Number);
 
 function render({ model, el }) {
   const view = frame(model, el, ASKS);
-  const { root, body, live } = view;
+  const { body, live } = view;
   const answer = () => model.get("answer");
   let asked = false; // whether this view asked: only then is the answer announced
   let at = 0;
@@ -121,14 +121,7 @@ function render({ model, el }) {
     h("div", { class: "wb-row" }, method.node, removal.node, unmask),
     set.row, about, tokens, hint, says, check, next, notes, set.box,
   );
-  controls();
-  draw();
-  view.on(ASKS, controls);
-  view.on(["answer"], draw);
-  return () => {
-    view.close();
-    root.remove();
-  };
+  return view.start([[ASKS, controls], [["answer"], draw]]);
 }
 
 export default { render };

@@ -5,7 +5,7 @@ const TEXTS = ["clean", "corrupt", "target", "foil"];
 
 function render({ model, el }) {
   const view = frame(model, el, ASKS);
-  const { root, body, live } = view;
+  const { body, live } = view;
   const answer = () => model.get("answer");
   let asked = false;
   const send = (changes) => {
@@ -121,16 +121,9 @@ function render({ model, el }) {
     h("div", { class: "wb-row" }, layer.node),
     tabbed, set.box,
   );
-  controls();
+  const end = view.start([[ASKS, controls], [["answer"], draw]], curve);
   ready = true;
-  draw();
-  view.on(ASKS, controls);
-  view.on(["answer"], draw);
-  return () => {
-    curve.close();
-    view.close();
-    root.remove();
-  };
+  return end;
 }
 
 export default { render };

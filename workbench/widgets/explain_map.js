@@ -4,7 +4,7 @@ const ASKS = ["leaf"];
 
 function render({ model, el }) {
   const view = frame(model, el, ASKS);
-  const { root, body, live } = view;
+  const { body, live } = view;
   const answer = () => model.get("answer");
   const tree = h("ul", { class: "wb-tree", role: "tree", "aria-label": "The survey's taxonomy" });
   const detail = h("div", { class: "wb-leaf" });
@@ -87,13 +87,9 @@ function render({ model, el }) {
     h("div", { class: "wb-row" }, button("Open all", () => fold(true)), button("Fold all", () => fold(false)), h("span", { class: "wb-legendline" }, "● runs here   ○ does not, and why")),
     h("div", { class: "wb-twocolumns" }, tree, detail), set.box,
   );
-  draw();
+  const end = view.start([[["answer", "leaf"], draw]]);
   stand(tree.querySelector(`[aria-selected="true"]`) || tree.querySelector("li"), false);
-  view.on(["answer", "leaf"], draw);
-  return () => {
-    view.close();
-    root.remove();
-  };
+  return end;
 }
 
 export default { render };

@@ -5,7 +5,7 @@ const ASKS = ["prompt", "target", "chosen", "removal", "focus"];
 
 function render({ model, el }) {
   const view = frame(model, el, ASKS);
-  const { root, body, live } = view;
+  const { body, live } = view;
   const answer = () => model.get("answer");
   let asked = false;
   const send = (changes) => {
@@ -113,15 +113,7 @@ function render({ model, el }) {
     rows, h("p", { class: "wb-hint" }, "~ inside the range of random orders. The order is that of the families, not of the numbers: one prompt ranks nothing."),
     says, holder, set.box,
   );
-  controls();
-  draw();
-  view.on(ASKS, controls);
-  view.on(["answer"], draw);
-  return () => {
-    curve.close();
-    view.close();
-    root.remove();
-  };
+  return view.start([[ASKS, controls], [["answer"], draw]], curve);
 }
 
 export default { render };

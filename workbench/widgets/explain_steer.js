@@ -4,7 +4,7 @@ const ASKS = ["prompt", "target", "foil", "concept", "strength"];
 
 function render({ model, el }) {
   const view = frame(model, el, ASKS);
-  const { root, body, live } = view;
+  const { body, live } = view;
   const answer = () => model.get("answer");
   const strengths = model.get("strengths");
   const signed = (value) => `${value > 0 ? "+" : ""}${value}`;
@@ -74,15 +74,7 @@ function render({ model, el }) {
     h("div", { class: "wb-row" }, concept.node, strength.node),
     says, texts, next, holder, set.box,
   );
-  controls();
-  draw();
-  view.on(ASKS, controls);
-  view.on(["answer"], draw);
-  return () => {
-    curve.close();
-    view.close();
-    root.remove();
-  };
+  return view.start([[ASKS, controls], [["answer"], draw]], curve);
 }
 
 export default { render };

@@ -135,14 +135,7 @@ function render({ model, el }) {
     says, tree, note, grids, tableBox,
   );
   text.value = model.get("text");
-  controls();
-  draw();
-  view.on([...ASKS, "large"], controls);
-  view.on(["answer", "large"], draw);
-  return () => {
-    view.close();
-    root.remove();
-  };
+  return view.start([[[...ASKS, "large"], controls], [["answer", "large"], draw]]);
 }
 
 export default { render };

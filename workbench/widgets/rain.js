@@ -17,7 +17,7 @@ function statistics(found, step) {
 
 function render({ model, el }) {
   const view = frame(model, el, ASKS);
-  const { root, body, live } = view;
+  const { body, live } = view;
   const found = () => model.get("answer").search || null;
   let step = 0; // simulations shown
   let chosen = null; // the node whose text and value are shown
@@ -248,15 +248,7 @@ function render({ model, el }) {
     panels,
     tableBox,
   );
-  drawQuestion();
-  drawAnswer();
-  view.on(["prompt", "budget", "large"], drawQuestion);
-  view.on(["answer"], drawAnswer);
-  return () => {
-    curve.close();
-    view.close();
-    root.remove();
-  };
+  return view.start([[["prompt", "budget", "large"], drawQuestion], [["answer"], drawAnswer]], curve);
 }
 
 export default { render };

@@ -8,7 +8,7 @@ const four = (value) => (Number.isFinite(value) ? value.toFixed(4) : "–");
 
 function render({ model, el }) {
   const view = frame(model, el, ASKS);
-  const { root, body, live } = view;
+  const { body, live } = view;
   const flips = () => model.get("flips");
   const answer = () => model.get("answer");
   let at = flips().length; // where the keyboard stands: a flip's index, or the number of flips for the append buttons
@@ -258,19 +258,8 @@ function render({ model, el }) {
     tableBox,
     promptBox,
   );
-  drawCoins();
-  drawChoices();
-  drawAnswer();
-  view.on(["flips"], drawCoins);
-  view.on(["prompt", "alphabet", "p_tails", "concept", "large"], drawChoices);
-  view.on(["answer"], drawAnswer);
-  return () => {
-    curve.close();
-    selection.close();
-    observer.close();
-    view.close();
-    root.remove();
-  };
+  const choices = ["prompt", "alphabet", "p_tails", "concept", "large"];
+  return view.start([[["flips"], drawCoins], [choices, drawChoices], [["answer"], drawAnswer]], curve, selection, observer);
 }
 
 export default { render };

@@ -10,6 +10,7 @@ import torch
 
 from workbench.errors import DataError
 from workbench.files import ROOT
+from workbench.models.loading import import_quietly
 
 from .settings import variant as _variant
 from .trainer import EMOLoss, fuse, output_head, unfuse
@@ -87,11 +88,10 @@ def finetune(
 
 
 def _add_lora(module, rank, seed):
-    from peft import LoraConfig, get_peft_model
-
+    peft = import_quietly("peft")
     torch.manual_seed(seed)
-    config = LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
-    model = get_peft_model(module, config)
+    config = peft.LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
+    model = peft.get_peft_model(module, config)
     return model, [p for p in model.parameters() if p.requires_grad]
 
 

@@ -22,12 +22,11 @@ Shapley permutations come in reversed pairs; the decomposition explains the logi
 >>> attribute(load(), "The capital of France is", " Paris").top(2)   # doctest: +SKIP
 """
 
-from importlib import import_module
-
+from ...lazy import lazy_names
 from .settings import GAP, METHODS, PROFILES, QUANTITIES, REMOVALS, MethodInfo, fill, sizes
 
 # what needs torch or numbers is fetched at first use: public name -> module
-_LATER = {
+_HOMES = {
     # A: attribution and evaluation
     "attribute": "attribution", "compare": "attribution", "Attribution": "result", "Cost": "coalitions",
     "coalition_values": "coalitions", "masked_ids": "coalitions", "next_tokens": "coalitions", "Reading": "reading",
@@ -66,12 +65,5 @@ _LATER = {
     "KeyPaper": "taxonomy", "taxonomy_tree": "taxonomy",
     # B (end)
 }  # fmt: skip
-__all__ = ["GAP", "METHODS", "PROFILES", "QUANTITIES", "REMOVALS", "MethodInfo", "fill", "sizes", *_LATER]
-
-
-def __getattr__(name: str):
-    if name not in _LATER:
-        raise AttributeError(f"workbench.papers.explainability has no {name!r}; it offers {', '.join(__all__)}")
-    value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
-    globals()[name] = value
-    return value
+__all__ = ["GAP", "METHODS", "PROFILES", "QUANTITIES", "REMOVALS", "MethodInfo", "fill", "sizes", *_HOMES]
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -23,7 +23,8 @@ def attention_scores(method: str, question: Question, *, layer: int | None) -> t
     """
     length = len(question.ids)
     ids = [*question.ids, *question.target_ids[:-1]]
-    weights = attention_weights(question.model, ids)  # (L, T, T)
+    layers = attention_weights(question.model, ids)
+    weights = torch.stack([layer.double().mean(0).cpu() for layer in layers])  # (L, T, T)
     for place in question.held:
         if method == "rollout":
             weights[:, range(place + 1, len(ids)), range(place + 1, len(ids))] += weights[:, place + 1 :, place]
@@ -43,16 +44,19 @@ def attention_scores(method: str, question: Question, *, layer: int | None) -> t
 
 
 @torch.no_grad()
-def attention_weights(model, ids) -> torch.Tensor:
-    """(L, T, T) float64 attention of each layer, the mean over its heads: row t is where position t looks."""
+def attention_weights(model, ids) -> list[torch.Tensor]:
+    """Attention of each layer, (H, T, T) on the model's device: row t is where position t looks."""
     with eager(model):
         found = model.module(
             input_ids=torch.tensor([list(ids)], device=model.device), use_cache=False, output_attentions=True,
             logits_to_keep=1,
         ).attentions  # fmt: skip
     if not found or found[0] is None:
-        raise ModelError(f"{model.name} does not give its attention weights: choose another method, such as occlusion")
-    return torch.stack([layer[0].double().mean(0).cpu() for layer in found])
+        raise ModelError(
+            f"{model.name} does not give its attention weights: choose another method, such as occlusion, or another "
+            "model, such as smollm2"
+        )
+    return [layer[0] for layer in found]
 
 
 @contextmanager

@@ -188,7 +188,8 @@ def _play(info, question: Question, samples, seed, baseline, removal, layer, pro
         scores[game.free], used = perturbation.shapley(game, samples=samples, default=info.samples, seed=seed)
     elif info.family == "surrogate":
         used = samples or max(info.samples, 2 * len(game.free) + 2)
-        scores[game.free] = getattr(perturbation, info.name)(game, samples=used, seed=seed)
+        fitted = {"kernel_shap": perturbation.kernel_shap, "lime": perturbation.lime}[info.name]
+        scores[game.free] = fitted(game, samples=used, seed=seed)
     else:
         scores[game.free] = perturbation.occlusion(game)
     cost = game.cost

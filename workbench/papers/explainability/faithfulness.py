@@ -139,9 +139,9 @@ class FaithfulnessTable:
             )
             for panel, removal in zip(panels[0], removals, strict=True):
                 chance = mean_interval(self.values["random", removal]["comprehensiveness"])
+                panel.axvline(chance.value, label="random orders, mean", **plots.CHANCE)
                 if chance.low is not None:
-                    panel.axvspan(chance.low, chance.high, **plots.CONTROL)
-                panel.axvline(chance.value, **plots.CHANCE, label="random orders")
+                    panel.axvspan(chance.low, chance.high, label="their 95 % interval", **plots.CONTROL)
                 for place, method in enumerate(methods):
                     row = next(one for one in self.rows if (one.method, one.removal) == (method, removal))
                     found = row.comprehensiveness
@@ -154,7 +154,10 @@ class FaithfulnessTable:
                 panel.set_ylim(len(methods) - 0.5, -0.5)
                 panel.set_xlabel("comprehensiveness (loss of probability)")
                 panel.set_title({"replace": "Tokens replaced", "delete": "Tokens deleted"}[removal])
-            panels[0][0].legend(loc="upper left", bbox_to_anchor=(0, -0.28))
+            handles = panels[0][0].get_legend_handles_labels()[0]
+            for marker, colour, label in (("o", "blue", "above random (Holm)"), ("s", "grey", "not separable")):
+                handles += panels[0][0].plot([], [], marker, color=plots.COLOURS[colour], label=label)
+            figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=9)
         return figure
 
 

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ...errors import ModelError
-from .attention import eager
+from .attention import attention_weights
 from .reading import local, read_prompt
 
 
@@ -70,9 +69,5 @@ def attention_maps(model, prompt) -> AttentionMaps:
     """
     local(model)
     reading = read_prompt(model, prompt)
-    ids = torch.tensor([reading.ids], device=model.device)
-    with torch.inference_mode(), eager(model):
-        found = model.module(input_ids=ids, use_cache=False, output_attentions=True, logits_to_keep=1).attentions
-    if not found or found[0] is None:
-        raise ModelError(f"{model.name} does not give its attention weights: choose another model, such as smollm2")
-    return AttentionMaps(list(reading.tokens), torch.stack([layer[0].float().cpu() for layer in found]).numpy())
+    weights = torch.stack([layer.float().cpu() for layer in attention_weights(model, reading.ids)])
+    return AttentionMaps(list(reading.tokens), weights.numpy())

@@ -159,7 +159,7 @@ def prompt_ids(model, prompt: str, *, what: str = "the prompt") -> list[int]:
     """Token ids of a prompt with the model's start token, or one sentence (empty, or longer than the model reads)."""
     if not isinstance(prompt, str) or not prompt.strip():
         raise UsageError(f"{what} is empty ({prompt!r}): give some text")
-    ids = model._ids(prompt)
+    ids = model.token_ids(prompt)
     limit = getattr(model.module.config.get_text_config(decoder=True), "max_position_embeddings", None)
     if limit and len(ids) > limit:
         raise UsageError(f"{what} has {len(ids)} tokens, but {model.name} reads at most {limit}: give a shorter one")
@@ -168,7 +168,7 @@ def prompt_ids(model, prompt: str, *, what: str = "the prompt") -> list[int]:
 
 def first_token(model, text: str, *, what: str = "the answer") -> int:
     """The first token of ``text`` as it would follow a prompt (" Paris"), or one sentence."""
-    ids = model._ids(text, start=False) if isinstance(text, str) else []
+    ids = model.token_ids(text, start=False) if isinstance(text, str) else []
     if not ids:
         raise UsageError(f"{what} is empty ({text!r}): give the text that would follow, with its leading space")
     return ids[0]

@@ -38,7 +38,6 @@ class NeuronCard:
     kurtosis: float
     examples: tuple[NeuronExample, ...]
     promotes: tuple[str, ...]
-    suppresses: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -176,5 +175,4 @@ def _card(model, parts: Anatomy, texts, ids, found, layer, neuron, tails, count)
         one = torch.zeros(1, found[0].shape[1], device=model.device, dtype=parts.norm.weight.dtype)
         one[0, neuron] = 1.0  # its column, whichever way the matrix is stored
         effect = parts.head(matrix(one)).float()[0]
-    words = [token_texts(model, part.indices.tolist()) for part in (effect.topk(8), (-effect).topk(8))]
-    return NeuronCard(layer, neuron, tails, examples, *words)
+    return NeuronCard(layer, neuron, tails, examples, token_texts(model, effect.topk(8).indices.tolist()))

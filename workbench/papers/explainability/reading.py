@@ -198,7 +198,7 @@ def _continuation(model, text, what: str) -> tuple[int, ...]:
 
 def _ids(model, text: str | Sequence[int], *, start: bool) -> list[int]:
     if isinstance(text, str):
-        return list(model._ids(text, start=start))
+        return list(model.token_ids(text, start=start))
     ids = [int(token) for token in text]
     size = model.module.config.get_text_config().vocab_size
     wrong = [token for token in ids if not 0 <= token < size]

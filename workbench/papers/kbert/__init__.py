@@ -20,10 +20,10 @@ Deviations from the reference code, each with a regression test:
 - Injected tokens carry no NER label, where the reference labels them [ENT] and trains on that.
 """
 
-from importlib import import_module
+from ...lazy import lazy_names
 
 # public name -> module of this folder: none is imported before it is used (torch and transformers are slow to load)
-_PUBLIC = {
+_HOMES = {
     "ARMS": "settings",
     "FAMILIES": "families",
     "FUNCTION_WORDS": "settings",
@@ -56,16 +56,5 @@ _PUBLIC = {
     "read_wordnet": "wordnet",
     "visible_matrix": "tree",
 }
-__all__ = sorted(_PUBLIC)
-
-
-def __getattr__(name: str):
-    if name not in _PUBLIC:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it offers {', '.join(__all__)}")
-    value = getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__():
-    return sorted([*globals(), *__all__])
+__all__ = sorted(_HOMES)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

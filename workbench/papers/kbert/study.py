@@ -80,6 +80,7 @@ def run_task(
     arms: Sequence[str] = tuple(ARMS),
     graphs: dict[str, KnowledgeGraph] | None = None,
     progress: Callable[[str], None] | None = None,
+    keep: dict | None = None,
     **training,
 ):
     """Train and test every arm for every seed.
@@ -94,6 +95,8 @@ def run_task(
         Name -> graph: further runs of the arm K-BERT, each with that graph in place of the task's (knowledge noise).
     progress
         Called with a line of text after each run.
+    keep
+        {name of an arm: None}: the model that the first seed trained takes None's place.
     training
         Keywords of `train_arm`.
 
@@ -120,6 +123,8 @@ def run_task(
             seconds = time.process_time() - start
             loss = float(np.mean(model.losses[-max(1, len(model.losses) // 10) :]))
             rows += _rows(task, seed, name, texts, truths, predicted, seconds, loss)
+            if keep is not None and name in keep and keep[name] is None:
+                keep[name] = model
             if progress is not None:
                 right = np.mean([p == t for p, t in zip(predicted, truths)])
                 progress(f"{task.name}, seed {seed}, {name}: {right:.3f} right, {seconds:.0f} CPU s")
@@ -225,7 +230,7 @@ def differences_table(results, pairs: Sequence[tuple[str, str]] = PAIRS):
                     "first": first,
                     "second": second,
                     "first minus second": paired.difference,
-                    "p (Wilcoxon)": paired.p_value,
+                    "p (Wilcoxon)": f"{paired.p_value:.2g}",
                     "seeds ahead": f"{int((ahead > 0).sum())} of {len(ahead)}",
                 }
             )

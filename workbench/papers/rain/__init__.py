@@ -34,22 +34,14 @@ Where this differs from the reference code, on purpose:
 ...      settings=RainSettings.embedded())[0].reply                # doctest: +SKIP
 """
 
-from importlib import import_module
-
+from ...lazy import lazy_names
 from .settings import PROFILES, RainSettings
 
 # what needs torch is fetched at first use
-_LATER = {
+_HOMES = {
     "rain": "run", "controls": "run", "Control": "run", "RainResult": "result", "Node": "result", "Move": "result",
     "Search": "result", "LabelScorer": "scorers", "VoteScorer": "scorers", "ZeroScorer": "scorers",
     "objective": "scorers", "scorer_report": "scorers", "ScorerReport": "scorers",
 }  # fmt: skip
-__all__ = ["PROFILES", "RainSettings", *_LATER]
-
-
-def __getattr__(name: str):
-    if name not in _LATER:
-        raise AttributeError(f"workbench.papers.rain has no {name!r}; it offers {', '.join(__all__)}")
-    value = getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
-    globals()[name] = value
-    return value
+__all__ = ["PROFILES", "RainSettings", *_HOMES]
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

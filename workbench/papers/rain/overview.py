@@ -114,7 +114,7 @@ def objectives(name: str, source: str | None = None) -> list[str]:
 
 def page(
     model, objective: str, size: Mapping, *, form: str = "words", source: str | None = None, judge_model=None,
-    encoder=None, seed: int = 0,
+    encoder=None, seed: int = 0, progress: bool = False,
 ) -> Page:  # fmt: skip
     """Scorer report, judge report and comparison of one objective at these sizes.
 
@@ -126,6 +126,8 @@ def page(
         What `sizes` gives.
     source : str, optional
         A file of prompts; default: the packaged ones.
+    progress : bool
+        As in `compare`.
     """
     from .scorers import objective as make_scorer
     from .scorers import scorer_report
@@ -139,7 +141,7 @@ def page(
         if judge is not None:
             judged = judge_report(judge, labelled(objective, half="heldout"), threshold)
     settings = RainSettings.embedded(budget=size["budget"], max_new_tokens=size["max_new_tokens"])
-    options = {"judge_model": judge_model, "encoder": encoder, "seed": seed}
+    options = {"judge_model": judge_model, "encoder": encoder, "seed": seed, "progress": progress}
     study = compare(model, asked, objective=objective, scorer=scorer, settings=settings, **options)
     return Page(objective, scorer, settings, asked, report, judged, study)
 

@@ -230,6 +230,7 @@ def controls(
     seed: int = 0,
     chat: bool | None = None,
     max_n: int = 256,
+    progress: Callable[[RainResult], None] | None = None,
 ) -> dict[str, Control]:
     """What a sceptic compares RAIN with, on the same prompts and with the same scorer and random seed.
 
@@ -240,6 +241,8 @@ def controls(
         next reply a prompt would cost more than that.
     max_n : int
         The most replies a prompt for best-of-N.
+    progress : callable, optional
+        Called with each `RainResult` of the value-zero search, by far the longest of the four, when it is done.
 
     Returns
     -------
@@ -263,8 +266,9 @@ def controls(
 
     tree = PrefixTree(model)
     searched = rain(
-        model, prompts, scorer=ZeroScorer(), settings=settings, encoder=encoder, seed=seed, chat=chat, tree=tree
-    )
+        model, prompts, scorer=ZeroScorer(), settings=settings, encoder=encoder, seed=seed, chat=chat, tree=tree,
+        progress=progress,
+    )  # fmt: skip
     counters, drafts = spent(tree), [[result.reply] for result in searched]
     values = _values(tree, scorer, prompts, drafts)
     found["value-zero"] = Control("value-zero", [d[0] for d in drafts], [v[0] for v in values], counters)

@@ -152,8 +152,8 @@ class ZeroScorer:
 
     def plan(self, tree, prompt: str, reply: str) -> Task:
         """A task that returns 0 and asks nothing."""
+        yield from ()  # a task is a generator
         return 0.0
-        yield
 
     def __call__(self, prompt: str, replies: Sequence[str]) -> list[float]:
         return [0.0] * len(replies)

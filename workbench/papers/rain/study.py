@@ -111,6 +111,7 @@ def compare(
     suffix: str = "",
     encoder=None,
     seed: int = 0,
+    progress: bool = False,
 ) -> Study:
     """Run RAIN and its controls on the same prompts and let the objective's judge look at every reply.
 
@@ -125,6 +126,8 @@ def compare(
         A second model as the judge.
     suffix : str
         Put behind every request: an attack. The scorer and the judge see the request with it, as the model does.
+    progress : bool
+        Show a bar with the time left; it counts searched prompts, RAIN's and the value-zero control's.
 
     Raises
     ------
@@ -140,10 +143,16 @@ def compare(
     chat = False if raw else bool(getattr(model.tokenizer, "chat_template", None))
     given = texts if raw or chat else [PLAIN.format(prompt=text) for text in texts]
     options = {"scorer": scorer, "settings": settings, "encoder": encoder, "seed": seed, "chat": chat}
+    from tqdm.auto import tqdm
+
     from ...models.prefix import PrefixTree
 
-    results = rain(model, given, tree=PrefixTree(model), **options)  # an empty cache, as the controls have
-    found = controls(model, given, tokens=results[0].counters["tokens"], **options)
+    about = objective if "{" not in objective else "your objective"
+    about += f", budget {settings.budget}" if settings.budget else ""
+    with tqdm(total=2 * len(given), desc=about, unit="prompt", disable=not progress, leave=False) as bar:
+        options["progress"] = lambda result: bar.update()
+        results = rain(model, given, tree=PrefixTree(model), **options)  # an empty cache, as the controls have
+        found = controls(model, given, tokens=results[0].counters["tokens"], **options)
     scored = scorer_values(scorer, given, [result.reply for result in results])
     replies = {name: (control.replies, control.values) for name, control in found.items()}
     replies["RAIN"] = ([result.reply for result in results], scored)

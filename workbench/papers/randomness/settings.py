@@ -17,7 +17,6 @@ class RandomnessSettings:
     max_new_tokens: int = 300  # card: generation task
     crop_flips: int = 50  # card: sequences are cropped to 50 flips
     temperature: float = 1.0  # card
-    concept_flips: int = 40  # card: contexts of 1-40 flips
     trailing_comma: bool = False  # card: the reference has it in one place and not in another
     samples_without_logprobs: int = 30  # card: chat models
     window: int = 5  # card: window average baseline

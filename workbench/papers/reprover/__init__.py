@@ -7,6 +7,7 @@ Language Models", NeurIPS 2023.
 - Trace: file > theorem > tactic, each with the state before and after and the premises it names (`trace`).
 - Splits: random, and novel_premises: the theorems of the rarest premises are held out first (`split`).
 - Retrieval: the state is the query, the *accessible* premises are the candidates (filter before the top-k).
+- Bigger: a Metamath database (set.mm) as a corpus of the same kind, a proof a step (`metamath_corpus`).
 - Metrics over tactics with at least one positive: R@1 = [top1 in pos]/|pos|, R@10 = |pos ∩ top10|/|pos|, MRR.
 
 Deviations: the default library is our own, small and in prelude mode (the engine's wheel brings no Init); a structured
@@ -14,12 +15,16 @@ proof is traced as flat steps, each on the first goal; a proof counts only when 
 axioms are within {propext, funext}. Learned retriever, generator and search are not in this half.
 """
 
-import importlib
+from ...lazy import lazy_names
 
 _WHERE = {
     "baseline": ("Attempt", "attempt", "candidates", "majority_tactic", "read_theorems"),
     "corpus": ("Corpus", "Premise", "TracedTheorem", "load_corpus", "save_corpus"),
-    "retrieve": ("BM25", "RETRIEVERS", "Query", "Scores", "evaluate", "measure", "queries", "top"),
+    "metamath": ("Assertion", "Hypothesis", "read_metamath"),
+    "metamath_corpus": ("database_queries", "metamath_corpus"),
+    "retrieve": (
+        "BM25", "RETRIEVERS", "Query", "Scores", "ceiling", "evaluate", "measure", "measure_scores", "queries", "top",
+    ),
     "settings": ("PROFILES", "fill"),
     "splits": ("SPLITS", "novel_premises_split", "random_split"),
     "tracing": ("own_corpus", "trace"),
@@ -32,17 +37,6 @@ _WHERE = {
     ),
     "source": ("Proof", "Step", "proofs", "theorems"),
 }  # fmt: skip
-_HOME = {name: module for module, names in _WHERE.items() for name in names}
-__all__ = sorted(_HOME)
-
-
-def __getattr__(name: str):
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+_HOMES = {name: module for module, names in _WHERE.items() for name in names}
+__all__ = sorted(_HOMES)
+__getattr__, __dir__ = lazy_names(__name__, _HOMES)

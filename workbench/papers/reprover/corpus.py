@@ -98,6 +98,13 @@ class Corpus:
         return spans
 
     @functools.cached_property
+    def _ends(self):
+        """Where each premise ends, (P, 2): line and column."""
+        import numpy as np
+
+        return np.array([premise.end for premise in self.premises], dtype=np.int64).reshape(-1, 2)
+
+    @functools.cached_property
     def _before(self) -> dict[str, frozenset[str]]:
         """Each file's transitive imports."""
         known: dict[str, frozenset[str]] = {}
@@ -128,7 +135,8 @@ class Corpus:
         for other in self._before[path]:
             mask[slice(*self._spans[other])] = True
         first, last = self._spans[path]
-        mask[first:last] = [premise.end <= start for premise in self.premises[first:last]]
+        line, column = self._ends[first:last].T
+        mask[first:last] = (line < start[0]) | ((line == start[0]) & (column <= start[1]))
         return mask
 
     def theorem(self, name: str) -> "TracedTheorem":

@@ -9,7 +9,7 @@ from ... import plots
 from ...stats import proportion_interval
 from .baseline import Attempt, attempt, majority_tactic
 from .corpus import Corpus, TracedTheorem
-from .retrieve import RETRIEVERS, Query, evaluate
+from .retrieve import RETRIEVERS, Query, ceiling, evaluate
 from .session import Session
 from .states import Theorem
 
@@ -77,17 +77,45 @@ def proof_html(theorem: TracedTheorem):
     return HTML(f"<b>{html.escape(theorem.full_name)}</b><table>{head}{align}</table>")
 
 
-def retrieval_table(corpus: Corpus, asked: dict[str, Sequence[Query]], *, seed: int = 0):
+def retrieval_table(
+    corpus: Corpus, asked: dict[str, Sequence[Query]], retrievers: Sequence[str] = RETRIEVERS, *, seed: int = 0
+):
     """Every retriever on every split, with and without the accessible filter: a list of rows with Estimates."""
     rows = []
     for split, some in asked.items():
-        for name in RETRIEVERS:
+        for name in retrievers:
             for accessible in (True, False):
                 told = evaluate(corpus, some, name, accessible=accessible, seed=seed).estimates()
                 rows.append(
                     {"split": split, "retriever": name, "candidates": "accessible" if accessible else "all", **told}
                 )
     return rows
+
+
+def ceiling_rows(asked: dict[str, Sequence[Query]]) -> list[dict]:
+    """The row of a perfect retriever for each split, to set beside `retrieval_table`."""
+    return [
+        {"split": split, "retriever": "best possible", "candidates": "accessible", **ceiling(some).estimates()}
+        for split, some in asked.items()
+    ]
+
+
+def database_overview(corpus: Corpus, asked: dict[str, Sequence[Query]]):
+    """What a Metamath database holds and what is asked of it, as a pandas table."""
+    import pandas as pd
+
+    kinds = Counter(premise.kind for premise in corpus.premises)
+    cited = [len(theorem.tactics[0].uses) for theorem in corpus.theorems]
+    rows = {
+        "premises": len(corpus.premises),
+        "of them axioms and definitions": kinds["axiom"],
+        "complete proofs": len(corpus.theorems),
+        "premises a proof cites, on average": round(sum(cited) / max(len(cited), 1), 1),
+        "premises that no proof cites": len(corpus.premises)
+        - len({use.full_name for theorem in corpus.theorems for use in theorem.tactics[0].uses}),
+        **{f"proofs asked, {split} split": len(some) for split, some in asked.items()},
+    }
+    return pd.DataFrame({"": rows.values()}, index=list(rows), dtype=object)
 
 
 def retrieval_figure(rows: Sequence[dict]):
@@ -113,7 +141,7 @@ def retrieval_figure(rows: Sequence[dict]):
                     label=kind,
                 )
             axis.set_xticks(range(len(some)), [row["retriever"] for row in some])
-            axis.set(title=f"{split} (n = {values[0].n} steps)", ylim=(0, 1), xlim=(-0.5, len(some) - 0.5))
+            axis.set(title=f"{split} (n = {values[0].n})", ylim=(0, 1), xlim=(-0.5, len(some) - 0.5))
         axes[0][0].set_ylabel("Recall@10")
         axes[0][0].legend(title="candidates")
     plt.close(figure)

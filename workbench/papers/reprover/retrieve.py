@@ -2,12 +2,13 @@
 
 Three retrievers without training: random, BM25 over identifiers and words, and a sentence encoder that never saw Lean
 (zero-shot). All give one score a premise; the accessible filter removes candidates *before* the top-k, as the paper
-does.
+does. Everything is done on whole arrays, so that tens of thousands of premises cost milliseconds a query.
 """
 
 import functools
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ...errors import UsageError
@@ -16,6 +17,7 @@ from .corpus import Corpus, Tactic, TracedTheorem
 
 _WORD = re.compile(r"[^\W\d_]+|\d+|[^\w\s.,:()\[\]{}⟨⟩]")
 RETRIEVERS = ("random", "bm25", "minilm")
+BATCH = 32  # queries scored at once
 
 
 @dataclass(frozen=True)
@@ -60,15 +62,42 @@ def measure(ranking: Sequence[int], positives: frozenset[int]) -> tuple[float, f
     """
     if not positives:
         raise UsageError("a query without a positive premise has no recall; leave it out (`queries` does)")
-    ranking = list(ranking)
-    first = next((1 / place for place, number in enumerate(ranking, 1) if number in positives), 0.0)
-    top = 1.0 if ranking and ranking[0] in positives else 0.0
-    return top / len(positives), len(positives.intersection(ranking[:10])) / len(positives), first
+    return _measure([place for place, number in enumerate(ranking, 1) if number in positives], len(positives))
+
+
+def _measure(places: Sequence[int], n: int) -> tuple[float, float, float]:
+    """`measure`, from the places (counted from 1) of those of the ``n`` positives that are ranked."""
+    first = min(places, default=0)
+    return (first == 1) / n, sum(place <= 10 for place in places) / n, 1 / first if first else 0.0
+
+
+def _places(scores, positives: frozenset[int]) -> list[int]:
+    """Where the positives stand by falling score, without sorting; equal scores keep the corpus' order, -inf is out."""
+    import numpy as np
+
+    finite = [number for number in positives if np.isfinite(scores[number])]
+    above = [np.count_nonzero(scores > scores[number]) for number in finite]
+    equal = [np.count_nonzero(scores[:number] == scores[number]) for number in finite]
+    return [1 + int(a + b) for a, b in zip(above, equal, strict=True)]
+
+
+def ceiling(asked: Sequence[Query]) -> Scores:
+    """What a perfect retriever would get: 1/|pos| and min(1, 10/|pos|), because many premises do not fit into ten."""
+    sizes = [len(query.positives) for query in asked]
+    return Scores(
+        tuple(1 / size for size in sizes), tuple(min(1.0, 10 / size) for size in sizes), (1.0,) * len(sizes),
+        tuple(str(query.theorem.key) for query in asked),
+    )  # fmt: skip
 
 
 def words(text: str) -> list[str]:
     """Words of a Lean text for BM25: names cut at dots, underscores and capitals, and symbols one by one."""
     return [word.lower() for word in _WORD.findall(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text))]
+
+
+def split_of(corpus: Corpus) -> Callable[[str], list[str]]:
+    """How BM25 cuts the texts of a corpus: Metamath's symbols stand between blanks, a Lean text is cut by `words`."""
+    return str.split if all(file.path.endswith(".mm") for file in corpus.files) else words
 
 
 class BM25:
@@ -79,28 +108,54 @@ class BM25:
     Parameters
     ----------
     texts : sequence of str
+    split : callable
+        Cuts a text, and a query, into words.
     k1, b : float
         The usual 1.5 and .75.
     """
 
-    def __init__(self, texts: Sequence[str], *, k1: float = 1.5, b: float = 0.75) -> None:
+    def __init__(
+        self, texts: Sequence[str], *, split: Callable[[str], list[str]] = words, k1: float = 1.5, b: float = 0.75
+    ) -> None:
         import numpy as np
-        from scipy.sparse import csc_matrix
+        from scipy.sparse import csr_matrix
         from sklearn.feature_extraction.text import CountVectorizer
 
-        self._count = CountVectorizer(analyzer=words)
-        counts = self._count.fit_transform(texts).astype(np.float64).tocoo()  # (D, V)
+        counter = CountVectorizer(analyzer=split)
+        counts = counter.fit_transform(texts).astype(np.float64).tocoo()  # (D, V)
         lengths = np.asarray(counts.sum(axis=1)).ravel()
         holding = np.bincount(counts.col, minlength=counts.shape[1])
         rarity = np.log1p((len(texts) - holding + 0.5) / (holding + 0.5))
         damping = k1 * (1 - b + b * lengths / lengths.mean())
         weights = rarity[counts.col] * counts.data * (k1 + 1) / (counts.data + damping[counts.row])
-        self._weights = csc_matrix((weights, (counts.row, counts.col)), shape=counts.shape)
+        self._weights = csr_matrix((weights, (counts.row, counts.col)), shape=counts.shape)
+        self._split, self._place = split, counter.vocabulary_
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the weights."""
+        return self._weights.data.nbytes + self._weights.indices.nbytes + self._weights.indptr.nbytes
 
     def scores(self, query: str):
         """A score for every text, (D,); a word that stands twice in the query counts twice."""
-        asked = self._count.transform([query])
-        return (self._weights @ asked.T).toarray().ravel()
+        return self.scores_of([query])[0]
+
+    def scores_of(self, queries: Sequence[str]):
+        """Scores of several queries, (Q, D): one pass over the weights for all of them; some 30 at once are best."""
+        import numpy as np
+
+        asked = np.zeros((self._weights.shape[1], len(queries)))
+        for column, query in enumerate(queries):
+            for word, count in Counter(self._split(query)).items():
+                if word in self._place:
+                    asked[self._place[word], column] = count
+        return (self._weights @ asked).T  # (D, V) @ (V, Q)
+
+
+@functools.lru_cache(maxsize=2)
+def _bm25(texts: tuple[str, ...], split: Callable[[str], list[str]]) -> BM25:
+    """Kept, because every split asks it, with and without the filter."""
+    return BM25(texts, split=split)
 
 
 def score_all(corpus: Corpus, asked: Sequence[Query], retriever: str, *, seed: int = 0) -> Iterator:
@@ -110,17 +165,18 @@ def score_all(corpus: Corpus, asked: Sequence[Query], retriever: str, *, seed: i
     """
     import numpy as np
 
-    texts = [f"{premise.full_name} {premise.code}" for premise in corpus.premises]
+    texts = tuple(f"{premise.full_name} {premise.code}" for premise in corpus.premises)
+    states = [query.tactic.state_before for query in asked]
     if retriever == "random":
         rng = np.random.default_rng(seed)
         yield from (rng.random(len(texts)) for _ in asked)
     elif retriever == "bm25":
-        index = BM25(texts)
-        yield from (index.scores(query.tactic.state_before) for query in asked)
+        index = _bm25(texts, split_of(corpus))
+        for first in range(0, len(states), BATCH):
+            yield from index.scores_of(states[first : first + BATCH])
     else:
-        premises = _embed(retriever, tuple(texts))  # (P, H)
-        states = _embed(retriever, tuple(query.tactic.state_before for query in asked))  # (Q, H)
-        yield from (premises @ state for state in states)
+        premises = _embed(retriever, texts)  # (P, H)
+        yield from (premises @ state for state in _embed(retriever, tuple(states)))  # (Q, H)
 
 
 def evaluate(
@@ -133,23 +189,26 @@ def evaluate(
     accessible : bool
         Whether only accessible premises are candidates (the paper's setting) or all of the corpus.
     """
+    return measure_scores(corpus, asked, score_all(corpus, asked, retriever, seed=seed), accessible=accessible)
+
+
+def measure_scores(corpus: Corpus, asked: Sequence[Query], scored: Iterable, *, accessible: bool = True) -> Scores:
+    """`evaluate` for scores of any origin: ``scored`` holds one row of scores of all premises, (P,), a query."""
     import numpy as np
 
     if not asked:
         raise UsageError(
             "there is no query: none of these theorems names a premise; choose another split or more theorems"
         )
-    masks: dict[tuple, np.ndarray] = {}
+    key, mask = None, None
     rows = []
-    for query, scores in zip(asked, score_all(corpus, asked, retriever, seed=seed), strict=True):
-        scores = np.asarray(scores, dtype=float)
+    for query, scores in zip(asked, scored, strict=True):
+        scores = np.array(scores, dtype=float)
         if accessible:
-            key = query.theorem.key
-            if key not in masks:
-                masks[key] = corpus.accessible(query.theorem.file_path, query.theorem.start)
-            scores = np.where(masks[key], scores, -np.inf)
-        ranking = np.argsort(-scores, kind="stable")  # equal scores keep the corpus' order
-        rows.append(measure(ranking[np.isfinite(scores[ranking])], query.positives))
+            if key != query.theorem.key:  # a theorem's queries follow one another
+                key, mask = query.theorem.key, corpus.accessible(query.theorem.file_path, query.theorem.start)
+            scores[~mask] = -np.inf
+        rows.append(_measure(_places(scores, query.positives), len(query.positives)))
     one, ten, rank = zip(*rows, strict=True)
     return Scores(one, ten, rank, tuple(str(query.theorem.key) for query in asked))
 
