@@ -207,10 +207,9 @@ def test_a_typing_error_is_no_download(monkeypatch):
 
 def test_inside_a_run_a_relative_path_is_read_where_the_command_was_typed(write, tmp_path, monkeypatch):
     write("mine.txt", "Why?")
-    monkeypatch.setenv("PWD", str(tmp_path))
     with pytest.raises(DataError, match="does not exist"):
         readers.read_prompts("mine.txt")
-    monkeypatch.setenv("WORKBENCH_RUN_FOLDER", str(tmp_path / "run"))
+    monkeypatch.setenv("WORKBENCH_TYPED_IN", str(tmp_path))
     assert [p.prompt for p in readers.read_prompts("mine.txt")] == ["Why?"]
 
 

@@ -13,6 +13,7 @@ from .errors import WorkbenchError
 
 ROOT = Path(__file__).resolve().parent.parent  # the checkout: notebooks/, data/ and runs/ stand beside the package
 RUN_FOLDER = "WORKBENCH_RUN_FOLDER"  # set by the runner for the kernel it starts
+TYPED_IN = "WORKBENCH_TYPED_IN"  # set likewise: the folder where the command was typed
 
 
 def write_atomic(path: str | os.PathLike, content: str | bytes) -> Path:
@@ -70,6 +71,26 @@ def run_folder() -> Path | None:
     """The folder of the run this process works for, or None outside a runner."""
     folder = os.environ.get(RUN_FOLDER)
     return Path(folder) if folder else None
+
+
+def typed_in() -> str:
+    """The folder where the command was typed; empty if it is no more."""
+    try:
+        return os.environ.get(TYPED_IN) or os.getcwd()
+    except OSError:
+        return ""
+
+
+def user_path(given: str | os.PathLike) -> Path:
+    """The file or folder a user named: ~ is the home folder, and a run looks where its command was typed first.
+
+    A kernel works in notebooks/, the person who typed ``-p graph=mine.tsv`` somewhere else.
+    """
+    path = Path(given).expanduser()
+    typed = os.environ.get(TYPED_IN)
+    if typed and not path.is_absolute() and (Path(typed) / path).exists():
+        return Path(typed) / path
+    return path
 
 
 def sha256_file(path: str | os.PathLike) -> str:

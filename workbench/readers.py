@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import DataError
-from .files import run_folder
+from .files import TYPED_IN, user_path
 
 HUB = "hub:"
 LARGEST = 2**30  # bytes of text read from one source: a zip or gz file may claim to be small and not be
@@ -215,13 +215,10 @@ def locate(source: str | os.PathLike, *, folder: bool = False) -> Path:
     """
     if str(source).startswith(HUB):
         return _fetch(str(source))
-    path = Path(source).expanduser()
-    if run_folder() is not None and not path.is_absolute():  # a kernel works in notebooks/, its user elsewhere
-        typed = Path(os.environ.get("PWD", ".")) / path  # the shell's folder: where the command was typed
-        path = typed if typed.exists() else path
+    path = user_path(source)
     if not path.exists():
         advice = f"give the whole path of a file you have, or {HUB}OWNER/NAME/FILE"
-        raise DataError(f"{source} does not exist (looked in {Path.cwd()}): {advice}")
+        raise DataError(f"{source} does not exist (looked in {os.environ.get(TYPED_IN, Path.cwd())}): {advice}")
     if path.is_dir() and not folder:
         raise DataError(f"{source} is a folder: give one of the files in it")
     return path

@@ -366,3 +366,14 @@ def test_a_long_cell_tells_how_far_it_is(tmp_path, monkeypatch, capsys):
     assert re.search(r"slow: in cell 2/3, .*: Waiting: step [23] of 3\n", said), said
     assert re.search(r"slow: in cell 3/3, .*: Counting: .*[12]/3 \[00:0\d<00:0\d,", said), said
     assert "\x1b" not in said, "what a cell prints may not steer the terminal"
+
+
+def test_a_relative_path_means_where_the_command_was_typed(tmp_path, monkeypatch):
+    (tmp_path / "mine.txt").write_text("my own rows")
+    notebook = write_notebook(
+        (tmp_path / "elsewhere").mkdir() or tmp_path / "elsewhere" / "tiny.ipynb",
+        "from workbench.files import user_path\nprint(user_path('mine.txt').read_text())",
+    )
+    monkeypatch.chdir(tmp_path)
+    record = run(str(notebook), {}, out=tmp_path / "runs", progress=False)
+    assert record.status == "done" and "my own rows" in (record.folder / "notebook.ipynb").read_text()

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from ..errors import ModelError
-from ..files import sha256_file
+from ..files import sha256_file, user_path
 from .base import say
 from .cache import CacheUnusable, fetch
 from .fit import BIG, estimate, free_bytes
@@ -322,7 +322,7 @@ def _tokenizer(folder: Path):
 
 def _adapted(module, adapter, name: str):
     """The module with a peft adapter (LoRA and its kin) on it."""
-    folder = Path(adapter).expanduser()
+    folder = user_path(adapter)
     if not (folder / "adapter_config.json").is_file():
         raise ModelError(
             f"adapter={str(adapter)!r} has no adapter_config.json: give the folder that peft's save_pretrained wrote"

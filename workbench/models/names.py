@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ..errors import ModelError
+from ..files import user_path
 
 GEMMA_SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
 GEMMA_TERMS = (
@@ -72,7 +73,7 @@ def resolve(name: str) -> Source:
             f"{name} names a model on a server, which has no files here: open it with workbench.load(…, base_url=…), "
             "or choose smollm2, a hub id, a folder or a .gguf file"
         )
-    path = Path(name).expanduser()
+    path = user_path(name)
     if path.suffix.lower() == ".gguf":
         if not path.is_file():
             raise ModelError(f"there is no file {path}: give the path of a .gguf file that exists")

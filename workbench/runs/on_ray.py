@@ -11,7 +11,7 @@ import secrets
 import sys
 
 from ..errors import RunError, UsageError
-from ..files import ROOT
+from ..files import ROOT, TYPED_IN, typed_in
 from .attempt import Outcome, Work, attempt
 from .grid import Cell
 from .processes import reap
@@ -84,7 +84,7 @@ class OnRay:
         search = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         self._task = ray.remote(run_cell)
         self._options = {
-            "runtime_env": {"env_vars": {"PYTHONPATH": search, **KEEP_GPUS}},
+            "runtime_env": {"env_vars": {"PYTHONPATH": search, TYPED_IN: typed_in(), **KEEP_GPUS}},
             "num_cpus": work.threads,
             "num_gpus": gpus or 0,
             "max_retries": TASK_RETRIES,

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from ..errors import RunError
-from ..files import ROOT, RUN_FOLDER
+from ..files import ROOT, RUN_FOLDER, TYPED_IN, typed_in
 from . import processes
 from .progress import Progress
 from .store import Record
@@ -47,6 +47,7 @@ class Worker:
         search = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         mine = {
             RUN_FOLDER: self.tag,
+            TYPED_IN: typed_in(),
             processes.RUNNER: json.dumps(processes.this_process()),
             "PYTHONPATH": search,  # the kernel imports the package that started it, not another installed one
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # the debugger's complaint about frozen modules

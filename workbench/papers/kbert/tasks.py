@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ...data import folder
 from ...errors import DataError, UsageError
+from ...files import user_path
 from .graph import KnowledgeGraph
 from .wordnet import read_wordnet
 
@@ -205,8 +206,8 @@ def open_graph(name: str) -> KnowledgeGraph:
     if name == "wordnet":
         return wordnet_graph().filtered(stop_words="english")
     if Path(name).suffix.lower() in (".ttl", ".nt", ".n3", ".rdf", ".owl"):
-        return KnowledgeGraph.from_rdf(name)
-    return KnowledgeGraph.from_tsv(name)
+        return KnowledgeGraph.from_rdf(user_path(name))
+    return KnowledgeGraph.from_tsv(user_path(name))
 
 
 def read_texts(path: str | Path) -> list[dict[str, str]]:
@@ -217,7 +218,7 @@ def read_texts(path: str | Path) -> list[dict[str, str]]:
     DataError
         It cannot be read, lacks a column, or a row lacks a value; the row's number is named.
     """
-    path = Path(path).expanduser()
+    path = user_path(path)
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file)

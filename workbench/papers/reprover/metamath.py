@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import DataError
+from ...files import user_path
 from .corpus import Position
 
 KEEP = -1  # the mark Z of a compressed proof among `Assertion.steps`
@@ -81,7 +82,7 @@ def read_metamath(path: str | os.PathLike) -> Iterator[Assertion]:
     DataError
         On reaching a place that breaks the specification: file, line, what is wrong, what to do.
     """
-    return _Reader(Path(path)).assertions()
+    return _Reader(user_path(path)).assertions()
 
 
 class _Reader:
