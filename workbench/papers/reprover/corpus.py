@@ -139,6 +139,17 @@ class Corpus:
         mask[first:last] = (line < start[0]) | ((line == start[0]) & (column <= start[1]))
         return mask
 
+    def theorem(self, name: str) -> "TracedTheorem":
+        """The traced theorem of this full name; `DataError` where there is none."""
+        for one in self.theorems:
+            if one.full_name == name:
+                return one
+        near = [one.full_name for one in self.theorems if name.split(".")[-1].lower() in one.full_name.lower()][:3]
+        raise DataError(
+            f"no traced theorem is called {name!r}; "
+            + (f"close: {', '.join(near)}" if near else "the corpus lists them, for instance Nat.add_comm")
+        )
+
     def numbers(self, tactic: Tactic) -> frozenset[int]:
         """The premises of a tactic as places in `premises`; names that the corpus does not define are left out."""
         found = set()

