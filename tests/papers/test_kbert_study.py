@@ -122,6 +122,8 @@ def test_a_wrong_file_is_one_sentence(tmp_path, text, said):
 def test_files_that_are_not_there_are_said(tmp_path):
     with pytest.raises(DataError, match=r"cannot read .*none\.csv"):
         tasks.own_task("teaching", str(tmp_path / "none.csv"))
+    with pytest.raises(DataError, match="holds no triple"):
+        tasks.own_task(write(tmp_path, "empty.tsv", "\n"), None)
     with pytest.raises(UsageError, match="nothing of yours"):
         tasks.own_task(None, None)
 
@@ -216,6 +218,11 @@ def test_every_arm_is_run_and_repeated_by_its_seed(folder):
     assert again[again.arm == "K-BERT"].loss.iloc[0] == same.loss.iloc[0]
     noisy = study.run_task(lambda seed: task, seeds=[0], arms=[], graphs={"noise": graph}, **options)
     assert noisy.arm.unique().tolist() == ["noise"]
+    empty = KnowledgeGraph.from_triples([])  # a graph all the same: the task's own must not take its place
+    nothing = study.run_task(lambda seed: task, seeds=[0], arms=["BERT"], graphs={"empty": empty}, **options)
+    loss = nothing.groupby("arm").loss.first()
+    assert loss["empty"] == pytest.approx(loss["BERT"], abs=1e-6)
+    assert tasks.teaching_task(empty).graph is empty
     first = results[(results.seed == 0) & (results.arm == "K-BERT")]
     assert kept["K-BERT"].predict([text for text, _ in task.test]).labels == first.predicted.tolist()
     assert noisy.loss.iloc[0] == first.loss.iloc[0]  # the task's own graph in its place is the arm K-BERT

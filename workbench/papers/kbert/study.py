@@ -62,9 +62,10 @@ def train_arm(
     from .model import KBert
 
     settings = replace(SETTINGS, soft_position=arm.soft_position, visible_matrix=arm.visible_matrix)
+    read = task.graph if graph is None else graph  # an empty graph is one too
     model = KBert(
-        encoder, labels=task.labels, graph=(graph or task.graph) if arm.knowledge else None, settings=settings,
-        seed=seed, train_layers=None if top_layers < 0 else top_layers,
+        encoder, labels=task.labels, graph=read if arm.knowledge else None, settings=settings, seed=seed,
+        train_layers=None if top_layers < 0 else top_layers,
     )  # fmt: skip
     texts, targets = zip(*task.train)
     model.losses = model.fit(

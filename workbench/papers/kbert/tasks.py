@@ -155,7 +155,7 @@ def teaching_task(graph: KnowledgeGraph | None = None) -> Task:
     train, test = ([(row["text"], row["label"]) for row in rows if row["split"] == part] for part in ("train", "test"))
     labels = tuple(dict.fromkeys(row["label"] for row in rows))
     about = "kind of thing in sentences of medicine, law and finance, six kinds"
-    return Task("teaching", about, graph or teaching_graph(), labels, train, test)
+    return Task("teaching", about, teaching_graph() if graph is None else graph, labels, train, test)
 
 
 def own_task(graph: str | None, data: str | None, seed: int = 0, *, test_share: float = 0.3) -> Task:
@@ -178,6 +178,8 @@ def own_task(graph: str | None, data: str | None, seed: int = 0, *, test_share: 
     if graph is None and data is None:
         raise UsageError("task 'own' has nothing of yours: give graph=FILE.tsv, data=FILE.csv, or both")
     knowledge = open_graph(graph or "teaching")
+    if not len(knowledge):
+        raise DataError(f"{graph} holds no triple: give subject, predicate and object, parted by tabs, a line")
     if data is None:
         return teaching_task(knowledge)
     rows = read_texts(data)
