@@ -1,6 +1,7 @@
 """`KBert` trained for real on the embedded encoder and on tiny ones; scores against hand-computed cases."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -183,6 +184,51 @@ def test_an_encoder_that_cannot_take_the_mask_is_refused_before_its_weights_are_
     (tmp_path / "model.safetensors").write_bytes(b"never read")
     with pytest.raises(ModelError, match="deberta-v2 encoders cannot take the visible matrix"):
         KBert(str(tmp_path), labels=["a", "b"])
+
+
+def _config(place, **changed):
+    facts = json.loads((place / "config.json").read_text())
+    (place / "config.json").write_text(json.dumps(facts | changed))
+
+
+def _foreign(place):
+    from safetensors.torch import save_file
+
+    save_file({"something.else": torch.zeros(3)}, place / "model.safetensors", metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (_foreign, "lacks 37 weights of a bert encoder"),  # else a random encoder is trained without a word
+        (lambda place: _config(place, num_hidden_layers=3), "lacks 16 weights"),
+        (lambda place: (place / "config.json").write_text('{"a": 1}'), "without a known model_type"),
+        (lambda place: (place / "model.safetensors").write_text("version git-lfs\n"), "not a whole safetensors"),
+        (lambda place: [file.unlink() for file in place.glob("*") if "token" in file.name], "has no tokenizer"),
+    ],
+    ids=["foreign", "layers", "kind", "pointer", "tokenizer"],
+)
+def test_a_spoilt_encoder_is_one_sentence(folder, tmp_path, spoil, said):
+    place = tmp_path / "spoilt"
+    shutil.copytree(folder, place)
+    spoil(place)
+    with pytest.raises(ModelError) as error:
+        make(str(place))
+    assert said in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_hub_that_cannot_be_reached_is_one_sentence(monkeypatch):
+    from huggingface_hub import HfApi
+
+    from workbench.models.note import note_encoder
+
+    def fail(*_, **__):
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr(HfApi, "model_info", fail)
+    for call in (lambda: make("no-body/no-encoder"), lambda: note_encoder("no-body/no-encoder")):
+        with pytest.raises(ModelError, match="cannot be fetched because the hub cannot be reached"):
+            call()
 
 
 @pytest.mark.slow
