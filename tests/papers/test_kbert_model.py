@@ -264,6 +264,8 @@ def test_typed_scores_know_types_and_boundary_scores_do_not():
     cut = boundary_scores([["B-a", "I-a"]], [["B-a", "O"]])
     assert cut.f1 == 0  # one end is wrong
     assert entity_scores([["O"]], [["O"]]).f1 == 1 and entity_scores([["O"]], [["B-a"]]).f1 == 0
+    stray = [["B-z", "O"]], [["B-z", "I-a"]]  # I-a behind B-z: no entity of type a, but the bare entity is longer
+    assert entity_scores(*stray).per_type == {"z": 1} and entity_scores(*stray).f1 == 1 > boundary_scores(*stray).f1
     assert entity_scores([], []).f1 == 1 and entity_scores([["O", "O"]], [["O", "I-a"]]).n_predicted == 0
 
 
