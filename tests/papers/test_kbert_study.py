@@ -99,6 +99,10 @@ def test_a_users_own_case(tmp_path):
     drawn = tasks.own_task("teaching", write(tmp_path, "e.csv", "text,label\n" + rows), seed=1)
     assert Counter(label for _, label in drawn.test) == {"even": 3, "odd": 3}
     assert {text for text, _ in drawn.train + drawn.test} == {f"text {i}" for i in range(20)}
+    rows = "".join(f"text {i % 10},{'even' if i % 2 == 0 else 'odd '}\n" for i in range(40))  # each four times
+    again = tasks.own_task("teaching", write(tmp_path, "f.csv", "text,label\n" + rows), seed=1)
+    assert again.labels == ("even", "odd") and len(again.train) + len(again.test) == 40 and len(again.test) == 16
+    assert not {text for text, _ in again.train} & {text for text, _ in again.test}
     assert len(tasks.open_graph("wordnet").find("in the lecture at one")) == 1
 
 
@@ -111,6 +115,8 @@ def test_a_users_own_case(tmp_path):
         ("text,label\na,x\nb,x\n", "has 1 label (x)"),
         ("text,label,split\na,x,train\nb,y,dev\n", "row 2: split is 'dev': write train or test"),
         ("text,label,split\na,x,train\nb,y,train\n", "has no text for test"),
+        ("text,label\nAsk him, now,x\nb,y\n", "row 1 has more cells than columns"),
+        ("text,label,split\na,x,train\nb,y,train\na,x,test\n", "the text 'a' is in train and in test"),
         ("text,label,split\na,x,train\nb,y,test\n", "the label 'y' is in no training text"),
     ],
 )
