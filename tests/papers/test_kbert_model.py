@@ -171,6 +171,13 @@ def test_a_wrong_mask_is_refused_at_the_model_itself(folder):
         (lambda f: make(f).fit(TEXTS, ["person"]), DataError, "4 texts and 1 targets"),
         (lambda f: make(f).fit(["a"], ["x"]), DataError, "'x' is none of the labels person, place"),
         (lambda f: make(f, task="tokens").fit([["a", "b"]], [["person"]]), DataError, "2 words and 1 labels"),
+        (lambda f: make(f).fit([], []), DataError, "no text to train on"),
+        (lambda f: make(f).fit(["a"], ["place"], epochs=0), UsageError, "epochs=0"),
+        (lambda f: make(f).fit(["a"], ["place"], learning_rate=-1), UsageError, "learning_rate=-1"),
+        (lambda f: make(f, task="pair").predict(["a"]), UsageError, "needs second texts"),
+        (lambda f: make(f).predict(["a"], ["b"]), UsageError, "takes no second texts"),
+        (lambda f: make(f, task="tokens").predict([["a"]], [["b"]]), UsageError, "takes no second texts"),
+        (lambda f: make(f).predict([None]), DataError, "text 1, None, is no list of words"),
     ],
 )
 def test_what_is_wrong_is_said(folder, call, kind, said):

@@ -128,6 +128,11 @@ class KBert:
 
     def inject(self, texts, pairs=None) -> KnowledgeBatch:
         """`inject` with this model's graph, tokenizer and settings."""
+        if (pairs is not None) != (self.task == "pair"):
+            wants = (
+                "needs second texts: give pairs=" if self.task == "pair" else "takes no second texts: leave pairs out"
+            )
+            raise UsageError(f"a model with task={self.task!r} {wants}")
         s = self.settings
         return inject(
             texts, self.graph, self.tokenizer, pairs=pairs, max_branches=s.max_branches, max_length=s.max_length,
@@ -168,20 +173,31 @@ class KBert:
         Raises
         ------
         DataError
-            A target that is no label, or not one a text (a word).
+            No text, or a target that is no label, or not one a text (a word).
+        UsageError
+            A size that makes no sense; second texts where the task has none, or none where it has.
         """
         from transformers import Trainer, TrainingArguments, set_seed
 
         s = self.settings
         seed = s.seed if seed is None else seed
+        epochs = s.epochs if epochs is None else epochs
+        size = s.batch_size if batch_size is None else batch_size
+        rate = s.learning_rate if learning_rate is None else learning_rate
+        if epochs < 1 or size < 1 or not 0 <= rate < float("inf"):
+            raise UsageError(
+                f"epochs={epochs}, batch_size={size}, learning_rate={rate}: give at least 1 of the first two, and a "
+                "rate that is not negative"
+            )
         batch = self.inject(texts, pairs)
+        if not len(batch):
+            raise DataError("there is no text to train on: give some")
         data = _Rows(batch, self._numbers(batch, targets))
-        epochs, size = epochs or s.epochs, batch_size or s.batch_size
         steps = epochs * -(-len(data) // size)
         with tempfile.TemporaryDirectory() as scratch, quiet():
             arguments = TrainingArguments(
                 output_dir=str(folder or scratch), num_train_epochs=epochs, per_device_train_batch_size=size,
-                learning_rate=learning_rate or s.learning_rate, warmup_steps=int(s.warmup * steps), seed=seed,
+                learning_rate=rate, warmup_steps=int(s.warmup * steps), seed=seed,
                 logging_steps=1, report_to=[], save_strategy="epoch" if folder else "no", save_only_model=True,
                 remove_unused_columns=False, disable_tqdm=not progress, dataloader_pin_memory=False,
                 use_cpu=self.device.type == "cpu",
