@@ -184,6 +184,16 @@ def test_the_control_reads_branches_only_when_told():
     assert len(set(study.control(task, branches=False))) == 1  # held-out words tell it nothing
 
 
+def test_the_control_reads_scripts_without_spaces_and_says_something_of_texts_without_words():
+    rows = [("他吃苹果", "food"), ("他看北京", "place"), ("我吃梨", "food"), ("我看上海", "place")]
+    task = Task(
+        "toy", "", KnowledgeGraph.from_triples([]), ("food", "place"), rows, [("你吃", "food"), ("你看", "place")]
+    )
+    assert study.control(task, branches=False) == ["food", "place"]
+    rows = [("?", "x"), ("!", "y"), ("!!", "y")]
+    assert study.control(Task("toy", "", task.graph, ("x", "y"), rows, [("?", "x")]), branches=False) == ["y"]
+
+
 def test_filtering_takes_the_noise_of_function_words():
     texts = [text for text, _ in tasks.teaching_task().test]
     rows = study.noise_table(study.noise_graphs(), texts)
