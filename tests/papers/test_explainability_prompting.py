@@ -97,6 +97,9 @@ def test_answers_are_read_as_people_would():
     row = ex.QuestionRow("q", "known", "?", ["autumn", "fall"])
     assert uncertainty.is_right(row, "Autumn.") and uncertainty.is_right(row, "It is the Fall!")
     assert not uncertainty.is_right(row, "The rainfall") and not uncertainty.is_right(row, "")
+    number = ex.QuestionRow("q", "known", "?", ["six", "6"])
+    assert uncertainty.is_right(number, "It has six sides.") and uncertainty.is_right(number, "6.")
+    assert not uncertainty.is_right(number, "Sixteen.") and not uncertainty.is_right(number, "60")
     assert uncertainty._same("It is Paris.", "Paris") and not uncertainty._same("Paris", "Rome")
     assert uncertainty._same("", "") and not uncertainty._same("", "Rome")
 
