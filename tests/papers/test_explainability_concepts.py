@@ -134,6 +134,9 @@ def test_a_topic_neuron_is_checked_on_the_other_half(smollm2):
     assert found.chosen >= 0.9 and found.heldout.n == 9 and 0 <= found.random <= 1
 
 
+CONCEPT = ex.Concept("toy", 1, np.ones(576, np.float32) / 24, 1.0, 0.0)
+
+
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
@@ -142,6 +145,9 @@ def test_a_topic_neuron_is_checked_on_the_other_half(smollm2):
         (lambda m: ex.concept_vector(m, ["a"], ["b"], layer=40), "has no layer 40: give 0 to 30"),
         (lambda m: ex.linear_probe(["a", "b"], [0, 0], ["c", "d"], [0, 1], model=m), "the training half has 2 texts"),
         (lambda m: ex.linear_probe(["a", "b"], [0, 1], ["c", "d"], [0, 1], model=m, n_control=0), "n_control=0"),
+        (lambda m: ex.read_concept(m, CONCEPT, "one text"), "not from one text"),
+        (lambda m: ex.dose_response(m, CONCEPT, "one text", " a", " b"), "not one text"),
+        (lambda m: ex.dose_response(m, CONCEPT, ["a", "b"], " a", " b", strengths=(1, 1)), "but got 2, 1 and 10"),
         (lambda m: ex.browse_neurons(m, ["one"]), "at least two texts"),
         (lambda m: ex.browse_neurons(m, ["one", "two"], layer=0), "has no layer 0: give 1 to 30"),
         (lambda m: ex.neuron_card(m, ["one", "two"], 3, 9999), "no neuron 9999: give 0 to 1535"),

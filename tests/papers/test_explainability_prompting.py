@@ -38,6 +38,14 @@ def test_shapley_over_examples_is_the_mean_over_orders(smollm2):
     assert len(one.frame()) == 3
 
 
+def test_braces_of_the_template_are_its_own_text(smollm2):
+    plain, braces = (
+        ex.example_influence(smollm2, SHOWN[:1], "What is hot?", " Yes", " No", template=text)
+        for text in ("Q {}\nA:{}", "Q {x} {}\nA:{}")
+    )
+    assert plain.full != braces.full
+
+
 def test_a_wrong_example_is_seen(smollm2):
     task = next(t for t in ex.demo_tasks() if t.task == "opposite" and t.odd is not None)
     found = ex.example_influence(smollm2, task.examples, task.query, task.answer, task.foil)
@@ -97,6 +105,9 @@ def test_answers_are_read_as_people_would():
     row = ex.QuestionRow("q", "known", "?", ["autumn", "fall"])
     assert uncertainty.is_right(row, "Autumn.") and uncertainty.is_right(row, "It is the Fall!")
     assert not uncertainty.is_right(row, "The rainfall") and not uncertainty.is_right(row, "")
+    number = ex.QuestionRow("q", "known", "?", ["six", "6"])
+    assert uncertainty.is_right(number, "It has six sides.") and uncertainty.is_right(number, "6.")
+    assert not uncertainty.is_right(number, "Sixteen.") and not uncertainty.is_right(number, "60")
     assert uncertainty._same("It is Paris.", "Paris") and not uncertainty._same("Paris", "Rome")
     assert uncertainty._same("", "") and not uncertainty._same("", "Rome")
 
@@ -122,6 +133,7 @@ def test_asking_reads_every_confidence(smollm2):
         (lambda m: ex.example_influence(m, SHOWN * 3, "a", " b", " c"), "there are 9 examples"),
         (lambda m: ex.example_influence(m, SHOWN, "a", " b", " c", method="guess"), "choose one of shapley"),
         (lambda m: ex.example_influence(m, SHOWN, "a", " b", " c", template="{}"), "has 1 places"),
+        (lambda m: ex.example_influence(m, ["ab"], "a", " b", " c"), "'ab' is no example"),
         (lambda m: ex.chain_faithfulness(m, ex.reasoning_rows()[:1]), "give at least two"),
         (lambda m: ex.chain_faithfulness(m, chains="none"), "choose given or own"),
         (lambda m: ex.chain_faithfulness(m, fractions=(0.5, 0.2)), "must increase"),

@@ -185,6 +185,9 @@ def test_rdf_by_labels_sorted(tmp_path):
             DataError,
             "row 2: ('a', 'b', 3) holds",
         ),
+        (lambda p: KnowledgeGraph.from_triples([None]), DataError, "row 1: None has 1 parts"),
+        (lambda p: KnowledgeGraph.from_triples([("a", "b", "c")]).coverage("a cat"), DataError, "not of one text"),
+        (lambda p: read_wordnet(p / "zlib.gz"), DataError, "zlib.gz cannot be read"),
         (lambda p: KnowledgeGraph.from_triples(["abc"]), DataError, "row 1: 'abc' has 1 parts"),
         (lambda p: KnowledgeGraph.from_tsv(p / "none.tsv"), DataError, "none.tsv does not exist"),
         (lambda p: KnowledgeGraph.from_tsv(p / "a.tsv", layout="x"), UsageError, "layout 'x' is unknown"),
@@ -203,6 +206,7 @@ def test_what_is_wrong_is_said(tmp_path, call, kind, wrong):
     (tmp_path / "a.tsv").write_text("a\tb\tc\n")
     (tmp_path / "broken.gz").write_bytes(b"no gzip")
     (tmp_path / "half.gz").write_bytes(gzip.compress(b"animal\tcat:1\t\nx\ty\t@7\n"))
+    (tmp_path / "zlib.gz").write_bytes(gzip.compress(b"")[:10] + b"\xff" * 40)  # a header, and no deflated data
     assert wrong in said(lambda: call(tmp_path), kind)
 
 

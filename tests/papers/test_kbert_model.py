@@ -1,6 +1,7 @@
 """`KBert` trained for real on the embedded encoder and on tiny ones; scores against hand-computed cases."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -170,6 +171,13 @@ def test_a_wrong_mask_is_refused_at_the_model_itself(folder):
         (lambda f: make(f).fit(TEXTS, ["person"]), DataError, "4 texts and 1 targets"),
         (lambda f: make(f).fit(["a"], ["x"]), DataError, "'x' is none of the labels person, place"),
         (lambda f: make(f, task="tokens").fit([["a", "b"]], [["person"]]), DataError, "2 words and 1 labels"),
+        (lambda f: make(f).fit([], []), DataError, "no text to train on"),
+        (lambda f: make(f).fit(["a"], ["place"], epochs=0), UsageError, "epochs=0"),
+        (lambda f: make(f).fit(["a"], ["place"], learning_rate=-1), UsageError, "learning_rate=-1"),
+        (lambda f: make(f, task="pair").predict(["a"]), UsageError, "needs second texts"),
+        (lambda f: make(f).predict(["a"], ["b"]), UsageError, "takes no second texts"),
+        (lambda f: make(f, task="tokens").predict([["a"]], [["b"]]), UsageError, "takes no second texts"),
+        (lambda f: make(f).predict([None]), DataError, "text 1, None, is no list of words"),
     ],
 )
 def test_what_is_wrong_is_said(folder, call, kind, said):
@@ -183,6 +191,51 @@ def test_an_encoder_that_cannot_take_the_mask_is_refused_before_its_weights_are_
     (tmp_path / "model.safetensors").write_bytes(b"never read")
     with pytest.raises(ModelError, match="deberta-v2 encoders cannot take the visible matrix"):
         KBert(str(tmp_path), labels=["a", "b"])
+
+
+def _config(place, **changed):
+    facts = json.loads((place / "config.json").read_text())
+    (place / "config.json").write_text(json.dumps(facts | changed))
+
+
+def _foreign(place):
+    from safetensors.torch import save_file
+
+    save_file({"something.else": torch.zeros(3)}, place / "model.safetensors", metadata={"format": "pt"})
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (_foreign, "lacks 37 weights of a bert encoder"),  # else a random encoder is trained without a word
+        (lambda place: _config(place, num_hidden_layers=3), "lacks 16 weights"),
+        (lambda place: (place / "config.json").write_text('{"a": 1}'), "without a known model_type"),
+        (lambda place: (place / "model.safetensors").write_text("version git-lfs\n"), "not a whole safetensors"),
+        (lambda place: [file.unlink() for file in place.glob("*") if "token" in file.name], "has no tokenizer"),
+    ],
+    ids=["foreign", "layers", "kind", "pointer", "tokenizer"],
+)
+def test_a_spoilt_encoder_is_one_sentence(folder, tmp_path, spoil, said):
+    place = tmp_path / "spoilt"
+    shutil.copytree(folder, place)
+    spoil(place)
+    with pytest.raises(ModelError) as error:
+        make(str(place))
+    assert said in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_hub_that_cannot_be_reached_is_one_sentence(monkeypatch):
+    from huggingface_hub import HfApi
+
+    from workbench.models.note import note_encoder
+
+    def fail(*_, **__):
+        raise ConnectionError("no route")
+
+    monkeypatch.setattr(HfApi, "model_info", fail)
+    for call in (lambda: make("no-body/no-encoder"), lambda: note_encoder("no-body/no-encoder")):
+        with pytest.raises(ModelError, match="cannot be fetched because the hub cannot be reached"):
+            call()
 
 
 @pytest.mark.slow
@@ -218,6 +271,8 @@ def test_typed_scores_know_types_and_boundary_scores_do_not():
     cut = boundary_scores([["B-a", "I-a"]], [["B-a", "O"]])
     assert cut.f1 == 0  # one end is wrong
     assert entity_scores([["O"]], [["O"]]).f1 == 1 and entity_scores([["O"]], [["B-a"]]).f1 == 0
+    stray = [["B-z", "O"]], [["B-z", "I-a"]]  # I-a behind B-z: no entity of type a, but the bare entity is longer
+    assert entity_scores(*stray).per_type == {"z": 1} and entity_scores(*stray).f1 == 1 > boundary_scores(*stray).f1
     assert entity_scores([], []).f1 == 1 and entity_scores([["O", "O"]], [["O", "I-a"]]).n_predicted == 0
 
 

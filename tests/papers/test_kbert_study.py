@@ -99,6 +99,10 @@ def test_a_users_own_case(tmp_path):
     drawn = tasks.own_task("teaching", write(tmp_path, "e.csv", "text,label\n" + rows), seed=1)
     assert Counter(label for _, label in drawn.test) == {"even": 3, "odd": 3}
     assert {text for text, _ in drawn.train + drawn.test} == {f"text {i}" for i in range(20)}
+    rows = "".join(f"text {i % 10},{'even' if i % 2 == 0 else 'odd '}\n" for i in range(40))  # each four times
+    again = tasks.own_task("teaching", write(tmp_path, "f.csv", "text,label\n" + rows), seed=1)
+    assert again.labels == ("even", "odd") and len(again.train) + len(again.test) == 40 and len(again.test) == 16
+    assert not {text for text, _ in again.train} & {text for text, _ in again.test}
     assert len(tasks.open_graph("wordnet").find("in the lecture at one")) == 1
 
 
@@ -111,6 +115,8 @@ def test_a_users_own_case(tmp_path):
         ("text,label\na,x\nb,x\n", "has 1 label (x)"),
         ("text,label,split\na,x,train\nb,y,dev\n", "row 2: split is 'dev': write train or test"),
         ("text,label,split\na,x,train\nb,y,train\n", "has no text for test"),
+        ("text,label\nAsk him, now,x\nb,y\n", "row 1 has more cells than columns"),
+        ("text,label,split\na,x,train\nb,y,train\na,x,test\n", "the text 'a' is in train and in test"),
         ("text,label,split\na,x,train\nb,y,test\n", "the label 'y' is in no training text"),
     ],
 )
@@ -122,6 +128,8 @@ def test_a_wrong_file_is_one_sentence(tmp_path, text, said):
 def test_files_that_are_not_there_are_said(tmp_path):
     with pytest.raises(DataError, match=r"cannot read .*none\.csv"):
         tasks.own_task("teaching", str(tmp_path / "none.csv"))
+    with pytest.raises(DataError, match="holds no triple"):
+        tasks.own_task(write(tmp_path, "empty.tsv", "\n"), None)
     with pytest.raises(UsageError, match="nothing of yours"):
         tasks.own_task(None, None)
 
@@ -176,6 +184,16 @@ def test_the_control_reads_branches_only_when_told():
     assert len(set(study.control(task, branches=False))) == 1  # held-out words tell it nothing
 
 
+def test_the_control_reads_scripts_without_spaces_and_says_something_of_texts_without_words():
+    rows = [("他吃苹果", "food"), ("他看北京", "place"), ("我吃梨", "food"), ("我看上海", "place")]
+    task = Task(
+        "toy", "", KnowledgeGraph.from_triples([]), ("food", "place"), rows, [("你吃", "food"), ("你看", "place")]
+    )
+    assert study.control(task, branches=False) == ["food", "place"]
+    rows = [("?", "x"), ("!", "y"), ("!!", "y")]
+    assert study.control(Task("toy", "", task.graph, ("x", "y"), rows, [("?", "x")]), branches=False) == ["y"]
+
+
 def test_filtering_takes_the_noise_of_function_words():
     texts = [text for text, _ in tasks.teaching_task().test]
     rows = study.noise_table(study.noise_graphs(), texts)
@@ -216,6 +234,11 @@ def test_every_arm_is_run_and_repeated_by_its_seed(folder):
     assert again[again.arm == "K-BERT"].loss.iloc[0] == same.loss.iloc[0]
     noisy = study.run_task(lambda seed: task, seeds=[0], arms=[], graphs={"noise": graph}, **options)
     assert noisy.arm.unique().tolist() == ["noise"]
+    empty = KnowledgeGraph.from_triples([])  # a graph all the same: the task's own must not take its place
+    nothing = study.run_task(lambda seed: task, seeds=[0], arms=["BERT"], graphs={"empty": empty}, **options)
+    loss = nothing.groupby("arm").loss.first()
+    assert loss["empty"] == pytest.approx(loss["BERT"], abs=1e-6)
+    assert tasks.teaching_task(empty).graph is empty
     first = results[(results.seed == 0) & (results.arm == "K-BERT")]
     assert kept["K-BERT"].predict([text for text, _ in task.test]).labels == first.predicted.tolist()
     assert noisy.loss.iloc[0] == first.loss.iloc[0]  # the task's own graph in its place is the arm K-BERT

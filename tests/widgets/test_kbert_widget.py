@@ -65,8 +65,11 @@ def test_branches_that_share_places_stand_in_rows_of_their_own(explorer):
 
 
 def test_long_sentences_lose_branches_first(model):
-    explorer = KBertExplorer(model, text="word " * (LONGEST - 4) + "heparin")
+    explorer = KBertExplorer(model, text="word " * (LONGEST - 6) + "heparin")
     assert len(explorer.answer["tokens"]) <= LONGEST and explorer.answer["dropped"] > 0
+    assert not explorer.answer["cut"] and "only" not in explorer.caption()
+    explorer.text = "word " * LONGEST  # the sentence itself is cut: the prediction is not the whole sentence's
+    assert explorer.answer["cut"] and f"the first {LONGEST} tokens only" in explorer.caption()
 
 
 def test_sentences_for_the_user_and_escaping(explorer):

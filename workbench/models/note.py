@@ -21,11 +21,13 @@ def note_encoder(name: str) -> dict:
     """
     from ..errors import ModelError
     from .cache import content_hash
+    from .problems import advice
     from .sources import fetch_encoder
 
     source, commit, digest = encoder_folder(name), None, None
     if source.kind == "hub":
-        commit = fetch_encoder(name)[1]
+        with advice(name):
+            commit = fetch_encoder(name)[1]
         where = f"hub: {name}"
     else:
         weights = sorted(source.path.rglob("*.safetensors"))

@@ -94,7 +94,7 @@ function render({ model, el }) {
       for (const box of [says, tree, grids, tableBox, note]) box.replaceChildren();
       return;
     }
-    const { tokens, visible, attention, links, prediction, dropped } = answer;
+    const { tokens, visible, attention, links, prediction, dropped, cut } = answer;
     chosen = Math.min(chosen, tokens.length - 1);
     token.select.replaceChildren(...tokens.map((entry, i) => h("option", { value: String(i) }, `${i}: ${entry[0]}`)));
     token.select.value = String(chosen);
@@ -113,7 +113,8 @@ function render({ model, el }) {
     );
     const seen = visible[chosen].reduce((sum, value) => sum + value, 0);
     const strongest = attention[chosen].map((share, i) => [share, tokens[i][0]]).sort((a, b) => b[0] - a[0]).slice(0, 3);
-    const left = dropped ? ` ${dropped} branches did not fit and were left out.` : "";
+    let left = dropped ? ` ${dropped} branches did not fit and were left out.` : "";
+    if (cut) left += ` The sentence is too long for the picture: tree and prediction are of its first ${tokens.length} tokens only.`;
     note.replaceChildren(h("strong", {}, tokens[chosen][0]), ` sees ${seen} of ${tokens.length} tokens and takes most from ${strongest.map(([share, name]) => `${name} (${share.toFixed(2)})`).join(", ")}.${left}`);
     const columns = ["token", "position", "kind", "sees", `attention from ${tokens[chosen][0]}`, "seen by it"];
     const rows = tokens.map(([name, place, , kind], i) => [name, place, kind, visible[i].reduce((sum, value) => sum + value, 0), attention[chosen][i].toFixed(3), visible[chosen][i] ? "yes" : "no"]);

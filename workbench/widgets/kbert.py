@@ -31,7 +31,8 @@ class KBertExplorer(View):
     answer : dict
         "tokens" [token, position, row in the picture, kind ("word", "owner", "branch")], "visible" (T rows of 0 and 1),
         "attention" (T rows; the layer's mean over heads), "links" [owner's last token, branch's first],
-        "prediction" [label, probability], "dropped" (branches left out).
+        "prediction" [label, probability], "dropped" (branches left out), "cut" (the text itself is too
+        long for the picture: all of this is of its beginning).
 
     Raises
     ------
@@ -99,6 +100,7 @@ class KBertExplorer(View):
             "links": [[owner[-1], branch[0]] for branch, owner, _ in item.triples],
             "prediction": [[label, round(value, 4)] for label, value in said],
             "dropped": int(item._batch.dropped),
+            "cut": bool(item._batch.truncated),
         }
 
     def caption(self):
@@ -106,6 +108,8 @@ class KBertExplorer(View):
         switches = ("soft positions", self.soft_position), ("visible matrix", self.visible_matrix)
         off = [name for name, on in switches if not on]
         without = f", without {' and '.join(off)}" if off else ""
+        if self.answer.get("cut"):
+            without += f", the first {len(self.answer['tokens'])} tokens only"
         return f"{self.graph}{without}: {label} ({share:.2f}); attention of layer {self.layer}"
 
     def rows(self):

@@ -144,6 +144,8 @@ def concept_vector(
 
 def read_concept(model, concept: Concept, texts: Sequence[str]) -> np.ndarray:
     """Where each text's last token lies along the concept: (N,), 0 half-way between the means, positive with it."""
+    if isinstance(texts, str):
+        raise UsageError("a concept is read from a list of texts, not from one text: write [text]")
     states = last_stream(model, list(texts), (concept.layer,), what="reading a concept")[0]
     return states @ concept.vector - concept.midpoint
 
@@ -218,10 +220,12 @@ def dose_response(
     """
     import torch
 
-    if len(prompts) < 2 or len(strengths) < 2 or n_random < 1:
+    if isinstance(prompts, str):
+        raise UsageError("a dose-response needs a list of prompts, not one text: give two prompts or more")
+    if len(prompts) < 2 or len(set(strengths)) < 2 or n_random < 1:
         raise UsageError(
             f"a dose-response needs two prompts, two strengths and a random direction, but got {len(prompts)}, "
-            f"{len(strengths)} and {n_random}: give more"
+            f"{len(set(strengths))} and {n_random}: give more"
         )
     words = [[w] * len(prompts) if isinstance(w, str) else list(w) for w in (positive, negative)]
     if any(len(w) != len(prompts) for w in words):

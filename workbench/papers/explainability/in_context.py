@@ -86,6 +86,10 @@ def example_influence(
         No examples, too many, an unknown method, a template without two places.
     """
     require(model, "logprobs", for_="the influence of examples")
+    examples = list(examples)
+    wrong = [row for row in examples if isinstance(row, str) or len(row) != 2]
+    if wrong:
+        raise UsageError(f"{wrong[0]!r} is no example: give (question, answer) pairs")
     examples = tuple((str(q), str(a)) for q, a in examples)
     if method not in METHODS:
         raise UsageError(f"method {method!r} is unknown: choose one of {', '.join(METHODS)}")
@@ -101,9 +105,14 @@ def example_influence(
     else:
         sets = [everyone, (), *(tuple(j for j in everyone if j != i) for i in everyone)]
 
+    before, between, after = template.split("{}")  # not str.format: other braces are the user's own text
+
+    def filled(question, said):
+        return f"{before}{question}{between}{said}{after}"
+
     def prompt(some):
-        shown = [template.format(q, f" {a.strip()}") for q, a in (examples[i] for i in some)]
-        return "\n\n".join([*shown, template.format(query, "").rstrip()])
+        shown = [filled(q, f" {a.strip()}") for q, a in (examples[i] for i in some)]
+        return "\n\n".join([*shown, filled(query, "").rstrip()])
 
     sets = sorted(dict.fromkeys(sets))  # equal beginnings stand next to one another
     found = packed_next(model, [prompt_ids(model, prompt(some)) for some in sets], lambda rows: rows[:, list(tokens)])

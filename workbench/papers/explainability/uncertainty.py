@@ -27,6 +27,7 @@ FRAME = (
     "Question: How many hands does a clock have?\nAnswer: Two.\n\nQuestion: Where do fish live?\nAnswer: In water.\n\n"
 )
 MEASURES = ("likelihood", "entropy", "agreement", "verbalised_yes", "verbalised_number")
+_NUMBERS = {"one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"}
 _SMALL = {"the", "a", "an", "is", "are", "of", "in", "it", "its", "was", "to", "on", "by", "and", "they"}
 
 
@@ -206,8 +207,12 @@ def self_consistency(
 
 
 def is_right(row: QuestionRow, answer: str) -> bool:
-    """Whether one of the accepted texts stands in the answer, at the beginning of a word and in any case."""
-    return any(re.search(rf"\b{re.escape(text.lower())}", answer.lower()) for text in row.answers)
+    """Whether one of the accepted texts stands in the answer, at the beginning of a word and in any case.
+
+    A number must be the whole word: 6 is not 60, and six is not sixteen.
+    """
+    ends = [r"\b" if text.isdigit() or text.lower() in _NUMBERS else "" for text in row.answers]
+    return any(re.search(rf"\b{re.escape(text.lower())}{end}", answer.lower()) for text, end in zip(row.answers, ends))
 
 
 def _same(a: str, b: str) -> bool:

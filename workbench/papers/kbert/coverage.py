@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ...errors import DataError
 from .words import split_words
 
 
@@ -47,7 +48,15 @@ class Coverage:
 
 
 def cover(graph, texts: Iterable[str], top: int) -> Coverage:
-    """`KnowledgeGraph.coverage`."""
+    """`KnowledgeGraph.coverage`.
+
+    Raises
+    ------
+    DataError
+        One text instead of a list: its letters would be counted.
+    """
+    if isinstance(texts, str):
+        raise DataError("coverage is of a list of texts, not of one text: write [text]")
     n_texts = n_words = n_matches = texts_hit = words_hit = 0
     counts: Counter[int] = Counter()
     for text in texts:

@@ -12,10 +12,8 @@ import torch
 from ...errors import DataError, ModelError, UsageError
 from ...files import write_json
 from ...models.loading import pick_device, quiet
-from ...models.names import encoder_folder
-from ...models.sources import fetch_encoder, refuse_code_in, refuse_pickles
 from .collate import KnowledgeCollator, check_mask
-from .families import family_of
+from .encoders import freeze, load
 from .settings import SETTINGS, KBertSettings
 from .tree import Injected, KnowledgeBatch, inject
 
@@ -115,14 +113,14 @@ class KBert:
         self.encoder, self.labels, self.task, self.graph = str(encoder), labels, task, graph
         self.settings = settings if seed is None else replace(settings, seed=seed)
         self.train_layers, self.device = train_layers, pick_device(device)
-        self.module, self.tokenizer = _load(self.encoder, task, labels, self.settings.seed, attention)
+        self.module, self.tokenizer = load(self.encoder, task, labels, self.settings.seed, attention)
         self._finish()
 
     def _finish(self) -> None:
         self.module.to(self.device).eval()
         self.collator = KnowledgeCollator.of(self.module.config, penalty=self.settings.penalty)
         self.module.register_forward_pre_hook(_guard, with_kwargs=True)
-        _freeze(self.module, self.train_layers)
+        freeze(self.module, self.train_layers)
 
     def __repr__(self) -> str:
         knowledge = "no graph" if self.graph is None else self.graph.name
@@ -130,6 +128,11 @@ class KBert:
 
     def inject(self, texts, pairs=None) -> KnowledgeBatch:
         """`inject` with this model's graph, tokenizer and settings."""
+        if (pairs is not None) != (self.task == "pair"):
+            wants = (
+                "needs second texts: give pairs=" if self.task == "pair" else "takes no second texts: leave pairs out"
+            )
+            raise UsageError(f"a model with task={self.task!r} {wants}")
         s = self.settings
         return inject(
             texts, self.graph, self.tokenizer, pairs=pairs, max_branches=s.max_branches, max_length=s.max_length,
@@ -170,20 +173,31 @@ class KBert:
         Raises
         ------
         DataError
-            A target that is no label, or not one a text (a word).
+            No text, or a target that is no label, or not one a text (a word).
+        UsageError
+            A size that makes no sense; second texts where the task has none, or none where it has.
         """
         from transformers import Trainer, TrainingArguments, set_seed
 
         s = self.settings
         seed = s.seed if seed is None else seed
+        epochs = s.epochs if epochs is None else epochs
+        size = s.batch_size if batch_size is None else batch_size
+        rate = s.learning_rate if learning_rate is None else learning_rate
+        if epochs < 1 or size < 1 or not 0 <= rate < float("inf"):
+            raise UsageError(
+                f"epochs={epochs}, batch_size={size}, learning_rate={rate}: give at least 1 of the first two, and a "
+                "rate that is not negative"
+            )
         batch = self.inject(texts, pairs)
+        if not len(batch):
+            raise DataError("there is no text to train on: give some")
         data = _Rows(batch, self._numbers(batch, targets))
-        epochs, size = epochs or s.epochs, batch_size or s.batch_size
         steps = epochs * -(-len(data) // size)
         with tempfile.TemporaryDirectory() as scratch, quiet():
             arguments = TrainingArguments(
                 output_dir=str(folder or scratch), num_train_epochs=epochs, per_device_train_batch_size=size,
-                learning_rate=learning_rate or s.learning_rate, warmup_steps=int(s.warmup * steps), seed=seed,
+                learning_rate=rate, warmup_steps=int(s.warmup * steps), seed=seed,
                 logging_steps=1, report_to=[], save_strategy="epoch" if folder else "no", save_only_model=True,
                 remove_unused_columns=False, disable_tqdm=not progress, dataloader_pin_memory=False,
                 use_cpu=self.device.type == "cpu",
@@ -332,61 +346,3 @@ def _guard(module, arguments, options):
 
 def _to(batch: dict, device) -> dict:
     return {k: _to(v, device) if isinstance(v, dict) else v.to(device) for k, v in batch.items()}
-
-
-def _load(encoder: str, task: str, labels: list[str], seed: int, attention: str):
-    """(module, tokenizer) of an encoder with a new head, its first weights drawn from ``seed``."""
-    import transformers
-
-    source = encoder_folder(encoder)
-    folder = fetch_encoder(encoder)[0] if source.kind == "hub" else source.path
-    if not (Path(folder) / "config.json").is_file():
-        raise ModelError(f"{encoder} has no config.json, so it is no encoder's folder: give one of AutoModel's")
-    refuse_code_in(folder, encoder)
-    if not list(Path(folder).glob("*.safetensors")):
-        refuse_pickles([file.name for file in Path(folder).glob("*.bin")], encoder)
-        raise ModelError(f"{encoder} has no *.safetensors weights: is the download complete?")
-    config = transformers.AutoConfig.from_pretrained(
-        folder, num_labels=len(labels), id2label=dict(enumerate(labels)),
-        label2id={name: i for i, name in enumerate(labels)}, local_files_only=True,
-    )  # fmt: skip
-    family = family_of(config)
-    if attention not in ("sdpa", "eager"):
-        raise UsageError(f"attention {attention!r} takes no visible matrix: choose sdpa or eager")
-    if family.name == "modernbert":
-        config.classifier_pooling = "cls"  # card: the classifier reads [CLS]; mean pooling needs the plain mask
-    kind = "AutoModelForTokenClassification" if task == "tokens" else "AutoModelForSequenceClassification"
-    generator = torch.random.get_rng_state()
-    torch.manual_seed(seed)
-    try:
-        with quiet():
-            module = getattr(transformers, kind).from_pretrained(
-                folder, config=config, local_files_only=True, trust_remote_code=False, use_safetensors=True,
-                dtype=torch.float32, attn_implementation=attention if attention in family.attention else "eager",
-            )  # fmt: skip
-            tokenizer = transformers.AutoTokenizer.from_pretrained(
-                folder, local_files_only=True, trust_remote_code=False
-            )
-    except (OSError, ValueError, RuntimeError) as error:
-        said = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise ModelError(f"{encoder} cannot be loaded ({said}): is its folder complete?") from error
-    finally:
-        torch.random.set_rng_state(generator)
-    return module, tokenizer
-
-
-def _freeze(module, layers: int | None) -> None:
-    """Leave only the head and the top ``layers`` layers to train."""
-    if layers is None:
-        return
-    base = module.base_model
-    stack = next((m for m in base.modules() if isinstance(m, torch.nn.ModuleList) and len(m) > 0), None)
-    n = 0 if stack is None else len(stack)
-    if not 0 <= layers <= n:
-        raise UsageError(f"train_layers={layers} is not between 0 and {n}, the encoder's layers: choose one of them")
-    base.requires_grad_(False)
-    for layer in list(stack)[n - layers :]:
-        layer.requires_grad_(True)
-    pooler = getattr(base, "pooler", None)
-    if pooler is not None:
-        pooler.requires_grad_(True)

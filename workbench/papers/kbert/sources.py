@@ -2,7 +2,7 @@
 
 import gzip
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -25,8 +25,8 @@ def check(row: Sequence[str], where: str) -> tuple[str, str, str]:
     DataError
         It is not; ``where`` is named.
     """
-    if isinstance(row, str) or len(row) != 3:
-        n = 1 if isinstance(row, str) else len(row)
+    n = 1 if isinstance(row, str) or not isinstance(row, Sized) else len(row)
+    if n != 3:
         raise DataError(f"{where}: {_short(row)} has {n} parts, not subject, predicate and object: mend or remove it")
     try:
         subject, predicate, object_ = stripped = [part.strip() for part in row]

@@ -3,7 +3,9 @@
 Every arm of a seed has the same texts, the same first weights and the same order of batches: differences are paired.
 """
 
+import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -15,6 +17,7 @@ from ...stats import Estimate, Paired, mean_interval, paired_test
 from .graph import KnowledgeGraph
 from .settings import ARMS, SETTINGS, Arm
 from .tasks import Task, own_task, teaching_task, typing_task, wordnet_graph
+from .words import CJK
 
 CONTROLS = ("words", "words and branches")
 
@@ -62,9 +65,10 @@ def train_arm(
     from .model import KBert
 
     settings = replace(SETTINGS, soft_position=arm.soft_position, visible_matrix=arm.visible_matrix)
+    read = task.graph if graph is None else graph  # an empty graph is one too
     model = KBert(
-        encoder, labels=task.labels, graph=(graph or task.graph) if arm.knowledge else None, settings=settings,
-        seed=seed, train_layers=None if top_layers < 0 else top_layers,
+        encoder, labels=task.labels, graph=read if arm.knowledge else None, settings=settings, seed=seed,
+        train_layers=None if top_layers < 0 else top_layers,
     )  # fmt: skip
     texts, targets = zip(*task.train)
     model.losses = model.fit(
@@ -156,8 +160,13 @@ def control(task: Task, *, branches: bool) -> list[str]:
     def read(text: str) -> str:
         return " ".join([text, *branch_words(text, task.graph)]) if branches else text
 
-    model = make_pipeline(CountVectorizer(binary=True), LogisticRegression(max_iter=1000))
-    model.fit([read(text) for text, _ in task.train], [label for _, label in task.train])
+    texts, labels = [read(text) for text, _ in task.train], [label for _, label in task.train]
+    # scikit-learn's words, and each character of a script that is written without spaces
+    words = rf"(?u)[{CJK}]|\b\w\w+\b"
+    if not any(re.search(words, text) for text in texts):  # nothing to count: the commonest label is all it can say
+        return [Counter(labels).most_common(1)[0][0]] * len(task.test)
+    model = make_pipeline(CountVectorizer(binary=True, token_pattern=words), LogisticRegression(max_iter=1000))
+    model.fit(texts, labels)
     return list(model.predict([read(text) for text, _ in task.test]))
 
 

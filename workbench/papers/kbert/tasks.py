@@ -1,7 +1,8 @@
 """What the arms are compared on: types of rare WordNet nouns, the teaching set, and a user's own graph and texts.
 
-In every task the entities of the test texts do not occur in the training texts, so that what a model has learnt about
-a training entity is of no use: it must come from the pretrained encoder, from the sentence, or from the graph.
+In every task but a user's own the entities of the test texts do not occur in the training texts, so that what a model
+has learnt about a training entity is of no use: it must come from the pretrained encoder, from the sentence, or from
+the graph.
 """
 
 import csv
@@ -156,7 +157,7 @@ def teaching_task(graph: KnowledgeGraph | None = None) -> Task:
     train, test = ([(row["text"], row["label"]) for row in rows if row["split"] == part] for part in ("train", "test"))
     labels = tuple(dict.fromkeys(row["label"] for row in rows))
     about = "kind of thing in sentences of medicine, law and finance, six kinds"
-    return Task("teaching", about, graph or teaching_graph(), labels, train, test)
+    return Task("teaching", about, teaching_graph() if graph is None else graph, labels, train, test)
 
 
 def own_task(graph: str | None, data: str | None, seed: int = 0, *, test_share: float = 0.3) -> Task:
@@ -179,6 +180,8 @@ def own_task(graph: str | None, data: str | None, seed: int = 0, *, test_share: 
     if graph is None and data is None:
         raise UsageError("task 'own' has nothing of yours: give graph=FILE.tsv, data=FILE.csv, or both")
     knowledge = open_graph(graph or "teaching")
+    if not len(knowledge):
+        raise DataError(f"{graph} holds no triple: give subject, predicate and object, parted by tabs, a line")
     if data is None:
         return teaching_task(knowledge)
     rows = read_texts(data)
@@ -193,6 +196,9 @@ def own_task(graph: str | None, data: str | None, seed: int = 0, *, test_share: 
     for name, part in (("train", train), ("test", test)):
         if not part:
             raise DataError(f"{data} has no text for {name}: fill its column split with train and test, or drop it")
+    both = sorted({text for text, _ in test} & {text for text, _ in train})
+    if both:
+        raise DataError(f"{data}: the text {both[0][:60]!r} is in train and in test: leave it in one of them")
     unseen = sorted({label for _, label in test} - {label for _, label in train})
     if unseen:
         raise DataError(f"{data}: the label {unseen[0]!r} is in no training text: nobody can learn it")
@@ -229,7 +235,10 @@ def read_texts(path: str | Path) -> list[dict[str, str]]:
         if column not in columns:
             raise DataError(f"{path} has no column {column!r} (it has {', '.join(columns) or 'none'}): name it so")
     for number, row in enumerate(rows, 1):
-        if not (row["text"] or "").strip() or not (row["label"] or "").strip():
+        if None in row:  # DictReader's key for what has no column
+            raise DataError(f"{path}, row {number} has more cells than columns: put a text with commas in quotes")
+        row.update((name, (row[name] or "").strip()) for name in ("label", "split") if name in columns)
+        if not (row["text"] or "").strip() or not row["label"]:
             raise DataError(f"{path}, row {number}: text or label is empty: fill it or leave the row out")
         if "split" in columns and row["split"] not in ("train", "test"):
             raise DataError(f"{path}, row {number}: split is {row['split']!r}: write train or test")
@@ -239,12 +248,21 @@ def read_texts(path: str | Path) -> list[dict[str, str]]:
 
 
 def _split(rows: Sequence[dict], labels: Sequence[str], share: float, seed: int):
-    """(train, test): ``share`` of each label's texts to the test, drawn by ``seed``; one at least stays to train on."""
+    """(train, test): ``share`` of each label's texts to the test, drawn by ``seed``; one at least stays to train on.
+
+    A text that occurs again (with the same or another label) stays on one side with all its rows.
+    """
     draw, train, test = random.Random(seed), [], []
+    first: dict[str, str] = {}  # text -> the label that it is drawn under
+    for row in rows:
+        first.setdefault(row["text"], row["label"])
+    tested: set[str] = set()
     for label in labels:
-        mine = [(row["text"], label) for row in rows if row["label"] == label]
+        mine = [text for text, kind in first.items() if kind == label]
         draw.shuffle(mine)
-        n = min(len(mine) - 1, round(share * len(mine)))
-        test += mine[:n]
-        train += mine[n:]
+        tested.update(mine[: max(0, min(len(mine) - 1, round(share * len(mine))))])
+    for label in labels:
+        for row in rows:
+            if row["label"] == label:
+                (test if row["text"] in tested else train).append((row["text"], label))
     return train, test

@@ -4,7 +4,7 @@ Nothing is cut up here: the Rust tokenizer encodes whole texts, pairs, or lists 
 token stands for.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -79,7 +79,11 @@ def check_texts(texts, pairs) -> bool:
     split = bool(rows) and not isinstance(rows[0], str)
     for number, row in enumerate(rows):
         number = number % max(1, len(texts)) + 1
-        if split and (isinstance(row, str) or not all(isinstance(word, str) and word.strip() for word in row)):
+        if split and (
+            isinstance(row, str)
+            or not isinstance(row, Iterable)
+            or not all(isinstance(word, str) and word.strip() for word in row)
+        ):
             raise DataError(
                 f"text {number}, {repr(row)[:60]}, is no list of words: each word is a text with a character"
             )

@@ -117,7 +117,7 @@ def _read_table(path: Path):
     try:
         with gzip.open(path) as file:
             lines = file.read().decode().splitlines()
-    except (OSError, EOFError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, UnicodeDecodeError, gzip.zlib.error) as error:
         raise DataError(f"{path} cannot be read ({error}): restore it with git checkout, or give a folder") from error
     for number, line in enumerate(lines, 1):
         columns = line.split("\t")

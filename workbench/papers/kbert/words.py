@@ -8,9 +8,9 @@ import re
 import unicodedata
 
 # Han, kana and their extensions are written without spaces: each character is a word, as in BERT's own splitting
-_CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
+CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
 _MARKS = "\u0300-\u036f"  # combining accents of decomposed text ("e" + U+0301) belong to their letter
-WORD = re.compile(rf"[{_CJK}]|[^\W_{_CJK}][^\W_{_CJK}]*(?:[{_MARKS}][^\W_{_CJK}]*)*|[^\s]")
+WORD = re.compile(rf"[{CJK}]|[^\W_{CJK}][^\W_{CJK}]*(?:[{_MARKS}][^\W_{CJK}]*)*|[^\s]")
 PLAIN_WORD = re.compile(r"[A-Za-z0-9]+|[^A-Za-z0-9\s]")  # the same for ASCII text, at a third of the cost
 UNKNOWN = 0  # the code of a word that no subject has
 _FIRST = 0x20  # codes below it are left out: UNKNOWN must stand alone

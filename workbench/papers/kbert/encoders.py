@@ -1,0 +1,105 @@
+"""An encoder from its folder with a new head; and which of its layers are trained."""
+
+from pathlib import Path
+
+import torch
+
+from ...errors import ModelError, UsageError
+from ...models.headers import read_safetensors
+from ...models.loading import quiet
+from ...models.names import encoder_folder
+from ...models.problems import advice
+from ...models.sources import fetch_encoder, refuse_code_in, refuse_pickles
+from .families import family_of
+
+# one of them is in every folder with a tokenizer; without any, transformers makes an empty one that knows no word
+_TOKENIZERS = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
+
+
+def load(encoder: str, task: str, labels: list[str], seed: int, attention: str):
+    """(module, tokenizer) of an encoder with a new head, its first weights drawn from ``seed``.
+
+    Raises
+    ------
+    ModelError
+        The encoder is not there, its files are missing, damaged or not its own, or its attention cannot take the mask.
+    """
+    with advice(encoder):
+        return _load(encoder, task, labels, seed, attention)
+
+
+def _load(encoder: str, task: str, labels: list[str], seed: int, attention: str):
+    """(module, tokenizer) of an encoder with a new head, its first weights drawn from ``seed``."""
+    import transformers
+
+    source = encoder_folder(encoder)
+    folder = fetch_encoder(encoder)[0] if source.kind == "hub" else source.path
+    if not (Path(folder) / "config.json").is_file():
+        raise ModelError(f"{encoder} has no config.json, so it is no encoder's folder: give one of AutoModel's")
+    refuse_code_in(folder, encoder)
+    if not list(Path(folder).glob("*.safetensors")):
+        refuse_pickles([file.name for file in Path(folder).glob("*.bin")], encoder)
+        raise ModelError(f"{encoder} has no *.safetensors weights: is the download complete?")
+    config = transformers.AutoConfig.from_pretrained(
+        folder, num_labels=len(labels), id2label=dict(enumerate(labels)),
+        label2id={name: i for i, name in enumerate(labels)}, local_files_only=True,
+    )  # fmt: skip
+    family = family_of(config)
+    read_safetensors(sorted(Path(folder).glob("*.safetensors")))  # a file cut short is named here
+    if not any(any(Path(folder).glob(kind)) for kind in _TOKENIZERS):
+        raise ModelError(f"{encoder} has no tokenizer (tokenizer.json or vocab.txt): save the model's own beside it")
+    if attention not in ("sdpa", "eager"):
+        raise UsageError(f"attention {attention!r} takes no visible matrix: choose sdpa or eager")
+    if family.name == "modernbert":
+        config.classifier_pooling = "cls"  # card: the classifier reads [CLS]; mean pooling needs the plain mask
+    kind = "AutoModelForTokenClassification" if task == "tokens" else "AutoModelForSequenceClassification"
+    generator = torch.random.get_rng_state()
+    torch.manual_seed(seed)
+    try:
+        with quiet():
+            module, found = getattr(transformers, kind).from_pretrained(
+                folder, config=config, local_files_only=True, trust_remote_code=False, use_safetensors=True,
+                dtype=torch.float32, attn_implementation=attention if attention in family.attention else "eager",
+                output_loading_info=True,
+            )  # fmt: skip
+            tokenizer = transformers.AutoTokenizer.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False
+            )
+    except (OSError, ValueError, RuntimeError) as error:
+        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ModelError(f"{encoder} cannot be loaded ({said}): is its folder complete?") from error
+    finally:
+        torch.random.set_rng_state(generator)
+    _refuse_random(module, found["missing_keys"], encoder)
+    return module, tokenizer
+
+
+def _refuse_random(module, missing, encoder: str) -> None:
+    """An encoder whose own weights are not in its files would be a random one, trained without a word about it.
+
+    The head is new, and some checkpoints leave the pooler out.
+    """
+    base = module.base_model_prefix + "."
+    lacks = sorted(name for name in missing if name.startswith(base) and ".pooler." not in name)
+    if lacks:
+        raise ModelError(
+            f"{encoder} lacks {len(lacks)} weights of a {module.config.model_type} encoder, {lacks[0]} among them: do "
+            "its config.json and *.safetensors belong together?"
+        )
+
+
+def freeze(module, layers: int | None) -> None:
+    """Leave only the head and the top ``layers`` layers to train."""
+    if layers is None:
+        return
+    base = module.base_model
+    stack = next((m for m in base.modules() if isinstance(m, torch.nn.ModuleList) and len(m) > 0), None)
+    n = 0 if stack is None else len(stack)
+    if not 0 <= layers <= n:
+        raise UsageError(f"train_layers={layers} is not between 0 and {n}, the encoder's layers: choose one of them")
+    base.requires_grad_(False)
+    for layer in list(stack)[n - layers :]:
+        layer.requires_grad_(True)
+    pooler = getattr(base, "pooler", None)
+    if pooler is not None:
+        pooler.requires_grad_(True)
