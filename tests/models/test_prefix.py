@@ -144,6 +144,19 @@ def test_eviction_bounds_memory_and_changes_no_result(models):
     assert tree.counters.tokens > roomy.counters.tokens  # what was forgotten had to be computed again
 
 
+def test_a_trunk_read_first_does_not_evict_what_the_rest_stands_on(models, monkeypatch):
+    monkeypatch.setattr(prefix, "TRUNK", 8)
+    module = models("llama")
+    old, newer, fresh = [1, 2] * 12, [3, 4] * 5, [5, 6] * 11
+    tree = PrefixTree(module, memory=columns_of(module, 49))
+    for ids in (old, newer):
+        tree.logits([tree.node(ids)])
+    asked = [[*old, 7, 8], [*fresh, 9]]
+    for ids, row in zip(asked, tree.logits([tree.node(ids) for ids in asked]), strict=True):
+        torch.testing.assert_close(row, plain(module, ids), atol=1e-4, rtol=1e-4)
+    assert tree.counters.evicted > 0
+
+
 def test_more_prefixes_than_fit_at_once_are_read_in_turns(models):
     module = models("llama")
     tree = PrefixTree(module, memory=columns_of(module, 30))

@@ -258,11 +258,6 @@ class PrefixTree:
     def _run(self, work: list[Node], wants: list[Node], found: dict) -> None:
         """One forward over ``work``; float32 logits of ``wants`` into ``found``."""
         work = sorted(work, key=len)  # parents first: a mask's row starts from its parent's
-        trunk = next((i for i, node in enumerate(work) if node.depth != i), len(work))
-        if TRUNK <= trunk < len(work):
-            for part in work[:trunk], work[trunk:]:
-                self._run(part, list(filter(set(part).__contains__, wants)), found)
-            return
         row = {node: i for i, node in enumerate(work)}
         fresh = [node for node in work if node.slot < 0]
         anchors = {node.parent for node in work if node.parent not in row}
@@ -280,6 +275,11 @@ class PrefixTree:
                 self._compute(half, found)
             return
         self._evict(len(fresh) - self.columns.free, held)
+        trunk = next((i for i, node in enumerate(work) if node.depth != i), len(work))
+        if TRUNK <= trunk < len(work):  # only now that there is room for both: the first must not evict for the second
+            for part in work[:trunk], work[trunk:]:
+                self._run(part, list(filter(set(part).__contains__, wants)), found)
+            return
         slots = self.columns.take(len(fresh))
         self._grow()
         for node, slot in zip(fresh, slots.tolist(), strict=True):
