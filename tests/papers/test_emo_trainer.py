@@ -121,6 +121,9 @@ def test_errors():
         EMOLoss("emo2_fixed")
     with pytest.raises(UsageError, match=r"cost embedding has shape \(3, 4\)"):
         compute_loss_func(tiny(), "emo2_fixed", cost_embedding=torch.ones(3, 4))
+    for name in ("emo1_adaptive", "mixce"):  # it was left out without a word
+        with pytest.raises(UsageError, match="leave cost_embedding out"):
+            compute_loss_func(tiny(), name, cost_embedding=torch.ones(20, 4))
     with pytest.raises(ModelError, match="Linear has no output head"):
         compute_loss_func(torch.nn.Linear(2, 2))
 

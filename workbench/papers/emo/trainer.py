@@ -47,7 +47,7 @@ class EMOLoss(torch.nn.Module):
     Raises
     ------
     UsageError
-        An unknown variant, or a variant without a cost embedding to use.
+        An unknown variant, a variant without a cost embedding to use, or with one that it would not use.
     """
 
     def __init__(self, variant="emo1_adaptive", *, head=None, cost_embedding=None, active_eps=None, chunk_size="auto"):
@@ -58,6 +58,9 @@ class EMOLoss(torch.nn.Module):
         kind = self.variant.cost_embedding
         if kind is not None and head is None and cost_embedding is None and kind != "argument":
             raise UsageError(f"variant {variant!r} needs a cost embedding: give EMOLoss head= or cost_embedding=")
+        if head is not None and cost_embedding is not None and kind in ("head", None):
+            takes = "the model's current head as its cost embedding" if kind else "no cost embedding"
+            raise UsageError(f"variant {variant!r} takes {takes}: leave cost_embedding out, or choose another variant")
         if head is not None and cost_embedding is not None:
             check_cost_embedding(cost_embedding, head.weight.shape[0])
         if kind in ("frozen_head", "initial_head", "buffer") and cost_embedding is None:
