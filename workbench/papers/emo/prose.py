@@ -110,7 +110,8 @@ def _train(model, parameters, data, criterion, steps, batch, lr, seed, progress,
             ids = data[torch.randint(0, len(data), (batch,), generator=generator)].to(device)
             hidden = model(input_ids=ids, use_cache=False).logits
             if criterion is None:
-                logits = torch.nn.functional.linear(hidden[:, :-1].to(head.weight.dtype), head.weight, head.bias).float()
+                states = hidden[:, :-1].to(head.weight.dtype)
+                logits = torch.nn.functional.linear(states, head.weight, head.bias).float()
                 loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
             else:
                 loss = criterion.from_hidden(hidden, ids)
