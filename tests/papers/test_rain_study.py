@@ -64,6 +64,13 @@ def test_equal_differences_are_no_certainty(rain, best, low, high):
     assert (added.low, added.high) == pytest.approx((low, high), abs=1e-4)
 
 
+def test_a_heading_names_the_judge_that_judged():
+    found = made([1], [1], kind="lookalike")
+    found.judge = "second model toy"
+    page = overview.Page("harmlessness", None, None, [], None, {}, found)
+    assert "(judge: lexicon)" in page.heading("lookalike") and "(judge: second model toy)" in page.heading("harmful")
+
+
 def test_sizes_are_the_profiles_unless_given():
     assert overview.sizes("quick", budget=25, budgets=None)["budgets"] == [25]
     assert overview.sizes("smoke", budget=None)["budget"] == overview.sizes("smoke")["budget"]
