@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
+from transformers import Gemma3Config, LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
 
 from workbench.errors import ModelError, UsageError
 from workbench.papers.emo import VARIANTS, EMOLoss, compute_loss_func, emo_loss, fuse, unfuse
@@ -94,6 +94,13 @@ def test_models_that_change_their_logits_are_refused():
     model = tiny()
     model.config.final_logit_softcapping = 30.0
     with pytest.raises(ModelError, match=r"final_logit_softcapping=30.0.*fused=False"):
+        compute_loss_func(model)
+    model.config = Gemma3Config(text_config={"final_logit_softcapping": 20.0})  # it stands in the text part
+    with pytest.raises(ModelError, match=r"final_logit_softcapping=20.0"):
+        compute_loss_func(model)
+    model = tiny()
+    model.config.lm_head_multiplier = 0.5  # Falcon-H1
+    with pytest.raises(ModelError, match=r"lm_head_multiplier=0.5"):
         compute_loss_func(model)
 
 

@@ -13,7 +13,7 @@ from .fused import fused_emo_loss
 from .loss import SMOOTH, baseline_loss, check_cost_embedding, emo_loss
 from .settings import variant as _variant
 
-LOGIT_CHANGES = ("final_logit_softcapping", "logit_scale", "logits_scaling")  # what some models do after the head
+LOGIT_CHANGES = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier")  # what some models do after the head
 
 
 def output_head(model):
@@ -114,10 +114,12 @@ def fuse(model):
             "modules and of quantisation, or use compute_loss_func(model, fused=False)"
         )
     config = getattr(getattr(model, "module", model), "config", None)
+    text = config.get_text_config(decoder=True) if hasattr(config, "get_text_config") else config
     for name in LOGIT_CHANGES:
-        if getattr(config, name, None) not in (None, 1, 1.0):
+        value = getattr(config, name, None) or getattr(text, name, None)  # of a vision model the text part's
+        if value not in (None, 1, 1.0):
             raise ModelError(
-                f"this model changes its logits after the head ({name}={getattr(config, name)}), which the fused loss "
+                f"this model changes its logits after the head ({name}={value}), which the fused loss "
                 "does not do: use compute_loss_func(model, fused=False)"
             )
     if not hasattr(head, "_emo_forward"):
