@@ -13,7 +13,8 @@ from .fused import fused_emo_loss
 from .loss import SMOOTH, baseline_loss, check_cost_embedding, emo_loss
 from .settings import variant as _variant
 
-LOGIT_CHANGES = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier")  # what some models do after the head
+# what some models do to their logits after the head
+LOGIT_CHANGES = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier")
 
 
 def output_head(model):
