@@ -1,6 +1,8 @@
 """The shared-prefix engine against plain forwards of whole prefixes."""
 
+import copy
 import gc
+import weakref
 
 import numpy as np
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from workbench.errors import ModelError
 from workbench.models import prefix
-from workbench.models.prefix import PrefixTree
+from workbench.models.prefix import PrefixTree, shared_tree
 from workbench.models.prefix_cache import column_bytes
 from workbench.models.prefix_read import Draw, chain, race, run, sample, score, together
 
@@ -142,6 +144,40 @@ def test_eviction_bounds_memory_and_changes_no_result(models):
         torch.testing.assert_close(tree.logits([tree.node(ids)]), roomy.logits([roomy.node(ids)]), atol=1e-4, rtol=1e-4)
     assert tree.columns.used.sum() <= 40 and tree.counters.evicted > 0 and roomy.counters.evicted == 0
     assert tree.counters.tokens > roomy.counters.tokens  # what was forgotten had to be computed again
+
+
+def test_a_trunk_read_first_does_not_evict_what_the_rest_stands_on(models, monkeypatch):
+    monkeypatch.setattr(prefix, "TRUNK", 8)
+    module = models("llama")
+    old, newer, fresh = [1, 2] * 12, [3, 4] * 5, [5, 6] * 11
+    tree = PrefixTree(module, memory=columns_of(module, 49))
+    for ids in (old, newer):
+        tree.logits([tree.node(ids)])
+    asked = [[*old, 7, 8], [*fresh, 9]]
+    for ids, row in zip(asked, tree.logits([tree.node(ids) for ids in asked]), strict=True):
+        torch.testing.assert_close(row, plain(module, ids), atol=1e-4, rtol=1e-4)
+    assert tree.counters.evicted > 0
+
+
+def test_the_shared_tree_forgets_what_other_weights_gave():
+    module = tiny("llama")
+    optimizer = torch.optim.AdamW(module.parameters(), lr=0.1)
+    before = shared_tree(module).logits([shared_tree(module).node([1, 2, 3])])
+    assert shared_tree(copy.deepcopy(module)) is not shared_tree(module)
+    module(input_ids=torch.tensor([[1, 2, 3]]), labels=torch.tensor([[1, 2, 3]])).loss.backward()
+    optimizer.step()
+    after = shared_tree(module).logits([shared_tree(module).node([1, 2, 3])])[0]
+    assert not torch.allclose(before[0], after, atol=1e-2)
+    torch.testing.assert_close(after, plain(module, [1, 2, 3]), atol=1e-4, rtol=1e-4)
+
+
+def test_a_shared_tree_does_not_keep_its_model_alive():
+    module = tiny("llama")
+    shared_tree(module).logits([shared_tree(module).node([1, 2, 3])])
+    gone = weakref.ref(module)
+    del module
+    gc.collect()
+    assert gone() is None
 
 
 def test_more_prefixes_than_fit_at_once_are_read_in_turns(models):

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -285,3 +286,17 @@ def test_quoted_numbers_have_a_source():
     for entry in quoted.values():
         assert set(entry) == {"value", "unit", "source", "read_from"} and len(entry["source"]) > 10
     assert re.search(r"public domain", (DATA / "README.md").read_text())
+
+
+@pytest.mark.parametrize("name", ["samples", "sentences"])
+def test_sizes_of_nothing_are_one_sentence(name):
+    sizes = {"seeds": 1, "pretrain_steps": 1, "steps": 1, "sentences": 20, "samples": 5, "temperatures": [0.8]}
+    with pytest.raises(UsageError, match=f"{name}=0 is none: give at least 1"):
+        experiment.run_grammar(**{**sizes, name: 0})
+
+
+@pytest.mark.parametrize("name", ["window", "batch", "held_out", "generated"])
+def test_sizes_of_nothing_are_refused_before_the_model_is_touched(name):
+    sizes = {"steps": 1, "window": 8, "batch": 1, "held_out": 1, "generated": 4}
+    with pytest.raises(UsageError, match=f"{name}=0 is too few"):
+        prose.finetune(SimpleNamespace(can={"gradient"}, name="toy"), **{**sizes, name: 0})

@@ -357,6 +357,36 @@ def test_shapes_that_do_not_fit():
         emo_loss(hidden @ weight.T, labels, None)
 
 
+def test_what_is_no_number_never_becomes_a_silent_nan():
+    hidden, weight, cost, labels = vector()
+    for broken in (float("nan"), float("inf")):
+        other = cost.clone()
+        other[2, 1] = broken
+        with pytest.raises(UsageError, match="cost embedding hold NaN or infinity"):
+            emo_loss(hidden @ weight.T, labels, other)
+        with pytest.raises(UsageError, match="cost embedding hold NaN or infinity"):
+            fused_emo_loss(hidden, weight, labels, cost_embedding=other)
+        head = weight.detach().clone()
+        head[2, 1] = broken
+        with pytest.raises(UsageError, match="output head, or the logits it makes, hold NaN or infinity"):
+            fused_emo_loss(hidden, head, labels)
+
+
+def test_labels_that_are_no_token_numbers():
+    hidden, weight, cost, labels = vector()
+    for kind in (torch.float32, torch.bool):
+        with pytest.raises(UsageError, match="a label is a token's number"):
+            emo_loss(hidden @ weight.T, labels.to(kind), cost)
+        with pytest.raises(UsageError, match="a label is a token's number"):
+            fused_emo_loss(hidden, weight, labels.to(kind))
+
+
+def test_a_count_that_is_a_tensor_divides_as_exactly_as_a_number():
+    hidden, weight, _, labels = vector()
+    number, tensor = (fused_emo_loss(hidden, weight, labels, num_items_in_batch=n) for n in (3, torch.tensor(3)))
+    assert float(tensor) == pytest.approx(float(number), rel=1e-14)
+
+
 def test_unknown_variant():
     with pytest.raises(UsageError, match="there is no EMO variant 'emo1_adaptve': did you mean 'emo1_adaptive'"):
         variant("emo1_adaptve")

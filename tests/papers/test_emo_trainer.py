@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
+from transformers import Gemma3Config, LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
 
 from workbench.errors import ModelError, UsageError
 from workbench.papers.emo import VARIANTS, EMOLoss, compute_loss_func, emo_loss, fuse, unfuse
@@ -95,6 +95,13 @@ def test_models_that_change_their_logits_are_refused():
     model.config.final_logit_softcapping = 30.0
     with pytest.raises(ModelError, match=r"final_logit_softcapping=30.0.*fused=False"):
         compute_loss_func(model)
+    model.config = Gemma3Config(text_config={"final_logit_softcapping": 20.0})  # it stands in the text part
+    with pytest.raises(ModelError, match=r"final_logit_softcapping=20.0"):
+        compute_loss_func(model)
+    model = tiny()
+    model.config.lm_head_multiplier = 0.5  # Falcon-H1
+    with pytest.raises(ModelError, match=r"lm_head_multiplier=0.5"):
+        compute_loss_func(model)
 
 
 def test_which_cost_embedding_a_variant_keeps():
@@ -121,6 +128,9 @@ def test_errors():
         EMOLoss("emo2_fixed")
     with pytest.raises(UsageError, match=r"cost embedding has shape \(3, 4\)"):
         compute_loss_func(tiny(), "emo2_fixed", cost_embedding=torch.ones(3, 4))
+    for name in ("emo1_adaptive", "mixce"):  # it was left out without a word
+        with pytest.raises(UsageError, match="leave cost_embedding out"):
+            compute_loss_func(tiny(), name, cost_embedding=torch.ones(20, 4))
     with pytest.raises(ModelError, match="Linear has no output head"):
         compute_loss_func(torch.nn.Linear(2, 2))
 

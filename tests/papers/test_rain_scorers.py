@@ -1,6 +1,7 @@
 """Self-evaluation, its report, and the controls."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -54,6 +55,32 @@ def test_the_vote_asks_in_both_orders(smollm2):
     first, second = (label_odds(smollm2, text, [" A"], [" B"]) for text in texts)
     assert hard("p", ["r"]) == [(np.sign(first) - np.sign(second)) / 2]
     assert soft("p", ["r"]) == pytest.approx([(math.tanh(first / 2) - math.tanh(second / 2)) / 2], abs=1e-4)
+
+
+def sentencepiece_like():
+    """A tokenizer that, as Llama 2's, puts a blank before a text: " A" by itself is a blank and then "▁A"."""
+    from tokenizers import Tokenizer, models, normalizers
+    from transformers import PreTrainedTokenizerFast
+
+    pieces = ["<unk>", *"▁:ABabcdefghilmnoprstu", "▁A", "▁B", "▁s", "▁d"]
+    inner = Tokenizer(
+        models.BPE({piece: i for i, piece in enumerate(pieces)}, [("▁", x) for x in "ABsd"], unk_token="<unk>")
+    )
+    inner.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+    return PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="<unk>")
+
+
+def test_labels_are_the_tokens_that_follow_the_template_also_with_sentencepiece():
+    model = SimpleNamespace(tokenizer=sentencepiece_like(), name="toy")
+    named = model.tokenizer.convert_tokens_to_ids
+    assert VoteScorer(model).letters == (named("▁A"), named("▁B"))
+    scorer = LabelScorer(model, SENTIMENT, [" safe"], [" dangerous"])
+    assert (scorer.good, scorer.bad) == ({named("▁s")}, {named("▁d")})
+
+
+def test_a_template_of_ones_own_has_no_vote(smollm2):
+    with pytest.raises(UsageError, match="form='vote'"):
+        objective(smollm2, "Letter: {prompt}{reply} Its tone is\n polite / rude", form="vote")
 
 
 def test_an_objective_of_ones_own_is_a_two_line_template(smollm2):

@@ -55,6 +55,22 @@ def test_the_sentence_follows_the_interval(rain, best, words):
     assert words in made(rain, best).sentence()
 
 
+@pytest.mark.parametrize(
+    ("rain", "best", "low", "high"),
+    [([1] * 3, [-1] * 3, -0.1230, 1.0), ([1] * 3, [1] * 3, -0.5615, 0.5615), ([-1] * 20, [1] * 20, -1.0, -0.6777)],
+)
+def test_equal_differences_are_no_certainty(rain, best, low, high):
+    added = made(rain, best).added()  # Wilson: 3 of 3 is .4385 or more, 20 of 20 is .8388
+    assert (added.low, added.high) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_a_heading_names_the_judge_that_judged():
+    found = made([1], [1], kind="lookalike")
+    found.judge = "second model toy"
+    page = overview.Page("harmlessness", None, None, [], None, {}, found)
+    assert "(judge: lexicon)" in page.heading("lookalike") and "(judge: second model toy)" in page.heading("harmful")
+
+
 def test_sizes_are_the_profiles_unless_given():
     assert overview.sizes("quick", budget=25, budgets=None)["budgets"] == [25]
     assert overview.sizes("smoke", budget=None)["budget"] == overview.sizes("smoke")["budget"]

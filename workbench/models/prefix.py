@@ -16,6 +16,7 @@ asked for, so eviction changes the cost of a result and never the result. Slidin
 
 import heapq
 import time
+import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from weakref import WeakKeyDictionary, WeakValueDictionary
@@ -25,8 +26,8 @@ import torch
 
 from ..errors import ModelError
 from .base import say
-from .prefix_cache import Columns, Counters, column_bytes
-from .prefix_check import compare, forward, read_plainly, sliding_window, tree_mask
+from .prefix_cache import Columns, Counters, Node, column_bytes
+from .prefix_check import compare, forward, read_plainly, sliding_window, tree_mask, weights_now
 
 BATCH = 1024  # new tokens in one forward; beyond it the mask's quadratic share outgrows the gain
 TRUNK = (
@@ -36,32 +37,7 @@ LOGIT_BYTES = 2**28  # float32 logits of one forward
 ROW_BYTES = 2**26  # next-token distributions kept for the next question
 # module -> {beyond its sliding window?: why it may not share prefixes, "" where it may}
 _verdicts: WeakKeyDictionary = WeakKeyDictionary()
-_trees: WeakKeyDictionary = WeakKeyDictionary()  # module -> the tree its users share
-
-
-class Node:
-    """A prefix: the tokens from the root to here. Made by a `PrefixTree`, immutable for its users."""
-
-    __slots__ = ("__weakref__", "depth", "parent", "path", "slot", "token")
-
-    def __init__(self, parent: "Node | None", token: int):
-        self.parent = parent
-        self.token = token
-        self.depth = parent.depth + 1 if parent is not None else -1  # the position of its token; -1: the empty prefix
-        self.slot = -1  # its column, -1 while it has none
-        self.path: np.ndarray | None = None  # the columns of its ancestors and itself, kept where asked for
-
-    def __len__(self) -> int:
-        return self.depth + 1
-
-    @property
-    def ids(self) -> tuple[int, ...]:
-        """The whole prefix as token ids."""
-        ids, node = [], self
-        while node.parent is not None:
-            ids.append(node.token)
-            node = node.parent
-        return tuple(ids[::-1])
+_trees: WeakKeyDictionary = WeakKeyDictionary()  # module -> weak reference to the tree its users share
 
 
 class PrefixTree:
@@ -133,6 +109,9 @@ class PrefixTree:
             raise ModelError(verdicts[beyond])
         self.reuse = not verdicts[beyond]
 
+    def __reduce__(self):  # a copy of a module does not copy what was computed: it begins without a tree
+        return type(None), ()
+
     @property
     def device(self) -> torch.device:
         return self.module.get_input_embeddings().weight.device
@@ -164,7 +143,7 @@ class PrefixTree:
         return node
 
     def clear(self) -> None:
-        """Forget all that was computed; nodes stay valid and are computed again when asked for."""
+        """Forget all that was computed (do so when the weights change); nodes stay valid and are computed again."""
         for node in self._owner.values():
             node.slot, node.path = -1, None
         self.columns.release()
@@ -258,11 +237,6 @@ class PrefixTree:
     def _run(self, work: list[Node], wants: list[Node], found: dict) -> None:
         """One forward over ``work``; float32 logits of ``wants`` into ``found``."""
         work = sorted(work, key=len)  # parents first: a mask's row starts from its parent's
-        trunk = next((i for i, node in enumerate(work) if node.depth != i), len(work))
-        if TRUNK <= trunk < len(work):
-            for part in work[:trunk], work[trunk:]:
-                self._run(part, list(filter(set(part).__contains__, wants)), found)
-            return
         row = {node: i for i, node in enumerate(work)}
         fresh = [node for node in work if node.slot < 0]
         anchors = {node.parent for node in work if node.parent not in row}
@@ -280,6 +254,11 @@ class PrefixTree:
                 self._compute(half, found)
             return
         self._evict(len(fresh) - self.columns.free, held)
+        trunk = next((i for i, node in enumerate(work) if node.depth != i), len(work))
+        if TRUNK <= trunk < len(work):  # only now that there is room for both: the first must not evict for the second
+            for part in work[:trunk], work[trunk:]:
+                self._run(part, list(filter(set(part).__contains__, wants)), found)
+            return
         slots = self.columns.take(len(fresh))
         self._grow()
         for node, slot in zip(fresh, slots.tolist(), strict=True):
@@ -388,8 +367,17 @@ class PrefixTree:
 
 
 def shared_tree(model) -> PrefixTree:
-    """The one tree that all users of a model's weights share, so that a paper and its scorer encode a text once."""
+    """The one tree that all users of a model's weights share, so that a paper and its scorer encode a text once.
+
+    Trained or exchanged weights are noticed here, and what the old ones gave is forgotten (`weights_now`).
+    """
     module = getattr(model, "module", model)
-    if module not in _trees:
-        _trees[module] = PrefixTree(model, fallback=True)
-    return _trees[module]
+    tree = _trees[module]() if module in _trees else None
+    if tree is None:
+        tree = PrefixTree(model, fallback=True)
+        module._shared_prefixes = tree  # the module owns it: a table's strong reference would keep every model for ever
+        _trees[module] = weakref.ref(tree)
+    elif tree.weights != weights_now(module):
+        tree.clear()
+    tree.weights = weights_now(module)
+    return tree

@@ -17,6 +17,31 @@ SLICE = (
 )
 
 
+class Node:
+    """A prefix: the tokens from the root to here. Made by a `PrefixTree`, immutable for its users."""
+
+    __slots__ = ("__weakref__", "depth", "parent", "path", "slot", "token")
+
+    def __init__(self, parent: "Node | None", token: int):
+        self.parent = parent
+        self.token = token
+        self.depth = parent.depth + 1 if parent is not None else -1  # the position of its token; -1: the empty prefix
+        self.slot = -1  # its column, -1 while it has none
+        self.path: np.ndarray | None = None  # the columns of its ancestors and itself, kept where asked for
+
+    def __len__(self) -> int:
+        return self.depth + 1
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The whole prefix as token ids."""
+        ids, node = [], self
+        while node.parent is not None:
+            ids.append(node.token)
+            node = node.parent
+        return tuple(ids[::-1])
+
+
 @dataclass
 class Counters:
     """What was spent: forwards, tokens computed, tokens found already computed, columns forgotten, seconds in

@@ -64,6 +64,14 @@ def compare(tree, name: str, *, beyond: bool) -> str:
     return ""
 
 
+def weights_now(module) -> int:
+    """A number that changes when weights are trained, loaded, exchanged or moved, or adapters come and go.
+
+    Not seen: values changed in place through ``parameter.data``, which torch does not count.
+    """
+    return hash(tuple((w.data_ptr(), 0 if w.is_inference() else w._version) for w in module.parameters()))
+
+
 def tree_mask(tree, sees: np.ndarray, positions: np.ndarray, depth: np.ndarray):
     """Additive masks (1, 1, N, K) on the tree's device: one, or one for each kind of layer where a model mixes them.
 

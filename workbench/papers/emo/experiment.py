@@ -194,6 +194,9 @@ def run_grammar(
     sweeps = {"mle": sorted({*sweep, *mle_temperatures})}
     if seeds < 1 or sweeps["mle"][0] <= 0:
         raise UsageError(f"seeds={seeds}, temperatures={sweeps['mle']}: at least one seed, temperatures above 0")
+    for name, value in (("sentences", sentences), ("samples", samples)):
+        if value < 1:
+            raise UsageError(f"{name}={value} is none: give at least 1")
     rows, start = [], pretrained(seed, pretrain_steps)
     for repetition in range(seeds):
         base = 1000 * (seed + 1) + repetition

@@ -101,7 +101,10 @@ def fused_emo_loss(
         rows = rows.to(weight.dtype)
     keep = valid.nonzero().squeeze(1)
     rows, targets = rows[keep] if len(keep) < len(valid) else rows, targets[keep]  # ignored rows cost nothing
-    count = (len(keep) if num_items_in_batch is None else num_items_in_batch) + SMOOTH
+    count = len(keep) if num_items_in_batch is None else num_items_in_batch
+    if torch.is_tensor(count):  # not by torch's default type, which is float32 for float64 inputs too
+        count = count.to(torch.promote_types(weight.dtype, torch.float32))
+    count = count + SMOOTH
     options = Options(form, corrected, ratio_cap, size, active_eps)
     wanted = torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in (rows, weight, bias))
     cost = weight.detach() if cost_embedding is None else cost_embedding.detach().to(weight.dtype)
@@ -120,6 +123,7 @@ class _Fused(torch.autograd.Function):
     def forward(ctx, rows, weight, bias, targets, cost, scale, options, wanted):
         needs = ctx.needs_input_grad[:3] if wanted else (False, False, False)
         losses, grads = _compute(rows, weight, bias, targets, cost, scale, options, needs)
+        check_finite(losses, "output head, or the logits it makes,")  # of (N,): costs nothing
         ctx.save_for_backward(rows, weight, bias, targets, cost)
         ctx.scale, ctx.options, ctx.grads = scale, options, grads if wanted else None
         return losses if scale is None else losses.sum() * scale

@@ -153,6 +153,8 @@ def flatten(rows, labels, ignore_index: int, shift: bool):
             f"labels of shape {tuple(labels.shape)} do not belong to rows of shape {tuple(rows.shape)}: "
             "give one label for every row"
         )
+    if labels.is_floating_point() or labels.dtype == torch.bool:
+        raise UsageError(f"labels are {labels.dtype}, but a label is a token's number: give int64")
     if shift:
         if labels.shape[-1] < 2:
             raise UsageError(f"shift=True needs at least 2 positions, but labels have shape {tuple(labels.shape)}")
@@ -181,6 +183,7 @@ def check_cost_embedding(cost_embedding, vocabulary: int) -> None:
             f"the cost embedding has shape {tuple(cost_embedding.shape)}, but the vocabulary has {vocabulary} tokens: "
             f"it must be ({vocabulary}, H), one row a token"
         )
+    check_finite(cost_embedding, "entries of the cost embedding")
 
 
 def check_finite(x, what: str) -> None:

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import torch
 
-from workbench.errors import DataError
+from workbench.errors import DataError, UsageError
 from workbench.files import ROOT
 from workbench.models.loading import import_quietly
 
@@ -67,6 +67,10 @@ def finetune(
 
     require(model, "gradient", for_="fine-tuning with EMO")
     _variant(variant)
+    least = {"steps": (steps, 0), "window": (window, 4), "batch": (batch, 1), "held_out": (held_out, 1)}
+    for name, (value, low) in (least | {"generated": (generated, 1)}).items():
+        if value < low:
+            raise UsageError(f"{name}={value} is too few: give at least {low}")
     data = windows(model, prose(TRAIN), window)
     test = windows(model, prose(HELD_OUT), window)
     test = test[torch.linspace(0, len(test) - 1, min(held_out, len(test))).long()]
@@ -106,7 +110,8 @@ def _train(model, parameters, data, criterion, steps, batch, lr, seed, progress,
             ids = data[torch.randint(0, len(data), (batch,), generator=generator)].to(device)
             hidden = model(input_ids=ids, use_cache=False).logits
             if criterion is None:
-                logits = torch.nn.functional.linear(hidden.to(head.weight.dtype), head.weight)[:, :-1].float()
+                states = hidden[:, :-1].to(head.weight.dtype)
+                logits = torch.nn.functional.linear(states, head.weight, head.bias).float()
                 loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
             else:
                 loss = criterion.from_hidden(hidden, ids)

@@ -13,7 +13,8 @@ from .fused import fused_emo_loss
 from .loss import SMOOTH, baseline_loss, check_cost_embedding, emo_loss
 from .settings import variant as _variant
 
-LOGIT_CHANGES = ("final_logit_softcapping", "logit_scale", "logits_scaling")  # what some models do after the head
+# what some models do to their logits after the head
+LOGIT_CHANGES = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier")
 
 
 def output_head(model):
@@ -47,7 +48,7 @@ class EMOLoss(torch.nn.Module):
     Raises
     ------
     UsageError
-        An unknown variant, or a variant without a cost embedding to use.
+        An unknown variant, a variant without a cost embedding to use, or with one that it would not use.
     """
 
     def __init__(self, variant="emo1_adaptive", *, head=None, cost_embedding=None, active_eps=None, chunk_size="auto"):
@@ -58,6 +59,9 @@ class EMOLoss(torch.nn.Module):
         kind = self.variant.cost_embedding
         if kind is not None and head is None and cost_embedding is None and kind != "argument":
             raise UsageError(f"variant {variant!r} needs a cost embedding: give EMOLoss head= or cost_embedding=")
+        if head is not None and cost_embedding is not None and kind in ("head", None):
+            takes = "the model's current head as its cost embedding" if kind else "no cost embedding"
+            raise UsageError(f"variant {variant!r} takes {takes}: leave cost_embedding out, or choose another variant")
         if head is not None and cost_embedding is not None:
             check_cost_embedding(cost_embedding, head.weight.shape[0])
         if kind in ("frozen_head", "initial_head", "buffer") and cost_embedding is None:
@@ -111,10 +115,12 @@ def fuse(model):
             "modules and of quantisation, or use compute_loss_func(model, fused=False)"
         )
     config = getattr(getattr(model, "module", model), "config", None)
+    text = config.get_text_config(decoder=True) if hasattr(config, "get_text_config") else config
     for name in LOGIT_CHANGES:
-        if getattr(config, name, None) not in (None, 1, 1.0):
+        value = getattr(config, name, None) or getattr(text, name, None)  # of a vision model the text part's
+        if value not in (None, 1, 1.0):
             raise ModelError(
-                f"this model changes its logits after the head ({name}={getattr(config, name)}), which the fused loss "
+                f"this model changes its logits after the head ({name}={value}), which the fused loss "
                 "does not do: use compute_loss_func(model, fused=False)"
             )
     if not hasattr(head, "_emo_forward"):

@@ -48,6 +48,8 @@ class Page:
     def heading(self, kind: str) -> str:
         """What a table shows, in a line; who judged is said."""
         judge = self.study.judge or "the scorer itself, which RAIN maximises: no independent judge"
+        if kind == "lookalike" and self.objective == "harmlessness":
+            judge = "lexicon"  # whether a reply refuses: `compare` asks no second model that
         return f"{self.title}, {_HEADINGS.get(kind, kind)} (judge: {judge})"
 
     @property

@@ -45,10 +45,14 @@ class _Asked:
         self.model, self.template = model, template
 
     def _first(self, label: str) -> int:
-        ids = self.model.tokenizer(label, add_special_tokens=False)["input_ids"]
+        """The label's first token where it follows a text: SentencePiece puts a blank before what begins a text."""
+        ids, before, both = (
+            self.model.tokenizer(text, add_special_tokens=False)["input_ids"] for text in (label, ":", ":" + label)
+        )
         if not ids:
             raise UsageError(f"the label {label!r} has no token: write a word, with the blank before it")
-        return ids[0]
+        follows = len(both) > len(before) and list(both[: len(before)]) == list(before)
+        return both[len(before)] if follows else ids[0]
 
     def _node(self, tree, **slots):
         # not str.format: a reply may hold braces, and they stay as they are
@@ -131,6 +135,8 @@ class VoteScorer(_Asked):
                 raise UsageError(f"the template {template[:60]!r} has no {slot}: a vote needs both options")
         self.good, self.bad, self.hard = good, bad, hard
         self.letters = (self._first(" A"), self._first(" B"))
+        if self.letters[0] == self.letters[1]:
+            raise UsageError("the letters A and B begin with the same token of this model: score by words instead")
 
     def plan(self, tree, prompt: str, reply: str) -> Task:
         """A task that returns the mean of both orders' votes."""
@@ -167,7 +173,7 @@ def objective(model, name: str, *, form: str = "words"):
     name : "sentiment", "harmlessness" or "truthfulness", or a template with {prompt} and {reply} whose second line is
         "good / bad" (two labels)
     form : "words" (continuous, minus the prompt's prior), "hard" (its sign), "vote" (order-swapped A/B, the paper's) or
-        "yesno" (one question, hard; the paper's for truthfulness)
+        "yesno" (one question, hard; the paper's for truthfulness); a template of one's own has no "vote"
 
     Examples
     --------
@@ -187,6 +193,10 @@ def objective(model, name: str, *, form: str = "words"):
             raise UsageError(
                 f"objective {name[:60]!r} is unknown: give {', '.join(words)}, or a template whose "
                 "last line is 'good / bad'"
+            )
+        if form == "vote":
+            raise UsageError(
+                "form='vote' has no options for a template of your own: use form words, hard or yesno, or VoteScorer"
             )
         template = "\n".join(lines[:-1]).rstrip(" ")
         return LabelScorer(

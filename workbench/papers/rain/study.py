@@ -63,12 +63,21 @@ class Study:
         return found
 
     def added(self, over: str = "best-of-N", kind: str | None = None, what: str = "good") -> Estimate:
-        """Mean of RAIN less ``over``, prompt by prompt, with its interval; ``what`` of "good", "judged", "scored"."""
+        """Mean of RAIN less ``over``, prompt by prompt, with its interval; ``what`` of "good", "judged", "scored".
+
+        Student's t, cut to what is possible. Where all differences are equal there is no spread to go by: then by
+        Wilson's bound on how often another prompt may differ, and by as much as is possible.
+        """
         pairs = zip(self.of("RAIN", kind), self.of(over, kind), strict=True)
-        found = mean_interval([float(mine[what]) - float(other[what]) for mine, other in pairs])
+        differences = [float(mine[what]) - float(other[what]) for mine, other in pairs]
+        found = mean_interval(differences)
         if found.low is None:
             return found
         widest = 1.0 if what == "good" else 2.0  # a t interval of few prompts may reach beyond what is possible
+        if len(set(differences)) == 1:
+            same = proportion_interval(found.n, found.n).low
+            return replace(found, low=same * found.value - (1 - same) * widest,
+                           high=same * found.value + (1 - same) * widest)  # fmt: skip
         return replace(found, low=max(found.low, -widest), high=min(found.high, widest))
 
     def table(self, kind: str | None = None) -> list[dict]:
