@@ -6,6 +6,7 @@ under one signature: same question, same baseline, same held token, so that resu
 
 import time
 from collections.abc import Mapping, Sequence
+from numbers import Integral
 
 import numpy as np
 
@@ -99,7 +100,9 @@ def attribute(
         )
     question = ask(model, prompt, target, foil=foil, quantity=quantity, keep_first=keep_first)
     layer = _layer(model, info, layer)
-    if samples is not None and (isinstance(samples, bool) or int(samples) != samples or samples < 1):
+    if not (isinstance(seed, Integral) and seed >= 0):
+        raise UsageError(f"seed={seed!r}: give a whole number of at least 0")
+    if samples is not None and not (isinstance(samples, Integral) and not isinstance(samples, bool) and samples >= 1):
         raise UsageError(f"samples={samples}: give a whole number of at least 1, or None for the method's default")
     began = time.perf_counter()
     if info.family in ("gradient", "decomposition"):

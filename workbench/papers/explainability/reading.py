@@ -1,6 +1,6 @@
 """A prompt, a target and an explained quantity, read once and checked: what every method starts from."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ...errors import ModelError, UsageError
@@ -199,7 +199,10 @@ def _continuation(model, text, what: str) -> tuple[int, ...]:
 def _ids(model, text: str | Sequence[int], *, start: bool) -> list[int]:
     if isinstance(text, str):
         return list(model.token_ids(text, start=start))
-    ids = [int(token) for token in text]
+    given = list(text) if isinstance(text, Iterable) else [None]
+    if not all(hasattr(token, "__index__") for token in given):
+        raise UsageError(f"{text!r} is neither a text nor token ids: give a text, or a list of whole numbers")
+    ids = [int(token) for token in given]
     size = model.module.config.get_text_config().vocab_size
     wrong = [token for token in ids if not 0 <= token < size]
     if wrong:
