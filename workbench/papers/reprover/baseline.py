@@ -6,9 +6,9 @@ import time
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from ...errors import DataError
+from ...files import user_path
 from .corpus import TracedTheorem
 from .session import Session
 from .states import ProofFinished, TacticState, Theorem, own_theorem
@@ -109,9 +109,10 @@ def read_theorems(folder: str | os.PathLike) -> list[Theorem]:
     """
     from .source import assignment, theorems
 
-    if not Path(folder).is_dir():
+    folder = user_path(folder)
+    if not folder.is_dir():
         raise DataError(f"there is no folder {folder}; name one that holds .lean files with theorems")
-    files = sorted(Path(folder).glob("*.lean"))
+    files = sorted(folder.glob("*.lean"))
     if not files:
         raise DataError(
             f"{folder} holds no .lean file; put theorems there, each: theorem NAME (x : T) : PROPOSITION := by"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...errors import DataError
-from ...files import write_atomic
+from ...files import user_path, write_atomic
 
 Position = tuple[int, int]
 PARTS = ("train", "val", "test")
@@ -178,7 +178,7 @@ def load_corpus(folder: str | os.PathLike, split: str | None = None) -> "Corpus 
         Missing file; broken JSON; a row that lacks a column or holds a wrong value (file and row are named); an import
         or a theorem's file that the corpus does not have.
     """
-    folder = Path(folder)
+    folder = user_path(folder)
     files: list[File] = []
     known: set[str] = set()
     for number, line in enumerate(_text(folder / "corpus.jsonl").splitlines(), 1):

