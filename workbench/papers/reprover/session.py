@@ -106,7 +106,7 @@ class Session:
         try:
             from leanclient import LeanLSPClient
         except ImportError as error:
-            raise LeanMissing("the package leanclient is not installed; pip install 'leanclient>=0.13,<0.14'") from error
+            raise LeanMissing("the package leanclient is not installed: pip install -e '.[lean]'") from error
         engine, library = self.library.engine, self.library
         self._scratch = tempfile.TemporaryDirectory(prefix="workbench-lean-")
         # a Lake project must be the working folder; its scratch file stands inside it, hidden
