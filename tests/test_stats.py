@@ -80,6 +80,25 @@ def test_auroc_of_noise_has_chance_inside():
     assert found.low < 0.5 < found.high
 
 
+def test_auroc_resamples_whole_groups():
+    rng = np.random.default_rng(1)
+    prompts = [f"prompt {i}" for i in range(6)]
+    asked = [prompt for prompt in prompts for _ in range(4)]
+    shift = np.repeat(rng.normal(size=6), 4)  # what replies to one prompt share
+    positive, negative = rng.normal(size=24) / 9 + shift + 0.5, rng.normal(size=24) / 9
+    found = stats.auroc(positive, negative, groups=(asked, asked), resamples=200, seed=5)
+    random, draws = np.random.default_rng(5), []
+    for _ in range(200):  # literally: the drawn prompts' replies laid side by side
+        drawn = random.choice(6, 6)
+        sides = [np.concatenate([side[4 * i : 4 * i + 4] for i in drawn]) for side in (positive, negative)]
+        draws.append(roc_auc_score([1] * 24 + [0] * 24, np.concatenate(sides)))
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(draws, [0.025, 0.975])))
+    alone = stats.auroc(positive, negative)
+    assert found.value == alone.value and found.high - found.low > alone.high - alone.low
+    one = (["a"] * 24, ["a"] * 24)
+    assert stats.auroc(positive, negative, groups=one) == alone  # one group says nothing about others
+
+
 def test_estimate_reads_and_writes():
     made = Estimate(0.12345, 0.1, 0.2, 12, "bits/flip")
     assert str(made) == "0.123 [0.1, 0.2] bits/flip" and str(Estimate(2.0)) == "2"

@@ -3,7 +3,7 @@
 Nothing heavy is imported before a function is called: ``Estimate`` costs the light users (runner, CLI) nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import asdict, dataclass
 
 from .errors import UsageError
@@ -154,13 +154,16 @@ def auroc(
     positive: Sequence[float],
     negative: Sequence[float],
     *,
+    groups: tuple[Sequence[Hashable], Sequence[Hashable]] | None = None,
     level: float = 0.95,
     resamples: int = 1000,
     seed: int = 0,
 ) -> Estimate:
     """How often a positive scores above a negative (sklearn.metrics.roc_auc_score; .5 is chance), bootstrap interval.
 
-    Resampling is within each class, so that no draw is without positives or negatives.
+    Resampling is within each class, so that no draw is without positives or negatives. Scores that belong together
+    (replies to one prompt) are no independent draws: with ``groups``, the group of each positive and of each negative,
+    whole groups are resampled, and draws without positives or negatives are drawn again (one group: as without).
     """
     import numpy as np
     from sklearn.metrics import roc_auc_score
@@ -171,9 +174,19 @@ def auroc(
     rng = np.random.default_rng(seed)
     # every pair is compared once, and each resample only looks the outcomes up: 100 times cheaper than scoring anew
     wins = (np.sign(positive[:, None] - negative[None, :]) + 1) / 2  # (P, N)
-    draws = [
-        wins[np.ix_(rng.choice(len(positive), len(positive)), rng.choice(len(negative), len(negative)))].mean()
-        for _ in range(resamples)
-    ]
+    names = {name: at for at, name in enumerate(dict.fromkeys([*groups[0], *groups[1]]))} if groups else {}
+    if len(names) < 2:
+        draws = [
+            wins[np.ix_(rng.choice(len(positive), len(positive)), rng.choice(len(negative), len(negative)))].mean()
+            for _ in range(resamples)
+        ]
+    else:
+        first, second = (np.array([names[name] for name in side]) for side in groups)
+        draws = []
+        while len(draws) < resamples:
+            times = np.bincount(rng.choice(len(names), len(names)), minlength=len(names))
+            mine, theirs = times[first], times[second]
+            if mine.any() and theirs.any():
+                draws.append(mine @ wins @ theirs / (mine.sum() * theirs.sum()))
     low, high = np.quantile(draws, [(1 - _level(level)) / 2, (1 + level) / 2])
     return Estimate(value, float(low), float(high), len(labels))

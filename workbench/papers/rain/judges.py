@@ -170,10 +170,11 @@ def judge_report(judge: Callable, rows: Sequence, threshold: float = 0.0) -> dic
         raise UsageError("judge_report needs replies of both labels, 1 and 0: pass both")
     values = judge([row.prompt for row in rows], [row.reply for row in rows])
     labels = np.array([row.label for row in rows])
+    asked = np.array([row.prompt for row in rows])  # replies to one prompt are no independent draws
     right = int(((values > threshold) == (labels == 1)).sum())
     return {
         "right": proportion_interval(right, len(rows)),
-        "auc": auroc(values[labels == 1], values[labels == 0]),
+        "auc": auroc(values[labels == 1], values[labels == 0], groups=(asked[labels == 1], asked[labels == 0])),
         "undecided": proportion_interval(int((values == 0).sum()), len(rows)),
     }
 

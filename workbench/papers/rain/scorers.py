@@ -255,7 +255,7 @@ class ScorerReport:
 
 
 def scorer_report(model, scorer, labelled: Sequence[Mapping], *, seed: int = 0) -> ScorerReport:
-    """Measure a scorer on labelled replies before trusting a search to it.
+    """Measure a scorer on labelled replies before trusting a search to it; intervals resample whole prompts.
 
     Parameters
     ----------
@@ -285,18 +285,18 @@ def scorer_report(model, scorer, labelled: Sequence[Mapping], *, seed: int = 0) 
         for row, (first, second) in zip(rows, votes, strict=True):
             row["value"] = (first + second) / 2
         for name, place in (("AUC, good option first", 0), ("AUC, good option second", 1)):
-            orders[name] = auroc(*_split(rows, [v[place] for v in votes]), seed=seed)
+            orders[name] = auroc(*_split(rows, [v[place] for v in votes]), groups=_prompts(rows), seed=seed)
         orders["share of A in both orders"] = proportion_interval(sum(a > 0 > b for a, b in votes), len(rows))
     else:
         for prompt in dict.fromkeys(row["prompt"] for row in rows):
             same = [row for row in rows if row["prompt"] == prompt]
             for row, value in zip(same, scorer(prompt, [row["reply"] for row in same]), strict=True):
                 row["value"] = float(value)
-    auc = auroc(*_split(rows, [row["value"] for row in rows]), seed=seed)
+    auc = auroc(*_split(rows, [row["value"] for row in rows]), groups=_prompts(rows), seed=seed)
     cut = [row for row in rows if row["partial"]]
     partial = None
     if {row["label"] for row in cut} == {0, 1}:
-        partial = auroc(*_split(cut, [row["value"] for row in cut]), seed=seed)
+        partial = auroc(*_split(cut, [row["value"] for row in cut]), groups=_prompts(cut), seed=seed)
     zeros = proportion_interval(sum(row["value"] == 0 for row in rows), len(rows))
     return ScorerReport(auc, partial, zeros, orders, auc.low <= 0.5, rows)
 
@@ -304,6 +304,10 @@ def scorer_report(model, scorer, labelled: Sequence[Mapping], *, seed: int = 0) 
 def _split(rows, values):
     return ([v for r, v in zip(rows, values, strict=True) if r["label"]],
             [v for r, v in zip(rows, values, strict=True) if not r["label"]])  # fmt: skip
+
+
+def _prompts(rows):
+    return _split(rows, [row["prompt"] for row in rows])  # replies to one prompt are no independent draws
 
 
 def _log_odds(values: Sequence[float], good: int) -> float:
