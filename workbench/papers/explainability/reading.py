@@ -199,9 +199,10 @@ def _continuation(model, text, what: str) -> tuple[int, ...]:
 def _ids(model, text: str | Sequence[int], *, start: bool) -> list[int]:
     if isinstance(text, str):
         return list(model.token_ids(text, start=start))
-    if not isinstance(text, Iterable) or not all(hasattr(token, "__index__") for token in (text := list(text))):
+    given = list(text) if isinstance(text, Iterable) else [None]
+    if not all(hasattr(token, "__index__") for token in given):
         raise UsageError(f"{text!r} is neither a text nor token ids: give a text, or a list of whole numbers")
-    ids = [int(token) for token in text]
+    ids = [int(token) for token in given]
     size = model.module.config.get_text_config().vocab_size
     wrong = [token for token in ids if not 0 <= token < size]
     if wrong:
