@@ -121,9 +121,9 @@ def frontier_figure(results, labels: dict):
                 axis.plot(one[measure], one.validity, "o", color=colour, markersize=9)
         best = results.forward_ce.min()
         left.set_xlim(best - 0.03, max(best + 0.5, results.forward_ce[results.temperature == 1.0].max() + 0.03))
-        left.set(xlabel="forward cross-entropy, nats a token (left is better)", ylabel="valid sentences (up is better)")
-        left.set_title("Curves: temperatures (small dots: measured). Large: T = 1")
-        right.set(xlabel="entropy of the model, nats a token", title="Sharper to the left")
+        left.set(xlabel="forward cross-entropy, nats a token (left: better)", ylabel="valid sentences (up is better)")
+        fig.suptitle("Each curve: one loss over temperatures (small dots: measured); large dot: temperature 1", fontsize=12)
+        right.set(xlabel="entropy, nats a token (left: sharper)")
         right.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return fig
 
@@ -153,6 +153,7 @@ def bars_figure(table, labels: dict, titles: dict | None = None):
                 axis.errorbar(estimate.value, row, xerr=error, fmt="o", color=plots.CYCLE[row % 7], capsize=3)
             axis.set_title(title, fontsize=11)
             axis.locator_params(axis="x", nbins=2)
+            axis.tick_params(axis="x", labelsize=9)
         axes[0].set_yticks(range(len(table)), [labels.get(name, name) for name in table.index])
         axes[0].set_ylim(len(table) - 0.5, -0.5)
     return fig
