@@ -122,7 +122,8 @@ def frontier_figure(results, labels: dict):
         best = results.forward_ce.min()
         left.set_xlim(best - 0.03, max(best + 0.5, results.forward_ce[results.temperature == 1.0].max() + 0.03))
         left.set(xlabel="forward cross-entropy, nats a token (left: better)", ylabel="valid sentences (up is better)")
-        fig.suptitle("Each curve: one loss over temperatures (small dots: measured); large dot: temperature 1", fontsize=12)
+        about = "Each curve: one loss over temperatures (small dots: measured); large dot: temperature 1"
+        fig.suptitle(about, fontsize=12)
         right.set(xlabel="entropy, nats a token (left: sharper)")
         right.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     return fig
