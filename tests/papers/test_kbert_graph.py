@@ -189,6 +189,13 @@ def test_rdf_by_labels_sorted(tmp_path):
         (lambda p: KnowledgeGraph.from_triples([("a", "b", "c")]).coverage("a cat"), DataError, "not of one text"),
         (lambda p: read_wordnet(p / "zlib.gz"), DataError, "zlib.gz cannot be read"),
         (lambda p: KnowledgeGraph.from_triples(["abc"]), DataError, "row 1: 'abc' has 1 parts"),
+        (lambda p: KnowledgeGraph.from_triples([{"a", "b", "c"}]), DataError, "has no order"),
+        (lambda p: KnowledgeGraph.from_triples([dict(a=1, b=2, c=3)]), DataError, "has no order"),
+        (lambda p: KnowledgeGraph.from_triples([(b"a", b"b", b"c")]), DataError, "holds something that is no text"),
+        (lambda p: KnowledgeGraph.from_triples([("a", "b", "\ud83d")]), DataError, "'\\ud83d') holds half"),
+        (lambda p: KnowledgeGraph.from_triples(None), DataError, "None is no list of (subject"),
+        (lambda p: KnowledgeGraph.from_triples({("a", "b", "c"), ("a", "b", 1)}), DataError, "is no list of (subject"),
+        (lambda p: KnowledgeGraph.from_triples(ROWS).coverage(["a", None]), DataError, "text 2 is None, neither"),
         (lambda p: KnowledgeGraph.from_tsv(p / "none.tsv"), DataError, "none.tsv does not exist"),
         (lambda p: KnowledgeGraph.from_tsv(p / "a.tsv", layout="x"), UsageError, "layout 'x' is unknown"),
         (lambda p: KnowledgeGraph.from_tsv(p / "a.tsv", on_bad="x"), UsageError, "on_bad='x' is unknown"),
@@ -267,6 +274,13 @@ def test_coverage_counts():
     assert found.top == (("Tim Cook", 2), ("Beijing", 1)) and found.hit_rate == 1 / 3 and found.word_rate == 0.5
     assert "1 (33.3%)" in found.table().to_string()
     assert KnowledgeGraph.from_triples([]).coverage([]).hit_rate == 0
+    words = [["Tim", "Cook", "met", "Tim", "Cook", "in", "Beijing."], ["nothing", "here"], []]
+    assert graph.coverage(words) == found  # named-entity data comes split into words
+
+
+def test_the_fingerprint_tells_where_a_part_ends():
+    rows = ("a", "b\tc", "d"), ("a\tb", "c", "d")
+    assert len({KnowledgeGraph.from_triples([row]).fingerprint for row in rows}) == 2
 
 
 # --- filters --------------------------------------------------------------------------------------------------------

@@ -120,9 +120,13 @@ class KnowledgeCollator:
         Raises
         ------
         UsageError
-            A text has more positions than the encoder.
+            A text has more positions than the encoder, or a row has no "item".
         """
         labelled = [feature if isinstance(feature, dict) else {"item": feature} for feature in features]
+        if not all("item" in feature for feature in labelled):
+            raise UsageError(
+                "a row has no 'item', an Injected: Trainer took it away unless remove_unused_columns=False was given"
+            )
         items: list[Injected] = [feature["item"] for feature in labelled]
         size = len(items), max(map(len, items))
         first = self.pad_id + 1 if self.family.offset else 0

@@ -2,7 +2,8 @@
 
 import gzip
 import re
-from collections.abc import Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -25,6 +26,8 @@ def check(row: Sequence[str], where: str) -> tuple[str, str, str]:
     DataError
         It is not; ``where`` is named.
     """
+    if isinstance(row, set | frozenset | dict):
+        raise DataError(f"{where}: {_short(row)} has no order: give (subject, predicate, object)")
     n = 1 if isinstance(row, str) or not isinstance(row, Sized) else len(row)
     if n != 3:
         raise DataError(f"{where}: {_short(row)} has {n} parts, not subject, predicate and object: mend or remove it")
@@ -36,6 +39,30 @@ def check(row: Sequence[str], where: str) -> tuple[str, str, str]:
         name = ("subject", "predicate", "object")[[bool(part) for part in stripped].index(False)]
         raise DataError(f"{where}: {_short(row)} has an empty {name}: fill it, or remove the row")
     return subject, predicate, object_
+
+
+def checked(rows: Iterable, name: str) -> Iterator[tuple[str, str, str]]:
+    """Rows that no file of ours was decoded from, each through `check`; a set, which has no order, is sorted first.
+
+    Raises
+    ------
+    DataError
+        Also for no rows at all, and for half a character (a lone surrogate, as JSON's "\\ud83d" gives).
+    """
+    try:
+        rows = sorted(rows) if isinstance(rows, AbstractSet) else iter(rows)
+    except TypeError as error:
+        raise DataError(f"{name}: {_short(rows)} is no list of (subject, predicate, object): give one") from error
+    for number, row in enumerate(rows, 1):
+        where = f"{name}, row {number}"
+        triple = check(row, where)
+        try:
+            "".join(triple).encode()
+        except UnicodeEncodeError as error:
+            raise DataError(f"{where}: {_short(row)} holds half a character: mend what wrote it") from error
+        except TypeError as error:  # bytes
+            raise DataError(f"{where}: {_short(row)} holds something that is no text: decode it") from error
+        yield triple
 
 
 def _short(row) -> str:
