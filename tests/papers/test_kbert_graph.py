@@ -10,14 +10,14 @@ import textwrap
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kbert_oracle import dictionary, key, matches
+from kbert_oracle import cut, dictionary, key, matches
 from test_kbert_tree import graphs, texts
 
 from workbench.errors import DataError, UsageError
 from workbench.papers.kbert import FUNCTION_WORDS, KnowledgeGraph, Triple, read_wordnet
 from workbench.papers.kbert import words as words_module
 from workbench.papers.kbert.wordnet import TABLE, triples, write_table
-from workbench.papers.kbert.words import PLAIN_WORD, WORD, Codes, split_words
+from workbench.papers.kbert.words import PLAIN_WORD, Codes, split_words, whole_word
 
 ROWS = [
     ("Tim Cook", "CEO", "Apple"),
@@ -170,6 +170,8 @@ def test_rdf_by_labels_sorted(tmp_path):
         ("Aachen", "lies in", "Rhine Land"), ("Aachen", "people", "250"), ("City of Bonn", "lies in", "Rhineland"),
     ]  # fmt: skip
     assert KnowledgeGraph.from_rdf(path, language="de").lookup("Bonn")
+    path.write_text(path.read_text().replace('"City of Bonn"@en', '"Bonn Town"@en-GB, "Entenhausen"@enx'))
+    assert KnowledgeGraph.from_rdf(path).lookup("Bonn Town")  # a region's English is English
     (tmp_path / "bad.ttl").write_text(":a :b")
     assert "bad.ttl is no turtle" in said(lambda: KnowledgeGraph.from_rdf(tmp_path / "bad.ttl"))
     (tmp_path / "a.jsonld").write_text("{}")
@@ -240,7 +242,8 @@ def test_find_is_the_longest_window_from_left_to_right(text, rows, wide):
 @given(text=st.one_of(texts(), st.text(max_size=20)))
 def test_words_are_cut_alike_by_both_patterns_and_by_hand(text):
     if text.isascii():
-        assert WORD.findall(text) == PLAIN_WORD.findall(text)
+        assert whole_word().findall(text) == PLAIN_WORD.findall(text)
+    assert [found.span() for found in whole_word().finditer(text)] == cut(text)
     assert "".join(split_words(text)) == "".join(text.split())
 
 
@@ -264,6 +267,9 @@ def test_no_match_inside_a_word_and_none_lost_behind_one():
     names = lambda text: [text[match.start : match.end] for match in graph.find(text)]  # noqa: E731
     assert names("A new cartoon, renewed: with a cookbook; IT!") == ["new", "cartoon", "IT"]
     assert names("new\n car") == ["new\n car"]
+    ka = KnowledgeGraph.from_triples([("क", "is a", "letter"), ("कवि", "is a", "poet"), ("كتب", "is", "word")])
+    marked = "कि क कविता कवि كُتُب كتب"  # vowel signs are part of their word
+    assert [marked[match.start : match.end] for match in ka.find(marked)] == ["क", "कवि", "كتب"]
 
 
 def test_coverage_counts():

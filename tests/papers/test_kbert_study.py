@@ -243,7 +243,7 @@ def test_every_arm_is_run_and_repeated_by_its_seed(folder):
     kept = {"K-BERT": None}
     results = study.run_task(lambda seed: task, seeds=[0, 1], progress=said.append, keep=kept, **options)
     assert list(results.arm.unique()) == [*ARMS, *study.CONTROLS] and len(results) == 2 * 7 * 2
-    assert len(said) == 10 and said[0].startswith("toy, seed 0, BERT: ")
+    assert len(said) == 10 and said[0].startswith("toy, seed 0, BERT: ") and "cut" not in said[0]
     again = study.run_task(lambda seed: task, seeds=[1], arms=["K-BERT"], **options)
     same = results[(results.seed == 1) & (results.arm == "K-BERT")]
     assert again[again.arm == "K-BERT"].loss.iloc[0] == same.loss.iloc[0]
@@ -257,6 +257,17 @@ def test_every_arm_is_run_and_repeated_by_its_seed(folder):
     first = results[(results.seed == 0) & (results.arm == "K-BERT")]
     assert kept["K-BERT"].predict([text for text, _ in task.test]).labels == first.predicted.tolist()
     assert noisy.loss.iloc[0] == first.loss.iloc[0]  # the task's own graph in its place is the arm K-BERT
+
+
+def test_a_text_longer_than_the_encoder_is_cut_and_said(folder):
+    """The profile's length is 256 tokens, this encoder has 64 positions, and no parameter of the notebook says so."""
+    graph = KnowledgeGraph.from_triples([("aspirin", "is a", "drug")])
+    task = Task("own", "", graph, ("a", "b"), [("aspirin " * 90, "a"), ("New York", "b")], [("Beijing", "b")])
+    said = []
+    options = {"encoder": folder, "epochs": 1, "learning_rate": 1e-3, "batch_size": 2}
+    study.run_task(lambda seed: task, seeds=[0], arms=["K-BERT"], progress=said.append, **options)
+    (line,) = said
+    assert "; 1 texts cut, " in line and line.endswith(" branches left out for want of room")
 
 
 @pytest.mark.slow

@@ -114,6 +114,11 @@ class KnowledgeCollator:
         window = config.sliding_window if family.name == "modernbert" else None
         return cls(family, config.pad_token_id or 0, penalty=penalty, window=window, positions=positions)
 
+    @property
+    def first(self) -> int:
+        """The position of a text's first token."""
+        return self.pad_id + 1 if self.family.offset else 0
+
     def __call__(self, features: Sequence) -> dict[str, torch.Tensor]:
         """The batch of ``features``.
 
@@ -129,7 +134,7 @@ class KnowledgeCollator:
             )
         items: list[Injected] = [feature["item"] for feature in labelled]
         size = len(items), max(map(len, items))
-        first = self.pad_id + 1 if self.family.offset else 0
+        first = self.first
         ids = np.full(size, self.pad_id, np.int64)
         positions = np.full(size, self.pad_id if self.family.offset else 0, np.int64)
         segments = np.zeros(size, np.int64)

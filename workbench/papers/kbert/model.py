@@ -127,15 +127,16 @@ class KBert:
         return f"<K-BERT {self.encoder}, {self.task}, {len(self.labels)} labels, {knowledge}>"
 
     def inject(self, texts, pairs=None) -> KnowledgeBatch:
-        """`inject` with this model's graph, tokenizer and settings."""
+        """`inject` with this model's graph, tokenizer and settings, cut to the encoder's positions."""
         if (pairs is not None) != (self.task == "pair"):
             wants = (
                 "needs second texts: give pairs=" if self.task == "pair" else "takes no second texts: leave pairs out"
             )
             raise UsageError(f"a model with task={self.task!r} {wants}")
-        s = self.settings
+        s, places = self.settings, self.collator.positions
+        longest = s.max_length if places is None else min(s.max_length, places - self.collator.first)
         return inject(
-            texts, self.graph, self.tokenizer, pairs=pairs, max_branches=s.max_branches, max_length=s.max_length,
+            texts, self.graph, self.tokenizer, pairs=pairs, max_branches=s.max_branches, max_length=longest,
             soft_position=s.soft_position, visible_matrix=s.visible_matrix, template=s.template,
         )  # fmt: skip
 

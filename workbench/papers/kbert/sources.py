@@ -162,15 +162,16 @@ def read_rdf(path, format: str | None, language: str) -> list[tuple[str, str, st
     labels: dict = {}
     for kind in map(rdflib.URIRef, _LABELS):
         for node, label in sorted(store.subject_objects(kind)):
-            if isinstance(label, rdflib.Literal) and label.language in (language, None):
-                rank = (label.language is None, _LABELS.index(str(kind)), str(label))
+            spoken = getattr(label, "language", None)  # "en-GB" is English too, where there is no plain "en"
+            if isinstance(label, rdflib.Literal) and (spoken is None or f"{spoken}-".startswith(f"{language}-")):
+                rank = (spoken is None, spoken != language, _LABELS.index(str(kind)), str(label))
                 labels[node] = min(labels.get(node, rank), rank)
 
     def name(node) -> str:
         if isinstance(node, rdflib.Literal):
             return str(node)
         if node in labels:
-            return labels[node][2]
+            return labels[node][-1]
         tail = re.split(r"[/#]", str(node).rstrip("/#"))[-1]
         return unquote(tail).replace("_", " ")
 

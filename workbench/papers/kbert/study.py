@@ -131,7 +131,12 @@ def run_task(
                 keep[name] = model
             if progress is not None:
                 right = np.mean([p == t for p, t in zip(predicted, truths)])
-                progress(f"{task.name}, seed {seed}, {name}: {right:.3f} right, {seconds:.0f} CPU s")
+                read = model.inject([text for text, _ in (*task.train, *task.test)])
+                lost = f"; {read.truncated} texts cut, {read.dropped} branches left out for want of room"
+                progress(
+                    f"{task.name}, seed {seed}, {name}: {right:.3f} right, {seconds:.0f} CPU s"
+                    + (lost if read.truncated or read.dropped else "")
+                )
         for name in CONTROLS if arms else ():
             start = time.process_time()
             predicted = control(task, branches=name == "words and branches")
