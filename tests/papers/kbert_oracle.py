@@ -25,7 +25,7 @@ def cut(text):
     spans, begin = [], None
     for place, character in enumerate(text + " "):
         inside = character.isalnum() and not is_cjk(character)
-        mark = unicodedata.category(character) in ("Mn", "Mc") and ord(character) < 0x1F000
+        mark = unicodedata.category(character) in ("Mn", "Mc") and ord(character) < 0x10000
         inside = inside or (begin is not None and mark and not is_cjk(character))
         if inside:
             begin = place if begin is None else begin
