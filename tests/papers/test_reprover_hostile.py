@@ -279,7 +279,7 @@ def test_a_tactic_that_speaks_does_not_hide_the_answer_about_axioms():
         ('{"path": "A.lean", "imports": [{}], "premises": []}', "line 1: imports=[{}] is not a list of paths"),
         ("[" * 200_000, "line 1: not JSON"),
         ("[" + "1" * 5000 + "]", "line 1: not JSON"),
-        ('{"path": "A\\ud800.lean", "imports": [], "premises": []}', "line 1: \\ud800 is half a character"),
+        ('{"path": "A\\ud800.lean", "imports": [], "premises": []}', "line 1: U+D800 is half a character"),
         (
             '{"path": "A.lean", "imports": [], "premises": [{"full_name": "a", "code": "", "kind": "def", '
             '"start": [1, 1], "end": [99999999999999999999, 1]}]}',
@@ -302,3 +302,19 @@ def test_separators_inside_a_text_do_not_end_its_line(tmp_path):
     reprover.save_corpus(corpus, tmp_path)
     (tmp_path / "corpus.jsonl").write_bytes(b"\xef\xbb\xbf" + (tmp_path / "corpus.jsonl").read_bytes())
     assert reprover.load_corpus(tmp_path) == corpus
+
+
+@pytest.mark.parametrize(
+    ("axiom", "ok"), [("Quot.sound", True), ("funext", False), ("cheat", False), ("sorryAx", False)]
+)
+def test_a_lake_project_may_use_leans_own_axioms(tmp_path, monkeypatch, axiom, ok):
+    # no toolchain here: a program called `lake` that answers as `lake env lean --json … FILE` would
+    (tmp_path / "lake").write_text(
+        '#!/bin/sh\nfor file; do :; done\nprintf \'{"severity":"information","pos":{"line":%d,"column":0},'
+        f'"data":"\\x27t\\x27 depends on axioms: [propext, {axiom}]"}}\\n\' "$(wc -l < "$file")"\n'.replace("\\x27", "")
+    )
+    (tmp_path / "lake").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    library = reprover.Library(tmp_path, None, ("A",), reprover.Engine("lake", "", None))
+    told = reprover.verify(library, reprover.Theorem("t", "A", "", "theorem t : True"), ("trivial",))
+    assert told.ok == ok and told.axioms == ("propext", axiom), told

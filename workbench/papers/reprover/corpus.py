@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...errors import DataError
-from ...files import user_path, write_atomic
+from ...files import lone_surrogate, user_path, write_atomic
 
 Position = tuple[int, int]
 PARTS = ("train", "val", "test")
@@ -214,13 +214,12 @@ def _text(path: Path) -> str:
 def _parse(text: str, where: str):
     try:
         value = json.loads(text)
-        if "\\ud" in text.lower():  # only an escape can bring half a character in, which no file could hold again
-            json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError as error:
-        raise DataError(f"{where}: \\u{ord(error.object[error.start]):04x} is half a character; mend it") from error
     except (ValueError, RecursionError) as error:
         told = getattr(error, "msg", error)
         raise DataError(f"{where}: not JSON ({told}); download or write it again") from error
+    half = lone_surrogate(value) if "\\ud" in text.lower() else None  # only an escape can bring one in
+    if half:
+        raise DataError(f"{where}: {half} is half a character, which no file can hold; mend it")
     return value
 
 
