@@ -136,8 +136,9 @@ def shuffle(module: torch.nn.Module, generator: torch.Generator) -> None:
     """Put the entries of each of a module's parameters into random order, in place."""
     for parameter in module.parameters():
         flat = parameter.data.reshape(-1)
-        order = torch.randperm(len(flat), generator=generator).to(flat.device)
-        parameter.data.copy_(flat[order].view_as(parameter.data))
+        kind = torch.int32 if len(flat) < 2**31 else torch.int64  # half the time and memory where it is wide enough
+        order = torch.randperm(len(flat), generator=generator, dtype=kind).to(flat.device)
+        parameter.data.copy_(flat.index_select(0, order).view_as(parameter.data))
 
 
 @contextmanager
