@@ -385,3 +385,13 @@ def test_every_method_says_what_it_is():
     assert {method.family for method in METHODS.values()} == families
     for name, method in METHODS.items():
         assert method.name == name and method.about.endswith(".")
+
+
+def test_random_scores_of_another_seed_need_no_model(tiny):
+    from workbench.papers.explainability.result import redrawn
+
+    control = attribute(tiny, PROMPT, TARGET, method="random", seed=3)
+    wanted = attribute(tiny, PROMPT, TARGET, method="random", seed=8)
+    found = redrawn(control, 8)
+    np.testing.assert_array_equal(found.scores, wanted.scores)
+    assert found.seed == 8 and found.order == wanted.order != control.order and found.value == wanted.value

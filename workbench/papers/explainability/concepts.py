@@ -24,9 +24,10 @@ from .hooks import (
     first_token,
     last_stream,
     prompt_ids,
+    recorded,
     token_texts,
 )
-from .sweep import plain_run, through
+from .sweep import plain_run, takes_mask, through
 
 STRENGTHS = (-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)
 ROW_TOKENS = 2048  # tokens of one batch of steered rows
@@ -258,12 +259,27 @@ def _moved(model, parts: Anatomy, ids: list[int], layer: int, moves: np.ndarray)
     import torch
 
     size = max(1, ROW_TOKENS // len(ids))
+    shifts = [torch.as_tensor(some)[:, None] for some in np.split(moves, range(size, len(moves), size))]  # (B, 1, H)
+    if not takes_mask(model):  # what its blocks are handed cannot be reused for more rows: whole runs are all there is
+        return torch.cat([_whole(model, parts, ids, layer, shift) for shift in shifts])
     run = plain_run(model, parts, ids)  # the blocks below are passed once; what is above them, with many rows at a time
     out = []
-    for some in np.split(moves, range(size, len(moves), size)):
-        shift = torch.as_tensor(some)[:, None].to(run.streams)
-        state = run.streams[layer][None] + shift  # (B, T, H)
+    for shift in shifts:
+        state = run.streams[layer][None] + shift.to(run.streams)  # (B, T, H)
         for number in range(layer + 1, len(parts.blocks) + 1):
             state = through(parts, run, number, state)
         out.append(state[:, -1])
     return torch.cat(out)
+
+
+def _whole(model, parts: Anatomy, ids: list[int], layer: int, shift):
+    """`_moved` by forwards of the whole model: (B, H)."""
+    import torch
+
+    with (
+        edited_stream(parts, layer, lambda stream: stream + shift.to(stream)),
+        recorded(last=(parts.blocks[-1], "output")) as found,
+    ):
+        rows = torch.tensor([ids] * len(shift), device=model.device)
+        model.module(input_ids=rows, use_cache=False, logits_to_keep=1)
+    return found["last"][0][:, -1]
