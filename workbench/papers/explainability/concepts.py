@@ -147,6 +147,7 @@ def read_concept(model, concept: Concept, texts: Sequence[str]) -> np.ndarray:
     """Where each text's last token lies along the concept: (N,), 0 half-way between the means, positive with it."""
     if isinstance(texts, str):
         raise UsageError("a concept is read from a list of texts, not from one text: write [text]")
+    _fits(model, concept, anatomy(model, for_="reading a concept"))
     states = last_stream(model, list(texts), (concept.layer,), what="reading a concept")[0]
     return states @ concept.vector - concept.midpoint
 
@@ -167,6 +168,8 @@ def steering(model, concept: Concept, strength: float):
     import torch
 
     parts = anatomy(model, for_="steering")
+    _fits(model, concept, parts)
+    _checked([strength])
     move = torch.as_tensor(concept.vector * concept.scale * float(strength))
     with edited_stream(parts, concept.layer, lambda stream: stream + move.to(stream) if strength else stream):
         yield
@@ -179,12 +182,16 @@ def steer_next(
     import torch
 
     parts = anatomy(model, for_="steering")
+    _fits(model, concept, parts)
+    _checked(strengths)
+    if top_k < 1:
+        raise UsageError(f"top_k={top_k}: give at least 1")
     ids = prompt_ids(model, prompt)
     wanted = [first_token(model, answer) for answer in answers]
     moves = np.outer(np.asarray(strengths, dtype=float), concept.vector * concept.scale)
     with torch.inference_mode():
         logs = parts.read_out(_moved(model, parts, ids, concept.layer, moves)).log_softmax(-1)  # (S, V)
-        best = logs.topk(top_k, dim=-1)
+        best = logs.topk(min(top_k, logs.shape[-1]), dim=-1)
     top = tuple(
         tuple(zip(token_texts(model, row), values, strict=True))
         for row, values in zip(best.indices.tolist(), best.values.exp().tolist(), strict=True)
@@ -232,6 +239,8 @@ def dose_response(
     if any(len(w) != len(prompts) for w in words):
         raise UsageError(f"there are {len(prompts)} prompts: give one word for all, or as many words as prompts")
     parts = anatomy(model, for_="steering")
+    _fits(model, concept, parts)
+    _checked(strengths)
     random = np.random.default_rng(seed).normal(size=(n_random, len(concept.vector)))
     directions = np.vstack([concept.vector, random / np.linalg.norm(random, axis=1, keepdims=True)])  # (1 + R, H)
     doses = np.asarray(strengths, dtype=float)
@@ -252,6 +261,21 @@ def dose_response(
         ("value", "low", "high")), controls, controls.min(0), controls.max(0), mean_interval(slopes[:, 0]),
         slopes[:, 1:].mean(0),
     )  # fmt: skip
+
+
+def _fits(model, concept: Concept, parts: Anatomy) -> None:
+    """One sentence where a concept was read from another model."""
+    width, depth = model.module.config.get_text_config(decoder=True).hidden_size, len(parts.blocks)
+    if len(concept.vector) != width or not 0 <= concept.layer <= depth:
+        raise UsageError(
+            f"the concept has {len(concept.vector)} numbers at layer {concept.layer}, but {model.name} has states of "
+            f"{width} and layers 0 to {depth}: make it with concept_vector on this model"
+        )
+
+
+def _checked(strengths: Sequence[float]) -> None:
+    if not len(strengths) or not np.isfinite(np.asarray(strengths, dtype=float)).all():
+        raise UsageError(f"strengths={strengths}: give at least one finite number")
 
 
 def _moved(model, parts: Anatomy, ids: list[int], layer: int, moves: np.ndarray):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...errors import UsageError
 from .hooks import anatomy, checked_layers, first_token, prompt_ids, stream_of, token_texts
 
 ROWS = 128  # next-token distributions computed at once
@@ -81,7 +82,7 @@ def logit_lens(model, prompt: str, target: str | None = None, *, layers=None, to
     Raises
     ------
     UsageError
-        An empty or too long prompt, an empty target, a layer that is not there.
+        An empty or too long prompt, an empty target, a layer that is not there, no layer, top_k below 1.
     ModelError
         A model without weights here, or of an unknown architecture.
     """
@@ -89,6 +90,8 @@ def logit_lens(model, prompt: str, target: str | None = None, *, layers=None, to
 
     parts = anatomy(model, for_="the logit lens")
     chosen = checked_layers(layers, 0, len(parts.blocks), model.name)
+    if not chosen or top_k < 1:
+        raise UsageError(f"the logit lens got {len(chosen)} layers and top_k={top_k}: give at least 1 of each")
     ids = prompt_ids(model, prompt)
     wanted = None if target is None else first_token(model, target, what="the target")
     streams = stream_of(model, parts, ids)  # (N + 1, T, H)
@@ -97,7 +100,7 @@ def logit_lens(model, prompt: str, target: str | None = None, *, layers=None, to
         size = max(1, ROWS // len(ids))  # layers read at once: the head is wide, and so is what it gives
         for some in (chosen[at : at + size] for at in range(0, len(chosen), size)):
             logs = parts.read_out(streams[list(some)]).log_softmax(-1)  # (B, T, V)
-            best = logs.topk(top_k, dim=-1)
+            best = logs.topk(min(top_k, logs.shape[-1]), dim=-1)
             top += [tuple(token_texts(model, row) for row in layer) for layer in best.indices.tolist()]
             likely.append(best.values.exp().cpu().numpy())
             entropy.append(-(logs.exp() * logs).sum(-1).cpu().numpy())

@@ -6,6 +6,7 @@ with other words. Beside it stand controls: the same probe with random labels (c
 class. `parameter_free_probe` trains nothing: it asks whether the model prefers the right continuation of minimal pairs.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ from ...models.packed import packed_next
 from ...stats import Estimate, proportion_interval
 from .hooks import anatomy, answer_tokens, checked_layers, last_stream, prompt_ids
 from .materials import MinimalPair, minimal_pairs
+
+WORD = re.compile(r"\b\w\w+\b")  # what scikit-learn counts
 
 
 @dataclass(frozen=True)
@@ -186,6 +189,8 @@ def _fit(train, labels, test, test_labels) -> tuple[float, float]:
 
 
 def _words(train_texts, labels, test_texts, test_labels) -> float:
+    if not any(WORD.search(text) for text in train_texts):  # nothing to count: the commoner label is all there is
+        return float(np.mean(np.asarray(test_labels) == round(np.mean(labels))))
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
