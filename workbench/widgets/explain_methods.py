@@ -12,7 +12,7 @@ from ..papers import explainability as paper
 from ..papers.explainability.evaluation import erase, erasure_game, protected
 from ..papers.explainability.result import redrawn
 from .base import front
-from .explain_base import ExplainView, number, one_of, visible
+from .explain_base import ExplainView, number, one_of, still, visible
 
 SHARES = (0.05, 0.1, 0.2, 0.5)
 RANDOM = 20  # random orders of one prompt; the page shows the middle 90 % of what they give
@@ -176,7 +176,7 @@ class MethodsCompared(ExplainView):
         now = self.answer
         methods, control = now["methods"], now["random"]
         count = max(1, len(methods))
-        with plots.style():
+        with still():
             fig = Figure(figsize=(12, 2.2 + 0.36 * count), layout="constrained")
             left, right = fig.subplots(1, 2, width_ratios=(3, 2))
             rows = [np.array(one["scores"]) / (np.abs(one["scores"]).max() or 1) for one in methods.values()]
