@@ -139,6 +139,7 @@ GOOD = '{"id": "a", "prompt": "x"}\n'
         ("p.jsonl", GOOD + '{"id": "b", "prompt": 3}\n', r"line 2: 'prompt' is 3, which is no text: put it in quotes"),
         ("p.jsonl", GOOD + '{"id": "b", "prompt": " "}\n', r"line 2: 'prompt' is empty"),
         ("p.jsonl", GOOD + GOOD, r"rows 1 and 2 have the same id 'a'"),
+        ("p.jsonl", GOOD + '{"id": "b", "prompt": "\\udfff x"}\n', r"line 2: U\+DFFF is half a character: write both"),
         ("p.jsonl", "[" * 100_000 + "\n", r"line 1: this is no JSON"),
         ("p.jsonl", GOOD.encode() + b'{"id": "\xff"}', r"line 2: byte 0xff is not UTF-8: save the file as UTF-8"),
         ("p.txt", "\n \n", r"p\.txt holds no rows"),
