@@ -24,6 +24,7 @@ from workbench.errors import ModelError
 from workbench.models.prefix import PrefixTree
 from workbench.models.prefix_cache import column_bytes
 from workbench.papers.rain import RainSettings, rain
+from workbench.papers.rain.run import _best_of_n
 
 
 def literal_module():
@@ -158,3 +159,15 @@ def test_the_embedded_model_gives_the_same_moves_cached_and_uncached(smollm2):
     assert found[0].values == pytest.approx(found[1].values, abs=1e-4)
     assert found[0].counters["tokens"] < found[1].counters["tokens"] / 3
     assert torch.isfinite(torch.tensor(found[0].values)).all()
+
+
+def test_best_of_n_stops_at_the_last_reply_that_its_tokens_allow():
+    model, settings = TinyModel(), replace(MIXED, max_new_tokens=20)
+
+    def best(tokens, most=256):
+        return _best_of_n(model, ["d", "c a"], letters, settings, tokens, 0, None, most)
+
+    costs = [best(10**6, n).counters["tokens"] for n in range(1, 17)]  # of 1, 2, … replies a prompt
+    for allowed in range(costs[4], costs[-1], 41):
+        affordable = sum(cost <= allowed for cost in costs)
+        assert affordable - 1 <= best(allowed).n <= affordable + 1  # a batch of another size may share a token less
