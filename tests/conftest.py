@@ -4,6 +4,7 @@ On CI a skip whose reason does not begin with a line of tests/skips.txt fails th
 """
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,10 @@ import pytest
 if "PYTEST_XDIST_WORKER" in os.environ:
     # several workers with several threads each spend their time waiting for one another (ten times slower on two cores)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # a shell starts what stands before `&` deaf to Ctrl-C, and every process of the tests would inherit that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parent.parent
 ALLOWED_SKIPS = tuple(

@@ -51,6 +51,7 @@ def test_rows_are_typed_and_empty_lines_do_not_count(place):
         ('{"name": "b", "size": 1, "count": 1.5}', "line 2: count=1.5 is not a int"),
         ('{"name": "b", "size": 1, "kind": "yes"}', "line 2: kind='yes' is not a"),
         ('{"size": 1, "name": "a"}', "line 2 repeats line 1"),
+        ('{"name": "b\\ud800", "size": 1}', "line 2: U+D800 is half a character"),
     ],
 )
 def test_a_wrong_row_is_named_with_its_line(place, line, said):
@@ -58,6 +59,11 @@ def test_a_wrong_row_is_named_with_its_line(place, line, said):
     with pytest.raises(DataError) as error:
         data.rows("toy/rows.jsonl", Item, root=root)
     assert said in str(error.value) and "rows.jsonl" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_only_an_end_of_line_ends_a_row(place):
+    root = place('{"name": "a\u2028b \\ud83d\\ude00", "size": 1}\r\n{"name": "c", "size": 1}')
+    assert [item.name for item in data.rows("toy/rows.jsonl", Item, root=root)] == ["a\u2028b \U0001f600", "c"]
 
 
 def test_missing_files_and_folders_are_said(place, tmp_path):

@@ -146,6 +146,7 @@ GOOD = '{"id": "a", "prompt": "x"}\n'
         ("p.jsonl", GOOD + '{"id": "b", "prompt": 3}\n', r"line 2: 'prompt' is 3, which is no text: put it in quotes"),
         ("p.jsonl", GOOD + '{"id": "b", "prompt": " "}\n', r"line 2: 'prompt' is empty"),
         ("p.jsonl", GOOD + GOOD, r"rows 1 and 2 have the same id 'a'"),
+        ("p.jsonl", GOOD + '{"id": "b", "prompt": "\\udfff x"}\n', r"line 2: U\+DFFF is half a character: write both"),
         ("p.jsonl", "[" * 100_000 + "\n", r"line 1: this is no JSON"),
         ("p.jsonl", GOOD + '{"id": %s, "prompt": "x"}\n' % ("9" * 5000), r"line 2: this is no JSON \(a number"),
         ("p.jsonl", GOOD + '{"id": "b", "prompt": "x \\ud800"}\n', r"line 2: 'prompt' holds half a character"),

@@ -6,6 +6,7 @@ The bottom layer: it imports nothing of the workbench but its errors.
 import hashlib
 import json
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -48,6 +49,17 @@ def write_atomic(path: str | os.PathLike, content: str | bytes) -> Path:
 def write_json(path: str | os.PathLike, value) -> Path:
     """`write_atomic` of ``value`` as indented JSON; NaN and infinities are refused (they are not JSON)."""
     return write_atomic(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def lone_surrogate(value) -> str | None:
+    """The first half of a surrogate pair in a text or JSON value, as ``U+D800``; None where there is none.
+
+    Python makes them of ``"\\ud800"`` in JSON and of bytes on the command line that are no UTF-8; neither a tokenizer
+    nor a file takes them, so whoever reads a user's text asks here first.
+    """
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    found = re.search("[\ud800-\udfff]", text)
+    return f"U+{ord(found[0]):04X}" if found else None
 
 
 def make_folder(path: str | os.PathLike) -> Path:

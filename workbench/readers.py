@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import DataError
-from .files import TYPED_IN, user_path
+from .files import TYPED_IN, lone_surrogate, user_path
 
 HUB = "hub:"
 LARGEST = 2**30  # bytes of text read from one source: a zip or gz file may claim to be small and not be
@@ -321,6 +321,8 @@ def _jsonl(path: Path) -> Iterator[tuple[int, dict]]:
             wrong = "nested too deeply" if isinstance(error, RecursionError) else "a number is too long"
             wrong = getattr(error, "msg", wrong)
             raise _bad(path, line, f"this is no JSON ({wrong})", "one object a line, with double quotes") from error
+        if half := lone_surrogate(row):
+            raise _bad(path, line, f"{half} is half a character", "write both halves of the pair, or leave it out")
         if not isinstance(row, dict):
             raise _bad(path, line, f"{text.strip()[:40]!r} is no object", "write {…} with named columns")
         yield line, row

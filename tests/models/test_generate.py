@@ -26,6 +26,18 @@ def test_greedy_is_what_transformers_generates(smollm2):
         assert sample.logprob == pytest.approx(scored.total, abs=1e-3)
 
 
+def test_half_a_character_is_one_sentence(smollm2):
+    for call in (
+        lambda text: smollm2.generate([text], max_new_tokens=1),
+        lambda text: smollm2.generate([text], max_new_tokens=1, chat=True),
+        lambda text: smollm2.logprobs([text], [["x"]]),
+        lambda text: smollm2.logprobs(["x"], [[text]]),
+        lambda text: smollm2.next_logprobs(text),
+    ):
+        with pytest.raises(ModelError, match=r"cannot read ….*a\\ud800.*…: U\+D800 is half a character; mend"):
+            call("a\ud800")
+
+
 def test_a_chat_ends_with_the_models_own_end_token(smollm2):
     (sample,) = smollm2.generate(["Say only the word yes."], max_new_tokens=60, chat=True)[0]
     messages = [{"role": "user", "content": "Say only the word yes."}]

@@ -337,6 +337,7 @@ def test_the_report_is_plain_data_a_table_and_escaped_html(smollm2):
     assert facts["sha256"] == sha256_file(names.resolve("smollm2").path)
     assert "identity" in str(smollm2.report)
     assert "<script>" not in replace(smollm2.report, name="<script>")._repr_html_()
+    assert "q_proj" not in repr(smollm2.report) and smollm2.report.skipped
 
 
 def test_a_run_is_told_what_was_loaded(tiny, tmp_path, monkeypatch):

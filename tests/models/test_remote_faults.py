@@ -1,6 +1,7 @@
 """Every fault of a server is one clear sentence; what passes is tried again; what was answered is never lost."""
 
 import dataclasses
+import json
 import socket
 import subprocess
 import sys
@@ -88,6 +89,17 @@ def test_each_fault_is_one_sentence_and_loses_nothing(name, model, running):
     running.always = None
     again = model.generate(["a"], n=4, **options)[0]
     assert again[:3] == first and len(running.asked) - asked == (3 if passing else 1) + 1, "only the missing one"
+
+
+def test_half_a_character_is_refused_where_we_send_it_and_replaced_where_they_do(model, running):
+    with pytest.raises(ModelError, match=r"cannot read ….*a\\ud800.*…: U\+D800 is half a character; mend the text"):
+        model.generate(["fine", "a\ud800"], max_new_tokens=1)
+    assert not running.asked
+    body = json.dumps({"model": "tiny", "choices": [{"text": "a\ud83d", "finish_reason": "length", "index": 0}]})
+    running.faults = [("raw", body.encode())]
+    (sample,) = model.generate(["b"], max_new_tokens=1)[0]
+    assert sample.text == "a\N{REPLACEMENT CHARACTER}"
+    assert model.generate(["b"], max_new_tokens=1)[0][0] == sample and len(running.asked) == 1, "and it was kept"
 
 
 @pytest.mark.parametrize("name", [name for name, (*_, passing) in FAULTS.items() if passing])

@@ -21,11 +21,12 @@ def is_cjk(character):
 
 
 def cut(text):
-    """(start, end) of each word: letters, digits and accents together, CJK and other signs one by one."""
+    """(start, end) of each word: letters, digits and marks together, CJK and other signs one by one."""
     spans, begin = [], None
     for place, character in enumerate(text + " "):
         inside = character.isalnum() and not is_cjk(character)
-        inside = inside or (begin is not None and 0x300 <= ord(character) <= 0x36F)
+        mark = unicodedata.category(character) in ("Mn", "Mc") and ord(character) < 0x10000
+        inside = inside or (begin is not None and mark and not is_cjk(character))
         if inside:
             begin = place if begin is None else begin
             continue

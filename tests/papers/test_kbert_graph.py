@@ -10,14 +10,14 @@ import textwrap
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kbert_oracle import dictionary, key, matches
+from kbert_oracle import cut, dictionary, key, matches
 from test_kbert_tree import graphs, texts
 
 from workbench.errors import DataError, UsageError
 from workbench.papers.kbert import FUNCTION_WORDS, KnowledgeGraph, Triple, read_wordnet
 from workbench.papers.kbert import words as words_module
 from workbench.papers.kbert.wordnet import TABLE, triples, write_table
-from workbench.papers.kbert.words import PLAIN_WORD, WORD, Codes, split_words
+from workbench.papers.kbert.words import PLAIN_WORD, Codes, split_words, whole_word
 
 ROWS = [
     ("Tim Cook", "CEO", "Apple"),
@@ -170,6 +170,8 @@ def test_rdf_by_labels_sorted(tmp_path):
         ("Aachen", "lies in", "Rhine Land"), ("Aachen", "people", "250"), ("City of Bonn", "lies in", "Rhineland"),
     ]  # fmt: skip
     assert KnowledgeGraph.from_rdf(path, language="de").lookup("Bonn")
+    path.write_text(path.read_text().replace('"City of Bonn"@en', '"Bonn Town"@en-GB, "Entenhausen"@enx'))
+    assert KnowledgeGraph.from_rdf(path).lookup("Bonn Town")  # a region's English is English
     (tmp_path / "bad.ttl").write_text(":a :b")
     assert "bad.ttl is no turtle" in said(lambda: KnowledgeGraph.from_rdf(tmp_path / "bad.ttl"))
     (tmp_path / "a.jsonld").write_text("{}")
@@ -189,6 +191,13 @@ def test_rdf_by_labels_sorted(tmp_path):
         (lambda p: KnowledgeGraph.from_triples([("a", "b", "c")]).coverage("a cat"), DataError, "not of one text"),
         (lambda p: read_wordnet(p / "zlib.gz"), DataError, "zlib.gz cannot be read"),
         (lambda p: KnowledgeGraph.from_triples(["abc"]), DataError, "row 1: 'abc' has 1 parts"),
+        (lambda p: KnowledgeGraph.from_triples([{"a", "b", "c"}]), DataError, "has no order"),
+        (lambda p: KnowledgeGraph.from_triples([dict(a=1, b=2, c=3)]), DataError, "has no order"),
+        (lambda p: KnowledgeGraph.from_triples([(b"a", b"b", b"c")]), DataError, "holds something that is no text"),
+        (lambda p: KnowledgeGraph.from_triples([("a", "b", "\ud83d")]), DataError, "'\\ud83d') holds half"),
+        (lambda p: KnowledgeGraph.from_triples(None), DataError, "None is no list of (subject"),
+        (lambda p: KnowledgeGraph.from_triples({("a", "b", "c"), ("a", "b", 1)}), DataError, "is no list of (subject"),
+        (lambda p: KnowledgeGraph.from_triples(ROWS).coverage(["a", None]), DataError, "text 2 is None, neither"),
         (lambda p: KnowledgeGraph.from_tsv(p / "none.tsv"), DataError, "none.tsv does not exist"),
         (lambda p: KnowledgeGraph.from_tsv(p / "a.tsv", layout="x"), UsageError, "layout 'x' is unknown"),
         (lambda p: KnowledgeGraph.from_tsv(p / "a.tsv", on_bad="x"), UsageError, "on_bad='x' is unknown"),
@@ -233,7 +242,8 @@ def test_find_is_the_longest_window_from_left_to_right(text, rows, wide):
 @given(text=st.one_of(texts(), st.text(max_size=20)))
 def test_words_are_cut_alike_by_both_patterns_and_by_hand(text):
     if text.isascii():
-        assert WORD.findall(text) == PLAIN_WORD.findall(text)
+        assert whole_word().findall(text) == PLAIN_WORD.findall(text)
+    assert [found.span() for found in whole_word().finditer(text)] == cut(text)
     assert "".join(split_words(text)) == "".join(text.split())
 
 
@@ -257,6 +267,9 @@ def test_no_match_inside_a_word_and_none_lost_behind_one():
     names = lambda text: [text[match.start : match.end] for match in graph.find(text)]  # noqa: E731
     assert names("A new cartoon, renewed: with a cookbook; IT!") == ["new", "cartoon", "IT"]
     assert names("new\n car") == ["new\n car"]
+    ka = KnowledgeGraph.from_triples([("क", "is a", "letter"), ("कवि", "is a", "poet"), ("كتب", "is", "word")])
+    marked = "कि क कविता कवि كُتُب كتب"  # vowel signs are part of their word
+    assert [marked[match.start : match.end] for match in ka.find(marked)] == ["क", "कवि", "كتب"]
 
 
 def test_coverage_counts():
@@ -267,6 +280,13 @@ def test_coverage_counts():
     assert found.top == (("Tim Cook", 2), ("Beijing", 1)) and found.hit_rate == 1 / 3 and found.word_rate == 0.5
     assert "1 (33.3%)" in found.table().to_string()
     assert KnowledgeGraph.from_triples([]).coverage([]).hit_rate == 0
+    words = [["Tim", "Cook", "met", "Tim", "Cook", "in", "Beijing."], ["nothing", "here"], []]
+    assert graph.coverage(words) == found  # named-entity data comes split into words
+
+
+def test_the_fingerprint_tells_where_a_part_ends():
+    rows = ("a", "b\tc", "d"), ("a\tb", "c", "d")
+    assert len({KnowledgeGraph.from_triples([row]).fingerprint for row in rows}) == 2
 
 
 # --- filters --------------------------------------------------------------------------------------------------------

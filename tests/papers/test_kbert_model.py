@@ -161,6 +161,40 @@ def test_a_wrong_mask_is_refused_at_the_model_itself(folder):
             model.module(**(batch | {"attention_mask": mask.to(model.device)}))
 
 
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
+def test_a_module_in_half_precision_reads_the_same(folder, kind):
+    model = make(folder)
+    wanted = model.predict(TEXTS).probabilities
+    model.module.to(kind)
+    assert np.abs(model.predict(TEXTS).probabilities - wanted).max() < 0.02
+    look = model.look(TEXTS[1])
+    assert look.attention[:, :, ~look.item.visible].max() == 0 and look.item.injected.any()
+
+
+@pytest.mark.parametrize("precision", [{}, {"bf16": True}])
+def test_a_users_own_trainer_takes_the_collator(folder, tmp_path, precision):
+    from transformers import Trainer, TrainingArguments
+
+    model = make(folder, seed=3)
+    rows = [{"item": item, "label": model.labels.index(KINDS[i])} for i, item in enumerate(model.inject(TEXTS))]
+    wanted = make(folder, seed=3).fit(TEXTS, KINDS, epochs=3, batch_size=4, learning_rate=1e-3, seed=3)
+
+    def train(**more):
+        arguments = TrainingArguments(
+            output_dir=tmp_path, num_train_epochs=3, per_device_train_batch_size=4, learning_rate=1e-3, seed=3,
+            report_to=[], save_strategy="no", logging_steps=1, disable_tqdm=True, use_cpu=model.device.type == "cpu",
+            **precision, **more,
+        )  # fmt: skip
+        trainer = Trainer(model.module, arguments, train_dataset=rows, data_collator=model.collator)
+        trainer.train()
+        return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
+
+    with pytest.raises(UsageError, match="remove_unused_columns=False"):
+        train()
+    torch.manual_seed(3)
+    assert train(remove_unused_columns=False) == pytest.approx(wanted, abs=0.03 if precision else 1e-3)
+
+
 @pytest.mark.parametrize(
     ("call", "kind", "said"),
     [
@@ -176,6 +210,7 @@ def test_a_wrong_mask_is_refused_at_the_model_itself(folder):
         (lambda f: make(f).fit(["a"], ["place"], learning_rate=-1), UsageError, "learning_rate=-1"),
         (lambda f: make(f, task="pair").predict(["a"]), UsageError, "needs second texts"),
         (lambda f: make(f).predict(["a"], ["b"]), UsageError, "takes no second texts"),
+        (lambda f: make(f).predict(["a"], batch_size=0), UsageError, "batch_size=0"),
         (lambda f: make(f, task="tokens").predict([["a"]], [["b"]]), UsageError, "takes no second texts"),
         (lambda f: make(f).predict([None]), DataError, "text 1, None, is no list of words"),
     ],

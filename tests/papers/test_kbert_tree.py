@@ -215,6 +215,13 @@ def test_nothing_and_little(tokenizer):
         (lambda t: inject("one text", None, t), DataError, "not one text"),
         (lambda t: inject(["a"], "graph.tsv", t), DataError, "is no knowledge graph"),
         (lambda t: inject(["a", 3], None, t), DataError, "text 2 is 3, not a text"),
+        (lambda t: inject(["a", "b \ud83d"], None, t), DataError, "text 2 holds half a character, '\\ud83d'"),
+        (lambda t: inject([["a", "\udc80"]], None, t), DataError, "text 1 holds half a character, '\\udc80'"),
+        (lambda t: inject(["a"], None, t, pairs=["\ud83d"]), DataError, "text 1 holds half a character"),
+        (lambda t: inject(["a"], None, t, max_length=None), UsageError, "max_length=None makes no sense"),
+        (lambda t: inject(["a"], None, t, max_branches=1.5), UsageError, "max_branches=1.5 makes no sense"),
+        (lambda t: inject(["a"], None, t, max_length=2**15), UsageError, "max_length=32768 makes no sense"),
+        (lambda t: KBertSettings(max_length="9"), UsageError, "max_length='9' makes no sense"),
         (lambda t: inject([["a", ""]], None, t), DataError, "is no list of words"),
         (lambda t: inject([["a"], "b"], None, t), DataError, "text 2, 'b', is no list"),
         (lambda t: inject(["a"], None, t, pairs=[]), DataError, "1 texts and 0 second texts"),
@@ -224,7 +231,7 @@ def test_nothing_and_little(tokenizer):
         (lambda t: inject(["a"], None, object()), ModelError, "load a fast tokenizer"),
         (lambda t: inject(["a"], None, t)[0].words, UsageError, "were not split into words"),
         (lambda t: KBertSettings(penalty=1.0), UsageError, "penalty=1.0 hides nothing"),
-        (lambda t: KBertSettings(epochs=0), UsageError, "epochs=0 is too small"),
+        (lambda t: KBertSettings(epochs=0), UsageError, "epochs=0 makes no sense"),
     ],
 )
 def test_what_is_wrong_is_said(call, error, said):

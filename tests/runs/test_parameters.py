@@ -146,6 +146,16 @@ def test_an_unknown_profile_is_refused_before_anything_starts(tmp_path):
         resolve(known, {"profile": "fast"}, "n")
 
 
+@pytest.mark.parametrize("value", [b"caf\xff".decode(errors="surrogateescape"), "a\ud800"])
+def test_half_a_character_is_refused_before_anything_starts(tmp_path, value):
+    known = parameters(tmp_path, PARAMETERS)
+    with pytest.raises(
+        UsageError, match=r"'concept' cannot be 'caf\\udcff|'a\\ud800': U\+D.* give UTF-8 text"
+    ) as caught:
+        resolve(known, {"concept": value}, "n")
+    str(caught.value).encode()
+
+
 def test_assignments_are_split_at_the_first_sign():
     assert split_assignment("prompt=a=b ") == ("prompt", "a=b ")
     for text in ("seed", "=3", "a b=3", ""):

@@ -196,4 +196,7 @@ def test_a_driver_that_ends_takes_its_runs_with_it(cluster, tmp_path, number):
             break
         time.sleep(0.1)
     assert not processes_under(out)
-    assert all(record.status in ("interrupted", "killed") for record in store.all_runs(out))
+    said = [(record.status, record.cause, record.error) for record in store.all_runs(out)]
+    # Ray kills a dead driver's workers and their children in no fixed order: a worker may see its child die first
+    ends = {"interrupted", "killed"} if number == signal.SIGINT else {"interrupted", "killed", "failed"}
+    assert said and all(status in ends and cause != "experiment" for status, cause, _ in said), said

@@ -3,12 +3,14 @@
 A paper never asks what a model *is*; it asks what it *can* do (`require`) and calls the methods of `Model`.
 """
 
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from ..errors import ModelError
+from ..files import lone_surrogate
 
 # what a model may be able to do, and the words in which `require` says that it is missing
 CAPABILITIES = {
@@ -140,6 +142,15 @@ def check_messages(prompt: Prompt) -> list[Message]:
         if not isinstance(message, dict) or not {"role", "content"} <= message.keys():
             raise ModelError(f'a message is {{"role": …, "content": …}}, not {message!r}')
     return messages
+
+
+def check_text(text) -> None:
+    """Raise ModelError for half a surrogate pair in a text or request, which no tokenizer and no server takes."""
+    if half := lone_surrogate(text):
+        shown = ascii(text if isinstance(text, str) else json.dumps(text, ensure_ascii=False))
+        place = shown.find("\\u" + half[2:].lower())
+        shown = shown[max(0, place - 30) : place + 30]
+        raise ModelError(f"a model cannot read …{shown}…: {half} is half a character; mend the text")
 
 
 def say(line: str) -> None:

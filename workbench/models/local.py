@@ -7,7 +7,7 @@ import torch
 
 from ..errors import ModelError
 from . import decode
-from .base import Generation, Prompt, Scored, check_messages, check_options
+from .base import Generation, Prompt, Scored, check_messages, check_options, check_text
 from .fit import cache_bytes, free_bytes
 from .problems import advice
 from .report import LoadReport
@@ -240,7 +240,7 @@ class LocalModel:
         Raises
         ------
         ModelError
-            An id that the model's vocabulary does not have.
+            An id that the model's vocabulary does not have; half a surrogate pair in the text.
         """
         if not isinstance(text, str):
             ids = [int(token) for token in text]
@@ -248,6 +248,7 @@ class LocalModel:
             if wrong:
                 raise ModelError(f"{wrong[0]} is no token of {self.name}: its ids run to {self._config.vocab_size - 1}")
             return ids
+        check_text(text)
         ids = list(self.tokenizer(text, add_special_tokens=start)["input_ids"])
         end = self.tokenizer.eos_token_id
         # some tokenizers close every text with the end token; a prefix must stay open
@@ -281,7 +282,7 @@ class LocalModel:
         messages = check_messages(prompt)
         with advice(self.name, doing="filling the chat template"):
             text = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        return self.token_ids(text, start=False)
 
     def end_tokens(self) -> frozenset[int]:
         """Ids of the tokens that end a text: those of the generation config and the tokenizer's own."""

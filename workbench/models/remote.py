@@ -17,7 +17,7 @@ from concurrent.futures import TimeoutError as NotYet
 from ..errors import ModelError, WorkbenchError
 from ..files import run_folder, write_json
 from .answers import Answers, key_of
-from .base import Generation, Prompt, Scored, check_messages, check_options
+from .base import Generation, Prompt, Scored, check_messages, check_options, check_text
 from .discover import RemoteReport, discover, echo_body, echoed, request_body, text_of, token_logprobs
 from .report import note_model
 from .server import Server, ServerOptions, check_url
@@ -233,6 +233,7 @@ class RemoteModel:
 
     def _ask_all(self, jobs: list[tuple[str, dict]], parts: list[dict]) -> list[dict]:
         """Answers to all requests, in order: from the cache, else from the server, and kept as they come."""
+        check_text([body for _, body in jobs])
         server = self._server
         where = {"url": server.base_url, "answers_as": self.abilities.answers_as}
         keys = [key_of(**where, endpoint=job[0], body=job[1], **part) for job, part in zip(jobs, parts, strict=True)]

@@ -78,8 +78,8 @@ class LoadReport(Table):
     dtype: str
     quantisation: str | None
     compute_dtype: str
-    quantised: list[str]
-    skipped: list[str]
+    quantised: list[str] = field(repr=False)  # hundreds of names
+    skipped: list[str] = field(repr=False)
     bytes_packed: int
     bytes_quant_state: int
     bytes_rest: int

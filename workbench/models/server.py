@@ -9,12 +9,14 @@ import email.utils
 import json
 import os
 import random
+import re
 import threading
 import time
 from dataclasses import dataclass, field, fields
 from urllib.parse import urlsplit
 
 from ..errors import ModelError
+from ..files import lone_surrogate
 from .base import say
 
 KEYS = ("WORKBENCH_API_KEY", "OPENAI_API_KEY")  # the first that is set is sent
@@ -214,6 +216,11 @@ class Server:
             raise Fault(
                 f"{self.base_url} answers with malformed JSON ({shown!r}, {len(text)} characters): see the server's log"
             ) from error
+        if lone_surrogate(
+            answer
+        ):  # a text cut between two tokens of one character: what a tokenizer gives for half of it
+            whole = json.dumps(answer, ensure_ascii=False)
+            answer = json.loads(re.sub("[\ud800-\udfff]", "\N{REPLACEMENT CHARACTER}", whole))
         if not isinstance(answer, dict):
             raise Fault(f"{self.base_url} answers with {type(answer).__name__} where an object was due: is it an API?")
         return answer

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError, UsageError
+from ..files import lone_surrogate
 
 PROFILES = ("smoke", "quick", "standard", "paper")  # the sizes every paper's notebook offers
 
@@ -156,6 +157,12 @@ def resolve(parameters: dict[str, Parameter], given: dict[str, Any], where: str)
             otherwise = f"`workbench params {where}` lists them"
             raise UsageError(unknown(name, parameters, f"parameter of {where}", otherwise))
     values = {name: convert(parameters[name], value) for name, value in given.items()}
+    for name, value in values.items():
+        if half := lone_surrogate(value):
+            raise UsageError(
+                f"parameter {name!r} cannot be {ascii(value)[:80]}: {half} is half a character (bytes that are no"
+                " UTF-8, or half of a surrogate pair); give UTF-8 text"
+            )
     if values.get("base_url") is not None:  # before a record is written: an address may have a key in it
         from ..models.server import check_url
 

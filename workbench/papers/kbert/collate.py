@@ -114,18 +114,27 @@ class KnowledgeCollator:
         window = config.sliding_window if family.name == "modernbert" else None
         return cls(family, config.pad_token_id or 0, penalty=penalty, window=window, positions=positions)
 
+    @property
+    def first(self) -> int:
+        """The position of a text's first token."""
+        return self.pad_id + 1 if self.family.offset else 0
+
     def __call__(self, features: Sequence) -> dict[str, torch.Tensor]:
         """The batch of ``features``.
 
         Raises
         ------
         UsageError
-            A text has more positions than the encoder.
+            A text has more positions than the encoder, or a row has no "item".
         """
         labelled = [feature if isinstance(feature, dict) else {"item": feature} for feature in features]
+        if not all("item" in feature for feature in labelled):
+            raise UsageError(
+                "a row has no 'item', an Injected: Trainer took it away unless remove_unused_columns=False was given"
+            )
         items: list[Injected] = [feature["item"] for feature in labelled]
         size = len(items), max(map(len, items))
-        first = self.pad_id + 1 if self.family.offset else 0
+        first = self.first
         ids = np.full(size, self.pad_id, np.int64)
         positions = np.full(size, self.pad_id if self.family.offset else 0, np.int64)
         segments = np.zeros(size, np.int64)

@@ -53,14 +53,17 @@ def cover(graph, texts: Iterable[str], top: int) -> Coverage:
     Raises
     ------
     DataError
-        One text instead of a list: its letters would be counted.
+        One text instead of a list (its letters would be counted), or something that is no text.
     """
     if isinstance(texts, str):
         raise DataError("coverage is of a list of texts, not of one text: write [text]")
     n_texts = n_words = n_matches = texts_hit = words_hit = 0
     counts: Counter[int] = Counter()
     for text in texts:
-        words = split_words(text)
+        try:
+            words = [word for part in ([text] if isinstance(text, str) else text) for word in split_words(part)]
+        except (TypeError, AttributeError) as error:
+            raise DataError(f"text {n_texts + 1} is {repr(text)[:60]}, neither a text nor a list of words") from error
         found = graph.find_words(words)
         n_texts, n_words, n_matches = n_texts + 1, n_words + len(words), n_matches + len(found)
         texts_hit += bool(found)

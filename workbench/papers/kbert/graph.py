@@ -6,7 +6,6 @@ in arrays and one block of text (`strings.Strings`), about thirty bytes each; `l
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from collections.abc import Set as AbstractSet
 from functools import cached_property
 from typing import NamedTuple
 
@@ -74,16 +73,13 @@ class KnowledgeGraph:
         DataError
             A row is not three texts, or one of them is empty; its number (from 1) is named.
         """
-        if isinstance(rows, AbstractSet):
-            rows = sorted(rows)
-        checked = (sources.check(row, f"{name}, row {number}") for number, row in enumerate(rows, 1))
-        return cls._intern(checked, name, case_sensitive)
+        return cls._intern(sources.checked(rows, name), name, case_sensitive)
 
     @classmethod
     def from_tsv(
         cls, path, *, layout: str = "spo", mentions=None, on_bad: str = "raise", case_sensitive: bool = False
     ) -> "KnowledgeGraph":
-        """A graph of a text file, one triple a line, parted by tabs; .gz is unpacked as it is read.
+        """A graph of a text file, one triple a line, parted by tabs; blank lines are none. .gz is unpacked.
 
         Parameters
         ----------
@@ -147,7 +143,8 @@ class KnowledgeGraph:
         DataError
             rdflib is not installed, or cannot read the file.
         """
-        return cls._intern(sources.read_rdf(path, format, language), str(path), case_sensitive)
+        rows = sources.checked(sources.read_rdf(path, format, language), str(path))
+        return cls._intern(rows, str(path), case_sensitive)
 
     @classmethod
     def _intern(cls, rows, name, case_sensitive, skipped=()):
@@ -259,7 +256,7 @@ class KnowledgeGraph:
         """SHA-256 over the triples in order: two graphs with the same one inject the same."""
         digest = hashlib.sha256(b"case" if self.case_sensitive else b"")
         for triple in self.triples():
-            digest.update("\t".join(triple).encode() + b"\n")
+            digest.update("".join(f"{len(part)}:{part}" for part in triple).encode())  # a part may hold any sign
         return digest.hexdigest()
 
     # --- narrowing --------------------------------------------------------------------------------------------------

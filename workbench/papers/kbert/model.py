@@ -127,15 +127,16 @@ class KBert:
         return f"<K-BERT {self.encoder}, {self.task}, {len(self.labels)} labels, {knowledge}>"
 
     def inject(self, texts, pairs=None) -> KnowledgeBatch:
-        """`inject` with this model's graph, tokenizer and settings."""
+        """`inject` with this model's graph, tokenizer and settings, cut to the encoder's positions."""
         if (pairs is not None) != (self.task == "pair"):
             wants = (
                 "needs second texts: give pairs=" if self.task == "pair" else "takes no second texts: leave pairs out"
             )
             raise UsageError(f"a model with task={self.task!r} {wants}")
-        s = self.settings
+        s, places = self.settings, self.collator.positions
+        longest = s.max_length if places is None else min(s.max_length, places - self.collator.first)
         return inject(
-            texts, self.graph, self.tokenizer, pairs=pairs, max_branches=s.max_branches, max_length=s.max_length,
+            texts, self.graph, self.tokenizer, pairs=pairs, max_branches=s.max_branches, max_length=longest,
             soft_position=s.soft_position, visible_matrix=s.visible_matrix, template=s.template,
         )  # fmt: skip
 
@@ -221,7 +222,11 @@ class KBert:
         ------
         DataError
             As `inject`.
+        UsageError
+            ``batch_size`` is below 1; second texts where the task has none, or none where it has.
         """
+        if batch_size < 1:
+            raise UsageError(f"batch_size={batch_size} is too small: give at least 1")
         batch = self.inject(texts, pairs)
         order = np.argsort(batch.lengths, kind="stable")  # texts of a length together: less padding, the same numbers
         found: list = [None] * len(batch)
@@ -337,11 +342,14 @@ class _Rows(torch.utils.data.Dataset):
 
 
 def _guard(module, arguments, options):
-    """Refuse a mask that attention would silently get wrong."""
+    """Refuse a mask that attention would silently get wrong; a module in half precision adds one of its own kind."""
+
+    def fit(mask):
+        return check_mask(mask).to(module.dtype) if mask is not None and mask.dim() > 2 else mask
+
     masks = options.get("attention_mask")
-    for mask in masks.values() if isinstance(masks, dict) else (masks,):
-        if mask is not None and mask.dim() > 2:
-            check_mask(mask)
+    masks = {name: fit(mask) for name, mask in masks.items()} if isinstance(masks, dict) else fit(masks)
+    return arguments, options | {"attention_mask": masks}
 
 
 def _to(batch: dict, device) -> dict:

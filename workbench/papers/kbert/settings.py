@@ -1,9 +1,12 @@
 """What the paper fixes, the five arms of the study, and the closed-class words of English."""
 
 from dataclasses import dataclass
+from numbers import Integral
 from types import MappingProxyType
 
 from ...errors import UsageError
+
+_MOST = 2**15 - 1  # positions and branch numbers are int16
 
 
 @dataclass(frozen=True)
@@ -25,8 +28,9 @@ class KBertSettings:
     def __post_init__(self):
         check_template(self.template)
         for name, least in (("max_branches", 0), ("max_length", 3), ("epochs", 1), ("batch_size", 1)):
-            if getattr(self, name) < least:
-                raise UsageError(f"{name}={getattr(self, name)} is too small: give at least {least}")
+            size = getattr(self, name)
+            if not isinstance(size, Integral) or not least <= size <= _MOST:
+                raise UsageError(f"{name}={size!r} makes no sense: give a whole number of {least} to {_MOST}")
         if not self.penalty < 0:
             raise UsageError(f"penalty={self.penalty} hides nothing: it is added to logits, so give -1e4")
 

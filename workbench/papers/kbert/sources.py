@@ -2,7 +2,8 @@
 
 import gzip
 import re
-from collections.abc import Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -25,6 +26,8 @@ def check(row: Sequence[str], where: str) -> tuple[str, str, str]:
     DataError
         It is not; ``where`` is named.
     """
+    if isinstance(row, set | frozenset | dict):
+        raise DataError(f"{where}: {_short(row)} has no order: give (subject, predicate, object)")
     n = 1 if isinstance(row, str) or not isinstance(row, Sized) else len(row)
     if n != 3:
         raise DataError(f"{where}: {_short(row)} has {n} parts, not subject, predicate and object: mend or remove it")
@@ -36,6 +39,30 @@ def check(row: Sequence[str], where: str) -> tuple[str, str, str]:
         name = ("subject", "predicate", "object")[[bool(part) for part in stripped].index(False)]
         raise DataError(f"{where}: {_short(row)} has an empty {name}: fill it, or remove the row")
     return subject, predicate, object_
+
+
+def checked(rows: Iterable, name: str) -> Iterator[tuple[str, str, str]]:
+    """Rows that no file of ours was decoded from, each through `check`; a set, which has no order, is sorted first.
+
+    Raises
+    ------
+    DataError
+        Also for no rows at all, and for half a character (a lone surrogate, as JSON's "\\ud83d" gives).
+    """
+    try:
+        rows = sorted(rows) if isinstance(rows, AbstractSet) else iter(rows)
+    except TypeError as error:
+        raise DataError(f"{name}: {_short(rows)} is no list of (subject, predicate, object): give one") from error
+    for number, row in enumerate(rows, 1):
+        where = f"{name}, row {number}"
+        triple = check(row, where)
+        try:
+            "".join(triple).encode()
+        except UnicodeEncodeError as error:
+            raise DataError(f"{where}: {_short(row)} holds half a character: mend what wrote it") from error
+        except TypeError as error:  # bytes
+            raise DataError(f"{where}: {_short(row)} holds something that is no text: decode it") from error
+        yield triple
 
 
 def _short(row) -> str:
@@ -135,15 +162,16 @@ def read_rdf(path, format: str | None, language: str) -> list[tuple[str, str, st
     labels: dict = {}
     for kind in map(rdflib.URIRef, _LABELS):
         for node, label in sorted(store.subject_objects(kind)):
-            if isinstance(label, rdflib.Literal) and label.language in (language, None):
-                rank = (label.language is None, _LABELS.index(str(kind)), str(label))
+            spoken = getattr(label, "language", None)  # "en-GB" is English too, where there is no plain "en"
+            if isinstance(label, rdflib.Literal) and (spoken is None or f"{spoken}-".startswith(f"{language}-")):
+                rank = (spoken is None, spoken != language, _LABELS.index(str(kind)), str(label))
                 labels[node] = min(labels.get(node, rank), rank)
 
     def name(node) -> str:
         if isinstance(node, rdflib.Literal):
             return str(node)
         if node in labels:
-            return labels[node][2]
+            return labels[node][-1]
         tail = re.split(r"[/#]", str(node).rstrip("/#"))[-1]
         return unquote(tail).replace("_", " ")
 

@@ -107,9 +107,9 @@ def run_task(
     Returns
     -------
     pandas.DataFrame
-        A row for each seed, arm and test text: task, seed, arm, text, truth, predicted, correct, seconds (CPU seconds
-        of that arm's training and test), loss (the mean of the last tenth of its steps). The controls (`control`)
-        stand among the arms.
+        A row for each seed, arm and test text: task, seed, arm, text, unit (see `per_unit`), truth, predicted, correct,
+        seconds (CPU seconds of that arm's training and test), loss (the mean of the last tenth of its steps). The
+        controls (`control`) stand among the arms.
     """
     import pandas as pd
 
@@ -126,24 +126,36 @@ def run_task(
             predicted = model.predict(list(texts)).labels
             seconds = time.process_time() - start
             loss = float(np.mean(model.losses[-max(1, len(model.losses) // 10) :]))
-            rows += _rows(task, seed, name, texts, truths, predicted, seconds, loss)
+            rows += _rows(task, seed, name, predicted, seconds, loss)
             if keep is not None and name in keep and keep[name] is None:
                 keep[name] = model
             if progress is not None:
                 right = np.mean([p == t for p, t in zip(predicted, truths)])
-                progress(f"{task.name}, seed {seed}, {name}: {right:.3f} right, {seconds:.0f} CPU s")
+                read = model.inject([text for text, _ in (*task.train, *task.test)])
+                lost = f"; {read.truncated} texts cut, {read.dropped} branches left out for want of room"
+                progress(
+                    f"{task.name}, seed {seed}, {name}: {right:.3f} right, {seconds:.0f} CPU s"
+                    + (lost if read.truncated or read.dropped else "")
+                )
         for name in CONTROLS if arms else ():
             start = time.process_time()
             predicted = control(task, branches=name == "words and branches")
-            rows += _rows(task, seed, name, texts, truths, predicted, time.process_time() - start, float("nan"))
+            rows += _rows(task, seed, name, predicted, time.process_time() - start, float("nan"))
     return pd.DataFrame(rows)
 
 
-def _rows(task, seed, arm, texts, truths, predicted, seconds, loss) -> list[dict]:
+def _rows(task, seed, arm, predicted, seconds, loss) -> list[dict]:
     common = {"task": task.name, "seed": seed, "arm": arm, "seconds": seconds, "loss": loss}
     return [
-        {**common, "text": text, "truth": truth, "predicted": said, "correct": float(said == truth)}
-        for text, truth, said in zip(texts, truths, predicted)
+        {
+            **common,
+            "text": text,
+            "unit": task.entities.get(text, text),
+            "truth": truth,
+            "predicted": said,
+            "correct": float(said == truth),
+        }
+        for (text, truth), said in zip(task.test, predicted)
     ]
 
 
@@ -181,16 +193,19 @@ def branch_words(text: str, graph: KnowledgeGraph, *, max_branches: int = SETTIN
 # --- summing up -----------------------------------------------------------------------------------------------------
 
 
-def per_text(results, arm: str):
-    """Share of the seeds in which each test text was right under ``arm``: a series by text, the unit of intervals."""
+def per_unit(results, arm: str):
+    """How often each unit of the intervals was right under ``arm``: a series, the mean over its texts and the seeds.
+
+    A unit is a test text, or all texts about one entity (`Task.entities`), which are no independent draws.
+    """
     mine = results[results.arm == arm]
     if not len(mine):
         raise UsageError(f"there are no results of {arm!r}: there are {', '.join(results.arm.unique())}")
-    return mine.groupby("text", sort=True).correct.mean()
+    return mine.groupby("unit", sort=True).correct.mean()
 
 
 def accuracy_table(results):
-    """A row an arm: accuracy (Estimate over test texts), its value for each seed, CPU seconds of a run, last loss."""
+    """A row an arm: accuracy (Estimate over units), its value for each seed, CPU seconds of a run, last loss."""
     import pandas as pd
 
     rows = []
@@ -199,7 +214,7 @@ def accuracy_table(results):
         rows.append(
             {
                 "arm": arm,
-                "accuracy": mean_interval(per_text(results, arm), bounds=(0, 1)),
+                "accuracy": mean_interval(per_unit(results, arm), bounds=(0, 1)),
                 "each seed": ", ".join(f"{value:.3f}" for value in runs.correct.mean()),
                 "CPU s a run": float(runs.seconds.first().mean()),
                 "last loss": float(runs.loss.first().mean()),
@@ -209,8 +224,8 @@ def accuracy_table(results):
 
 
 def difference(results, arm: str, other: str) -> Paired:
-    """``arm`` minus ``other``, paired by test text (each averaged over the seeds)."""
-    ours, theirs = per_text(results, arm), per_text(results, other)
+    """``arm`` minus ``other``, paired by unit (`per_unit`)."""
+    ours, theirs = per_unit(results, arm), per_unit(results, other)
     return paired_test(ours.to_numpy(), theirs.loc[ours.index].to_numpy())
 
 
@@ -249,7 +264,7 @@ def differences_table(results, pairs: Sequence[tuple[str, str]] = PAIRS):
 def orders(results) -> str:
     """The five arms from best to worst, joined by > where the paired interval leaves 0 out, by ≈ where it does not."""
     arms = [arm for arm in ARMS if arm in set(results.arm)]
-    arms.sort(key=lambda arm: -per_text(results, arm).mean())
+    arms.sort(key=lambda arm: -per_unit(results, arm).mean())
     text = arms[0]
     for better, worse in pairwise(arms):
         low = difference(results, better, worse).difference.low

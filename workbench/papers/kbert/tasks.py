@@ -9,8 +9,8 @@ import csv
 import functools
 import random
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...data import folder
@@ -56,6 +56,9 @@ class Task:
         The C classes.
     train, test
         Lists of (text, label).
+    entities
+        Text -> the entity that it is about, where several texts are about one: they are no independent draws, so
+        `study` takes their intervals over entities.
     """
 
     name: str
@@ -64,6 +67,7 @@ class Task:
     labels: tuple[str, ...]
     train: list[tuple[str, str]]
     test: list[tuple[str, str]]
+    entities: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def chance(self) -> float:
@@ -157,7 +161,8 @@ def teaching_task(graph: KnowledgeGraph | None = None) -> Task:
     train, test = ([(row["text"], row["label"]) for row in rows if row["split"] == part] for part in ("train", "test"))
     labels = tuple(dict.fromkeys(row["label"] for row in rows))
     about = "kind of thing in sentences of medicine, law and finance, six kinds"
-    return Task("teaching", about, teaching_graph() if graph is None else graph, labels, train, test)
+    knowledge, entities = teaching_graph() if graph is None else graph, {row["text"]: row["entity"] for row in rows}
+    return Task("teaching", about, knowledge, labels, train, test, entities)
 
 
 def own_task(graph: str | None, data: str | None, seed: int = 0, *, test_share: float = 0.3) -> Task:

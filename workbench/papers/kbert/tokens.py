@@ -4,6 +4,7 @@ Nothing is cut up here: the Rust tokenizer encodes whole texts, pairs, or lists 
 token stands for.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -58,6 +59,7 @@ def whole_texts(tokenizer):
             inner.enable_padding(**{name: padding[name] for name in _PADDING if name in padding})
 
 
+_HALF = re.compile("[\ud800-\udfff]")  # a lone surrogate, as JSON's "\\ud83d" gives
 _TRUNCATION = ("max_length", "stride", "strategy", "direction")
 _PADDING = ("length", "pad_to_multiple_of", "pad_id", "pad_token", "pad_type_id", "direction")
 
@@ -68,7 +70,7 @@ def check_texts(texts, pairs) -> bool:
     Raises
     ------
     DataError
-        One text instead of a list, a wrong number of second texts, or something that is no text.
+        One text instead of a list, a wrong number of second texts, something that is no text, or half a character.
     """
     for name, rows in (("texts", texts), ("pairs", pairs)):
         if isinstance(rows, str):
@@ -89,6 +91,9 @@ def check_texts(texts, pairs) -> bool:
             )
         if not split and not isinstance(row, str):
             raise DataError(f"text {number} is {repr(row)[:60]}, not a text: give texts, or lists of words, not both")
+        whole = "".join(row) if split else row
+        if not whole.isascii() and (half := _HALF.search(whole)):
+            raise DataError(f"text {number} holds half a character, {half[0]!r}: mend what wrote it")
     return split
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from ...errors import DataError, UsageError
 from .branches import pool
 from .graph import KnowledgeGraph, Triple
-from .settings import SETTINGS, check_template
+from .settings import SETTINGS, KBertSettings
 from .tokens import Trunks, check_texts, cut_encoding, encode, word_lead
 from .trunks import read_trunks
 
@@ -157,15 +157,12 @@ class KnowledgeBatch(Sequence):
         Branches left out because a text would have been longer than ``max_length``.
     truncated
         Texts that were cut because their own tokens alone were too many.
-    labels
-        None, or one label a text (a list of N), put there by whoever trains.
     """
 
     def __init__(self, texts, pairs, graph, tokenizer, trunks: Trunks, tree: dict, *, soft_position, visible_matrix):
         self.texts, self.pairs, self.graph, self.tokenizer = texts, pairs, graph, tokenizer
         self.soft_position, self.visible_matrix = soft_position, visible_matrix
         self.truncated = trunks.truncated
-        self.labels = None
         self.__dict__.update(tree)
 
     def __len__(self) -> int:
@@ -254,10 +251,7 @@ def inject(
     ModelError
         A tokenizer without offsets.
     """
-    check_template(template)
-    if max_branches < 0 or max_length < 3 or max_length > _MOST:
-        wrong = f"max_branches={max_branches}" if max_branches < 0 else f"max_length={max_length}"
-        raise UsageError(f"{wrong} makes no sense: give at least 0 branches, and a length of 3 to {_MOST}")
+    KBertSettings(max_branches=max_branches, max_length=max_length, template=template)  # says what makes no sense
     graph = check_graph(graph)
     texts, pairs = list(texts) if not isinstance(texts, str) else texts, None if pairs is None else list(pairs)
     trunks = read_trunks(texts, pairs, graph, tokenizer, max_length)
@@ -283,7 +277,6 @@ def check_graph(graph) -> KnowledgeGraph | None:
     return graph
 
 
-_MOST = 2**15 - 1  # positions and branch numbers are int16
 _NONE = np.zeros(0, np.int32)
 
 
