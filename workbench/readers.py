@@ -263,10 +263,6 @@ def _cell(path, line: int, row: dict, name: str, kinds=str):
         raise _bad(path, line, f"{name!r} is {value!r}, which is no text", "put it in quotes")
     if isinstance(value, str) and not value.strip():
         raise _bad(path, line, f"{name!r} is empty", "fill it, or leave the row out")
-    if isinstance(value, str) and any(
-        "\ud800" <= char <= "\udfff" for char in value
-    ):  # "\\ud800" in JSON: no tokenizer
-        raise _bad(path, line, f"{name!r} holds half a character (a lone surrogate)", "write the character itself")
     return value
 
 
