@@ -58,7 +58,7 @@ def lone_surrogate(value) -> str | None:
     nor a file takes them, so whoever reads a user's text asks here first.
     """
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    found = re.search("[\ud800-\udfff]", text)
+    found = None if text.isascii() else re.search("[\ud800-\udfff]", text)
     return f"U+{ord(found[0]):04X}" if found else None
 
 

@@ -4,7 +4,6 @@ Nothing is cut up here: the Rust tokenizer encodes whole texts, pairs, or lists 
 token stands for.
 """
 
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -12,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...errors import DataError, ModelError
+from ...files import lone_surrogate
 from .words import word_pattern
 
 
@@ -59,7 +59,6 @@ def whole_texts(tokenizer):
             inner.enable_padding(**{name: padding[name] for name in _PADDING if name in padding})
 
 
-_HALF = re.compile("[\ud800-\udfff]")  # a lone surrogate, as JSON's "\\ud83d" gives
 _TRUNCATION = ("max_length", "stride", "strategy", "direction")
 _PADDING = ("length", "pad_to_multiple_of", "pad_id", "pad_token", "pad_type_id", "direction")
 
@@ -92,8 +91,8 @@ def check_texts(texts, pairs) -> bool:
         if not split and not isinstance(row, str):
             raise DataError(f"text {number} is {repr(row)[:60]}, not a text: give texts, or lists of words, not both")
         whole = "".join(row) if split else row
-        if not whole.isascii() and (half := _HALF.search(whole)):
-            raise DataError(f"text {number} holds half a character, {half[0]!r}: mend what wrote it")
+        if half := lone_surrogate(whole):
+            raise DataError(f"text {number} holds half a character, {half}: mend what wrote it")
     return split
 
 
