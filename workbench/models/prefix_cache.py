@@ -12,9 +12,8 @@ import torch
 from transformers import DynamicCache
 
 FIRST = 256  # columns allocated at first; doubled when they run out
-SLICE = (
-    0.6  # where so much of a range of columns is wanted, the whole range is used as it lies instead of being gathered
-)
+# where so much of a range of columns is wanted, the whole range is used as it lies instead of being gathered
+SLICE = 0.6
 
 
 class Node:
