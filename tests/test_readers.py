@@ -84,6 +84,13 @@ def test_a_text_file_is_one_prompt_a_line(write):
     assert [(p.id, p.prompt) for p in readers.read_prompts(path)] == expected
 
 
+def test_lines_may_end_as_on_any_system(write):
+    for end in ("\n", "\r\n", "\r"):
+        assert [(p.id, p.prompt) for p in readers.read_prompts(write("mine.txt", f"a{end}{end}b{end}"))] == [
+            ("1", "a"), ("3", "b")
+        ]  # fmt: skip
+
+
 def test_json_lines_with_ids(write):
     path = write("mine.jsonl", '{"id": "a", "prompt": "x\u2028y"}\n\n{"id": 7, "prompt": "z", "kind": "harmful"}\n')
     assert readers.read_prompts(path) == [readers.Prompt("a", "x\u2028y"), readers.Prompt("7", "z", "harmful")]
@@ -141,6 +148,7 @@ GOOD = '{"id": "a", "prompt": "x"}\n'
         ("p.jsonl", GOOD + GOOD, r"rows 1 and 2 have the same id 'a'"),
         ("p.jsonl", GOOD + '{"id": "b", "prompt": "\\udfff x"}\n', r"line 2: U\+DFFF is half a character: write both"),
         ("p.jsonl", "[" * 100_000 + "\n", r"line 1: this is no JSON"),
+        ("p.jsonl", GOOD + '{"id": %s, "prompt": "x"}\n' % ("9" * 5000), r"line 2: this is no JSON \(a number"),
         ("p.jsonl", GOOD.encode() + b'{"id": "\xff"}', r"line 2: byte 0xff is not UTF-8: save the file as UTF-8"),
         ("p.txt", "\n \n", r"p\.txt holds no rows"),
         ("p.csv", "a,b\n1,2\n", r"line 1: none of the columns a, b is goal"),

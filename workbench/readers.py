@@ -93,7 +93,7 @@ def read_prompts(source: str | os.PathLike) -> list[Prompt]:
     path = locate(source)
     kind = _suffix(path)
     if kind == ".txt":
-        numbered = [(n, line.strip()) for n, line in enumerate(_text(path).split("\n"), 1)]
+        numbered = [(n, line.strip()) for n, line in enumerate(re.split(r"\r\n|\r|\n", _text(path)), 1)]
         return _filled([Prompt(str(n), line) for n, line in numbered if line], path)
     if kind == ".csv":
         columns = _columns(path)
@@ -313,8 +313,9 @@ def _jsonl(path: Path) -> Iterator[tuple[int, dict]]:
             continue
         try:
             row = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
-            wrong = error.msg if isinstance(error, json.JSONDecodeError) else "nested too deeply"
+        except (ValueError, RecursionError) as error:  # a plain ValueError: Python reads no integer of 5,000 digits
+            wrong = "nested too deeply" if isinstance(error, RecursionError) else "a number is too long"
+            wrong = getattr(error, "msg", wrong)
             raise _bad(path, line, f"this is no JSON ({wrong})", "one object a line, with double quotes") from error
         if half := lone_surrogate(row):
             raise _bad(path, line, f"{half} is half a character", "write both halves of the pair, or leave it out")
@@ -343,7 +344,8 @@ def _csv(path: Path, needed: tuple[str, ...]) -> Iterator[tuple[int, dict]]:
         try:
             values = next(reader, None)
         except csv.Error as error:
-            advice = "close its quotes, or double those inside a cell"
+            advice = "close its quotes, double those inside a cell"
+            advice += f", and keep every cell below {csv.field_size_limit() + 1:,} characters"
             raise _bad(path, line, f"this row is no csv ({error})", advice) from error
         before = reader.line_num
         if values is None:

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from explainability_toys import handle
 
 from workbench.errors import ModelError, UsageError
 from workbench.papers import explainability as ex
 from workbench.papers.explainability import hooks
-from workbench.papers.explainability.sweep import plain_run, through
+from workbench.papers.explainability.sweep import Job, plain_run, through
 
 CLEAN, CORRUPT, ANSWER, FOIL = "The opposite of hot is", "The opposite of big is", " cold", " small"
 
@@ -77,8 +78,6 @@ def test_going_on_from_the_middle_is_the_plain_run(smollm2):
 
 
 def test_heads_are_patched_one_by_one(smollm2):
-    from workbench.papers.explainability.sweep import Job
-
     asked = (smollm2, CLEAN, CORRUPT, ANSWER, FOIL)
     found = ex.patch_heads(*asked, layers=[20, 24])
     job = Job(*asked, "heads", [20, 24], [-1])
@@ -99,6 +98,50 @@ def test_ablating_nothing_loses_nothing_and_ablating_every_head_of_the_last_bloc
     # the same from the other side: corrupt attention into the clean run
     other = ex.patching_grid(smollm2, CORRUPT, CLEAN, FOIL, ANSWER, part="attention", layers=[30], positions=[-1])
     assert left == pytest.approx(1 - float(other.recovery[0, 0]), abs=1e-3)
+
+
+def foreign(kind: str, smollm2):
+    """Random tiny models whose blocks are called otherwise than Llama's: by position, or with another cache's name."""
+    import transformers as hf
+
+    torch.manual_seed(0)
+    size = len(smollm2.tokenizer)
+    module = {
+        "gpt2": lambda: hf.GPT2LMHeadModel(
+            hf.GPT2Config(vocab_size=size, n_embd=32, n_layer=3, n_head=4, initializer_range=0.2)
+        ),
+        "gpt_neox": lambda: hf.GPTNeoXForCausalLM(
+            hf.GPTNeoXConfig(
+                vocab_size=size, hidden_size=32, num_hidden_layers=3, num_attention_heads=4, intermediate_size=64,
+                initializer_range=0.2,
+            )
+        ),
+        "bloom": lambda: hf.BloomForCausalLM(
+            hf.BloomConfig(vocab_size=size, hidden_size=32, n_layer=3, n_head=4, initializer_range=0.2)
+        ),
+    }[kind]()  # fmt: skip
+    return handle(module.eval(), smollm2.tokenizer, kind)
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "gpt_neox", "bloom"])
+def test_blocks_called_by_position_are_patched_and_steered_as_by_whole_runs(smollm2, kind):
+    model = foreign(kind, smollm2)
+    asked = (model, CLEAN, CORRUPT, ANSWER, FOIL)
+    for part in ex.PARTS:
+        fast, slow = ex.patching_grid(*asked, part=part), ex.patching_grid_literal(*asked, part=part)
+        np.testing.assert_allclose(fast.values, slow.values, atol=1e-4)
+    job = Job(*asked, "heads", None, [-1])
+    with torch.inference_mode():
+        clean, corrupt = job.trunk(job.clean_ids), job.trunk(job.corrupt_ids)
+        one = job.run_once(clean, 2, job.positions[0], 1)
+    share = (one - job.value(corrupt)) / (job.value(clean) - job.value(corrupt))
+    assert ex.patch_heads(*asked).recovery[1, 1] == pytest.approx(share, abs=1e-4)
+    concept = ex.concept_vector(model, ["I am glad"], ["I am sad"])
+    steered = ex.steer_next(model, CLEAN, concept, [0, 2], [ANSWER])
+    for row, strength in enumerate((0, 2)):
+        with ex.steering(model, concept, strength):
+            wanted = float(plain(model, CLEAN)[job.tokens[0]].exp())
+        assert steered.probability[row, 0] == pytest.approx(wanted, rel=1e-3)
 
 
 def test_hooks_leave_no_trace_also_after_an_exception(smollm2):

@@ -24,6 +24,7 @@ from workbench.errors import ModelError
 from workbench.models.prefix import PrefixTree
 from workbench.models.prefix_cache import column_bytes
 from workbench.papers.rain import RainSettings, rain
+from workbench.papers.rain.run import _best_of_n
 
 
 def literal_module():
@@ -158,3 +159,13 @@ def test_the_embedded_model_gives_the_same_moves_cached_and_uncached(smollm2):
     assert found[0].values == pytest.approx(found[1].values, abs=1e-4)
     assert found[0].counters["tokens"] < found[1].counters["tokens"] / 3
     assert torch.isfinite(torch.tensor(found[0].values)).all()
+
+
+def test_best_of_n_stops_at_the_last_reply_that_its_tokens_allow():
+    model, settings = TinyModel(), replace(MIXED, max_new_tokens=20)
+
+    def best(tokens, most=256):
+        return _best_of_n(model, ["d"], letters, settings, tokens, 0, None, most)
+
+    enough = best(10**6, 11).counters["tokens"]  # the eleventh is long: a wave of several would not fit
+    assert best(enough).n == 11 and best(enough - 1).n == 10

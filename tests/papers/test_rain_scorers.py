@@ -48,6 +48,33 @@ def test_word_labels_minus_the_prior(smollm2):
     assert made[True, False][0] > made[True, False][1]
 
 
+def test_the_prior_belongs_to_the_weights_and_costs_the_same_in_every_tree(smollm2):
+    from workbench.models.prefix import PrefixTree
+    from workbench.models.prefix_read import run
+
+    prompt, scorer = "Review: This stove was", objective(smollm2, "sentiment")
+    before = scorer(prompt, REPLIES)
+    spent = []
+    for _ in range(2):
+        tree = PrefixTree(smollm2)
+        run(tree, scorer.plan(tree, prompt, REPLIES[0]))
+        spent.append(tree.counters.tokens)
+    assert spent[0] == spent[1]  # a control's tree pays for it as the search's does
+    weight = smollm2.module.get_input_embeddings().weight
+    kept = weight.detach().clone()
+    try:
+        with torch.no_grad():
+            weight.mul_(1.5)
+        after = scorer(prompt, REPLIES)
+        assert after == pytest.approx(objective(smollm2, "sentiment")(prompt, REPLIES), abs=1e-5)
+        assert after != pytest.approx(before, abs=1e-3)
+        fresh = PrefixTree(smollm2)
+        assert after[0] == pytest.approx(run(fresh, scorer.plan(fresh, prompt, REPLIES[0])), abs=1e-4)
+    finally:
+        with torch.no_grad():
+            weight.copy_(kept)
+
+
 def test_the_vote_asks_in_both_orders(smollm2):
     good, bad = "harmless", "harmful"
     hard, soft = VoteScorer(smollm2), VoteScorer(smollm2, hard=False)

@@ -133,13 +133,19 @@ def test_killed_processes_are_replaced():
             assert isinstance(answer, reprover.TacticState) and len(answer.goals) == 2
             assert isinstance(session.run_tac(state, "rfl"), reprover.LeanError)
         left = session.pids()
+    until = time.monotonic() + 10  # a worker ends when it notices that its server has
+    while any(_alive(pid) for pid in {server, worker, *left}) and time.monotonic() < until:
+        time.sleep(0.05)
     assert left and not any(_alive(pid) for pid in {server, worker, *left})
 
 
 def _alive(pid: int) -> bool:
     import psutil
 
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_memory_is_limited():

@@ -124,6 +124,21 @@ def test_markup_in_a_prompt_is_text(smollm2):
     assert "<img src=x" not in hostile.page(b"")
 
 
+def test_a_dollar_sign_in_a_prompt_is_no_formula(smollm2):
+    prompt = r"pay $\bad{ and $5 or"
+    for widget in (
+        wb.explain(smollm2, prompt, " a", method="random"),
+        CounterfactualEditor(smollm2, prompt, " a", " b"),
+    ):
+        assert widget.picture().startswith(b"\x89PNG")  # a formula would not be read
+
+
+def test_a_search_with_no_word_to_exchange_finds_nothing(smollm2):
+    editor = CounterfactualEditor(smollm2, "12 + 3 =", " a", " b")
+    command(editor, "suggest")
+    assert not editor.error and editor.suggestions["edits"] == [] and editor.suggestions["tried"] == 0
+
+
 @pytest.mark.slow
 def test_methods_stand_in_the_order_of_the_families_beside_random(smollm2):
     text, target = "In the morning the sun rises in the", " east"

@@ -30,9 +30,8 @@ from .prefix_cache import Columns, Counters, Node, column_bytes
 from .prefix_check import compare, forward, read_plainly, sliding_window, tree_mask, weights_now
 
 BATCH = 1024  # new tokens in one forward; beyond it the mask's quadratic share outgrows the gain
-TRUNK = (
-    256  # a beginning this long that all share goes first: alone it needs no mask, and causal attention halves its work
-)
+# a beginning this long that all share goes first: alone it needs no mask, and causal attention halves its work
+TRUNK = 256
 LOGIT_BYTES = 2**28  # float32 logits of one forward
 ROW_BYTES = 2**26  # next-token distributions kept for the next question
 # module -> {beyond its sliding window?: why it may not share prefixes, "" where it may}
@@ -61,6 +60,8 @@ class PrefixTree:
         The empty prefix.
     reuse : bool
         As given; a fallback makes it False.
+    notes : dict
+        What users found out with these weights and may need again; forgotten with all else that was computed.
 
     Raises
     ------
@@ -155,6 +156,7 @@ class PrefixTree:
             self.root.path = np.zeros(0, dtype=np.int64)
             # weak: a prefix lives while a caller, a longer prefix or a column holds it
             self._index: WeakValueDictionary = WeakValueDictionary()
+        self.notes: dict = {}
         self._owner: dict[int, Node] = {}  # column -> node
         self._rows: OrderedDict[Node, torch.Tensor] = OrderedDict()  # (V,) float32 logits asked for lately
         self._depth = np.zeros(0, dtype=np.int64)  # by column

@@ -12,9 +12,8 @@ import torch
 from transformers import DynamicCache
 
 FIRST = 256  # columns allocated at first; doubled when they run out
-SLICE = (
-    0.6  # where so much of a range of columns is wanted, the whole range is used as it lies instead of being gathered
-)
+# where so much of a range of columns is wanted, the whole range is used as it lies instead of being gathered
+SLICE = 0.6
 
 
 class Node:
@@ -149,7 +148,8 @@ class Columns(DynamicCache):
 
 
 def column_bytes(config, itemsize: int) -> int:
-    """Bytes of one column over all layers, from a text configuration."""
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    """Bytes of one column over all layers, from a text configuration (one without attention heads keeps none)."""
+    every = getattr(config, "num_attention_heads", None) or 1
+    heads = getattr(config, "num_key_value_heads", None) or every
+    size = getattr(config, "head_dim", None) or config.hidden_size // every
     return 2 * config.num_hidden_layers * heads * size * itemsize

@@ -9,7 +9,7 @@ from .. import plots
 from ..errors import UsageError
 from ..papers import explainability as paper
 from .base import front
-from .explain_base import ExplainView, number, one_of, visible
+from .explain_base import ExplainView, number, one_of, still, visible
 
 EXACT = 6  # free tokens up to which Shapley values are exact and quick: at most 64 coalitions
 
@@ -180,7 +180,7 @@ class TokenHeat(ExplainView):
 
         now = self.answer
         places = range(len(now["tokens"]))
-        with plots.style():
+        with still():
             fig = Figure(figsize=(8.5, 1.3 + 0.27 * len(places)), layout="constrained")
             axis = fig.subplots()
             colours = [plots.COLOURS["blue" if score > 0 else "red"] for score in now["scores"]]

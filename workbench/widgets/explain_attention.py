@@ -5,11 +5,10 @@ No method of its own: the numbers are those of `attention_maps`.
 
 import traitlets
 
-from .. import plots
 from ..errors import UsageError
 from ..papers import explainability as paper
 from .base import front
-from .explain_base import ExplainView, number, visible
+from .explain_base import ExplainView, number, still, visible
 
 LONGEST = 64  # tokens: beyond it nobody reads the cells; `attention_maps` takes more
 
@@ -92,7 +91,7 @@ class AttentionHeads(ExplainView):
         now, count = self.answer, self.answer["head_count"]
         names = [visible(token) for token in now["tokens"]]
         across = -(-count // 3)
-        with plots.style():
+        with still():
             fig = Figure(figsize=(11, 4.6), layout="constrained")
             small, large = fig.subfigures(1, 2, width_ratios=(3, 2))
             axes = small.subplots(3, across, squeeze=False).ravel()

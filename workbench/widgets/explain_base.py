@@ -5,10 +5,13 @@ No method stands here: the numbers are those of `workbench.papers.explainability
 
 import html
 from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import traitlets
 
+from .. import plots
 from ..errors import UsageError
 from ..files import write_atomic
 from .base import View
@@ -80,6 +83,15 @@ class ExplainView(ExportView):
                 self._known.pop(next(iter(self._known)))
             self._known[key] = make()
         return self._known[key]
+
+
+@contextmanager
+def still() -> Iterator[None]:
+    """The house style for a still picture of somebody's prompt: a dollar sign in it is a dollar sign, no formula."""
+    import matplotlib as mpl
+
+    with plots.style(), mpl.rc_context({"text.parse_math": False}):
+        yield
 
 
 def one_of(what: str, value: str, known) -> str:

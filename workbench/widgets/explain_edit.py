@@ -9,7 +9,7 @@ from .. import plots
 from ..errors import UsageError
 from ..papers import explainability as paper
 from .base import front
-from .explain_base import ExplainView, number
+from .explain_base import ExplainView, number, still
 
 
 class CounterfactualEditor(ExplainView):
@@ -67,7 +67,7 @@ class CounterfactualEditor(ExplainView):
     def suggest(self):
         """Search for the smallest edits that flip the answer of the prompt as it was (seconds)."""
         found = paper.counterfactuals(self.model, self.prompt, self.target, self.foil, candidates=self.candidates)
-        edits = found.edits or [found.nearest]
+        edits = found.edits or ([found.nearest] if found.nearest else [])  # none where no word could be exchanged
         self.suggestions = {
             "for": self.prompt,
             "edits": [[edit.edited, float(edit.margin), bool(edit.flipped)] for edit in edits],
@@ -106,7 +106,7 @@ class CounterfactualEditor(ExplainView):
         from matplotlib.figure import Figure
 
         now = self.answer
-        with plots.style():
+        with still():
             fig = Figure(figsize=(9, 2.6), layout="constrained")
             axis = fig.subplots()
             for row, (values, _) in enumerate(

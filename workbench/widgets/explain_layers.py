@@ -11,7 +11,7 @@ from ..errors import UsageError
 from ..models.base import require
 from ..papers import explainability as paper
 from .base import front
-from .explain_base import ExplainView, number, one_of, visible
+from .explain_base import ExplainView, number, one_of, still, visible
 
 PARTS = ("stream", "attention", "mlp")
 
@@ -153,7 +153,7 @@ class LayerSlider(ExplainView):
         now = self.answer
         patch = now["patching"]
         names = [visible(token) for token in now["tokens"]]
-        with plots.style():
+        with still():
             fig = Figure(figsize=(12 if patch else 7, 5.2), layout="constrained")
             axes = fig.subplots(1, 2 if patch else 1, squeeze=False)[0]
             ranks = np.log10(np.array(now["lens"]["rank"]) + 1)

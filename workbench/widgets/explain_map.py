@@ -10,7 +10,7 @@ import traitlets
 from .. import plots
 from ..papers import explainability as paper
 from .base import front
-from .explain_base import ExplainView, one_of
+from .explain_base import ExplainView, one_of, still
 
 
 class TaxonomyMap(ExplainView):
@@ -108,7 +108,7 @@ class TaxonomyMap(ExplainView):
             lines.append((len(one.path), one.title, one))
             before = tuple(one.path)
         half = -(-len(lines) // 2)
-        with plots.style():
+        with still():
             fig = Figure(figsize=(13, 0.7 + 0.235 * half), layout="none")
             axis = fig.add_axes((0.01, 0.01, 0.98, 0.9))
             axis.set(xlim=(0, 2), ylim=(half, -1))

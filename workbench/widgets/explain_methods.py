@@ -10,8 +10,9 @@ from .. import plots
 from ..errors import UsageError
 from ..papers import explainability as paper
 from ..papers.explainability.evaluation import erase, erasure_game, protected
+from ..papers.explainability.result import redrawn
 from .base import front
-from .explain_base import ExplainView, number, one_of, visible
+from .explain_base import ExplainView, number, one_of, still, visible
 
 SHARES = (0.05, 0.1, 0.2, 0.5)
 RANDOM = 20  # random orders of one prompt; the page shows the middle 90 % of what they give
@@ -89,16 +90,17 @@ class MethodsCompared(ExplainView):
 
     def compute(self):
         names = [name for name in self.chosen.split(",") if name]
-        orders = [(CONTROL, self.seed + draw) for draw in range(RANDOM)] + [(name, self.seed) for name in names]
-        erased = self._erased(orders)
+        control = self._attributed(CONTROL)
+        random = [redrawn(control, self.seed + draw) for draw in range(RANDOM)]
+        erased = self._erased(random + [self._attributed(name) for name in names])
         draws, own = erased[:RANDOM], dict(zip(names, erased[RANDOM:], strict=True))
         value = float(draws[0].value)
         fallen = np.array([draw.comprehensive for draw in draws])  # (draws, shares)
-        control = np.array([draw.comprehensiveness for draw in draws])
-        low, high = np.quantile(control, (0.05, 0.95))
+        chance = np.array([draw.comprehensiveness for draw in draws])
+        low, high = np.quantile(chance, (0.05, 0.95))
         methods = {}
         for name in names:
-            found, erased = self._attributed(name, self.seed), own[name]
+            found, erased = self._attributed(name), own[name]
             methods[name] = {
                 "title": paper.METHODS[name].title,
                 "scores": found.scores.tolist(),
@@ -112,8 +114,8 @@ class MethodsCompared(ExplainView):
         bounds = np.quantile(value - fallen, (0.05, 0.95), axis=0)
         return {
             "model": self.model.name,
-            "tokens": list(self._attributed(CONTROL, self.seed).tokens),
-            "held": list(self._attributed(CONTROL, self.seed).held),
+            "tokens": list(control.tokens),
+            "held": list(control.held),
             "shares": [0.0, *SHARES],
             "value": value,
             "methods": methods,
@@ -121,21 +123,20 @@ class MethodsCompared(ExplainView):
                 "curve": [value, *(value - fallen.mean(0)).tolist()],
                 "low": [value, *bounds[0].tolist()],
                 "high": [value, *bounds[1].tolist()],
-                "mean": float(control.mean()),
+                "mean": float(chance.mean()),
                 "range": [float(low), float(high)],
                 "sufficiency": float(np.mean([draw.sufficiency for draw in draws])),
                 "draws": RANDOM,
             },
         }
 
-    def _attributed(self, name, seed):
-        options = {"method": name, "seed": seed, "samples": self.samples.get(name)}
-        key = (self.prompt, self.target, name, seed)
+    def _attributed(self, name):
+        options = {"method": name, "seed": self.seed, "samples": self.samples.get(name)}
+        key = (self.prompt, self.target, name)
         return self.once(key, lambda: paper.attribute(self.model, self.prompt, self.target, **options))
 
-    def _erased(self, wanted) -> list:
-        """The `Erasure` of each (method, seed): one game, so that texts are evaluated together and once."""
-        found = [self._attributed(*one) for one in wanted]
+    def _erased(self, found) -> list:
+        """The `Erasure` of each attribution: one game, so that texts are evaluated together and once."""
         game = self.once(
             ("game", self.prompt, self.target, self.removal),
             lambda: erasure_game(self.model, found[0], removal=self.removal, quantity="probability"),
@@ -175,7 +176,7 @@ class MethodsCompared(ExplainView):
         now = self.answer
         methods, control = now["methods"], now["random"]
         count = max(1, len(methods))
-        with plots.style():
+        with still():
             fig = Figure(figsize=(12, 2.2 + 0.36 * count), layout="constrained")
             left, right = fig.subplots(1, 2, width_ratios=(3, 2))
             rows = [np.array(one["scores"]) / (np.abs(one["scores"]).max() or 1) for one in methods.values()]

@@ -9,7 +9,7 @@ from .. import plots
 from ..errors import UsageError
 from ..papers import explainability as paper
 from .base import front
-from .explain_base import ExplainView, number, one_of, visible
+from .explain_base import ExplainView, number, one_of, still, visible
 
 STRENGTHS = tuple(step / 2 for step in range(-8, 9))  # -4 to 4, in distances between the concept's two means
 NEW_TOKENS = 16
@@ -134,7 +134,7 @@ class SteeringSlider(ExplainView):
         from matplotlib.figure import Figure
 
         now, grey = self.answer, plots.COLOURS["grey"]
-        with plots.style():
+        with still():
             fig = Figure(figsize=(9, 4.4), layout="constrained")
             axis = fig.subplots()
             axis.axhline(0.5, **plots.CHANCE)

@@ -47,10 +47,11 @@ def attention_scores(method: str, question: Question, *, layer: int | None) -> t
 def attention_weights(model, ids) -> list[torch.Tensor]:
     """Attention of each layer, (H, T, T) on the model's device: row t is where position t looks."""
     with eager(model):
-        found = model.module(
+        out = model.module(
             input_ids=torch.tensor([list(ids)], device=model.device), use_cache=False, output_attentions=True,
             logits_to_keep=1,
-        ).attentions  # fmt: skip
+        )  # fmt: skip
+    found = getattr(out, "attentions", None)  # a model without attention has no such field
     if not found or found[0] is None:
         raise ModelError(
             f"{model.name} does not give its attention weights: choose another method, such as occlusion, or another "

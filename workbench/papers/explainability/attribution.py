@@ -15,7 +15,7 @@ from ...models.base import require
 from . import perturbation
 from .coalitions import Cost, Game, coalition_values, masked_ids, next_tokens
 from .reading import Question, Reading, ask, baseline_token, check_removal, local, neutral_token, read_prompt
-from .result import Attribution
+from .result import Attribution, random_scores
 from .settings import METHODS, get_method
 
 __all__ = [
@@ -186,7 +186,7 @@ def _play(info, question: Question, samples, seed, baseline, removal, layer, pro
 
         scores, extra = attention_scores(info.name, question, layer=layer)
     elif info.name == "random":
-        scores[game.free] = np.random.default_rng(seed).uniform(size=len(game.free))
+        scores[game.free] = random_scores(len(game.free), seed)
     elif info.name == "shapley":
         scores[game.free], used = perturbation.shapley(game, samples=samples, default=info.samples, seed=seed)
     elif info.family == "surrogate":

@@ -52,7 +52,8 @@ class Circuit:
 def ablate_heads(model, clean, corrupt, answer, foil, heads: Sequence[tuple[int, int]], *, position: int = -1) -> float:
     """Share of the clean run's logit difference that is left when heads (block, head) give what the corrupt run gave.
 
-    (ablated - corrupt) / (clean - corrupt), at one position. Raises as `patching_grid`.
+    (ablated - corrupt) / (clean - corrupt), at one position. Raises as `patching_grid`, and for a head
+    that is not there.
     """
     from contextlib import ExitStack
 
@@ -60,8 +61,13 @@ def ablate_heads(model, clean, corrupt, answer, foil, heads: Sequence[tuple[int,
 
     from .hooks import edited_input, recorded
 
+    job = Job(model, clean, corrupt, answer, foil, "heads", [block for block, _ in heads], [position])
+    count = job.anatomy.heads
+    for block, head in heads:
+        if not 0 <= head < count:
+            raise UsageError(f"block {block} of {model.name} has no head {head}: give 0 to {count - 1}")
+    heads = {(block, head) for block, (_, head) in zip(job.layers, heads, strict=True)}  # negative blocks counted
     blocks = sorted({block for block, _ in heads})
-    job = Job(model, clean, corrupt, answer, foil, "heads", blocks, [position])
     at = job.positions[0]
     with torch.inference_mode():
         clean_run, corrupt_run = job.trunk(job.clean_ids), job.trunk(job.corrupt_ids)

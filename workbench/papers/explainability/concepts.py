@@ -24,9 +24,10 @@ from .hooks import (
     first_token,
     last_stream,
     prompt_ids,
+    recorded,
     token_texts,
 )
-from .sweep import plain_run, through
+from .sweep import plain_run, takes_mask, through
 
 STRENGTHS = (-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)
 ROW_TOKENS = 2048  # tokens of one batch of steered rows
@@ -146,6 +147,7 @@ def read_concept(model, concept: Concept, texts: Sequence[str]) -> np.ndarray:
     """Where each text's last token lies along the concept: (N,), 0 half-way between the means, positive with it."""
     if isinstance(texts, str):
         raise UsageError("a concept is read from a list of texts, not from one text: write [text]")
+    _fits(model, concept, anatomy(model, for_="reading a concept"))
     states = last_stream(model, list(texts), (concept.layer,), what="reading a concept")[0]
     return states @ concept.vector - concept.midpoint
 
@@ -166,6 +168,8 @@ def steering(model, concept: Concept, strength: float):
     import torch
 
     parts = anatomy(model, for_="steering")
+    _fits(model, concept, parts)
+    _checked([strength])
     move = torch.as_tensor(concept.vector * concept.scale * float(strength))
     with edited_stream(parts, concept.layer, lambda stream: stream + move.to(stream) if strength else stream):
         yield
@@ -178,12 +182,16 @@ def steer_next(
     import torch
 
     parts = anatomy(model, for_="steering")
+    _fits(model, concept, parts)
+    _checked(strengths)
+    if top_k < 1:
+        raise UsageError(f"top_k={top_k}: give at least 1")
     ids = prompt_ids(model, prompt)
     wanted = [first_token(model, answer) for answer in answers]
     moves = np.outer(np.asarray(strengths, dtype=float), concept.vector * concept.scale)
     with torch.inference_mode():
         logs = parts.read_out(_moved(model, parts, ids, concept.layer, moves)).log_softmax(-1)  # (S, V)
-        best = logs.topk(top_k, dim=-1)
+        best = logs.topk(min(top_k, logs.shape[-1]), dim=-1)
     top = tuple(
         tuple(zip(token_texts(model, row), values, strict=True))
         for row, values in zip(best.indices.tolist(), best.values.exp().tolist(), strict=True)
@@ -231,6 +239,8 @@ def dose_response(
     if any(len(w) != len(prompts) for w in words):
         raise UsageError(f"there are {len(prompts)} prompts: give one word for all, or as many words as prompts")
     parts = anatomy(model, for_="steering")
+    _fits(model, concept, parts)
+    _checked(strengths)
     random = np.random.default_rng(seed).normal(size=(n_random, len(concept.vector)))
     directions = np.vstack([concept.vector, random / np.linalg.norm(random, axis=1, keepdims=True)])  # (1 + R, H)
     doses = np.asarray(strengths, dtype=float)
@@ -253,17 +263,47 @@ def dose_response(
     )  # fmt: skip
 
 
+def _fits(model, concept: Concept, parts: Anatomy) -> None:
+    """One sentence where a concept was read from another model."""
+    width, depth = model.module.config.get_text_config(decoder=True).hidden_size, len(parts.blocks)
+    if len(concept.vector) != width or not 0 <= concept.layer <= depth:
+        raise UsageError(
+            f"the concept has {len(concept.vector)} numbers at layer {concept.layer}, but {model.name} has states of "
+            f"{width} and layers 0 to {depth}: make it with concept_vector on this model"
+        )
+
+
+def _checked(strengths: Sequence[float]) -> None:
+    if not len(strengths) or not np.isfinite(np.asarray(strengths, dtype=float)).all():
+        raise UsageError(f"strengths={strengths}: give at least one finite number")
+
+
 def _moved(model, parts: Anatomy, ids: list[int], layer: int, moves: np.ndarray):
     """The last token's stream before the final norm, with each of ``moves`` (M, H) added at ``layer``: (M, H)."""
     import torch
 
     size = max(1, ROW_TOKENS // len(ids))
+    shifts = [torch.as_tensor(some)[:, None] for some in np.split(moves, range(size, len(moves), size))]  # (B, 1, H)
+    if not takes_mask(model):  # what its blocks are handed cannot be reused for more rows: whole runs are all there is
+        return torch.cat([_whole(model, parts, ids, layer, shift) for shift in shifts])
     run = plain_run(model, parts, ids)  # the blocks below are passed once; what is above them, with many rows at a time
     out = []
-    for some in np.split(moves, range(size, len(moves), size)):
-        shift = torch.as_tensor(some)[:, None].to(run.streams)
-        state = run.streams[layer][None] + shift  # (B, T, H)
+    for shift in shifts:
+        state = run.streams[layer][None] + shift.to(run.streams)  # (B, T, H)
         for number in range(layer + 1, len(parts.blocks) + 1):
             state = through(parts, run, number, state)
         out.append(state[:, -1])
     return torch.cat(out)
+
+
+def _whole(model, parts: Anatomy, ids: list[int], layer: int, shift):
+    """`_moved` by forwards of the whole model: (B, H)."""
+    import torch
+
+    with (
+        edited_stream(parts, layer, lambda stream: stream + shift.to(stream)),
+        recorded(last=(parts.blocks[-1], "output")) as found,
+    ):
+        rows = torch.tensor([ids] * len(shift), device=model.device)
+        model.module(input_ids=rows, use_cache=False, logits_to_keep=1)
+    return found["last"][0][:, -1]

@@ -202,6 +202,8 @@ def simulatability_table(
         for method, found in zip(methods, _simulate(game, same, counterfactuals, share, seed + item), strict=True):
             scores[method].append(found.accuracy)
             pairs[method] += found.pairs
+    if not any(scores.values()):
+        raise UsageError("simulatability_table has no prompt with two tokens that could be removed: give longer ones")
     tests = [paired_test(found, [0.5] * len(found)).p_value if len(found) > 1 else 1.0 for found in scores.values()]
     return [
         SimulatabilityRow(method, mean_interval(scores[method], level=level, bounds=(0, 1)), p_value, pairs[method])

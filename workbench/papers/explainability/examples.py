@@ -153,6 +153,7 @@ def counterfactuals(
         raise UsageError(f"max_edits={max_edits} and keep={keep}: give at least 1 of each")
     start = time.perf_counter()
     require(model, "logprobs", for_="a counterfactual")
+    prompt_ids(model, prompt)
     tokens = answer_tokens(model, answer, foil)
     options = _from_mapping(prompt, candidates) if candidates is not None else _own_words(
         model, prompt, per_word, {answer.strip().lower(), foil.strip().lower()}
@@ -192,6 +193,7 @@ def adversarial(
         raise UsageError(f"max_edits={max_edits} and keep={keep}: give at least 1 of each")
     start = time.perf_counter()
     require(model, "logprobs", for_="adversarial substitutions")
+    prompt_ids(model, prompt)
     tokens = answer_tokens(model, answer, foil)
     options = _from_mapping(prompt, known_substitutions() if substitutions is None else substitutions)
     if not any(options.values()):
@@ -199,6 +201,8 @@ def adversarial(
             f"no word of {prompt!r} is in the list of substitutions: give substitutions={{word: [others]}}"
         )
     before, found = _search(model, prompt, tokens, options, max_edits)
+    if not found:
+        raise UsageError(f"every substitution leaves {prompt!r} as it is: give other words than those it has")
     edits = [_edit(prompt, text, before, scores) for text, scores in found.items()]
     margin, flips, nearest = _pick(before, edits, keep)
     rng = np.random.default_rng(seed)

@@ -15,6 +15,7 @@ from ...errors import UsageError
 from ...stats import Estimate, Paired, mean_interval, paired_test
 from .attribution import attribute
 from .evaluation import SHARES, erase, erasure_game, holm, protected
+from .reading import check_removal
 from .result import Attribution
 from .settings import METHODS, REMOVALS, get_method
 
@@ -204,6 +205,10 @@ def faithfulness_table(
     for method in asked:
         get_method(method)
     asked = [method for method in METHODS if method in asked and method != "random"] + ["random"]
+    for removal in removals:
+        check_removal(removal)
+    if not removals:
+        raise UsageError("removals is empty: give replace, delete or both")
     if random_draws < 1:
         raise UsageError(f"random_draws={random_draws}: give at least one random order a prompt")
     pairs = [_pair(item) for item in items]

@@ -5,9 +5,10 @@ taken before the final norm: the last entry of transformers' ``hidden_states`` i
 normed a second time nor patched back in. Every hook is removed when its block ends, also by an exception.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -157,7 +158,9 @@ def recorded(**modules: tuple[nn.Module, str]) -> Iterator[dict[str, list[torch.
 
 def prompt_ids(model, prompt: str, *, what: str = "the prompt") -> list[int]:
     """Token ids of a prompt with the model's start token, or one sentence (empty, or longer than the model reads)."""
-    if not isinstance(prompt, str) or not prompt.strip():
+    if not isinstance(prompt, str):
+        raise UsageError(f"{what} is {prompt!r}, which is no text: give a text")
+    if not prompt.strip():
         raise UsageError(f"{what} is empty ({prompt!r}): give some text")
     ids = model.token_ids(prompt)
     limit = getattr(model.module.config.get_text_config(decoder=True), "max_position_embeddings", None)
@@ -191,9 +194,11 @@ def token_texts(model, ids) -> tuple[str, ...]:
 
 def checked_layers(layers, least: int, most: int, name: str) -> tuple[int, ...]:
     """``layers`` (None: all from ``least`` to ``most``), negative ones counted from the end, or one sentence."""
+    if layers is not None and not isinstance(layers, Iterable):
+        raise UsageError(f"layers={layers!r} is no list: write [{layers!r}]")
     chosen = tuple(range(least, most + 1)) if layers is None else tuple(layers)
     for layer in chosen:
-        if not (least <= layer <= most or -most <= layer < 0):
+        if not isinstance(layer, Integral) or not (least <= layer <= most or -most <= layer < 0):
             raise UsageError(f"{name} has no layer {layer}: give {least} to {most}")
     return tuple(layer if layer >= 0 else most + 1 + layer for layer in chosen)
 

@@ -77,14 +77,19 @@ def influence_on_head(
     Raises
     ------
     UsageError
-        Shapes that do not fit, labels other than 0 and 1 or of one kind only, fewer than 4 rows to leave out, a penalty
-        that is not positive.
+        Shapes that do not fit, no rows, numbers that are not finite, labels other than 0 and 1 or of one kind only,
+        fewer than 4 rows to leave out, a penalty that is not positive.
     """
     x, y = np.asarray(embeddings, dtype=float), np.asarray(labels, dtype=float)
     tx, ty = np.asarray(test_embeddings, dtype=float), np.asarray(test_labels, dtype=float)
     for features, given, what in ((x, y, "training"), (tx, ty, "test")):
         if features.ndim != 2 or len(features) != len(given) or features.shape[1] != x.shape[1]:
             raise UsageError(f"the {what} rows are {features.shape} with {len(given)} labels: give (N, H) and N labels")
+        if not len(features) or not np.isfinite(features).all():
+            bad = int((~np.isfinite(features)).any(1).sum())
+            raise UsageError(
+                f"{bad} of {len(features)} {what} rows hold nan or infinity: give at least one row, all finite"
+            )
         if not set(given.tolist()) <= {0.0, 1.0}:
             raise UsageError(f"the {what} labels hold {sorted(set(given.tolist()))}: give 0 and 1")
     if len(set(y.tolist())) < 2:

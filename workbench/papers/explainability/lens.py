@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...errors import UsageError
 from .hooks import anatomy, checked_layers, first_token, prompt_ids, stream_of, token_texts
+
+ROWS = 128  # next-token distributions computed at once
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ def logit_lens(model, prompt: str, target: str | None = None, *, layers=None, to
     Raises
     ------
     UsageError
-        An empty or too long prompt, an empty target, a layer that is not there.
+        An empty or too long prompt, an empty target, a layer that is not there, no layer, top_k below 1.
     ModelError
         A model without weights here, or of an unknown architecture.
     """
@@ -87,22 +90,25 @@ def logit_lens(model, prompt: str, target: str | None = None, *, layers=None, to
 
     parts = anatomy(model, for_="the logit lens")
     chosen = checked_layers(layers, 0, len(parts.blocks), model.name)
+    if not chosen or top_k < 1:
+        raise UsageError(f"the logit lens got {len(chosen)} layers and top_k={top_k}: give at least 1 of each")
     ids = prompt_ids(model, prompt)
     wanted = None if target is None else first_token(model, target, what="the target")
     streams = stream_of(model, parts, ids)  # (N + 1, T, H)
     top, likely, entropy, probability, rank = [], [], [], [], []
     with torch.inference_mode():
-        for layer in chosen:
-            logits = parts.read_out(streams[layer])  # (T, V): one layer at a time, a vocabulary is wide
-            logs = logits.log_softmax(-1)
-            best = logs.topk(top_k, dim=-1)
-            top.append(tuple(token_texts(model, row) for row in best.indices.tolist()))
+        size = max(1, ROWS // len(ids))  # layers read at once: the head is wide, and so is what it gives
+        for some in (chosen[at : at + size] for at in range(0, len(chosen), size)):
+            logs = parts.read_out(streams[list(some)]).log_softmax(-1)  # (B, T, V)
+            best = logs.topk(min(top_k, logs.shape[-1]), dim=-1)
+            top += [tuple(token_texts(model, row) for row in layer) for layer in best.indices.tolist()]
             likely.append(best.values.exp().cpu().numpy())
             entropy.append(-(logs.exp() * logs).sum(-1).cpu().numpy())
             if wanted is not None:
-                probability.append(logs[:, wanted].exp().cpu().numpy())
-                rank.append((logs > logs[:, wanted, None]).sum(-1).cpu().numpy())
-    followed = {} if wanted is None else {"probability": np.array(probability), "rank": np.array(rank)}
+                probability.append(logs[..., wanted].exp().cpu().numpy())
+                rank.append((logs > logs[..., wanted, None]).sum(-1).cpu().numpy())
+    followed = {} if wanted is None else {"probability": np.concatenate(probability), "rank": np.concatenate(rank)}
     return Lens(
-        prompt, token_texts(model, ids), chosen, tuple(top), np.array(likely), np.array(entropy), target, **followed
-    )
+        prompt, token_texts(model, ids), chosen, tuple(top), np.concatenate(likely), np.concatenate(entropy), target,
+        **followed,
+    )  # fmt: skip

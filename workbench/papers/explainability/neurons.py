@@ -104,14 +104,19 @@ def topic_neuron(
     Raises
     ------
     UsageError
-        Fewer than four texts of the topic, or of the others.
+        Fewer than four texts of the topic, or of the others; a text of one token; no random neuron.
     """
     from scipy.stats import rankdata
 
     is_topic = np.array([row.topic == topic for row in rows])
     if is_topic.sum() < 4 or (~is_topic).sum() < 4:
         raise UsageError(f"topic {topic!r} has {is_topic.sum()} of {len(rows)} texts: give at least 4, and 4 others")
+    if n_random < 1:
+        raise UsageError(f"n_random={n_random}: a chosen neuron says nothing without random ones, give at least 1")
     _, layer, _, found = _read(model, [row.text for row in rows], layer)
+    short = [row.text for row, states in zip(rows, found, strict=True) if len(states) < 2]
+    if short:
+        raise UsageError(f"the text {short[0]!r} is one token, the attention sink: give texts of two tokens or more")
     peaks = np.array([states[1:].max(0) for states in found])  # (texts, F)
     half = np.zeros(len(rows), dtype=bool)
     for kind in (is_topic, ~is_topic):

@@ -6,6 +6,7 @@ with other words. Beside it stand controls: the same probe with random labels (c
 class. `parameter_free_probe` trains nothing: it asks whether the model prefers the right continuation of minimal pairs.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ from ...models.packed import packed_next
 from ...stats import Estimate, proportion_interval
 from .hooks import anatomy, answer_tokens, checked_layers, last_stream, prompt_ids
 from .materials import MinimalPair, minimal_pairs
+
+WORD = re.compile(r"\b\w\w+\b")  # what scikit-learn counts
 
 
 @dataclass(frozen=True)
@@ -157,17 +160,19 @@ def parameter_free_probe(model, pairs: Sequence[MinimalPair] | None = None, *, s
     if not pairs:
         raise UsageError("a parameter-free probe needs minimal pairs: give at least one")
     rng = np.random.default_rng(seed)
-    rows = []
+    asked, texts = [], []
     for pair in pairs:
-        tokens = answer_tokens(model, pair.answer, pair.foil)
-        for prompt, sign in ((pair.clean, 1), (pair.corrupt, -1)):
+        right, wrong = answer_tokens(model, pair.answer, pair.foil)
+        for prompt, tokens in ((pair.clean, (right, wrong)), (pair.corrupt, (wrong, right))):
             words = prompt.split()
-            mixed = " ".join([*rng.permutation(words[:-1]), words[-1]])
-            found = packed_next(
-                model, [prompt_ids(model, t) for t in (prompt, mixed)], lambda r, tokens=tokens: r[:, list(tokens)]
-            )
-            margins = sign * (found[:, 0] - found[:, 1]).double().numpy()
-            rows.append((prompt, (pair.answer if sign > 0 else pair.foil).strip(), *margins))
+            texts += [prompt, " ".join([*rng.permutation(words[:-1]), words[-1]])]
+            asked.append((prompt, (pair.answer if tokens[0] == right else pair.foil).strip(), tokens))
+    watched = sorted({token for *_, tokens in asked for token in tokens})
+    found = packed_next(model, [prompt_ids(model, t) for t in texts], lambda r: r[:, watched]).double().numpy()
+    rows = []
+    for (prompt, right, tokens), both in zip(asked, found.reshape(len(asked), 2, -1), strict=True):
+        good, bad = (watched.index(token) for token in tokens)
+        rows.append((prompt, right, *(both[:, good] - both[:, bad])))
     table = pd.DataFrame(rows, columns=["prompt", "right", "margin (nats)", "margin, words shuffled"])
     counts = [int((table[name] > 0).sum()) for name in table.columns[2:]]
     return ParameterFree(*(proportion_interval(k, len(table)) for k in counts), table)
@@ -184,6 +189,8 @@ def _fit(train, labels, test, test_labels) -> tuple[float, float]:
 
 
 def _words(train_texts, labels, test_texts, test_labels) -> float:
+    if not any(WORD.search(text) for text in train_texts):  # nothing to count: the commoner label is all there is
+        return float(np.mean(np.asarray(test_labels) == round(np.mean(labels))))
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline

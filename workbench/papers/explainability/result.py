@@ -1,7 +1,7 @@
 """What an attribution leaves behind: scores with their cost and completeness, and a still heat map."""
 
 import html
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -168,6 +168,18 @@ class Attribution:
         below = "held" if held else f"{score:+.2g}" if METHODS[self.method].signed else f"{score:.2g}"
         small = f"display:block;font-size:{size * 0.65:.0f}px"
         return f'<span style="{style}">{text}<span style="{small}">{below}</span></span>'
+
+
+def random_scores(count: int, seed: int) -> np.ndarray:
+    """What method="random" gives ``count`` free tokens: uniform numbers (count,)."""
+    return np.random.default_rng(seed).uniform(size=count)
+
+
+def redrawn(control: Attribution, seed: int) -> Attribution:
+    """An attribution of method="random" as it is at another seed: the model need not be asked again."""
+    scores = np.zeros(len(control.ids))
+    scores[control.free] = random_scores(len(control.free), seed)
+    return replace(control, scores=scores, seed=seed)
 
 
 def _ink(colour) -> str:

@@ -9,6 +9,7 @@ ones of a 4-bit model): the distribution stays, what was learnt goes. Afterwards
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -106,8 +107,8 @@ def weight_randomisation(
     methods = list(DEFAULT if methods is None else methods)
     for method in methods:
         get_method(method)
-    if steps < 1 or not methods:
-        raise UsageError(f"steps={steps} and {len(methods)} methods: give at least one of each")
+    if not isinstance(steps, Integral) or steps < 1 or not methods:
+        raise UsageError(f"steps={steps} and {len(methods)} methods: give at least one whole step and one method")
     before = compare(model, prompt, target, methods, samples=samples, seed=seed, progress=progress)
     layers = list(blocks(model))
     depth, rows = len(layers), []
@@ -136,8 +137,9 @@ def shuffle(module: torch.nn.Module, generator: torch.Generator) -> None:
     """Put the entries of each of a module's parameters into random order, in place."""
     for parameter in module.parameters():
         flat = parameter.data.reshape(-1)
-        order = torch.randperm(len(flat), generator=generator).to(flat.device)
-        parameter.data.copy_(flat[order].view_as(parameter.data))
+        kind = torch.int32 if len(flat) < 2**31 else torch.int64  # half the time and memory where it is wide enough
+        order = torch.randperm(len(flat), generator=generator, dtype=kind).to(flat.device)
+        parameter.data.copy_(flat.index_select(0, order).view_as(parameter.data))
 
 
 @contextmanager

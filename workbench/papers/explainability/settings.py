@@ -114,40 +114,36 @@ METHODS = MappingProxyType(
 # in it; permutations, coalitions, steps: samples of Shapley, of KernelSHAP and LIME, of integrated gradients;
 # random_draws: random orders a prompt; counterfactuals: of the simulatability check. The rest is the other branches':
 # steps of weight randomisation; pairs of the circuit (0: none); layers and random labellings of the probes; texts
-# browsed; tasks, chains and questions asked; random directions beside steering; rows left out one at a time; epochs.
-_QUICK = ("occlusion", "kernel_shap", "gradient", "gradient_x_input", "integrated_gradients", "decomposition")
+# browsed; tasks, chains and questions asked; random directions beside steering; rows left out one at a time; epochs of
+# the small classifier; thin: every how many-th row (or pair of rows) is taken of the data sets that are used whole.
+_QUICK = {
+    "faithfulness_prompts": 10,
+    "methods": ["occlusion", "kernel_shap", "gradient", "gradient_x_input", "integrated_gradients", "decomposition",
+                "attention", "rollout", "random"],
+    "permutations": 4, "coalitions": 32, "steps": 8, "random_draws": 5, "counterfactuals": 12, "randomised_steps": 1,
+    "circuit_pairs": 8, "probe_layers": 4, "control_labels": 5, "corpus_texts": 72, "demo_tasks": 3,
+    "reasoning_rows": 6, "questions": 12, "answer_samples": 4, "steer_openings": 6, "random_directions": 10,
+    "left_out": 24, "story_epochs": 4, "thin": 1,
+}  # fmt: skip
+_STANDARD = _QUICK | {
+    "faithfulness_prompts": 32, "methods": list(METHODS), "permutations": 8, "coalitions": 96, "steps": 32,
+    "random_draws": 10, "counterfactuals": 24, "randomised_steps": 4, "probe_layers": 11, "demo_tasks": 12,
+    "reasoning_rows": 16, "questions": 48, "answer_samples": 8, "steer_openings": 24, "random_directions": 20,
+    "left_out": 48,
+}  # fmt: skip
 PROFILES: dict[str, dict] = {
-    "smoke": {
+    "smoke": _QUICK | {
         "faithfulness_prompts": 2, "methods": ["occlusion", "gradient_x_input", "random"], "permutations": 2,
-        "coalitions": 16, "steps": 8, "random_draws": 2, "counterfactuals": 6,
-        "randomised_steps": 1, "circuit_pairs": 0, "probe_layers": 2, "control_labels": 2, "corpus_texts": 12,
-        "demo_tasks": 1, "reasoning_rows": 2, "questions": 3, "answer_samples": 2, "steer_openings": 2,
-        "random_directions": 2, "left_out": 6, "story_epochs": 1,
-        "story_every": 3,
+        "coalitions": 16, "random_draws": 2, "counterfactuals": 6, "circuit_pairs": 0, "probe_layers": 2,
+        "control_labels": 2, "corpus_texts": 12, "demo_tasks": 1, "reasoning_rows": 2, "questions": 2,
+        "answer_samples": 2, "steer_openings": 2, "random_directions": 2, "left_out": 6, "story_epochs": 1, "thin": 4,
     },
-    "quick": {
-        "faithfulness_prompts": 10, "methods": [*_QUICK, "attention", "rollout", "random"], "permutations": 4,
-        "coalitions": 32, "steps": 8, "random_draws": 5, "counterfactuals": 12,
-        "randomised_steps": 1, "circuit_pairs": 8, "probe_layers": 4, "control_labels": 5, "corpus_texts": 72,
-        "demo_tasks": 3, "reasoning_rows": 6, "questions": 12, "answer_samples": 4, "steer_openings": 6,
-        "random_directions": 10, "left_out": 24, "story_epochs": 4,
-        "story_every": 1,
-    },
-    "standard": {
-        "faithfulness_prompts": 32, "methods": list(METHODS), "permutations": 8, "coalitions": 96, "steps": 32,
-        "random_draws": 10, "counterfactuals": 24,
-        "randomised_steps": 4, "circuit_pairs": 8, "probe_layers": 11, "control_labels": 5, "corpus_texts": 72,
-        "demo_tasks": 12, "reasoning_rows": 16, "questions": 48, "answer_samples": 8, "steer_openings": 24,
-        "random_directions": 20, "left_out": 48, "story_epochs": 4,
-        "story_every": 1,
-    },
-    "paper": {
-        "faithfulness_prompts": 60, "methods": list(METHODS), "permutations": 32, "coalitions": 512, "steps": 128,
-        "random_draws": 20, "counterfactuals": 48,
-        "randomised_steps": 8, "circuit_pairs": 8, "probe_layers": 31, "control_labels": 20, "corpus_texts": 72,
-        "demo_tasks": 12, "reasoning_rows": 16, "questions": 48, "answer_samples": 16, "steer_openings": 24,
-        "random_directions": 50, "left_out": 48, "story_epochs": 4,
-        "story_every": 1,
+    "quick": _QUICK,
+    "standard": _STANDARD,
+    "paper": _STANDARD | {
+        "faithfulness_prompts": 60, "permutations": 32, "coalitions": 512, "steps": 128, "random_draws": 20,
+        "counterfactuals": 48, "randomised_steps": 8, "probe_layers": 31, "control_labels": 20, "answer_samples": 16,
+        "random_directions": 50,
     },
 }  # fmt: skip
 

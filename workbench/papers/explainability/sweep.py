@@ -7,6 +7,7 @@ each joining at its layer. What a block is handed (mask, rotary embeddings, …)
 it.
 """
 
+import inspect
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -30,7 +31,7 @@ class Trunk:
     streams: torch.Tensor  # (N + 1, T, H)
     parts: dict[str, list[torch.Tensor]]  # what each module gave, (T, H) a block; heads: the input of the projection
     keys: list[tuple[torch.Tensor, torch.Tensor]]  # per block (1, heads, T, D) twice
-    calls: list[tuple[tuple, dict]]  # how the model's forward called each block
+    calls: list[dict]  # what the model's forward handed each block beside the stream, by name
 
 
 class _Behind:
@@ -92,7 +93,8 @@ def plain_run(model, parts: Anatomy, ids: list[int], *, part: str | None = None)
     own = takes_mask(model)  # the mask of our own is what can be cut and reused; some architectures take none
     handles = [
         block.register_forward_pre_hook(
-            lambda _, arguments, keywords, i=i: calls.__setitem__(i, (arguments, keywords)), with_kwargs=True
+            lambda block, arguments, keywords, i=i: calls.__setitem__(i, _named(block, arguments, keywords)),
+            with_kwargs=True,
         )
         for i, block in enumerate(blocks)
     ]
@@ -120,12 +122,19 @@ def plain_run(model, parts: Anatomy, ids: list[int], *, part: str | None = None)
 
 def through(parts: Anatomy, run: Trunk, number: int, state: torch.Tensor, start: int = 0) -> torch.Tensor:
     """Block ``number`` for rows (B, T - start, H) that stand where ``run``'s tokens from ``start`` on stood."""
-    arguments, keywords = run.calls[number - 1]
-    keywords = {name: _cut(name, value, start) for name, value in keywords.items() if name != "hidden_states"}
-    if "past_key_values" in keywords:
-        keywords["past_key_values"] = _Behind(run, start) if start else None  # from the first token on: nothing before
-    out = parts.blocks[number - 1](state, *arguments[1:], **keywords)
+    behind = _Behind(run, start) if start else None  # from the first token on: nothing before
+    keywords = {
+        name: behind if isinstance(value, _Keep) else _cut(name, value, start)
+        for name, value in run.calls[number - 1].items()
+    }
+    out = parts.blocks[number - 1](state, **keywords)
     return out[0] if isinstance(out, tuple) else out
+
+
+def _named(block, arguments: tuple, keywords: dict) -> dict:
+    """What a block was handed beside the stream, by name: GPT-2 and others hand mask and cache on by position."""
+    names = list(inspect.signature(block.forward).parameters)
+    return {**dict(zip(names[1:], arguments[1:])), **{k: v for k, v in keywords.items() if k != names[0]}}
 
 
 def can_patch(model, clean: str, corrupt: str) -> None:

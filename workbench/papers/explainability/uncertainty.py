@@ -195,6 +195,8 @@ def self_consistency(
 ) -> SelfConsistency:
     """Do samples disagree more where the answer is made up? Options as `ask`; ``answered`` as `uncertainty_of`."""
     answered = tuple(ask(model, questions, **options) if answered is None else answered)
+    if not answered:
+        raise UsageError("self-consistency needs answers, but got none: give what ask() gave for at least one question")
     disagree = np.array([1 - a.confidence["agreement"] for a in answered])
     length = np.array([len(a.answer.split()) for a in answered], dtype=float)
     true = np.array([a.right for a in answered])

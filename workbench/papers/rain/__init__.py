@@ -10,20 +10,18 @@ The algorithm, for each token set ("move") of a reply:
  4. back the value up the path, and in part to siblings whose texts mean the same;
  5. give a node children when the search passes it: likely token sets of 1, 2, 4, then 10 tokens; one more where all are
     alike and bad;
- 6. stop early when the most visited child is visited and good enough, else when the searches are used up; commit the
- most
-    visited child, keep its subtree, go on from there.
+ 6. stop early when the most visited child is visited and good enough, else when the searches are used up; commit it,
+    keep its subtree, go on from there.
 
 Where this differs from the reference code, on purpose:
  * children are made when first passed through, not when first visited (the same tree, fewer chains);
- * the end-of-text token is compared as a token (the code compares it with a tuple and never sees it), and errors are
- raised
-   where a bare except ends the code's generation silently;
+ * the end-of-text token is compared as a token (the code compares it with a tuple and never sees it), and
+   errors are raised where a bare except ends the code's generation silently;
  * a simulation has at most ``rollout_tokens`` tokens; a node without candidates ends the reply;
  * the priors of a node that got one more child are normalised again over all of them;
  * a sibling's mean embedding is compared with the mean embedding of the node on the path;
- * templates and demonstrations are our own, and labels are found by the model's tokenizer (the code hard-codes LLaMA's
- ids);
+ * templates and demonstrations are our own, and labels are found by the model's tokenizer (the code
+   hard-codes LLaMA's ids);
  * ``commit="sample"`` draws the move by visits as §3 words it; the default takes the most visited, as the code does;
  * random numbers come from streams named by the text so far, so that batching and caching cannot change a result.
 

@@ -253,14 +253,11 @@ def controls(
     """
     settings = settings or RainSettings.paper("hh")
 
-    def spent(tree):
-        return {name: getattr(tree.counters, name) for name in ("forwards", "tokens", "reused", "seconds")}
-
     found = {}
     for name, random in (("sampling", True), ("greedy", False)):
         tree = PrefixTree(model)
         drafts = _drafts(model, tree, prompts, settings, seed, chat, range(1), random)
-        counters = spent(tree)
+        counters = _spent(tree)
         values = _values(tree, scorer, prompts, drafts)  # not part of this control's cost: it chooses nothing
         found[name] = Control(name, [d[0] for d in drafts], [v[0] for v in values], counters)
 
@@ -269,30 +266,40 @@ def controls(
         model, prompts, scorer=ZeroScorer(), settings=settings, encoder=encoder, seed=seed, chat=chat, tree=tree,
         progress=progress,
     )  # fmt: skip
-    counters, drafts = spent(tree), [[result.reply] for result in searched]
+    counters, drafts = _spent(tree), [[result.reply] for result in searched]
     values = _values(tree, scorer, prompts, drafts)
     found["value-zero"] = Control("value-zero", [d[0] for d in drafts], [v[0] for v in values], counters)
 
-    tree, drafts, values, n, wave = PrefixTree(model), [[] for _ in prompts], [[] for _ in prompts], 0, 1
-    counters = spent(tree)
+    found["best-of-N"] = _best_of_n(model, prompts, scorer, settings, tokens, seed, chat, max_n)
+    return found
+
+
+def _spent(tree) -> dict:
+    return {name: getattr(tree.counters, name) for name in ("forwards", "tokens", "reused", "seconds")}
+
+
+def _best_of_n(model, prompts, scorer, settings, tokens, seed, chat, max_n) -> Control:
+    """The best value among as many samples a prompt as ``tokens`` allow (one at least)."""
+    tree, drafts, values = PrefixTree(model), [[] for _ in prompts], [[] for _ in prompts]
+    n, wave, counters = 0, 1, _spent(tree)
     while n < max_n:
         new = _drafts(model, tree, prompts, settings, seed, chat, range(n, n + wave), True)
         worth = _values(tree, scorer, prompts, new)
         if n and tree.counters.tokens > tokens:
             break  # this wave would have cost more than RAIN: it does not count
-        n, counters = n + wave, spent(tree)
+        n, counters = n + wave, _spent(tree)
         for index in range(len(prompts)):
             drafts[index] += new[index]
             values[index] += worth[index]
-        a_reply = tree.counters.tokens / n
-        wave = max(1, min(max_n - n, n, int((tokens - tree.counters.tokens) / a_reply)))
+        # half of what seems left: replies differ in length, and a wave that does not fit is lost whole
+        affordable = (tokens - tree.counters.tokens) * n // max(1, tree.counters.tokens)
+        wave = max(1, min(max_n - n, n, affordable // 2))
     best = [int(np.argmax(worth)) for worth in values]
-    found["best-of-N"] = Control(
+    return Control(
         "best-of-N", [drafts[i][b] for i, b in enumerate(best)], [values[i][b] for i, b in enumerate(best)],
         counters, n,
         [list(zip(d, v, strict=True)) for d, v in zip(drafts, values, strict=True)],
     )  # fmt: skip
-    return found
 
 
 def _drafts(model, tree, prompts, settings, seed, chat, numbers, random: bool) -> list[list[str]]:

@@ -99,18 +99,18 @@ class LabelScorer(_Asked):
                 f"the labels {good} and {bad} begin with the same token: choose words that begin differently"
             )
         self.prior, self.hard, self.scale = prior, hard, scale
-        self._priors: dict[str, float] = {}
 
     def plan(self, tree, prompt: str, reply: str) -> Task:
-        """A task that returns the value of one reply; the prompt's prior is read once."""
+        """A task that returns the value of one reply; the prompt's prior is read once a tree."""
         labels = (*sorted(self.good), *sorted(self.bad))
         asked = [Weigh(self._node(tree, prompt=prompt, reply=reply), labels)]
-        if self.prior and prompt not in self._priors:
+        known = self.template, labels, len(self.good), prompt
+        if self.prior and known not in tree.notes:
             asked.append(Weigh(self._node(tree, prompt=prompt, reply=""), labels))
         odds = [_log_odds(values, len(self.good)) for values in (yield asked)]
         if len(odds) > 1:
-            self._priors[prompt] = odds[1]
-        value = self.scale * (odds[0] - (self._priors[prompt] if self.prior else 0.0))
+            tree.notes[known] = odds[1]
+        value = self.scale * (odds[0] - (tree.notes[known] if self.prior else 0.0))
         return float((value > 0) - (value < 0)) if self.hard else math.tanh(value / 2)
 
 

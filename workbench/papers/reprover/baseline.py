@@ -105,7 +105,8 @@ def read_theorems(folder: str | os.PathLike) -> list[Theorem]:
     Raises
     ------
     DataError
-        No folder, no .lean file, a file that is not UTF-8 or has no theorem, a name used twice.
+        No folder, no .lean file, a file that cannot be read, is not UTF-8 or has no theorem, a name used
+        twice.
     """
     from .source import assignment, theorems
 
@@ -120,9 +121,11 @@ def read_theorems(folder: str | os.PathLike) -> list[Theorem]:
     found: list[Theorem] = []
     for file in files:
         try:
-            text = file.read_text(encoding="utf-8")
+            text = file.read_text(encoding="utf-8-sig")  # some editors begin a file with a byte order mark
         except UnicodeDecodeError as error:
             raise DataError(f"{file} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+        except OSError as error:
+            raise DataError(f"cannot read {file} ({error.strerror}); mend it or take it out of the folder") from error
         if text.startswith("prelude"):
             inside = theorems(text, "")
         else:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...errors import DataError
-from ...files import user_path, write_atomic
+from ...files import lone_surrogate, user_path, write_atomic
 
 Position = tuple[int, int]
 PARTS = ("train", "val", "test")
@@ -181,7 +181,7 @@ def load_corpus(folder: str | os.PathLike, split: str | None = None) -> "Corpus 
     folder = user_path(folder)
     files: list[File] = []
     known: set[str] = set()
-    for number, line in enumerate(_text(folder / "corpus.jsonl").splitlines(), 1):
+    for number, line in enumerate(_text(folder / "corpus.jsonl").split("\n"), 1):  # JSON may hold U+2028
         if line.strip():
             where = f"{folder / 'corpus.jsonl'}, line {number}"
             file = _file(_parse(line, where), where)
@@ -204,7 +204,7 @@ def load_corpus(folder: str | os.PathLike, split: str | None = None) -> "Corpus 
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(
             f"cannot read {path} ({error}); a benchmark folder holds corpus.jsonl and the theorems"
@@ -213,9 +213,14 @@ def _text(path: Path) -> str:
 
 def _parse(text: str, where: str):
     try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{where}: not JSON ({error.msg}); download or write it again") from error
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        told = getattr(error, "msg", error)
+        raise DataError(f"{where}: not JSON ({told}); download or write it again") from error
+    half = lone_surrogate(value) if "\\ud" in text.lower() else None  # only an escape can bring one in
+    if half:
+        raise DataError(f"{where}: {half} is half a character, which no file can hold; mend it")
+    return value
 
 
 def _get(row, name: str, kind: type, where: str):
@@ -228,7 +233,7 @@ def _get(row, name: str, kind: type, where: str):
 
 def _position(row, name: str, where: str) -> Position:
     value = _get(row, name, list, where)
-    if len(value) != 2 or not all(type(number) is int and number >= 1 for number in value):
+    if len(value) != 2 or not all(type(number) is int and 1 <= number < 2**31 for number in value):
         raise DataError(f"{where}: {name}={value!r:.80} is not [line, column], counted from 1")
     return value[0], value[1]
 
@@ -248,7 +253,10 @@ def _file(row, where: str) -> File:
                 _get(one, "kind", str, place),
             )
         )
-    return File(path, tuple(_get(row, "imports", list, where)), tuple(premises))
+    imports = _get(row, "imports", list, where)
+    if not all(isinstance(other, str) for other in imports):
+        raise DataError(f"{where}: imports={imports!r:.80} is not a list of paths")
+    return File(path, tuple(imports), tuple(premises))
 
 
 def _theorems(path: Path, known: set[str]) -> tuple[TracedTheorem, ...]:

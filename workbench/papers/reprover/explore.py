@@ -19,6 +19,7 @@ from .lean import INSTALL, LIBRARY
 from .retrieve import BM25
 from .safety import refusal
 from .session import LeanError, ProofFinished, ProofGivenUp, TacticState, Theorem, own_theorem
+from .states import statement_refusal
 from .tracing import FINISHED
 
 _BEHIND = (10**9, 1)  # a place after everything in its file
@@ -61,9 +62,9 @@ def subject(corpus: Corpus, text: str, root: str | os.PathLike = LIBRARY) -> Sub
     text = text.strip()
     if re.match(r"theorem\b", text):
         stated = own_theorem(text)
-        reason = refusal(re.sub(r"^theorem\s+[\w.']+", "", text) or " ")
+        reason = statement_refusal(text)
         if reason:
-            raise DataError(f"the statement is refused: {reason.replace(' in a tactic', '')}")
+            raise DataError(f"the statement is refused: {reason}")
         imported = re.findall(r"^import (\S+)", stated.preamble, re.MULTILINE)
         return Subject(stated, imported[-1].replace(".", "/") + ".lean", _BEHIND, None)
     traced = next((theorem for theorem in corpus.theorems if theorem.full_name == text), None)

@@ -161,6 +161,17 @@ class Library:
     def source(self, module: str) -> str:
         return self.path(module).read_text(encoding="utf-8")
 
+    def imported(self, source: str) -> set[str]:
+        """The library's modules that a source imports, directly or through others."""
+        found: set[str] = set()
+        waiting = imports_of(source)
+        while waiting:
+            module = waiting.pop()
+            if module in self.modules and module not in found:
+                found.add(module)
+                waiting += imports_of(self.source(module))
+        return found
+
 
 def find_engine(project: str | os.PathLike | None = None) -> Engine:
     """The Lean to use for ``project`` (a folder with a Lake project), or for files that start with ``prelude``.

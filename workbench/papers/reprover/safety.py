@@ -23,6 +23,10 @@ _WORDS = """
     add_decl_doc register_simp_attr register_option recommended_spelling assert_not_exists assert_not_imported
     unseal seal where finally exact? apply? rw? show_term native init_quot alias nonrec binder_predicate
     proof_wanted irreducible_def bv_decide polyrith slim_check plausible checkpoint
+    set_premise_selector set_library_suggestions with_weak_namespace unif_hint dsimproc simproc_decl dsimproc_decl
+    tactic_extension library_note docs_to_verso suppress_compilation grind_propagator expose dbg_sleep dbg_stack_trace
+    debug_assert initialize_simps_projections norm_cast_add_elim bv_check version sleep try? hint
+    show_panel_widgets with_panel_widgets init_grind_norm
 """
 WORDS = frozenset(_WORDS.split())
 OPENING = {"(": ")", "[": "]", "{": "}", "⟨": "⟩", "⦃": "⦄"}
@@ -96,7 +100,8 @@ def _words(tactic: str) -> str | None:
         for part in parts:
             if part in WORDS or part.rstrip("?!'") in WORDS or part.startswith(STARTS):
                 return f"the word {part!r} is not allowed in a tactic"
-        if parts[0] in ("Lean", "IO", "System") or re.fullmatch(r"lc[A-Z]\w*", parts[-1]):
+        first = parts[1] if parts[0] == "_root_" and len(parts) > 1 else parts[0]
+        if first in ("Lean", "IO", "System") or re.fullmatch(r"lc[A-Z]\w*", parts[-1]):
             return f"the name {found[0]!r} is not allowed in a tactic"
     return None
 

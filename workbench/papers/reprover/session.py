@@ -28,7 +28,18 @@ from ...errors import UsageError, WorkbenchError
 from .lean import MEMORY_MB, LeanFailed, LeanMissing, Library, open_library
 from .parts import shorten
 from .safety import refusal
-from .states import LeanError, ProofFinished, ProofGivenUp, TacticState, Theorem, Verified, find_theorem, render, verify
+from .states import (
+    LeanError,
+    ProofFinished,
+    ProofGivenUp,
+    TacticState,
+    Theorem,
+    Verified,
+    find_theorem,
+    render,
+    statement_refusal,
+    verify,
+)  # fmt: skip
 from .states import own_theorem as own_theorem  # it is asked for here, beside the session that opens it
 
 PATIENCE = 0.5  # seconds without an answer before looking whether anybody is left to give one
@@ -134,6 +145,9 @@ class Session:
         """The initial state of a theorem of the library (by full name) or of one's own (`own_theorem`)."""
         if isinstance(theorem, str):
             theorem = find_theorem(self.library, theorem)
+        reason = None if theorem.module else statement_refusal(theorem.statement)
+        if reason:
+            return LeanError(f"the statement is refused: {reason}")
         return self._judge(theorem, (), "skip")
 
     def run_tac(self, state: TacticState, tactic: str) -> "TacticState | ProofFinished | LeanError | ProofGivenUp":
@@ -211,6 +225,7 @@ class Session:
         while not waiting.done():
             left = until - time.monotonic()
             if left <= 0:
+                waiting.cancel()
                 raise _TimedOut
             concurrent.futures.wait([waiting], timeout=min(left, PATIENCE))
             if not waiting.done() and self._workers and not self._workers & set(self.pids()):
