@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from workbench.errors import UsageError
-from workbench.papers.emo import VARIANTS, baseline_loss, chunk, emo_loss, fused_emo_loss, linear, variant
+from workbench.papers.emo import VARIANTS, baseline_loss, chunk, emo_loss, fused, fused_emo_loss, linear, variant
 from workbench.papers.emo.loss import expected_cost
 
 # loss, ‖d hidden‖, ‖dW‖ in float64, computed once with the authors' code (the project's card of the paper)
@@ -227,6 +227,23 @@ def test_half_precision(kind, cores, monkeypatch, record_property):
     print(f"{kind}, half products {cores}: gradient errors {errors[0]:.1e} (hidden), {errors[1]:.1e} (head)")
     assert ours[0].dtype == ours[1].dtype == kind
     assert max(errors) < (0.02 if cores else 4e-3)  # bfloat16 itself rounds to 2e-3
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+@pytest.mark.parametrize("cores", [False, True])
+def test_float16_under_a_loss_scaler(cores, frozen, monkeypatch):
+    """A scaler's factor arrives with backward; gradients over a large count must not have underflowed by then."""
+    for module in (linear, fused):
+        monkeypatch.setattr(module, "tensor_cores", lambda x: cores and x.dtype == torch.float16)
+    hidden, weight, labels = large(torch.float16, v=5000)
+    weight = weight.detach().requires_grad_(not frozen)
+    exact = hidden.detach().double().requires_grad_(), weight.detach().double().requires_grad_(not frozen)
+    for states, head in (exact, (hidden, weight)):
+        (65536 * fused_emo_loss(states, head, labels, shift=False, num_items_in_batch=100_000)).backward()
+    assert hidden.grad.dtype == torch.float16
+    assert relative(hidden.grad, exact[0].grad) < (1e-2 if cores else 5e-4)
+    if not frozen:
+        assert relative(weight.grad, exact[1].grad) < (1e-2 if cores else 5e-4)
 
 
 def test_tied_heads_and_accumulation():

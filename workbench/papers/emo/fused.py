@@ -23,7 +23,7 @@ from workbench.errors import UsageError
 
 from .active import active_chunk
 from .chunk import Head, Options, Work, exact_chunk, within_the_gradient
-from .linear import HALF, blocks, weighted_sum
+from .linear import HALF, blocks, tensor_cores, weighted_sum
 from .loss import SMOOTH, check_cost_embedding, check_finite, check_options, check_targets, flatten
 from .settings import FORMS
 
@@ -144,20 +144,28 @@ class _Fused(torch.autograd.Function):
             for grad in grads:
                 if grad is not None:
                     grad.mul_(grad_output)
+        # half types only now: a loss scaler's factor comes with grad_output, too late for what has underflowed
+        grads = [g if g is None else g.to(x.dtype) for g, x in zip(grads, (rows, weight, bias), strict=True)]
         return (*grads, None, None, None, None, None)
 
 
 @torch.no_grad()
 def _compute(rows, weight, bias, targets, cost, scale, options, needs):
-    """The row losses (N,) and, where ``needs`` says so, the gradients of Σ scale·loss to rows, weight and bias."""
+    """The row losses (N,) and, where ``needs`` says so, the gradients of Σ scale·loss to rows, weight and bias.
+
+    All are at least float32, whatever the types of what they belong to.
+    """
     n, vocabulary = len(rows), len(weight)
     kind = torch.float32 if weight.dtype in HALF else weight.dtype
     device = rows.device
-    d_rows = torch.empty_like(rows) if needs[0] else None
+    d_rows = torch.empty(rows.shape, dtype=kind, device=device) if needs[0] else None
     d_weight = torch.empty(weight.shape, dtype=kind, device=device) if needs[1] else None
     d_bias = torch.zeros(vocabulary, dtype=kind, device=device) if needs[2] else None
     losses = torch.empty(n, dtype=kind, device=device)
-    scale = scale if any(needs) else None
+    scale, later = scale if any(needs) else None, None
+    single = scale is not None and not (torch.is_tensor(scale) and scale.dim())
+    if single and tensor_cores(weight) and weight.dtype == torch.float16:
+        scale, later = 1.0, scale  # over a large batch's count the products' half inputs would underflow
     with torch.autocast(device.type, enabled=False) if torch.is_autocast_enabled(device.type) else nullcontext():
         work = Work(rows, targets, Head(weight, bias, cost, kind), options, scale, losses, d_rows, d_weight, d_bias)
         if options.active_eps:
@@ -165,8 +173,12 @@ def _compute(rows, weight, bias, targets, cost, scale, options, needs):
         else:
             done = within_the_gradient(work) if needs[1] else 0
             _with_a_buffer(work, done)
-    d_weight = d_weight.to(weight.dtype) if needs[1] else None
-    return losses, (d_rows, d_weight, d_bias.to(bias.dtype) if needs[2] else None)
+    grads = d_rows, d_weight, d_bias
+    if later is not None:
+        for grad in grads:
+            if grad is not None:
+                grad.mul_(later)
+    return losses, grads
 
 
 def _with_a_buffer(work, done):
