@@ -372,6 +372,11 @@ def test_shapes_that_do_not_fit():
         fused_emo_loss(hidden, weight, labels[:, :4])
     with pytest.raises(UsageError, match="no cost embedding"):
         emo_loss(hidden @ weight.T, labels, None)
+    elsewhere = torch.empty(weight.shape, device="meta")  # the one other device that every machine has
+    with pytest.raises(UsageError, match="cost embedding is on meta and the head on cpu: move it there once"):
+        fused_emo_loss(hidden, weight, labels, cost_embedding=elsewhere)
+    with pytest.raises(UsageError, match="cost embedding is on meta and the head on cpu"):
+        emo_loss(hidden @ weight.T, labels, elsewhere)
 
 
 def test_what_is_no_number_never_becomes_a_silent_nan():

@@ -95,7 +95,7 @@ def fused_emo_loss(
     check_targets(targets, weight.shape[0])
     check_finite(rows, "hidden states")
     if cost_embedding is not None:
-        check_cost_embedding(cost_embedding, weight.shape[0])
+        check_cost_embedding(cost_embedding, weight.shape[0], weight.device)
     size = _chunk_size(chunk_size)
     if rows.dtype != weight.dtype:  # autocast: a half-precision trunk under a float32 head
         rows = rows.to(weight.dtype)

@@ -59,7 +59,7 @@ def emo_loss(
     """
     check_options(form, ratio_cap, reduction, FORMS)
     z, targets, valid = flatten(logits, labels, ignore_index, shift)  # (N, V), (N,), (N,)
-    check_cost_embedding(cost_embedding, z.shape[-1])
+    check_cost_embedding(cost_embedding, z.shape[-1], z.device)
     check_targets(targets, z.shape[-1])
     check_finite(z, "logits")
     log_q = torch.log_softmax(z, dim=-1)
@@ -174,7 +174,7 @@ def check_targets(targets, vocabulary: int) -> None:
         )
 
 
-def check_cost_embedding(cost_embedding, vocabulary: int) -> None:
+def check_cost_embedding(cost_embedding, vocabulary: int, device=None) -> None:
     """One sentence for a cost embedding that is not a finite matrix with a row for every token."""
     if cost_embedding is None:
         raise UsageError("no cost embedding was given: pass a (V, H) matrix such as the model's output head")
@@ -182,6 +182,11 @@ def check_cost_embedding(cost_embedding, vocabulary: int) -> None:
         raise UsageError(
             f"the cost embedding has shape {tuple(cost_embedding.shape)}, but the vocabulary has {vocabulary} tokens: "
             f"it must be ({vocabulary}, H), one row a token"
+        )
+    if device is not None and cost_embedding.device != device:
+        raise UsageError(
+            f"the cost embedding is on {cost_embedding.device} and the head on {device}: move it there once"
+            f" (cost_embedding.to({str(device)!r})), not in every step"
         )
     check_finite(cost_embedding, "entries of the cost embedding")
 
