@@ -100,7 +100,7 @@ def test_methods_layers_and_heads(open_notebook, lab, smollm2):
         f"MethodsCompared(model, {text!r}, {target!r}, methods=['occlusion', 'gradient_x_input'])",
         "from workbench.widgets.explain_layers import LayerSlider\n"
         f"LayerSlider(model, {PROMPT!r}, {TWIN!r}, {TARGET!r}, {FOIL!r}, layer=28)",
-        f"from workbench.widgets.explain_attention import AttentionHeads\nAttentionHeads(model, {PROMPT!r}, layer=7)",
+        f"from workbench.widgets.explain_attention import AttentionHeads\nAttentionHeads(model, {PROMPT!r}, layer=8)",
     ]
     page = open_notebook(lab.write("three.ipynb", cells))
     page.run_all()

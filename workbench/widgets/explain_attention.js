@@ -13,7 +13,7 @@ function render({ model, el }) {
     view.send(changes);
   };
   const prompt = field("Prompt", model.get("prompt"), 30, (value) => send({ prompt: value }));
-  const layer = slider("Layer", { min: 0, max: 1, step: 1 }, (value) => send({ layer: value }));
+  const layer = slider("Layer", { min: 1, max: 1, step: 1 }, (value) => send({ layer: value }));
   const reading = h("output", {});
   layer.node.append(reading);
   const sink = h("input", { type: "checkbox", change: () => send({ sink: sink.checked }) });
@@ -82,7 +82,7 @@ function render({ model, el }) {
       map.show(null);
       return;
     }
-    layer.input.max = now.layers - 1;
+    layer.input.max = now.layers;
     layer.input.value = now.question.layer;
     drawGallery();
     const names = now.tokens.map(visible);

@@ -23,7 +23,7 @@ class AttentionHeads(ExplainView):
     prompt : str
         At most 64 tokens.
     layer, head : int
-        Counted from 0.
+        The layer from 1, as in `attribute`, `patching_grid` and the circuit; the head from 0.
     sink : bool
         Whether the first token's column is shown. False: it is left out and every row sums to one again.
 
@@ -39,11 +39,11 @@ class AttentionHeads(ExplainView):
     stem = "attention"
 
     prompt = traitlets.Unicode("").tag(sync=True)
-    layer = traitlets.Int(0).tag(sync=True)
+    layer = traitlets.Int(1).tag(sync=True)
     head = traitlets.Int(0).tag(sync=True)
     sink = traitlets.Bool(True).tag(sync=True)
 
-    def __init__(self, model, prompt, *, layer=0, head=0, sink=True, large=True):
+    def __init__(self, model, prompt, *, layer=1, head=0, sink=True, large=True):
         super().__init__(model, prompt=prompt, layer=layer, head=head, sink=sink, large=large)
         if self.error:
             raise UsageError(self.error)
@@ -51,18 +51,19 @@ class AttentionHeads(ExplainView):
     def compute(self):
         maps = self.once(("maps", self.prompt), self._maps)
         layers, heads = maps.weights.shape[:2]
-        for name, value, most in (("layer", self.layer, layers), ("head", self.head, heads)):
-            if not 0 <= value < most:
-                raise UsageError(f"{name} {value} is none: {self.model.name} has {most}, counted from 0")
-        weights = (maps.weights if self.sink else maps.without_sink())[self.layer]
+        for name, value, least, most in (("layer", self.layer, 1, layers), ("head", self.head, 0, heads - 1)):
+            if not least <= value <= most:
+                raise UsageError(f"{name} {value} is none: those of {self.model.name} run from {least} to {most}")
+        block = self.layer - 1
+        weights = (maps.weights if self.sink else maps.without_sink())[block]
         return {
             "model": self.model.name,
             "tokens": maps.tokens,
             "layers": layers,
             "head_count": heads,
             "heads": weights.round(6).tolist(),
-            "sinks": maps.sink[self.layer].tolist(),
-            "far": maps.distance()[self.layer].tolist(),
+            "sinks": maps.sink[block].tolist(),
+            "far": maps.distance()[block].tolist(),
         }
 
     def _maps(self):
