@@ -1,4 +1,4 @@
-"""The workbench's public face: ``load``, ``load_encoder``, ``explain``, ``record``, ``papers``.
+"""The workbench's public face: ``load``, ``load_encoder``, ``explain``, ``record``, ``stop``, ``papers``.
 
 Importing the package imports no torch: each name is fetched from its module at first use (PEP 562).
 
@@ -16,10 +16,11 @@ _HOMES = {
     "load_encoder": "models",
     "explain": "widgets.explain",
     "record": "runs.record",
+    "stop": "runs.record",
     "Estimate": "stats",
     "papers": None,
     "stats": None,
     "WorkbenchError": "errors",
 }
-__all__ = ["Estimate", "WorkbenchError", "explain", "load", "load_encoder", "papers", "record", "stats"]
+__all__ = ["Estimate", "WorkbenchError", "explain", "load", "load_encoder", "papers", "record", "stats", "stop"]
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

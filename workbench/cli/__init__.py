@@ -15,6 +15,8 @@ import typer
 from ..errors import UsageError, WorkbenchError
 from ..files import forbid_world_writing
 
+PASSED_OVER = 12  # unreadable records that are named one by one
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -76,9 +78,20 @@ def complain(sentence: str) -> None:
     print(f"\033[31m{sentence}\033[0m" if red else sentence, file=sys.stderr)
 
 
+def passed_over(sentences: list[str]) -> None:
+    """Name the records that cannot be read; the command goes on without them."""
+    for sentence in sentences[:PASSED_OVER]:
+        complain(f"passed over: {sentence}")
+    if len(sentences) > PASSED_OVER:
+        complain(f"passed over: {len(sentences) - PASSED_OVER} more records; `workbench report` lists them")
+
+
 def main() -> None:
     """The entry point: errors as sentences, exit codes as DESIGN.md says."""
+    from ..runs.processes import adopt_orphans
+
     forbid_world_writing()
+    adopt_orphans()  # what a killed child of ours leaves behind comes here and not to the system
     try:
         app(prog_name="workbench", standalone_mode=True)
     except WorkbenchError as error:

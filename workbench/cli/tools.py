@@ -31,16 +31,21 @@ def list_papers():
 
 @app.command()
 def params(paper: Paper):
-    """What can be set: name, type, default, meaning. Example: [bold]workbench params randomness[/bold]"""
+    """What can be set: name, type, default, least value, meaning. Example: [bold]workbench params randomness[/bold]"""
     from rich.markup import escape
     from rich.table import Table
 
+    from ..runs.masking import masked
     from ..runs.notebooks import read
     from ..runs.page import plain
 
-    table = Table("parameter", "type", "default", "meaning", box=None, header_style="bold")
-    for item in read(paper).known.values():
-        table.add_row(item.name, escape(item.annotation), escape(plain(item.default)), escape(item.help))
+    table = Table("parameter", "type", "default", "least", "meaning", box=None, header_style="bold")
+    notebook = read(paper)
+    sizes = notebook.sizes
+    for item in notebook.known.values():
+        least = sizes[item.name].bounds if item.name in sizes else ""
+        default = plain(masked(item.name, item.default))
+        table.add_row(item.name, escape(item.annotation), escape(default), least, escape(item.help))
     console().print(table)
     print(f"\nset one with -p, for example: workbench run {paper} -p seed=1")
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
-from . import parameters
+from . import masking, parameters
 from .notebooks import Notebook, read
 
 SEED = "seed"
@@ -49,12 +49,19 @@ class Grid:
         for values in itertools.product(*(self.axes[name] for name in names)):
             chosen = dict(zip(names, values))
             chosen = self.fixed | {name: chosen[name] for name in self.axes}
-            yield Cell(identity(self.notebook.name, self.notebook.sha256, self.notebook.filled(chosen)), chosen)
+            asked = masking.mask(self.notebook.filled(chosen))  # as the record will have it
+            yield Cell(identity(self.notebook.name, self.notebook.sha256, asked), chosen)
+
+    @property
+    def shown(self) -> tuple[dict[str, list], dict[str, Any]]:
+        """Axes and fixed parameters as they may be written down, without secrets."""
+        axes = {name: [masking.masked(name, value) for value in values] for name, values in self.axes.items()}
+        return axes, masking.mask(self.fixed)
 
     @property
     def name(self) -> str:
         """Eight hex digits that this grid alone has."""
-        content = [self.notebook.name, self.notebook.sha256, self.axes, self.fixed]
+        content = [self.notebook.name, self.notebook.sha256, *self.shown]
         return hashlib.sha256(_canonical(content)).hexdigest()[:8]
 
 
@@ -144,9 +151,11 @@ def _axis(notebook: Notebook, name: str, values: list) -> list:
         if not isinstance(value, str) and isinstance(notebook.known[name].default, str):
             hint = f"; in YAML write it in quotes: '{value}'" if not isinstance(value, (list, dict)) else ""
             if not _fits(notebook, name, value):
+                value = masking.masked(name, value)
                 raise UsageError(f"the grid's value {value!r} of {name!r} is no text{hint}")
         item = notebook.resolve({name: value})[name]
         if _canonical(item) in typed:
+            item = masking.masked(name, item)
             raise UsageError(f"the grid has the value {item!r} of {name!r} twice; each combination is run once")
         typed[_canonical(item)] = item
     return list(typed.values())

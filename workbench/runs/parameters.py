@@ -20,8 +20,8 @@ from typing import Any
 
 from ..errors import ModelError, UsageError
 from ..files import lone_surrogate
-
-PROFILES = ("smoke", "quick", "standard", "paper")  # the sizes every paper's notebook offers
+from ..profiles import NAMES as PROFILES
+from .masking import is_secret, masked
 
 _SCALARS = {"str": str, "int": int, "float": float, "bool": bool, "Any": Any, "object": Any}
 _CONTAINERS = {"list": list, "List": list, "dict": dict, "Dict": dict}
@@ -48,7 +48,9 @@ class Parameter:
 
 
 def read_notebook(path: Path, raw: bytes | None = None) -> dict:
-    """A notebook file as plain JSON (nbformat 4); ``raw`` is its content where it was read already.
+    """A notebook file as plain JSON (nbformat 4), in UTF-8 or UTF-16; ``raw`` is its content where it was read already.
+
+    What other tools leave out or write as null (metadata, tags, outputs) is put in its place, as Jupyter itself does.
 
     Raises
     ------
@@ -61,16 +63,50 @@ def read_notebook(path: Path, raw: bytes | None = None) -> dict:
         raise UsageError(f"there is no notebook at {path}; check the path") from None
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} cannot be read as a notebook ({error}); save it again in Jupyter") from error
-    cells = notebook.get("cells") if isinstance(notebook, dict) else None
-    whole = isinstance(cells, list) and all(
-        isinstance(cell, dict)
-        and isinstance(cell.get("metadata", {}), dict)
-        and isinstance(cell.get("source", ""), str | list)
-        for cell in cells
-    )
-    if not whole or notebook.get("nbformat") != 4:
+    if not _mended(notebook):
         raise UsageError(f"{path} is no version 4 notebook; open it in Jupyter and save it again")
+    for number, cell in enumerate(notebook["cells"]):
+        if half := lone_surrogate(cell["source"]):
+            raise UsageError(f"cell {number + 1} of {path} has {half} in it, half a character; write whole ones")
     return notebook
+
+
+def _mended(notebook: Any) -> bool:
+    """Whether it is a version 4 notebook; what may be missing or null in one is filled in, in place."""
+    if not isinstance(notebook, dict) or notebook.get("nbformat") != 4 or not isinstance(notebook.get("cells"), list):
+        return False
+    metadata = notebook["metadata"] = notebook.get("metadata") or {}
+    minor = notebook.setdefault("nbformat_minor", 5)
+    if not isinstance(metadata, dict) or not isinstance(minor, int) or isinstance(minor, bool):
+        return False
+    for name in ("kernelspec", "language_info", "widgets"):
+        if not isinstance(metadata.get(name, {}), dict):
+            del metadata[name]
+    return all(map(_mended_cell, notebook["cells"]))
+
+
+def _mended_cell(cell: Any) -> bool:
+    if not isinstance(cell, dict) or cell.get("cell_type") not in ("code", "markdown", "raw"):
+        return False
+    metadata = cell["metadata"] = cell.get("metadata") or {}
+    source = cell["source"] = cell.get("source") or ""
+    if not isinstance(metadata, dict) or not _text(source):
+        return False
+    tags = metadata.get("tags")
+    if isinstance(tags, str):
+        metadata["tags"] = [tags]
+    elif not (isinstance(tags, list) and all(isinstance(tag, str) for tag in tags)):
+        metadata.pop("tags", None)
+    if cell["cell_type"] == "code":
+        outputs = cell.get("outputs")
+        whole = isinstance(outputs, list) and all(isinstance(item, dict) and "output_type" in item for item in outputs)
+        cell["outputs"] = outputs if whole else []
+        cell.setdefault("execution_count", None)
+    return True
+
+
+def _text(source: Any) -> bool:
+    return isinstance(source, str) or (isinstance(source, list) and all(isinstance(line, str) for line in source))
 
 
 def read_parameters(notebook: dict, where: str) -> dict[str, Parameter]:
@@ -91,7 +127,7 @@ def read_parameters(notebook: dict, where: str) -> dict[str, Parameter]:
     cells = [
         cell
         for cell in notebook["cells"]
-        if cell.get("cell_type") == "code" and "parameters" in cell.get("metadata", {}).get("tags", [])
+        if cell["cell_type"] == "code" and "parameters" in cell["metadata"].get("tags", [])
     ]
     if len(cells) != 1:
         found = "no cell" if not cells else f"{len(cells)} cells"
@@ -99,6 +135,8 @@ def read_parameters(notebook: dict, where: str) -> dict[str, Parameter]:
             f"{where} has {found} tagged 'parameters', so nothing says what can be set;"
             " give exactly one code cell that tag (in JupyterLab: Property Inspector, Cell Tags)"
         )
+    if "skip" in cells[0]["metadata"]["tags"]:
+        raise UsageError(f"the parameters cell of {where} is tagged 'skip' too, and nothing runs without it; untag it")
     source = cells[0]["source"]
     source = source if isinstance(source, str) else "".join(source)
     try:
@@ -159,6 +197,7 @@ def resolve(parameters: dict[str, Parameter], given: dict[str, Any], where: str)
     values = {name: convert(parameters[name], value) for name, value in given.items()}
     for name, value in values.items():
         if half := lone_surrogate(value):
+            value = masked(name, value)
             raise UsageError(
                 f"parameter {name!r} cannot be {ascii(value)[:80]}: {half} is half a character (bytes that are no"
                 " UTF-8, or half of a surrogate pair); give UTF-8 text"
@@ -215,6 +254,7 @@ def convert(parameter: Parameter, value: Any) -> Any:
             reason = f" ({spot}: {first['msg']})" if spot else ""
         except ValueError as error:
             reason = f" ({error})"
+    value, reason = masked(parameter.name, value), "" if is_secret(parameter.name) else reason
     raise UsageError(
         f"parameter {parameter.name!r} cannot be {value!r}{reason}: expected {expected(parameter.type)},"
         f" as its annotation {parameter.annotation or 'none'} says"

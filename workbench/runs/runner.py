@@ -7,14 +7,13 @@ child does the work (`workbench.runs.child`).
 
 import contextlib
 import datetime
-import json
 import os
 import time
 from pathlib import Path
 
 from ..errors import RunError, UsageError, WorkbenchError
-from ..files import write_atomic
-from . import environment, processes, record, store
+from ..files import JSON_BYTES, parse_json, write_atomic
+from . import environment, masking, processes, store
 from .notebooks import Notebook, read
 from .progress import Progress
 from .supervise import Signals, Slot, Worker
@@ -111,6 +110,7 @@ def execute(
     """
     now = datetime.datetime.now(datetime.UTC)
     filled = notebook.filled(values)
+    masker = masking.Masker(secrets := masking.secrets_in(filled))
     seed = filled.get("seed")
     identity, folder = store.new_folder(out, notebook.name, now)
     entry = store.Record(
@@ -118,7 +118,7 @@ def execute(
         paper=notebook.name,
         notebook=notebook.shown,
         notebook_sha256=notebook.sha256,
-        parameters=filled,
+        parameters=masking.mask(filled),
         given=sorted(values),
         started=now.isoformat(timespec="seconds"),
         seed=seed if isinstance(seed, int) else None,
@@ -149,14 +149,19 @@ def execute(
             "notebook": notebook.text,
             "cwd": str(notebook.path.parent),
             "kernel": notebook.kernel,
+            "language": notebook.language,
             "parameters": values,
             "start": time.time(),
             "page": page,
+            "secrets": secrets,
             "record": {key: value for key, value in vars(entry).items() if key in shown},
         }
     )
     try:
         worker.watch(entry, bar, signals, None if timeout is None else start + timeout)
+    except Exception as problem:  # a defect of ours or a library's: it costs this run, never the sweep around it
+        entry.status, entry.cause = "failed", "infrastructure"
+        entry.error = f"the run could not be followed to its end ({type(problem).__name__}: {problem})"
     finally:
         bar.close()
         if slot is None:
@@ -175,19 +180,33 @@ def execute(
         else:
             with contextlib.suppress(OSError):  # already gone: then there is no room to give back
                 (folder / RESERVE).unlink()
-            _collect(entry)
-            entry.save()
+            if (folder / store.FILE).is_dir():  # a cell's doing; the name is ours
+                _remove(folder / store.FILE)
+            masker.folder(folder)
+            entry.save()  # first: whatever the notebook has left, how it ended is known
+            if _collect(entry):
+                entry.save()
     return entry
 
 
-def _collect(entry: store.Record) -> None:
-    """Take what the notebook left in its folder into the record."""
-    with contextlib.suppress(FileNotFoundError, ValueError):
-        entry.metrics = json.loads((entry.folder / record.FILE).read_text("utf-8"))["metrics"]
-    with contextlib.suppress(FileNotFoundError):
-        for line in (entry.folder / "models.jsonl").read_text("utf-8").splitlines():
+def _collect(entry: store.Record) -> bool:
+    """Take what the notebook left in its folder into the record, as far as it is what it should be; whether it was any.
+
+    A cell may have written anything under our names: what is wrong there is said, and costs the run its numbers only.
+    """
+    problem = None
+    try:
+        entry.metrics = store.load_metrics(entry.folder)
+    except RunError as error:
+        problem = str(error)
+        entry.error = "; ".join(filter(None, [entry.error, problem]))
+    with contextlib.suppress(OSError):
+        path = store.inside(entry.folder, "models.jsonl")
+        for line in path.read_bytes().splitlines() if path and path.stat().st_size <= JSON_BYTES else ():
             with contextlib.suppress(ValueError):  # a line cut short by a kill
-                entry.models.append(json.loads(line))
+                found = parse_json(line)
+                entry.models += [found] if isinstance(found, dict) else []
+    return bool(entry.metrics or entry.models or problem)
 
 
 def _remove(folder: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import RunError, UsageError
 from .page import plain
-from .store import FILE, Record
+from .store import FILE, Record, inside
 
 TAG = "workbench.id"
 COPIED = ("metrics.json", "notebook.ipynb", "report.html", FILE)  # the record last: where it is, the rest is too
@@ -89,7 +89,10 @@ class MLflow:
 
         from mlflow.entities import Metric, Param, RunTag
 
-        start, end = (int(datetime.fromisoformat(text).timestamp() * 1000) for text in (record.started, record.ended))
+        start, end = (
+            int(datetime.fromisoformat(text).timestamp() * 1000)
+            for text in (record.started, record.ended or record.started)
+        )
         run = self._client.create_run(experiment, start_time=start, run_name=record.id, tags={TAG: record.id})
         metrics = [
             Metric(_name(name + part), entry[key], end, 0)
@@ -140,8 +143,8 @@ class CopyTo:
                     continue
                 self._system.create_dir(place, recursive=True)
                 for name in COPIED:
-                    source = record.folder / name
-                    if source.exists():
+                    source = inside(record.folder, name)
+                    if source is not None:
                         with self._system.open_output_stream(f"{place}/{name}") as target:
                             target.write(source.read_bytes())
             except OSError as error:

@@ -5,29 +5,22 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ...errors import UsageError
+from ...profiles import Choice, File, Profiles, Size
 
 TASKS = ("hh", "advbench", "truthfulqa")
 
 # sizes a notebook fills in where a parameter is None: smoke for tests, quick < 3 minutes, standard < 30, paper on a GPU
 # (17 tokens are the first four token sets: 1 + 2 + 4 + 10)
-PROFILES: dict[str, dict] = {
-    "smoke": {
-        "budget": 2, "max_new_tokens": 6, "prompts_used": 1, "labelled_used": 8, "budgets": [2], "sweep_used": 1,
-        "attack_used": 1,
-    },
-    "quick": {
-        "budget": 6, "max_new_tokens": 16, "prompts_used": 3, "labelled_used": 48, "budgets": [6], "sweep_used": 3,
-        "attack_used": 3,
-    },
-    "standard": {
-        "budget": 12, "max_new_tokens": 17, "prompts_used": 20, "labelled_used": 96, "budgets": [6, 12, 25, 50],
-        "sweep_used": 6, "attack_used": 10,
-    },
-    "paper": {
-        "budget": 50, "max_new_tokens": 256, "prompts_used": 120, "labelled_used": 150, "budgets": [12, 25, 50],
-        "sweep_used": 48, "attack_used": 120,
-    },
-}  # fmt: skip
+PROFILES = Profiles(
+    {"prompts": File(), "form": Choice(("words", "hard", "vote", "yesno"))},
+    budget=Size(2, 6, 12, 50),
+    max_new_tokens=Size(6, 16, 17, 256),
+    prompts_used=Size(1, 3, 20, 120),
+    labelled_used=Size(8, 48, 96, 150),
+    budgets=Size([2], [6], [6, 12, 25, 50], [12, 25, 50]),
+    sweep_used=Size(1, 3, 6, 48),
+    attack_used=Size(1, 3, 10, 120),
+)
 
 
 @dataclass(frozen=True)
