@@ -151,6 +151,8 @@ def looks_like_a_path(text: str) -> bool:
 
 def check_path(name: str, value: str, folders: list[Path], folder: bool | None = False) -> None:
     """UsageError if a parameter names no file (or folder; None: either) that is there and has something in it."""
+    if "\0" in value:
+        raise UsageError(f"{name}={value!r} cannot be read (a path has no NUL in it); check the path")
     what = "folder" if folder else "file" if folder is False else "file or folder"
     path = user_path(value)
     places = [path] if path.is_absolute() else [path, *(place / path for place in folders)]

@@ -1,4 +1,4 @@
-"""How a run may end, and what is left of it: done means that every cell ran; nothing a cell does ends more than its run."""
+"""How a run may end: done means that every cell ran, and nothing that a cell does ends more than its own run."""
 
 import json
 import os
@@ -178,9 +178,9 @@ def test_an_exception_in_a_worker_is_a_failed_cell(tmp_path, monkeypatch):
 
 ORPHAN = (
     "import subprocess, sys\n"
-    'code = \'import os, subprocess, sys; p = subprocess.Popen(["sleep", "600"], env={}, start_new_session=True);\'\n'
-    "code += ' print(p.pid)'\n"
-    "made = subprocess.run([sys.executable, '-S', '-c', code], env={}, start_new_session=True, stdout=subprocess.PIPE)\n"
+    "code = 'import subprocess; quiet = dict(env={}, start_new_session=True, stdout=subprocess.DEVNULL)\\n'\n"
+    'code += \'print(subprocess.Popen(["sleep", "600"], **quiet).pid)\'\n'
+    "made = subprocess.run([sys.executable, '-S', '-c', code], env={}, start_new_session=True, stdout=-1)\n"
     "(here / 'orphan').write_bytes(made.stdout)"
 )
 
@@ -306,12 +306,13 @@ def test_a_notebook_with_nulls_where_jupyter_has_values(tmp_path):
     assert "ran" in (record.folder / "notebook.ipynb").read_text()
 
 
-def test_a_wrong_notebook_is_no_failure_of_the_infrastructure(tmp_path, monkeypatch):
+def test_a_wrong_notebook_is_no_failure_of_the_infrastructure(tmp_path):
     """What papermill stumbles over is in the notebook: it is not tried twice."""
     path = write_notebook(tmp_path / "n.ipynb", "print('ran')")
     notebook = json.loads(path.read_text())
-    notebook["cells"][2]["metadata"] = {"papermill": "no dict"}
+    notebook["metadata"]["kernelspec"]["language"] = "cobol"
     path.write_text(json.dumps(notebook))
     summary = sweep(build(str(path), [], seeds=1), out=tmp_path / "runs", progress=False)
     (record,) = store.all_runs(tmp_path / "runs")
     assert len(summary.failed) == 1 and record.status == "failed" and record.cause == "experiment"
+    assert "cannot be executed as it is" in record.error and "cobol" in record.error

@@ -217,6 +217,7 @@ def test_cells_that_a_spreadsheet_would_execute(tmp_path):
     report.write_report(tmp_path)
     with open(tmp_path / "runs.csv", newline="") as file:
         rows = list(csv.DictReader(file))
+    texts = [text.replace("\r", "\n") for text in texts]
     for text, row in zip(texts, rows, strict=True):
         for cell in (row["param.p"], row["error"]):
             assert cell == (text if text in ("-0.5", "+3", "a=b") else "'" + text)

@@ -197,6 +197,7 @@ def split_values(text: str) -> list[str]:
             values.append(text[start:place])
             start = place + 1
     if quoted or depth:
+        text = masking.shown("", text)
         raise UsageError(f"the values {text!r} have an open {'quote' if quoted else 'bracket'}; close it")
     values.append(text[start:])
     if not text.strip():
@@ -206,6 +207,7 @@ def split_values(text: str) -> list[str]:
 
 def _unquoted(value: str, text: str) -> str:
     if not value:
+        text = masking.shown("", text)
         raise UsageError(f'the values {text!r} have an empty one; write "" for an empty text, null for None')
     if value.startswith('"'):
         try:

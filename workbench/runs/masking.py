@@ -12,6 +12,7 @@ import hashlib
 import html
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,31 @@ def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
         yield name, value
 
 
+def shown(name: str, value: Any) -> Any:
+    """`masked`, for a value that could not be read: a text that seems to hold a secret is not repeated."""
+    if isinstance(value, str) and re.search(rf"({'|'.join(ENDINGS)})[\"']?\s*[:=]", value, re.IGNORECASE):
+        return f"{MASK}(it seems to hold a secret)"
+    return masked(name, value)
+
+
+def _written(text: str) -> set[str]:
+    """A text as it may stand in a file: as it is, or inside quotes of Python, JSON or HTML, or of two of them."""
+
+    def quoted(text: str) -> set[str]:
+        html_quotes = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+        return {
+            repr(text)[1:-1],
+            text.encode("unicode_escape").decode(),
+            *(json.dumps(text, ensure_ascii=ascii)[1:-1] for ascii in (True, False)),
+            html_quotes,
+            html.escape(text),
+            html_quotes.replace("'", "&#39;").replace('"', "&#34;"),  # as Jinja writes them
+        }
+
+    once = {text} | quoted(text)
+    return once.union(*map(quoted, once))
+
+
 class Masker:
     """Takes secrets out of texts, JSON values and files; ``secrets`` is what `secrets_in` found."""
 
@@ -87,7 +113,7 @@ class Masker:
         forms: dict[str, str] = {}
         for secret, word in secrets.items():
             for quote in ("'", '"') if len(secret) < SHORTEST else ("",):
-                for form in (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], html.escape(secret)):
+                for form in _written(secret):
                     forms[quote + form + quote] = quote + word + quote
         self._forms = dict(sorted(forms.items(), key=lambda item: -len(item[0])))  # the longest first
 
@@ -117,7 +143,10 @@ class Masker:
             return text
         notebook = self.tree(json.loads(text))
         noted = notebook["metadata"].get("papermill", {})  # papermill's own account of the parameters
-        noted["parameters"] = mask(noted.get("parameters", {}))
+        given = noted["parameters"] = mask(noted.get("parameters", {}))
+        for cell in notebook["cells"]:  # the cell that papermill put in, written anew: no quoting hides anything there
+            if "injected-parameters" in cell["metadata"].get("tags", []):
+                cell["source"] = "\n".join(["# Parameters", *(f"{name} = {value!r}" for name, value in given.items())])
         return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
     def folder(self, folder: Path) -> None:

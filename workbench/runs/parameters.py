@@ -21,7 +21,7 @@ from typing import Any
 from ..errors import ModelError, UsageError
 from ..files import lone_surrogate
 from ..profiles import NAMES as PROFILES
-from .masking import is_secret, masked
+from .masking import masked, shown
 
 _SCALARS = {"str": str, "int": int, "float": float, "bool": bool, "Any": Any, "object": Any}
 _CONTAINERS = {"list": list, "List": list, "dict": dict, "Dict": dict}
@@ -254,7 +254,8 @@ def convert(parameter: Parameter, value: Any) -> Any:
             reason = f" ({spot}: {first['msg']})" if spot else ""
         except ValueError as error:
             reason = f" ({error})"
-    value, reason = masked(parameter.name, value), "" if is_secret(parameter.name) else reason
+    told = shown(parameter.name, value)
+    value, reason = told, reason if told == value else ""
     raise UsageError(
         f"parameter {parameter.name!r} cannot be {value!r}{reason}: expected {expected(parameter.type)},"
         f" as its annotation {parameter.annotation or 'none'} says"

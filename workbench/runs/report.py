@@ -224,7 +224,9 @@ def _harmless(cell):
     """A cell that no spreadsheet takes for a formula: a text that begins like one gets an apostrophe; numbers stay."""
     if cell is None:
         return ""
-    if isinstance(cell, str) and cell.lstrip(" ")[:1] in ("=", "+", "-", "@", "\t", "\r", "\n"):
+    if isinstance(cell, str):
+        cell = cell.replace("\r\n", "\n").replace("\r", "\n")  # csv does not quote a lone one
+    if isinstance(cell, str) and cell.lstrip(" ")[:1] in ("=", "+", "-", "@", "\t", "\n"):
         try:
             float(cell)
         except ValueError:
