@@ -154,7 +154,7 @@ def test_a_sweep_goes_on_whatever_a_cell_does_to_its_folder(tmp_path):
     assert summary.done == 3 and [cell.values["seed"] for cell, _ in summary.failed] == [2] and not summary.stopped
     records = {record.seed: record for record in store.all_runs(tmp_path / "runs") if record.status == "done"}
     assert [record.metrics["seed"]["value"] for record in records.values()] == list(records)
-    assert records[1].models == [{"name": "m"}]
+    assert records[1].models == [{"name": None}, {"name": "m"}]
     assert records[3].metrics["huge"]["value"] is None and "1.8e308" in records[3].metrics["huge"]["note"]
 
 

@@ -86,7 +86,8 @@ class Notebook:
     @property
     def shown(self) -> str:
         """Its path for the record: relative inside the checkout."""
-        return str(self.path.relative_to(ROOT)) if self.path.is_relative_to(ROOT) else str(self.path)
+        path = self.path.relative_to(ROOT) if self.path.is_relative_to(ROOT) else self.path
+        return str(path).encode("utf-8", "replace").decode()  # a folder's name may be no UTF-8
 
 
 def find_notebook(paper: str) -> tuple[str, Path]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError, UsageError
-from ..files import lone_surrogate
+from ..files import lone_surrogate, parse_json
 from ..profiles import NAMES as PROFILES
 from .masking import masked, shown
 
@@ -143,6 +143,10 @@ def read_parameters(notebook: dict, where: str) -> dict[str, Parameter]:
         tree = ast.parse(source)
     except SyntaxError as error:
         raise UsageError(f"the parameters cell of {where} is no Python: line {error.lineno}, {error.msg}") from error
+    except (ValueError, RecursionError, MemoryError) as error:  # a NUL, or brackets without end
+        raise UsageError(
+            f"the parameters cell of {where} cannot be read as Python ({error}); write it simpler"
+        ) from error
     comments = _comments(source)
     parameters = {}
     for statement in tree.body:
@@ -157,7 +161,8 @@ def read_parameters(notebook: dict, where: str) -> dict[str, Parameter]:
             raise UsageError(f"parameter {name!r} of {where} has no default; write {name}: {annotation} = …")
         try:
             default = ast.literal_eval(statement.value)
-        except ValueError:
+            parse_json(json.dumps(default))  # what a record cannot hold (a set, bytes, 1e999) is no plain value either
+        except (TypeError, ValueError, RecursionError, MemoryError):
             raise UsageError(
                 f"parameter {name!r} of {where} has the default {ast.unparse(statement.value)!r}, no plain value;"
                 " write a literal (a number, a text, a list) and compute from it in a later cell"
@@ -202,6 +207,12 @@ def resolve(parameters: dict[str, Parameter], given: dict[str, Any], where: str)
                 f"parameter {name!r} cannot be {ascii(value)[:80]}: {half} is half a character (bytes that are no"
                 " UTF-8, or half of a surrogate pair); give UTF-8 text"
             )
+        try:
+            parse_json(json.dumps(value))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise UsageError(
+                f"parameter {name!r} cannot be kept in a record ({error}); give something simpler"
+            ) from None
     if values.get("base_url") is not None:  # before a record is written: an address may have a key in it
         from ..models.server import check_url
 

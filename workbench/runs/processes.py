@@ -36,7 +36,7 @@ class Usage:
         import psutil
 
         self._psutil = psutil
-        self._root = psutil.Process(pid)
+        self._root = pid, started(pid)
         self._cpu: dict[tuple[int, float | None], float] = {}  # (pid, start) -> CPU seconds when last seen
         self.peak_memory = 0
         self._before = 0.0
@@ -46,8 +46,12 @@ class Usage:
 
     def sample(self) -> None:
         """Look once; processes that end between two looks count with what they had used at the last one."""
+        pid, start = self._root
+        if start is None or started(pid) != start:
+            return
         try:
-            tree = [self._root, *self._root.children(recursive=True)]
+            root = self._psutil.Process(pid)  # a new one each time: it remembers the clock of its birth
+            tree = [root, *root.children(recursive=True)]
         except self._psutil.Error:
             return
         resident = 0
@@ -198,7 +202,8 @@ def reap(out: Path) -> int:
     for path in Path(jupyter_runtime_dir()).glob(f"{CONNECTION}*"):
         pid = path.name.removeprefix(CONNECTION).partition("-")[0]
         if pid.isdigit() and not psutil.pid_exists(int(pid)):
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                path.unlink()
 
     count = 0
     for process in psutil.process_iter():

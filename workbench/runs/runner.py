@@ -7,6 +7,8 @@ child does the work (`workbench.runs.child`).
 
 import contextlib
 import datetime
+import json
+import math
 import os
 import time
 from pathlib import Path
@@ -110,7 +112,8 @@ def execute(
     """
     now = datetime.datetime.now(datetime.UTC)
     filled = notebook.filled(values)
-    masker = masking.Masker(secrets := masking.secrets_in(filled))
+    secrets = masking.secrets_in(notebook.filled({})) | masking.secrets_in(filled)  # a default stands in its cell
+    masker = masking.Masker(secrets)
     seed = filled.get("seed")
     identity, folder = store.new_folder(out, notebook.name, now)
     entry = store.Record(
@@ -121,7 +124,7 @@ def execute(
         parameters=masking.mask(filled),
         given=sorted(values),
         started=now.isoformat(timespec="seconds"),
-        seed=seed if isinstance(seed, int) else None,
+        seed=seed if isinstance(seed, int) and not isinstance(seed, bool) else None,
         timeout=timeout,
         rerun_of=rerun_of,
         threads=threads,
@@ -203,10 +206,19 @@ def _collect(entry: store.Record) -> bool:
     with contextlib.suppress(OSError):
         path = store.inside(entry.folder, "models.jsonl")
         for line in path.read_bytes().splitlines() if path and path.stat().st_size <= JSON_BYTES else ():
-            with contextlib.suppress(ValueError):  # a line cut short by a kill
-                found = parse_json(line)
+            with contextlib.suppress(ValueError, RecursionError):  # a line cut short by a kill
+                found = parse_json(json.dumps(_finite(json.loads(line))))
                 entry.models += [found] if isinstance(found, dict) else []
     return bool(entry.metrics or entry.models or problem)
+
+
+def _finite(value):
+    """A JSON value with null for every number that is not finite: a report that has one is kept."""
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return list(map(_finite, value))
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _remove(folder: Path) -> None:

@@ -6,11 +6,18 @@ passed over (`workbench.runs.store`). Imports pydantic, so it is imported when a
 """
 
 import datetime
+import re
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, model_validator
 
-NAME = r"^\w[\w .()+-]{0,99}$"  # of a paper or a run: it becomes a folder, and a link in the report
+NAME = re.compile(r"\w[\w .()+-]{0,99}")  # of a paper or a run: it becomes a folder, and a link in the report
+
+
+def _named(text: str) -> str:
+    if not NAME.fullmatch(text):
+        raise ValueError(f"{text[:40]!r} cannot name a folder")
+    return text
 
 
 def _moment(text: str) -> str:
@@ -19,7 +26,7 @@ def _moment(text: str) -> str:
     return text
 
 
-Name = Annotated[str, StringConstraints(pattern=NAME)]
+Name = Annotated[str, AfterValidator(_named)]
 Moment = Annotated[str, AfterValidator(_moment)]
 Number = int | float  # finite, and no larger than a double: `files.parse_json` refuses the rest
 
