@@ -65,6 +65,7 @@ def test_a_secret_is_in_nothing_that_a_run_leaves(tmp_path, capfd):
     assert "masked" in record.report.read_text() and notebook.read_text() == source
 
 
+@pytest.mark.slow
 def test_a_failing_cell_gives_no_secret_away(tmp_path, capfd):
     notebook = write_notebook(tmp_path / "n.ipynb", "raise ValueError(f'refused: {api_key}')", parameters=TYPES)
     record = run(str(notebook), {"api_key": "sk-123456"}, out=tmp_path / "runs")
@@ -75,6 +76,7 @@ def test_a_failing_cell_gives_no_secret_away(tmp_path, capfd):
         compare.rerun(record, out=tmp_path / "runs", progress=False)
 
 
+@pytest.mark.slow
 def test_a_cell_keeps_its_identity(tmp_path, run_workbench):
     notebook = write_notebook(tmp_path / "n.ipynb", "print(api_key)", parameters=PARAMETERS + '\napi_key: str = ""')
     grid = build(str(notebook), ["api_key=key-number-1,key-number-2"])

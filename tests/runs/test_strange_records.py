@@ -125,7 +125,7 @@ def places(value, path=()) -> list[tuple]:
 ANY = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
 
 
-@settings(max_examples=20, **ANY)
+@settings(max_examples=12, **ANY)
 @given(data=st.data())
 def test_whatever_stands_in_a_field_every_command_ends_in_order(folder, data):
     fuzzed(folder, data)
@@ -164,7 +164,7 @@ def fuzzed(folder, data):
         claims.finished([record])
 
 
-@settings(max_examples=15, **ANY)
+@settings(max_examples=8, **ANY)
 @given(data=st.data())
 def test_whatever_stands_in_a_grids_manifest_the_report_is_made(folder, data):
     _, out, good, broken = folder

@@ -111,6 +111,8 @@ def do(job: dict, lifeline: Lifeline, tell, kernel=None):
         log_traceback()
         error = f"the run broke off ({_said(type(problem).__name__, problem)}); see log.txt"
         outcome = ended("failed", error, INFRASTRUCTURE)
+    with contextlib.suppress(OSError):
+        (Path(job["folder"]) / STOP).unlink()  # a stop that some code on the way has swallowed
     end_descendants(keep=lifeline.kernel if job["warm"] else None)  # whatever its cells have started ends with the run
     outcome = lifeline.stop or outcome
     tell("executed", **outcome)
