@@ -71,6 +71,7 @@ def test_the_least_value_passes_and_less_does_not(paper):
         ("kbert -p encoder=./nosuch", "there is no file or folder at"),
         ("rain -p prompts=nosuch.txt -p objective=sentiment", "there is no file at"),
         ("rain -p budgets=[0]", "give at least 1"),
+        ("rain -p objective=sentimnt", "whose last line is 'good / bad'"),
         ("reprover -p metamath=/nosuch/set.mm", "there is no file at /nosuch/set.mm"),
         ("reprover -p theorems=/etc/hostname", "is a file, and a folder is needed"),
         ("reprover -p benchmark=nosuch", "there is no folder at"),

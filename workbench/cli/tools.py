@@ -130,6 +130,7 @@ def lab(context: typer.Context):
     import secrets
 
     from ..files import ROOT
+    from ..runs.processes import adopt_orphans
 
     # in the environment, not on the command line, which every user of a machine can read
     token = os.environ["JUPYTER_TOKEN"] = secrets.token_urlsafe(32)
@@ -152,6 +153,7 @@ def lab(context: typer.Context):
         port = _free_port()
         command.insert(3, f"--ServerApp.port={port}")
         print(f"JupyterLab: http://127.0.0.1:{port}/{start}?token={token}", flush=True)
+    adopt_orphans(False)  # it would go on as JupyterLab's, which does not expect any
     os.execv(sys.executable, command)
 
 

@@ -246,11 +246,11 @@ def _held(lock: Path) -> bool:
         return True
 
 
-def adopt_orphans() -> None:
-    """From here on orphans among this process's descendants become its children (Linux); elsewhere nothing happens."""
+def adopt_orphans(yes: bool = True) -> None:
+    """From here on orphans among this process's descendants become its children (Linux), or no longer."""
     global _adopting
     if sys.platform == "linux":
-        _adopting = _prctl(36, 1) == 0  # 36 = PR_SET_CHILD_SUBREAPER
+        _adopting = _prctl(36, int(yes)) == 0 and yes  # 36 = PR_SET_CHILD_SUBREAPER
 
 
 def end_descendants(keep: int | None = None) -> int:

@@ -5,14 +5,21 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ...errors import UsageError
-from ...profiles import Choice, File, Profiles, Size
+from ...profiles import Choice, File, Profiles, Size, Text
 
 TASKS = ("hh", "advbench", "truthfulqa")
 
 # sizes a notebook fills in where a parameter is None: smoke for tests, quick < 3 minutes, standard < 30, paper on a GPU
 # (17 tokens are the first four token sets: 1 + 2 + 4 + 10)
 PROFILES = Profiles(
-    {"prompts": File(), "form": Choice(("words", "hard", "vote", "yesno"))},
+    {
+        "prompts": File(),
+        "form": Choice(("words", "hard", "vote", "yesno")),
+        "objective": Text(
+            r"(?s)both|harmlessness|sentiment|truthfulness|.+\n[^\n/]*[^\s/][^\n/]*/[^\n/]*[^\s/][^\n/]*\n*",
+            "harmlessness, sentiment, both, or a template whose last line is 'good / bad'",
+        ),
+    },
     budget=Size(2, 6, 12, 50),
     max_new_tokens=Size(6, 16, 17, 256),
     prompts_used=Size(1, 3, 20, 120),
