@@ -82,6 +82,8 @@ def _mended(notebook: Any) -> bool:
     for name in ("kernelspec", "language_info", "widgets"):
         if not isinstance(metadata.get(name, {}), dict):
             del metadata[name]
+    if spec := metadata.get("kernelspec"):
+        metadata["kernelspec"] = spec | {key: str(spec.get(key) or "python3") for key in ("name", "display_name")}
     return all(map(_mended_cell, notebook["cells"]))
 
 
@@ -97,6 +99,8 @@ def _mended_cell(cell: Any) -> bool:
         metadata["tags"] = [tags]
     elif not (isinstance(tags, list) and all(isinstance(tag, str) for tag in tags)):
         metadata.pop("tags", None)
+    if not isinstance(cell.get("id", ""), str):
+        del cell["id"]
     if cell["cell_type"] == "code":
         outputs = cell.get("outputs")
         whole = isinstance(outputs, list) and all(isinstance(item, dict) and "output_type" in item for item in outputs)
