@@ -8,7 +8,7 @@ so that a slip costs a sentence and no minutes. No torch: a paper's settings are
 import difflib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,7 @@ class Size:
     quick: Any
     standard: Any
     paper: Any
+    _: KW_ONLY
     least: float = 1
     most: float | None = None
     zero: bool = False
