@@ -132,7 +132,7 @@ def test_whatever_stands_in_a_field_every_command_ends_in_order(folder, data):
 
 
 @pytest.mark.slow
-@settings(max_examples=150, **ANY)
+@settings(max_examples=50, **ANY)
 @given(data=st.data())
 def test_whatever_stands_in_a_field_at_length(folder, data):
     fuzzed(folder, data)

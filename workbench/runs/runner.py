@@ -185,31 +185,30 @@ def execute(
                 (folder / RESERVE).unlink()
             if (folder / store.FILE).is_dir():  # a cell's doing; the name is ours
                 _remove(folder / store.FILE)
-            masker.folder(folder)
-            entry.save()  # first: whatever the notebook has left, how it ended is known
-            if _collect(entry):
-                entry.save()
+            try:
+                masker.folder(folder)
+                _collect(entry)
+            except Exception as problem:  # whatever the notebook has left, how it ended is saved
+                entry.error = "; ".join(filter(None, [entry.error, f"its numbers could not be collected ({problem})"]))
+            entry.save()  # once: a record that says done has its numbers, whoever is killed when
     return entry
 
 
-def _collect(entry: store.Record) -> bool:
-    """Take what the notebook left in its folder into the record, as far as it is what it should be; whether it was any.
+def _collect(entry: store.Record) -> None:
+    """Take what the notebook left in its folder into the record, as far as it is what it should be.
 
     A cell may have written anything under our names: what is wrong there is said, and costs the run its numbers only.
     """
-    problem = None
     try:
         entry.metrics = store.load_metrics(entry.folder)
     except RunError as error:
-        problem = str(error)
-        entry.error = "; ".join(filter(None, [entry.error, problem]))
+        entry.error = "; ".join(filter(None, [entry.error, str(error)]))
     with contextlib.suppress(OSError):
         path = store.inside(entry.folder, "models.jsonl")
         for line in path.read_bytes().splitlines() if path and path.stat().st_size <= JSON_BYTES else ():
             with contextlib.suppress(ValueError, RecursionError):  # a line cut short by a kill
                 found = parse_json(json.dumps(_finite(json.loads(line))))
                 entry.models += [found] if isinstance(found, dict) else []
-    return bool(entry.metrics or entry.models or problem)
 
 
 def _finite(value):
