@@ -153,8 +153,7 @@ class Masker:
         """Take them out of what a run has left."""
         if not self._forms:
             return
-        for name in FILES:
-            path = folder / name
+        for path in (*(folder / name for name in FILES), *(folder / "figures").glob("*.svg")):
             with contextlib.suppress(OSError, UnicodeDecodeError, WorkbenchError):
                 if os.path.islink(path) or not path.is_file():
                     continue
