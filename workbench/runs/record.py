@@ -81,10 +81,11 @@ def record(metrics: dict, tables: dict | None = None) -> None:
 
 def _before(path) -> dict:
     """What an earlier call has kept; nothing, where the file is none of ours."""
-    from .schema import Kept, checked
-
     try:
-        return {"tables": {}} | checked(Kept, read_json(path))
+        raw = read_json(path)
+        from .schema import Kept, checked  # pydantic: only where there is something to look at
+
+        return {"tables": {}} | checked(Kept, raw)
     except (OSError, ValueError):
         return {"metrics": {}, "tables": {}}
 
