@@ -19,6 +19,7 @@ RUN_FOLDER = "WORKBENCH_RUN_FOLDER"  # set by the runner for the kernel it start
 TYPED_IN = "WORKBENCH_TYPED_IN"  # set likewise: the folder where the command was typed
 JSON_BYTES = 64_000_000  # of a file that is read whole
 JSON_DEPTH = 60  # of lists and objects in one another: far more than anything of ours, far less than a reader's stack
+CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")  # characters that move or colour a terminal, line ends left out
 _DEEP = "it is nested too deep"
 
 

@@ -223,6 +223,20 @@ def test_cells_that_a_spreadsheet_would_execute(tmp_path):
             assert cell == (text if text in ("-0.5", "+3", "a=b") else "'" + text)
 
 
+def test_a_record_does_not_steer_the_terminal(tmp_path):
+    steering = "\x1b]0;owned\x07\x1b[31m"
+    one, two = (
+        made(tmp_path, "tiny", number, parameters={"p": steering + str(number)}, given=["p"], status="failed",
+             error=steering, metrics={steering: {"value": number}})
+        for number in (1, 2)
+    )  # fmt: skip
+    strange = made(tmp_path, "tiny", 3, metrics={steering: {"value": "x"}})
+    for arguments in (["runs"], ["diff", one.id, two.id]):
+        answer = call(*arguments, "--out", tmp_path)
+        assert "owned" in answer.output and strange.id in answer.output
+        assert not {"\x1b", "\x07"} & set(answer.output)
+
+
 def test_pictures_from_outside_the_run_are_not_shown(tmp_path):
     run = made(tmp_path / "runs", "tiny", 1)
     (run.folder / "figures").mkdir()

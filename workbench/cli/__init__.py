@@ -13,7 +13,7 @@ from typing import Annotated, Optional
 import typer
 
 from ..errors import UsageError, WorkbenchError
-from ..files import forbid_world_writing
+from ..files import CONTROL, forbid_world_writing
 
 PASSED_OVER = 12  # unreadable records that are named one by one
 
@@ -72,8 +72,16 @@ def console(stderr: bool = False):
     return made if made.is_terminal else Console(stderr=stderr, highlight=False, width=160)
 
 
+def harmless(text: str) -> str:
+    """A text from a record for a table on a terminal: no markup, and nothing that steers the terminal."""
+    from rich.markup import escape
+
+    return escape(CONTROL.sub("\ufffd", text))
+
+
 def complain(sentence: str) -> None:
     """One sentence on standard error, red on a terminal."""
+    sentence = CONTROL.sub("\ufffd", sentence)  # it may name what somebody else wrote
     red = sys.stderr.isatty() and "NO_COLOR" not in os.environ
     print(f"\033[31m{sentence}\033[0m" if red else sentence, file=sys.stderr)
 

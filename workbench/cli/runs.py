@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 import typer
 
 from ..errors import UsageError
-from . import Out, Paper, app, complain, console, passed_over
+from . import Out, Paper, app, complain, console, harmless, passed_over
 
 Params = Annotated[
     Optional[list[str]],  # noqa: UP045
@@ -78,7 +78,6 @@ def run(
 
 def _show_end(record) -> None:
     """What a finished run tells the terminal: its metrics and its page, or its error."""
-    from rich.markup import escape
     from rich.table import Table
 
     from ..runs.page import duration
@@ -91,7 +90,7 @@ def _show_end(record) -> None:
             table.add_column(title, justify="right")
         table.add_column("unit")
         for name, entry in record.metrics.items():
-            table.add_row(escape(name), *map(escape, show(entry).values()))
+            table.add_row(harmless(name), *map(harmless, show(entry).values()))
         screen.print(table)
     elif record.status == "done":
         print("the notebook recorded no metrics")
@@ -107,7 +106,6 @@ def runs(
     out: Out = None,
 ):
     """The runs there are, oldest first. Example: [bold]workbench runs randomness[/bold]"""
-    from rich.markup import escape
     from rich.table import Table
 
     from ..runs import store
@@ -128,7 +126,7 @@ def runs(
         chosen = " ".join(f"{name}={plain(record.parameters.get(name))}" for name in record.given)
         numbers = " ".join(f"{name}={show(entry)['value']}" for name, entry in list(record.metrics.items())[:3])
         state = f"[{color}]{record.status}[/{color}]"
-        table.add_row(record.id, record.paper, state, duration(record.seconds), escape(chosen), escape(numbers))
+        table.add_row(record.id, record.paper, state, duration(record.seconds), harmless(chosen), harmless(numbers))
     console().print(table)
 
 
@@ -207,7 +205,6 @@ def diff(
 
 def _show_differences(old, new) -> list:
     """A table of what two runs do not share."""
-    from rich.markup import escape
     from rich.table import Table
 
     from ..runs.compare import differences
@@ -216,7 +213,7 @@ def _show_differences(old, new) -> list:
     if found:
         table = Table("differs", "what", old.id, new.id, box=None, header_style="bold")
         for item in found:
-            table.add_row(item.kind, escape(item.name), escape(_brief(item.before)), escape(_brief(item.after)))
+            table.add_row(item.kind, harmless(item.name), harmless(_brief(item.before)), harmless(_brief(item.after)))
         console().print(table)
     return found
 

@@ -226,7 +226,7 @@ def _harmless(cell):
         return ""
     if isinstance(cell, str):
         cell = cell.replace("\r\n", "\n").replace("\r", "\n")  # csv does not quote a lone one
-    if isinstance(cell, str) and cell.lstrip(" ")[:1] in ("=", "+", "-", "@", "\t", "\n"):
+    if isinstance(cell, str) and cell.lstrip(" ")[:1] in tuple("=+-@\t\n＝＋－＠"):
         try:
             float(cell)
         except ValueError:
