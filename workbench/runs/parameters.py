@@ -75,7 +75,7 @@ def _mended(notebook: Any) -> bool:
     """Whether it is a version 4 notebook; what may be missing or null in one is filled in, in place."""
     if not isinstance(notebook, dict) or notebook.get("nbformat") != 4 or not isinstance(notebook.get("cells"), list):
         return False
-    metadata = notebook["metadata"] = notebook.get("metadata") or {}
+    metadata = notebook["metadata"] = _or(notebook.get("metadata"), {})
     minor = notebook.setdefault("nbformat_minor", 5)
     if not isinstance(metadata, dict) or not isinstance(minor, int) or isinstance(minor, bool):
         return False
@@ -90,8 +90,8 @@ def _mended(notebook: Any) -> bool:
 def _mended_cell(cell: Any) -> bool:
     if not isinstance(cell, dict) or cell.get("cell_type") not in ("code", "markdown", "raw"):
         return False
-    metadata = cell["metadata"] = cell.get("metadata") or {}
-    source = cell["source"] = cell.get("source") or ""
+    metadata = cell["metadata"] = _or(cell.get("metadata"), {})
+    source = cell["source"] = _or(cell.get("source"), "")
     if not isinstance(metadata, dict) or not _text(source):
         return False
     tags = metadata.get("tags")
@@ -107,6 +107,11 @@ def _mended_cell(cell: Any) -> bool:
         cell["outputs"] = outputs if whole else []
         cell.setdefault("execution_count", None)
     return True
+
+
+def _or(value: Any, otherwise: Any) -> Any:
+    """What is null counts as left out; what is merely of the wrong kind does not."""
+    return otherwise if value is None else value
 
 
 def _text(source: Any) -> bool:

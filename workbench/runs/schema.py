@@ -5,7 +5,6 @@ here can be shown, compared and counted by everything else without another look;
 passed over (`workbench.runs.store`). Imports pydantic, so it is imported when a file is read, not before.
 """
 
-import datetime
 import re
 from typing import Annotated, Any, Literal
 
@@ -20,14 +19,7 @@ def _named(text: str) -> str:
     return text
 
 
-def _moment(text: str) -> str:
-    if text:  # a run that was written by hand may have no time
-        datetime.datetime.fromisoformat(text)
-    return text
-
-
 Name = Annotated[str, AfterValidator(_named)]
-Moment = Annotated[str, AfterValidator(_moment)]
 Number = int | float  # finite, and no larger than a double: `files.parse_json` refuses the rest
 
 
@@ -91,8 +83,8 @@ class Written(_Part):
     status: Literal["running", "done", "failed", "timed out", "interrupted", "killed", "stopped", "ended early"]
     error: str | None = None
     cause: Literal["experiment", "infrastructure"] | None = None
-    started: Moment = ""
-    ended: Moment | None = None
+    started: str = ""
+    ended: str | None = None
     seconds: Number | None = None
     cpu_seconds: Number | None = None
     peak_memory_bytes: Number | None = None

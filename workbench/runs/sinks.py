@@ -85,14 +85,10 @@ class MLflow:
                 return found
 
     def _copy(self, experiment: str, record: Record) -> None:
-        from datetime import datetime
-
         from mlflow.entities import Metric, Param, RunTag
 
-        start, end = (
-            int(datetime.fromisoformat(text).timestamp() * 1000)
-            for text in (record.started, record.ended or record.started)
-        )
+        start = _milliseconds(record.started)
+        end = _milliseconds(record.ended) or start
         run = self._client.create_run(experiment, start_time=start, run_name=record.id, tags={TAG: record.id})
         metrics = [
             Metric(_name(name + part), entry[key], end, 0)
@@ -151,6 +147,16 @@ class CopyTo:
                 raise RunError(
                     f"{record.id} cannot be copied to {self.url} ({_short(error)}); the run itself is kept"
                 ) from error
+
+
+def _milliseconds(moment: str | None) -> int:
+    """A record's time as MLflow keeps it; 0 where the record has none."""
+    from datetime import datetime
+
+    try:
+        return int(datetime.fromisoformat(moment or "").timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return 0
 
 
 def _name(text: str) -> str:
