@@ -72,7 +72,7 @@ def searcher(model, encoder, tree, prompt, scorer, chosen, index=0):
 
     return Searcher(
         tree, prompt, ids, settings=chosen, evaluate=lambda text: scorer.plan(tree, prompt, text), embed=embed,
-        decode=lambda tokens: model.new_text(ids, tokens), eos=model.end_tokens(), index=index, seed=0,
+        decode=model.new_text, eos=model.end_tokens(), index=index, seed=0,
     )  # fmt: skip
 
 
