@@ -224,17 +224,14 @@ class Searcher:
             if len(self.pool) >= self.settings.lanes:
                 break
             path = [root]
-            while (path[-1].n or (path[-1] is root and not self._evaluates(root))) and (
-                children := self._foresee(path[-1])
-            ):
+            inside = root.n or not self._evaluates(root)  # else the next search stops at the root
+            while (path[-1].n or (inside and path[-1] is root)) and (children := self._foresee(path[-1])):
                 path.append(self._select(path[-1], children))
             leaf = path[-1]
             done = self.pool.results.get(("simulate", leaf))
             if not leaf.n:
                 self._start("simulate", leaf)
-            elif (
-                self._foresee(leaf) is None and not leaf.ends
-            ):  # also one still being simulated, if it seems to be next again
+            elif self._foresee(leaf) is None and not leaf.ends:  # also one still simulated, if next again, it seems
                 self._start("expand", leaf)
             value = done.value if done else leaf.q if leaf.fn else path[-2].q if len(path) > 1 else 0.0
             for node in path:
@@ -295,11 +292,8 @@ class Searcher:
         return self.ends_at[token]
 
     def _rollout_ends(self, before: list[int], new: list[int]) -> bool:
-        return (
-            new[-1] in self.eos
-            or bool(self._ends_clause(new[-1]))
-            or (bool(self.settings.stop) and self._text(before + new)[1])
-        )
+        last, turns = new[-1], bool(self.settings.stop)
+        return last in self.eos or bool(self._ends_clause(last)) or (turns and self._text(before + new)[1])
 
     def _text(self, tokens: list[int]) -> tuple[str, bool]:
         """The reply's text without its end token, cut before a new turn; and whether it was cut."""
