@@ -155,7 +155,12 @@ class LiteralRain:
             logits, cache = self.reader.next(ids, cache)
             node.reads.append(tuple(ids))
             p = distribution(logits, self.s.temperature, self.s.top_k)
-            token = int(p.argmax()) if uniform is None else invert(p, next(uniform))
+            if uniform is None:
+                token = int(p.argmax())
+            elif 0 < self.s.top_k < len(p):
+                token = invert(p, next(uniform))
+            else:
+                token = race(logits / self.s.temperature, next(uniform))
             tokens, chance = (*tokens, token), chance * p[token]
         return tokens, chance
 
