@@ -330,6 +330,13 @@ def test_sampled_moves_follow_the_visits():
     assert len(firsts) > 1
 
 
+def test_one_search_a_move_that_the_root_took_leaves_the_move_to_the_priors():
+    settings = replace(PLAIN, evaluate_root=True, budget=1, max_new_tokens=1)
+    assert {search(settings=settings, seed=s).tokens[0] for s in range(9)} == {A}  # the most probable
+    drawn = [search(settings=replace(settings, commit="sample"), seed=s).tokens[0] for s in range(40)]
+    assert 0 < drawn.count(B) < 40 and drawn.count(A) > drawn.count(C)
+
+
 def test_the_result_can_be_written_and_replayed():
     import json
 

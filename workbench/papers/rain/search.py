@@ -108,7 +108,8 @@ class Searcher:
         """The child with the most visits (code), or one drawn by normalised visits (the paper's words)."""
         if self.settings.commit == "visits":
             return self._most_visited(root)
-        weights = np.array([child.n for child in root.children])
+        by = "n" if any(child.n for child in root.children) else "prior"  # else only the root was evaluated
+        weights = np.array([getattr(child, by) for child in root.children])
         uniform = stream(*self.name, COMMIT, *root.prefix).random() * weights.sum()
         return root.children[min(int(np.searchsorted(weights.cumsum(), uniform, side="right")), len(weights) - 1)]
 
