@@ -260,13 +260,13 @@ class ScorerReport:
         """One sentence where the scorer is at chance or reversed, on all texts or on the partial ones, else empty."""
         if self.is_reversed:
             return f"this scorer is reversed on these texts (AUC {self.auc}): a search with it looks for bad replies"
-        if self.at_chance:
-            return f"this scorer is at chance on these texts (AUC {self.auc}): what a search gains with it is noise"
         if self.partial is not None and self.partial.high < 0.5:
             return (
                 f"this scorer is reversed on partial texts (AUC {self.partial}), which are what a search sees: it "
                 "looks for bad replies"
             )
+        if self.at_chance:
+            return f"this scorer is at chance on these texts (AUC {self.auc}): what a search gains with it is noise"
         return ""
 
     def table(self) -> list[dict]:
