@@ -269,7 +269,7 @@ def rain(report, device, module, tokenizer, bandwidth: float, rate: float) -> No
                 tasks.append(
                     Searcher(
                         tree, prompt, ids, settings=chosen, evaluate=judge, embed=None, index=index, seed=0,
-                        decode=lambda tokens, ids=ids: model.new_text(ids, tokens), eos=model.end_tokens(),
+                        decode=model.new_text, eos=model.end_tokens(),
                     ).task(1)
                 )  # fmt: skip
             device.start_peak()

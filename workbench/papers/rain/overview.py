@@ -65,7 +65,8 @@ class Page:
         """What this run shows, a sentence each."""
         lines = []
         if self.report is not None:
-            chance = "cannot be told from guessing" if self.report.at_chance else "is better than guessing"
+            chance = "is reversed" if self.report.is_reversed else "is better than guessing"
+            chance = "cannot be told from guessing" if self.report.at_chance else chance
             lines.append(f"{self.title}: the scorer {chance} on held-out replies (AUC {self.report.auc}).")
         if self.judge_warning:
             lines.append(f"{self.title}: {self.judge_warning}.")

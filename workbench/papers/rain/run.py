@@ -106,7 +106,7 @@ def rain(
         result = yield from Searcher(
             tree, name, ids, settings=settings, evaluate=evaluate,
             embed=(lambda text: _ask(_Embed(text))) if settings.embeds else None,
-            decode=lambda tokens: model.new_text(ids, tokens), eos=model.end_tokens(), index=index, seed=seed,
+            decode=model.new_text, eos=model.end_tokens(), index=index, seed=seed,
         ).task()  # fmt: skip
         if progress:
             progress(result)
