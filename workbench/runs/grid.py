@@ -1,7 +1,8 @@
 """A grid of experiments: ``-g name=v1,v2`` and grid.yaml as the cells to run, all checked before anything starts.
 
-A cell is one combination of the values. Its identity is what was asked of which notebook: paper, notebook hash and
-every parameter's value, the model and the seed among them. Two cells of the same identity are the same cell, whichever
+A cell is one combination of the values. Its identity is what was asked of which notebook: paper, notebook hash, every
+parameter's value, the model and the seed among them, and the content of the files that they name (a folder's weights
+may have changed, a hub model's branch may have moved). Two cells of the same identity are the same cell, whichever
 command, file or cluster asked for them.
 """
 
@@ -11,10 +12,12 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
+from ..models.identity import contents as contents_of
 from . import parameters
 from .notebooks import Notebook, read
 
@@ -46,21 +49,40 @@ class Grid:
     def cells(self) -> Iterator[Cell]:
         """Every combination; the last axis varies fastest, but seeds slowest: a first answer comes early."""
         names = sorted(self.axes, key=lambda name: name != SEED)
+        contents = self.contents
         for values in itertools.product(*(self.axes[name] for name in names)):
             chosen = dict(zip(names, values))
             chosen = self.fixed | {name: chosen[name] for name in self.axes}
-            yield Cell(identity(self.notebook.name, self.notebook.sha256, self.notebook.filled(chosen)), chosen)
+            filled = self.notebook.filled(chosen)
+            yield Cell(identity(self.notebook.name, self.notebook.sha256, filled, contents), chosen)
+
+    @cached_property
+    def contents(self) -> dict[str, str]:
+        """What the files and hub models hold that the values name, looked up once: value -> hash or commit."""
+        found = contents_of(self.notebook.filled(self.fixed))
+        for name, values in self.axes.items():
+            found |= contents_of({**self.fixed, name: [one for value in values for one in _listed(value)]})
+        return found
 
     @property
     def name(self) -> str:
         """Eight hex digits that this grid alone has."""
         content = [self.notebook.name, self.notebook.sha256, self.axes, self.fixed]
+        content += [self.contents] if self.contents else []
         return hashlib.sha256(_canonical(content)).hexdigest()[:8]
 
 
-def identity(paper: str, notebook_sha256: str, filled: dict[str, Any]) -> str:
-    """A cell's identity as 20 hex digits, from the paper, the notebook's hash and every parameter's value."""
-    return hashlib.sha256(_canonical([paper, notebook_sha256, filled])).hexdigest()[:20]
+def identity(paper: str, notebook_sha256: str, filled: dict[str, Any], contents: dict[str, str] | None = None) -> str:
+    """A cell's identity as 20 hex digits: the paper, the notebook's hash, every parameter's value, and of the values
+    that name files what these hold (``contents``, as `models.identity.contents` gives them)."""
+    values = {one for value in filled.values() for one in _listed(value) if isinstance(one, str)}
+    held = {value: known for value, known in (contents or {}).items() if value in values}
+    content = [paper, notebook_sha256, filled, *([held] if held else [])]
+    return hashlib.sha256(_canonical(content)).hexdigest()[:20]
+
+
+def _listed(value) -> list:
+    return value if isinstance(value, list) else [value]
 
 
 def _canonical(value) -> bytes:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ..errors import RunError, UsageError, WorkbenchError
 from ..files import write_atomic
+from ..models.identity import contents, settled
 from . import environment, processes, record, store
 from .notebooks import Notebook, read
 from .progress import Progress
@@ -119,6 +120,7 @@ def execute(
         notebook=notebook.shown,
         notebook_sha256=notebook.sha256,
         parameters=filled,
+        contents=contents(filled),
         given=sorted(values),
         started=now.isoformat(timespec="seconds"),
         seed=seed if isinstance(seed, int) else None,
@@ -188,6 +190,8 @@ def _collect(entry: store.Record) -> None:
         for line in (entry.folder / "models.jsonl").read_text("utf-8").splitlines():
             with contextlib.suppress(ValueError):  # a line cut short by a kill
                 entry.models.append(json.loads(line))
+    if entry.contents:
+        entry.contents = settled(entry.contents, contents(entry.parameters), entry.models)
 
 
 def _remove(folder: Path) -> None:
