@@ -129,7 +129,7 @@ def load_encoder(name: str = "minilm", *, device="auto") -> Encoder:
                 model_kwargs={"use_safetensors": True} | ({"key_mapping": mapping} if mapping else {}),
             )
         if mapping:
-            say(f"{name} names its weights as a wrapper does ({next(iter(mapping))}): read without")
+            say(weights.wrapped((key for tensors in headers.values() for key in tensors), name))
         for place, part in _parts(inner, folder):
             tensors = headers.get(place, {})
             module = getattr(part, "auto_model", part)

@@ -41,6 +41,12 @@ def key_mapping(names: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def wrapped(tensors: Iterable[str], name: str) -> str:
+    """The sentence about a prefix that was stripped."""
+    first = next(key for key in tensors if stripped(key) != key)
+    return f"{name} names its weights as a wrapper does ({first}): read as {stripped(first)} and so on"
+
+
 def read(kind, folder: Path, tensors: dict[str, Tensor], name: str, fall_back: Callable[[str], None], **options):
     """``kind.from_pretrained(folder, **options)``, held against the files' ``tensors``.
 
@@ -62,8 +68,7 @@ def read(kind, folder: Path, tensors: dict[str, Tensor], name: str, fall_back: C
             raise lacks(name, lost, len(tensors) + len(lost)) from error
         raise
     if mapping:
-        first = next(key for key in tensors if stripped(key) != key)
-        fall_back(f"{name} names its weights as a wrapper does ({first}): read as {stripped(first)} and so on")
+        fall_back(wrapped(tensors, name))
         # otherwise the wrapper's names would come back when the module is saved
         ours = getattr(module, "_weight_conversions", None) or []
         module._weight_conversions = [one for one in ours if not set(_patterns(one)) & set(mapping)] or None

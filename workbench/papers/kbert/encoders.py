@@ -71,6 +71,8 @@ def _load(encoder: str, task: str, labels: list[str], seed: int, attention: str)
         raise ModelError(f"{encoder} cannot be loaded ({said}): is its folder complete?") from error
     finally:
         torch.random.set_rng_state(generator)
+    if weights.key_mapping(tensors):
+        _say_once(weights.wrapped(tensors, encoder))
     # the head is new, and some checkpoints leave the pooler out; anything else missing would be a random encoder
     base = module.base_model_prefix + "."
     new = tuple({key.split(".")[0] + "." for key, _ in module.named_parameters() if not key.startswith(base)})
