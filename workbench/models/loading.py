@@ -221,8 +221,9 @@ def _own_config(folder: Path):
     config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     inner = [getattr(config, name, None) for name in getattr(config, "sub_configs", None) or ()]
     for one in (config, *filter(None, inner)):
-        one._attn_implementation_internal = None
-        one._experts_implementation_internal = None
+        for part in ("attn", "experts"):
+            if hasattr(one, f"_{part}_implementation_internal"):
+                setattr(one, f"_{part}_implementation_internal", None)
     return config
 
 

@@ -17,6 +17,7 @@ from .problems import advice
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5", "*.msgpack")
 # what is fetched of a hub model: never a pickle, never code
 FETCHED = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model", "*.tiktoken"]
+TWICE = "consolidated*.safetensors"  # Mistral's own form of weights that stand beside it once more
 OTHER_FORMS = ("onnx/*", "openvino/*")  # of an encoder: the same weights for other engines
 BROUGHT = ("auto_map", "custom_code")
 SMALL = (".json", ".jinja", ".txt", ".model")  # of a folder's files, what is read beside the weights
@@ -278,7 +279,9 @@ def _of_hub(name: str, source: Source, revision: str | None, weights: bool) -> O
         say(f"the hub cannot be reached ({type(error).__name__}); {name} is taken from this machine's copy")
         return _of_folder(name, source, kept, kept.name)
     sizes = {file.rfilename: file.size or 0 for file in info.siblings or [] if "/" not in file.rfilename}
-    safe = {file: size for file, size in sizes.items() if file.endswith(".safetensors")}
+    safe = {
+        file: size for file, size in sizes.items() if Path(file).match("*.safetensors") and not Path(file).match(TWICE)
+    }
     if not safe:
         refuse_pickles([file for file in sizes if any(Path(file).match(kind) for kind in PICKLES)], name)
         raise ModelError(f"{name} has no safetensors weights on the hub: choose a model that has")
@@ -287,7 +290,9 @@ def _of_hub(name: str, source: Source, revision: str | None, weights: bool) -> O
     patterns = FETCHED if weights else [kind for kind in FETCHED if kind != "*.safetensors"]
     folder = Path(
         # by the name of the branch, so that a later load without network finds what the branch was
-        snapshot_download(name, revision=revision, allow_patterns=patterns, ignore_patterns=["*/*"], etag_timeout=20)
+        snapshot_download(
+            name, revision=revision, allow_patterns=patterns, ignore_patterns=["*/*", TWICE], etag_timeout=20
+        )
     )
     commit = folder.name
     if weights:
@@ -330,7 +335,9 @@ def commit_of(name: str, revision: str | None = None) -> str | None:
         return None if kept is None else kept.name
 
 
-def _kept(name: str, revision: str | None, ignore: tuple[str, ...] = ("*/*",), encoder: bool = False) -> Path | None:
+def _kept(
+    name: str, revision: str | None, ignore: tuple[str, ...] = ("*/*", TWICE), encoder: bool = False
+) -> Path | None:
     """This machine's complete copy of a hub model, or None."""
     from huggingface_hub import snapshot_download
 
