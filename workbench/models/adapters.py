@@ -96,7 +96,7 @@ def _verify(adapted, folder: Path, tensors: dict[str, Tensor], name: str) -> Non
     theirs = load_file(folder / FILE)
     if set(ours) != set(theirs):
         theirs = _converted(adapted, theirs)
-    whole = dict(adapted.get_base_model().named_parameters())
+    whole = dict(adapted.get_base_model().named_parameters(remove_duplicate=False))
     for key in set(theirs) - set(ours):  # embeddings that were saved along with the adapter
         if key.removeprefix(_OUTER) in whole:
             ours[key] = whole[key.removeprefix(_OUTER)]

@@ -13,22 +13,31 @@ from ..files import user_path
 MODELS = ("model", "models", "judge", "encoder")  # parameters whose value may be a hub id
 
 
-def contents(parameters: Mapping) -> dict[str, str]:
+def contents(parameters: Mapping, looked_up: dict | None = None) -> dict[str, str]:
     """Value -> "sha256:…" or "commit:…" of every parameter that names a file, a folder with weights or a hub model.
 
     A file's hash is remembered by its path, size, inode and times (`cache.content_hash`), so asking again is cheap.
-    What is not there, and a hub model that neither the hub nor this machine knows, is left out: the run will say so.
+    ``looked_up`` remembers the answers for the cells of one grid. What is not there, and a hub model that neither the hub
+    nor this machine knows, is left out: the run will say so.
     """
-    found = {}
+    found, revision = {}, parameters.get("revision")
+    revision = revision if isinstance(revision, str) else None
+    looked_up = {} if looked_up is None else looked_up
     for name, value in parameters.items():
-        for one in value if isinstance(value, list) else [value]:
-            if isinstance(one, str) and one and one not in found:
-                known = _local(one)
-                if known is None and name in MODELS:
-                    known = _commit(one, parameters.get("revision"))
-                if known is not None:
-                    found[one] = known
+        for one in _texts(value):
+            key = (one, revision, name in MODELS)
+            if key not in looked_up:
+                looked_up[key] = _local(one) or (_commit(one, revision) if name in MODELS else None)
+            if looked_up[key] is not None:
+                found[one] = looked_up[key]
     return found
+
+
+def _texts(value) -> list[str]:
+    """The texts in a parameter's value, also in the lists of an axis of lists."""
+    if isinstance(value, list):
+        return [text for one in value for text in _texts(one)]
+    return [value] if isinstance(value, str) and value else []
 
 
 def settled(before: Mapping[str, str], after: Mapping[str, str], models: list) -> dict[str, str]:
@@ -42,8 +51,9 @@ def settled(before: Mapping[str, str], after: Mapping[str, str], models: list) -
         for value, known in before.items()
     }
     for model in models:
-        if isinstance(model, dict) and str(model.get("identity", "")).startswith("commit:"):
-            found[str(model.get("name"))] = model["identity"]
+        name, known = (model.get("name"), str(model.get("identity"))) if isinstance(model, dict) else (None, "")
+        if name in found and known.startswith("commit:"):
+            found[name] = known
     return found
 
 
@@ -66,7 +76,7 @@ def _local(value: str) -> str | None:
         return None  # unreadable, or no path at all: what is wrong with it is said where it is loaded
 
 
-def _commit(value: str, revision) -> str | None:
+def _commit(value: str, revision: str | None) -> str | None:
     from .names import resolve
     from .sources import commit_of
 
@@ -75,5 +85,5 @@ def _commit(value: str, revision) -> str | None:
             return None
     except WorkbenchError:
         return None
-    commit = commit_of(value, revision if isinstance(revision, str) else None)
+    commit = commit_of(value, revision)
     return None if commit is None else f"commit:{commit}"

@@ -120,8 +120,8 @@ def _module(plan: _Plan):
         folder = _quantised_folder(plan)
     except _NothingQuantised:
         plan.fall_back(
-            f"bits={plan.bits} changes nothing in {plan.outline.name}: it has no linear layers that bitsandbytes knows "
-            "(GPT-2's are Conv1D), so it stays unquantised"
+            f"bits={plan.bits} changes nothing in {plan.outline.name}: it has no linear layers that bitsandbytes takes "
+            "here (GPT-2's are Conv1D, others are of odd sizes), so it stays unquantised"
         )
         plan.bits, plan.cold, plan.cached = None, None, False
         plan.dtype = pick_dtype("auto", plan.device, plan.outline.header, None)

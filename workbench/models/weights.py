@@ -109,10 +109,19 @@ def verify(module, tensors: dict[str, Tensor], told: dict, name: str, fall_back,
     silent = set(told.get("missing_keys", ()))
     if lacking and unread and getattr(module, "_weight_conversions", True):
         # transformers renames and joins some on the way in (a mixture's experts): its own lists are right for those
-        lacking = [key for key in lacking if key in silent]
+        hushed = getattr(module, "_keys_to_ignore_on_load_missing", None) or []  # those it does not tell
+        lacking = [key for key in lacking if key in silent or any(re.search(one, key) for one in hushed)]
         unread = sorted(told.get("unexpected_keys", unread))
     if lacking := [key for key in lacking if own(key)]:
         raise lacks(name, lacking, len(weights))
+    scales = {"4bit": ("quant_state", "weight.absmax"), "8bit": ("SCB", "SCB")}
+    kinds = [(key, part, is_quantised(part)) for key, part in module.named_modules()]
+    bare = [
+        f"{key}.{scales[kind][1]}" for key, part, kind in kinds
+        if kind and getattr(part.weight, scales[kind][0], None) is None
+    ]  # fmt: skip
+    if bare:  # packed weights whose scales are not in the files
+        raise lacks(name, bare, len(weights))
     wrong = [(key, theirs, ours) for key, theirs, ours in sorted(told.get("mismatched_keys", ())) if own(key)]
     if wrong:
         key, theirs, ours = wrong[0]

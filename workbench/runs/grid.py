@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
-from ..models.identity import contents as contents_of
+from ..models.identity import contents
 from . import parameters
 from .notebooks import Notebook, read
 
@@ -49,40 +49,31 @@ class Grid:
     def cells(self) -> Iterator[Cell]:
         """Every combination; the last axis varies fastest, but seeds slowest: a first answer comes early."""
         names = sorted(self.axes, key=lambda name: name != SEED)
-        contents = self.contents
         for values in itertools.product(*(self.axes[name] for name in names)):
             chosen = dict(zip(names, values))
             chosen = self.fixed | {name: chosen[name] for name in self.axes}
             filled = self.notebook.filled(chosen)
-            yield Cell(identity(self.notebook.name, self.notebook.sha256, filled, contents), chosen)
+            held = contents(filled, self.looked_up)
+            yield Cell(identity(self.notebook.name, self.notebook.sha256, filled, held), chosen)
 
     @cached_property
-    def contents(self) -> dict[str, str]:
-        """What the files and hub models hold that the values name, looked up once: value -> hash or commit."""
-        found = contents_of(self.notebook.filled(self.fixed))
-        for name, values in self.axes.items():
-            found |= contents_of({**self.fixed, name: [one for value in values for one in _listed(value)]})
-        return found
+    def looked_up(self) -> dict:
+        """What the files and hub models hold that the values name: each is looked at once for all cells."""
+        return {}
 
     @property
     def name(self) -> str:
         """Eight hex digits that this grid alone has."""
         content = [self.notebook.name, self.notebook.sha256, self.axes, self.fixed]
-        content += [self.contents] if self.contents else []
-        return hashlib.sha256(_canonical(content)).hexdigest()[:8]
+        held = contents(self.notebook.filled(self.fixed) | self.axes, self.looked_up)
+        return hashlib.sha256(_canonical([*content, held] if held else content)).hexdigest()[:8]
 
 
-def identity(paper: str, notebook_sha256: str, filled: dict[str, Any], contents: dict[str, str] | None = None) -> str:
-    """A cell's identity as 20 hex digits: the paper, the notebook's hash, every parameter's value, and of the values
-    that name files what these hold (``contents``, as `models.identity.contents` gives them)."""
-    values = {one for value in filled.values() for one in _listed(value) if isinstance(one, str)}
-    held = {value: known for value, known in (contents or {}).items() if value in values}
+def identity(paper: str, notebook_sha256: str, filled: dict[str, Any], held: dict[str, str] | None = None) -> str:
+    """A cell's identity as 20 hex digits: the paper, the notebook's hash, every parameter's value, and what the files
+    hold that the values name (``held``, as `models.identity.contents` gives it)."""
     content = [paper, notebook_sha256, filled, *([held] if held else [])]
     return hashlib.sha256(_canonical(content)).hexdigest()[:20]
-
-
-def _listed(value) -> list:
-    return value if isinstance(value, list) else [value]
 
 
 def _canonical(value) -> bytes:
