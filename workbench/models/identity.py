@@ -17,7 +17,7 @@ def contents(parameters: Mapping, looked_up: dict | None = None) -> dict[str, st
     """Value -> "sha256:…" or "commit:…" of every parameter that names a file, a folder with weights or a hub model.
 
     A file's hash is remembered by its path, size, inode and times (`cache.content_hash`), so asking again is cheap.
-    ``looked_up`` remembers the answers for the cells of one grid. What is not there, and a hub model that neither the hub
+    ``looked_up`` remembers the answers for a grid. What is not there, and a hub model that neither the hub
     nor this machine knows, is left out: the run will say so.
     """
     found, revision = {}, parameters.get("revision")
