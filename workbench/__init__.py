@@ -8,6 +8,7 @@ Importing the package imports no torch: each name is fetched from its module at 
 """
 
 from .lazy import lazy_names
+from .models import quantised
 
 __version__ = "0.1.0"
 
@@ -23,4 +24,5 @@ _HOMES = {
     "WorkbenchError": "errors",
 }
 __all__ = ["Estimate", "WorkbenchError", "explain", "load", "load_encoder", "papers", "record", "stats", "stop"]
+quantised.install()  # before anything imports bitsandbytes: it is mended in that moment
 __getattr__, __dir__ = lazy_names(__name__, _HOMES)

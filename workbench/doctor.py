@@ -32,6 +32,7 @@ tell(torch=torch.__version__, built_for=torch.version.cuda, cuda=torch.cuda.is_a
      bf16=torch.cuda.is_available() and torch.cuda.is_bf16_supported(), threads=torch.get_num_threads(),
      mps=bool(getattr(torch.backends, "mps", None) and torch.backends.mps.is_available()))
 try:
+    import workbench  # without it bitsandbytes may ask the hub for a kernel
     from bitsandbytes.nn import Linear4bit
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(0)

@@ -145,6 +145,25 @@ def test_the_example_of_the_docs_runs(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.slow
+def test_the_qlora_example_of_the_docs_learns(tmp_path, monkeypatch, capsys):
+    """It asks the model something before it trains, after which bitsandbytes on a CPU had no right gradient."""
+    page = (ROOT / "docs" / "emo.md").read_text()
+    example = re.search(r"QLoRA, on a GPU or a CPU:\n\n```python\n(.*?)```", page, re.S).group(1)
+    assert "bits=4" in example and example.index("generate(") < example.index("train()")
+    monkeypatch.chdir(tmp_path)
+    space = {}
+    exec(compile(example, "docs/emo.md", "exec"), space)
+    assert capsys.readouterr().out.splitlines()[0] == " Paris"
+    module, ids = space["tuned"].eval(), torch.tensor([space["ids"]])
+    unfuse(module)
+    with torch.no_grad():
+        learnt = float(module(ids, labels=ids).loss)
+        with module.disable_adapter():
+            before = float(module(ids, labels=ids).loss)
+    assert learnt < before - 0.3, (before, learnt)
+
+
+@pytest.mark.slow
 def test_lora_on_a_4_bit_base(tmp_path):
     from peft import LoraConfig, get_peft_model
 

@@ -8,9 +8,11 @@ import torch
 from ..errors import ModelError
 from . import decode
 from .base import Generation, Prompt, Scored, check_messages, check_options, check_text
-from .fit import cache_bytes, free_bytes
+from .device import free_bytes
+from .memory import cache_bytes
 from .problems import advice
 from .report import LoadReport
+from .template import fill
 
 HIDDEN_TOKENS = 8192  # tokens of one forward of `hidden`
 CONTEXT = 8  # prompt tokens decoded along with new ones, so that a leading space survives
@@ -281,7 +283,7 @@ class LocalModel:
             )
         messages = check_messages(prompt)
         with advice(self.name, doing="filling the chat template"):
-            text = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+            text = fill(self.tokenizer, messages, self.name)
         return self.token_ids(text, start=False)
 
     def end_tokens(self) -> frozenset[int]:

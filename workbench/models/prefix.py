@@ -82,7 +82,7 @@ class PrefixTree:
         embedding = module.get_input_embeddings().weight
         self.dtype = embedding.dtype if embedding.dtype.is_floating_point else torch.float32
         if memory is None:
-            from .fit import free_bytes
+            from .device import free_bytes
 
             memory = min(2**30, int(free_bytes(self.device) / 3))
         self.columns = Columns(max(1, memory // column_bytes(self.config, self.dtype.itemsize)))

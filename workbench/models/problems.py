@@ -67,6 +67,10 @@ _KNOWN: tuple[tuple[tuple[str, ...], str], ...] = (
         "is a GGUF file of an architecture that transformers cannot unpack: use the model's safetensors form",
     ),
     (
+        ("recursion",),
+        "has a file whose brackets are nested too deeply to be read: fetch or save it again",
+    ),
+    (
         ("safetensor",),
         "has a weight file that is damaged or cut short: fetch or save it again",
     ),

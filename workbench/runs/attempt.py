@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import RunError
 from . import store
-from .claims import Claim
+from .claims import Claim, key_of
 from .grid import Cell
 from .notebooks import Notebook
 from .progress import Progress
@@ -97,7 +97,7 @@ def _once(work: Work, cell: Cell, signals: Signals, slot: Slot | None) -> tuple[
         if not claim.held:
             return Outcome("busy"), False
         for record in claim.attempts():
-            if record.counts:
+            if record.counts and key_of(record) == cell.key:
                 return Outcome("skipped", record.id), False
             own = record.cause == "experiment" or record.status == "stopped"
             if own and (record.ended or "") >= work.began:

@@ -89,8 +89,13 @@ def finished(records: list[store.Record]) -> dict[str, store.Record]:
     found: dict[str, store.Record] = {}
     for record in records:
         if record.counts:
-            found.setdefault(identity(record.paper, record.notebook_sha256, record.parameters), record)
+            found.setdefault(key_of(record), record)
     return found
+
+
+def key_of(record: store.Record) -> str:
+    """The key of the cell that a record is of: by what its run has seen, where weights changed while it ran."""
+    return identity(record.paper, record.notebook_sha256, record.parameters, record.contents)
 
 
 def _cannot(folder: Path, error: OSError) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ..errors import RunError, UsageError, WorkbenchError
 from ..files import JSON_BYTES, parse_json, write_atomic
+from ..models.identity import contents, settled
 from . import environment, masking, processes, store
 from .notebooks import Notebook, read
 from .progress import Progress
@@ -121,7 +122,8 @@ def execute(
         paper=notebook.name,
         notebook=notebook.shown,
         notebook_sha256=notebook.sha256,
-        parameters=masking.mask(filled),
+        parameters=(asked := masking.mask(filled)),
+        contents=contents(asked),
         given=sorted(values),
         started=now.isoformat(timespec="seconds"),
         seed=seed if isinstance(seed, int) and not isinstance(seed, bool) else None,
@@ -209,6 +211,8 @@ def _collect(entry: store.Record) -> None:
             with contextlib.suppress(ValueError, RecursionError):  # a line cut short by a kill
                 found = parse_json(json.dumps(_finite(json.loads(line))))
                 entry.models += [found] if isinstance(found, dict) else []
+    if entry.contents:
+        entry.contents = settled(entry.contents, contents(entry.parameters), entry.models)
 
 
 def _finite(value):

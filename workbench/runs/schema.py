@@ -92,6 +92,7 @@ class Written(_Part):
     timeout: Number | None = None
     metrics: dict[str, Metric] = {}
     models: list[dict[str, Any]] = []
+    contents: dict[str, str] = {}
     git: Git | None = None
     workbench: str = ""
     python: str = ""

@@ -44,6 +44,7 @@ class Record:
     timeout: float | None = None
     metrics: dict[str, dict] = field(default_factory=dict)
     models: list[dict] = field(default_factory=list)
+    contents: dict[str, str] = field(default_factory=dict)  # parameter value -> hash or commit of what it names
     git: dict[str, Any] | None = None
     workbench: str = ""
     python: str = ""

@@ -10,7 +10,6 @@ import torch
 
 from workbench.errors import DataError, UsageError
 from workbench.files import ROOT
-from workbench.models.loading import import_quietly
 
 from .settings import variant as _variant
 from .trainer import EMOLoss, fuse, output_head, unfuse
@@ -92,7 +91,8 @@ def finetune(
 
 
 def _add_lora(module, rank, seed):
-    peft = import_quietly("peft")
+    import peft
+
     torch.manual_seed(seed)
     config = peft.LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
     model = peft.get_peft_model(module, config)
