@@ -1,4 +1,4 @@
-"""What the paper fixes, the five arms of the study, and the closed-class words of English."""
+"""What the paper fixes, the arms of the study, and the closed-class words of English."""
 
 from dataclasses import dataclass
 from numbers import Integral
@@ -37,12 +37,14 @@ class KBertSettings:
 
 @dataclass(frozen=True)
 class Arm:
-    """One arm of the comparison: whether branches are injected, and which of the two devices are on."""
+    """One arm of the comparison: what it reads of the graph, and which of the two devices are on."""
 
     name: str
     knowledge: bool
     soft_position: bool
     visible_matrix: bool
+    shuffled: bool = False  # each subject has the triples of another one (`sceptic.shuffled`)
+    beside: bool = False  # the triples are a second text behind [SEP], read by the plain encoder
 
 
 def check_template(template: str) -> str:
@@ -71,9 +73,12 @@ ARMS = MappingProxyType(
             Arm("no soft position", True, False, True),
             Arm("no visible matrix", True, True, False),
             Arm("neither", True, False, False),  # the branches stand in the text as plain words
+            Arm("shuffled triples", True, True, True, shuffled=True),
+            Arm("sentence [SEP] facts", True, True, True, beside=True),
         )
     }
 )
+ABLATION = tuple(ARMS)[:5]  # the paper's own comparison; the last two arms are the sceptic's
 
 # Closed-class words of English: articles, pronouns, prepositions, conjunctions, auxiliaries, particles. Nouns that a
 # domain needs ("interest", "bill", "system"), which longer stop lists hold, are not among them.
