@@ -10,6 +10,7 @@ gives several samples a request. Servers do not guarantee that a seed repeats; k
 
 import contextlib
 import math
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from concurrent.futures import TimeoutError as NotYet
@@ -17,8 +18,9 @@ from concurrent.futures import TimeoutError as NotYet
 from ..errors import ModelError, WorkbenchError
 from ..files import run_folder, write_json
 from .answers import Answers, key_of
-from .base import Generation, Prompt, Scored, check_messages, check_options, check_text
-from .discover import RemoteReport, discover, echo_body, echoed, request_body, text_of, token_logprobs
+from .base import Generation, Prompt, Scored, check_messages, check_options, check_text, say
+from .choices import WITHOUT_TEXT, echoed, missing_text, text_of, token_logprobs
+from .discover import RemoteReport, discover, echo_body, request_body
 from .report import note_model
 from .server import Server, ServerOptions, check_url
 
@@ -65,6 +67,7 @@ class RemoteModel:
         self._server = server
         self._model = name.removeprefix("openai:")
         self._answers = Answers(server.options.cache_bytes) if server.options.cache else None
+        self._without_text: Counter = Counter()
         self.can = frozenset({"generate", "scores"} if abilities.echo else {"generate"})
 
     def __repr__(self) -> str:
@@ -72,7 +75,10 @@ class RemoteModel:
 
     @property
     def report(self) -> RemoteReport:
-        return RemoteReport(self.name, self._server.base_url, self.abilities, self._server.options, self._server.usage)
+        server = self._server
+        return RemoteReport(
+            self.name, server.base_url, self.abilities, server.options, server.usage, self._without_text
+        )
 
     @property
     def raw_text(self) -> bool:
@@ -95,6 +101,9 @@ class RemoteModel:
 
         A generation's ``tokens`` are empty (servers tell no ids), its ``logprob`` NaN unless the server gives it. At
         temperature 0 one answer is asked for and stands for all ``n``.
+
+        An answer that has no text (reasoning alone, tool calls, a refusal) is no empty text: its ``finish`` says which
+        (a key of `choices.WITHOUT_TEXT`), and the report counts it.
 
         Raises
         ------
@@ -132,12 +141,20 @@ class RemoteModel:
         # where the seed is not sent, the key must still tell one sample from the next
         parts = [{"sample": [seed, *owner[:2]]} if temperature > 0 else {} for owner in owners]
         samples: list[list[Generation]] = [[] for _ in asked]
+        missing: Counter = Counter()
         for (index, _, count), answer in zip(owners, self._ask_all(jobs, parts), strict=True):
             prompt_tokens = (answer.get("usage") or {}).get("prompt_tokens") or 0
             made = [_generation(choice, prompt_tokens, stop) for choice in answer["choices"][:count]]
             if len(made) < count:
                 raise ModelError(f"{self.name} gave {len(made)} of {count} samples: the server's n does not hold")
             samples[index] += made
+            missing.update(kind for choice in answer["choices"][:count] if (kind := missing_text(choice)))
+        if missing:
+            self._without_text.update(missing)
+            self._note_usage()
+            each = "; ".join(f"{n} are {WITHOUT_TEXT[kind]}" for kind, n in missing.items())
+            asked_for = len(asked) * (1 if temperature == 0 else n)
+            say(f"{self.name}: {missing.total()} of {asked_for} answers have no text: {each}")
         return [some * n if temperature == 0 else some for some in samples]
 
     def logprobs(
@@ -181,6 +198,7 @@ class RemoteModel:
             "server_answers_from_cache": used.cached,
             "server_tokens_in": used.prompt_tokens,
             "server_tokens_out": used.completion_tokens,
+            "server_answers_without_text": self._without_text.total(),
         }
         cost = used.cost(self._server.options)
         if cost is not None:
@@ -328,6 +346,8 @@ def _seed(seed: int, prompt: int, sample: int) -> int:
 
 def _generation(choice: dict, prompt_tokens: int, stop: tuple[str, ...]) -> Generation:
     text, said = text_of(choice), choice.get("finish_reason")
+    if (kind := missing_text(choice)) is not None:
+        return Generation(text, [], kind, prompt_tokens, math.nan)
     places = [text.find(string) for string in stop if string in text]
     if places:  # some servers leave the stop string in
         text, finish = text[: min(places)], "stop"
