@@ -77,6 +77,7 @@ def served(llama):
 def test_what_this_server_can_do_is_found(served):
     found = served.abilities
     assert found.completions and found.chat and found.sampling and found.logprobs and not found.echo
+    assert found.n and found.group == 2, "as many as it has slots: more are refused"
     assert found.top_k == "honoured" and found.seed == "repeats" and found.answers_as == "smollm2"
     assert served.can == {"generate"} and served.report.usage.unknown == 0
     with pytest.raises(ModelError, match="does not score given texts"):

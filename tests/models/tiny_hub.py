@@ -74,7 +74,7 @@ class Handler(BaseHTTPRequestHandler):
             if what[0] != "cut":
                 status, headers, said = what
                 return self.answer(said, headers, body, status)
-            if body:
+            if body and not given:  # the header alone is asked for by range
                 cut, hub.fault = what[1], None
         files = sorted(hub.folder.iterdir())
         if path.startswith("/api/models/org/tiny/tree/"):

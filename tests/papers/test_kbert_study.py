@@ -356,7 +356,8 @@ def test_a_graph_of_one_subject_has_no_shuffled_arm(folder):
     tested = [("Beijing", "b"), ("aspirin now", "a")]
     task = Task("own", "", graph, ("a", "b"), [("aspirin", "a"), ("New York", "b")], tested)
     options = {"encoder": folder, "epochs": 1, "learning_rate": 1e-3, "batch_size": 2}
-    results = study.run_task(lambda seed: task, seeds=[0], progress=said.append, **options)
+    arms = ["shuffled triples", "sentence [SEP] facts"]
+    results = study.run_task(lambda seed: task, seeds=[0], arms=arms, progress=said.append, **options)
     assert "shuffled triples" not in set(results.arm) and "sentence [SEP] facts" in set(results.arm)
     assert said[0] == "own: shuffled triples left out, since the graph knows fewer than two subjects of the texts"
     assert "own.sentence_sep_facts" in study.as_metrics("own", results)

@@ -17,6 +17,7 @@ from .server import Fault, Server, ServerOptions, Usage
 TEXT = "Once upon a time there was a"  # something that any model can go on from in many ways
 ECHOED = "The capital of France is Paris"
 SEEDS = (11, 12, 13, 14)
+GROUPS = (10, 4, 2)  # samples a request, the largest first
 WORDS = 8  # tokens of a probe for sampling: four equal answers of a model that samples are then out of the question
 
 
@@ -32,6 +33,7 @@ class Abilities:
     seed: str = "refused"  # refused, ignored, repeats
     top_k: str = "refused"  # refused, ignored, honoured
     n: bool = False  # several samples a request
+    group: int = 1  # as many of them as were tried and given (llama.cpp gives no more than it has slots)
     logprobs: bool = False  # of the sampled tokens
     echo: bool = False  # of given texts
     answers_as: str = ""  # the model's name in the server's answers
@@ -90,7 +92,7 @@ class RemoteReport(Table):
             ("samples at temperature 1", _sampling(found)),
             ("seed", _SEED[found.seed]),
             ("top_k", _TOP_K[found.top_k]),
-            ("several samples a request", yes[found.n]),
+            ("several samples a request", f"yes, {found.group} at least" if found.n else "no"),
             ("log-probability of a sample", yes[found.logprobs]),
             ("log-probabilities of given texts", yes[found.echo]),
             ("whole next-token distributions", "no (no server gives them): they are estimated by counting samples"),
@@ -229,10 +231,15 @@ class _Prober:
 
     def several(self) -> None:
         body = self._body(WORDS, seed=None)
-        try:
-            self.found.n = len(self.server.ask(*body_with(body, n=2), retries=1)["choices"]) == 2
-        except Fault:
-            self.found.n = False
+        for count in GROUPS:
+            try:
+                given = len(self.server.ask(*body_with(body, n=count), retries=1)["choices"])
+            except Fault:
+                continue
+            if given == count:
+                self.found.n, self.found.group = True, count
+            if given in (1, count):  # 1: it takes no notice of n
+                return
 
     def log_probabilities(self) -> None:
         endpoint, body = self._body(1, seed=None)

@@ -32,6 +32,11 @@ _KNOWN: tuple[tuple[tuple[str, ...], str], ...] = (
         "to see which, reinstall it with `pip install -U bitsandbytes`, or load without bits",
     ),
     (
+        ("socks", "not installed"),
+        "cannot be fetched through a SOCKS proxy without the package socksio: `pip install socksio`, or take the proxy "
+        "out of ALL_PROXY",
+    ),
+    (
         ("requires accelerate",),
         "needs the package accelerate for this: `pip install accelerate`",
     ),
@@ -93,7 +98,8 @@ def explain(error: BaseException, name: str, doing: str = "loading") -> ModelErr
     kinds = {kind.__name__ for kind in type(error).__mro__}
     chain = said + " " + " ".join(str(cause) for cause in _causes(error))
     names = kinds | {kind.__name__ for cause in _causes(error) for kind in type(cause).__mro__}
-    if "GatedRepoError" in names or "gated repo" in chain.lower():
+    # of a model that is not there the library says "private or gated repo" too
+    if "GatedRepoError" in names or ("gated repo" in chain.lower() and "RepositoryNotFoundError" not in names):
         sentence = (
             "is gated: accept its terms on its page at huggingface.co and log in with `hf auth login` (or set HF_TOKEN)"
         )

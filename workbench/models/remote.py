@@ -4,8 +4,8 @@
 handle with the calls of every other model. What no server gives is refused with the reason: weights, hidden states,
 gradients, distributions over the whole vocabulary. Every answer is kept on the disk as it comes (`answers`).
 
-Randomness: sample s of prompt i is asked for with a seed made of (seed, i, s), or of its group of ten where the server
-gives several samples a request. Servers do not guarantee that a seed repeats; kept answers do.
+Randomness: sample s of prompt i is asked for with a seed made of (seed, i, s), or of its group (up to ten) where the
+server gives several samples a request. Servers do not guarantee that a seed repeats; kept answers do.
 """
 
 import contextlib
@@ -23,8 +23,6 @@ from .choices import WITHOUT_TEXT, echoed, missing_text, text_of, token_logprobs
 from .discover import RemoteReport, discover, echo_body, request_body
 from .report import note_model
 from .server import Server, ServerOptions, check_url
-
-GROUP = 10  # samples a request, where the server gives several
 
 
 class NoWeights(ModelError, AttributeError):
@@ -124,7 +122,7 @@ class RemoteModel:
         if temperature > 0 and top_k and found.top_k != "honoured":
             raise ModelError(f"{self.name}: the server's top_k is {found.top_k}, so top_k={top_k} cannot be had")
         asked = [self._prompt(prompt, index, chat) for index, prompt in enumerate(prompts)]
-        group = 1 if temperature == 0 or not found.n else GROUP
+        group = 1 if temperature == 0 else found.group
         wanted = 1 if temperature == 0 else n
         jobs, owners = [], []
         for index, prompt in enumerate(asked):

@@ -66,7 +66,7 @@ def choose_rates(
             model = train_arm(part, ARMS[name], seed, learning_rate=rate, **training)
             said = predict(model, ARMS[name], texts, part.graph)
             right = float(np.mean([p == t for p, t in zip(said.labels, truths)]))
-            shares = said.probabilities[np.arange(len(texts)), columns]
+            shares = np.nan_to_num(said.probabilities[np.arange(len(texts)), columns])  # nan: the rate was too high
             tried.append((right, float(np.mean(np.log(np.maximum(shares, 1e-12)))), float(rate)))
         best = max(tried)
         for right, log, rate in tried:
