@@ -125,6 +125,16 @@ def test_a_text_beside_its_reasoning_is_the_text(model, running):
     assert sample.text == "Heads" and sample.finish == "eos" and not model.report.without_text
 
 
+@pytest.mark.parametrize(
+    ("reason", "finish"),
+    [("content_filter", "filtered"), ("tool_calls", "tool calls"), ("function_call", "tool calls"), ("stop", "eos")],
+)
+def test_a_text_that_was_cut_short_did_not_end(reason, finish, model, running):
+    running.faults = [answer({"content": "Heads", "tool_calls": TOOLS if "calls" in reason else None}, reason)]
+    (sample,) = ask(model, reason)
+    assert sample.text == "Heads" and sample.finish == finish and not model.report.without_text
+
+
 def test_a_model_that_only_thinks_in_eight_tokens_still_samples(running):
     """The probes compare what was thought, where there was no room for more: it is no model without a temperature."""
     words = [f"Hm {i}" for i in range(40)]

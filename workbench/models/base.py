@@ -37,7 +37,8 @@ class Generation:
         Every token drawn, in order: also the end-of-text token, and the tokens that spelt the stop string.
     finish
         "eos" (the model ended its text), "stop" (a stop string appeared) or "length" (``max_new_tokens`` were drawn). A
-        server's answer without any text says why: "reasoning", "tool calls", "refusal", "filtered", "no content".
+        server's answer may end for another reason, or have no text at all: "reasoning", "tool calls", "refusal",
+        "filtered", "no content".
     prompt_tokens
         Length of the tokenised prompt.
     logprob

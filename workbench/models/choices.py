@@ -8,6 +8,8 @@ WITHOUT_TEXT = {
     "reasoning": "reasoning only (the tokens ran out before the answer: raise max_new_tokens, or switch thinking off)",
     "no content": "neither a text nor a reason why there is none",
 }
+# a server's finish_reason where a text is there and was not ended by the model
+CUT_SHORT = {"content_filter": "filtered", "tool_calls": "tool calls", "function_call": "tool calls"}
 _PARTS = {
     "text": "text", "output_text": "text", "input_text": "text", "refusal": "refusal", "thinking": "reasoning",
     "reasoning": "reasoning", "reasoning_text": "reasoning", "tool_call": "tool calls", "tool_use": "tool calls",

@@ -19,7 +19,7 @@ from ..errors import ModelError, WorkbenchError
 from ..files import run_folder, write_json
 from .answers import Answers, key_of
 from .base import Generation, Prompt, Scored, check_messages, check_options, check_text, say
-from .choices import WITHOUT_TEXT, echoed, missing_text, text_of, token_logprobs
+from .choices import CUT_SHORT, WITHOUT_TEXT, echoed, missing_text, text_of, token_logprobs
 from .discover import RemoteReport, discover, echo_body, request_body
 from .report import note_model
 from .server import Server, ServerOptions, check_url
@@ -351,6 +351,8 @@ def _generation(choice: dict, prompt_tokens: int, stop: tuple[str, ...]) -> Gene
         text, finish = text[: min(places)], "stop"
     elif said == "length":
         finish = "length"
+    elif said in CUT_SHORT:
+        finish = CUT_SHORT[said]
     elif "stop_reason" in choice:  # vLLM tells the two apart
         finish = "eos" if choice["stop_reason"] is None else "stop"
     else:
