@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         "setup": "create the environment and install everything (again only if something changed)",
         "bundle": "write a wheelhouse for machines without network; use it with: make setup BUNDLE=DIR",
         "gemma": "install the second embedded model, gemma3-270m (its own terms apply)",
-        "extras": "install what the second tier of tests needs beyond `setup`: Ray, MLflow",
+        "extras": "install what the second tier of tests needs beyond `setup`: Ray, MLflow, llama.cpp",
         "pins": "print constraints.txt for what is installed in the environment",
     }.items():
         command = commands.add_parser(name, help=text)
@@ -165,11 +165,16 @@ def gemma(options) -> None:
 
 
 def extras(options) -> None:
-    """The heavy extras (Ray, MLflow) that only the second tier of tests and their users need."""
+    """The heavy extras (Ray, MLflow, llama.cpp) that only the second tier of tests and their users need."""
     python = env_python(options.env)
     if not python.exists():
         raise SetupError(f"there is no environment at {options.env}; run make setup first")
-    pip(python, ["install", "-c", str(ROOT / "constraints.txt"), "-e", f"{ROOT}[{','.join(EXTRAS)}]"])
+    pins_file = ["-c", str(ROOT / "constraints.txt")]
+    pip(python, ["install", *pins_file, "-e", f"{ROOT}[{','.join(EXTRAS)}]"])
+    try:  # wheels only: compiling llama.cpp takes minutes and a compiler
+        pip(python, ["install", "--only-binary", "xllamacpp", *pins_file, "-e", f"{ROOT}[llamacpp]"])
+    except SetupError:
+        say("there is no wheel of llama.cpp (xllamacpp) for this machine: the tests against its server are skipped")
 
 
 def pins(options) -> None:

@@ -22,7 +22,7 @@ NAMES = ("smoke", "quick", "standard", "paper")  # the sizes every paper's noteb
 class Size:
     """One size: its value in each profile, and what a value must be.
 
-    A list is checked item by item, and must have one.
+    A list is checked item by item, and must have one unless ``zero``.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ class Size:
     least, most
         Of a number.
     zero
-        Whether 0 is allowed although it is below ``least``: it leaves something out.
+        Whether 0 is allowed although it is below ``least``, or for a list to be empty: it leaves something out.
     whole
         Whether a number must be a whole one; None: where those of the profiles are.
     choices
@@ -72,7 +72,7 @@ class Size:
         if isinstance(self.smoke, list):
             if not isinstance(value, list):
                 raise UsageError(f"{name}={value!r} is no list: give one such as {self.quick}")
-            if not value:
+            if not value and not self.zero:
                 some = f"choose from {', '.join(self.choices)}" if self.choices else f"give at least one: {self.quick}"
                 raise UsageError(f"{name} is empty: {some}")
         for one in value if isinstance(value, list) else [value]:
@@ -88,13 +88,14 @@ class Size:
             if not isinstance(one, str) or not re.fullmatch(self.pattern, one):
                 raise UsageError(f"{what} makes no sense: give {self.help or f'something like {self.quick}'}")
             return
-        example = self.quick[0] if isinstance(self.quick, list) else self.quick
+        example = next(iter(self.quick or self.standard)) if isinstance(self.quick, list) else self.quick
         whole = isinstance(example, int) if self.whole is None else self.whole
         kind = int if whole else (int, float)
         if isinstance(one, bool) or not isinstance(one, kind) or one - one != 0:
             raise UsageError(f"{what} is no {'whole ' if whole else ''}number: give one such as {example}")
-        if one < self.least and not (self.zero and one == 0):
-            nothing = ", or 0 to leave it out" if self.zero else ""
+        zero = self.zero and not isinstance(self.quick, list)
+        if one < self.least and not (zero and one == 0):
+            nothing = ", or 0 to leave it out" if zero else ""
             raise UsageError(f"{what} is {self.short}: give at least {self.least:g}{nothing}")
         if self.most is not None and one > self.most:
             raise UsageError(f"{what} is too large: give at most {self.most:g}")

@@ -218,6 +218,8 @@ WORDS = [
      "pip install -U bitsandbytes"),
     (RuntimeError("CUDA Setup failed despite GPU being available. Please run the following command to get more "
                   "information: python -m bitsandbytes"), "python -m bitsandbytes"),
+    (ImportError("Using SOCKS proxy, but the 'socksio' package is not installed. Make sure to install httpx using "
+                 "`pip install httpx[socks]`."), "through a SOCKS proxy without the package socksio"),
     (OSError(28, "No space left on device"), "workbench cache clear"),
     (RuntimeError("Error(s) in loading state_dict: size mismatch for lm_head.weight"), "do not belong together"),
     (OSError("You are trying to access a gated repo.\nMake sure to have access to it"), "is gated: accept its terms"),

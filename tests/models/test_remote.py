@@ -96,6 +96,16 @@ def test_another_name_in_the_answers_is_noted(tiny):
 # ---- generation
 
 
+@pytest.mark.parametrize(("most", "sizes"), [(True, [10]), (7, [2, 4, 4]), (3, [2] * 5), (1, [1] * 10)])
+def test_as_many_samples_a_request_as_the_server_gives(most, sizes):
+    """llama.cpp refuses more than it has slots."""
+    with TinyServer(n=most) as running:
+        model = load("openai:tiny", base_url=running.url, server={"cache": False})
+        running.asked.clear()
+        samples = model.generate(["a"], max_new_tokens=1, temperature=1.0, n=10)[0]
+        assert len(samples) == 10 and sorted(body.get("n", 1) for _, body, _ in running.asked) == sizes
+
+
 def test_samples_have_the_servers_distribution(tiny):
     model = opened(tiny)
     some = model.generate(["a", "b"], max_new_tokens=1, temperature=1.0, n=200)

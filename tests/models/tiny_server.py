@@ -159,6 +159,8 @@ class Handler(BaseHTTPRequestHandler):
                 return 400, {"error": {"message": f"Unrecognized request argument supplied: {name}"}}
         if chat and able["limit"] != "max_tokens" and "max_tokens" in body:
             return 400, {"error": {"message": "Unsupported parameter: use 'max_completion_tokens' instead."}}
+        if able["n"] is not True and body.get("n", 1) > able["n"] > 0:  # a number: no more than that at once
+            return 400, {"error": {"message": f"n must be at most {able['n']}"}}
         config = json.loads(body.get("generation_config", "{}")) if able["generation_config"] else {}
         sampling = able["sampling"] or config.get("do_sample")
         temperature = config.get("temperature", body.get("temperature", 1.0))

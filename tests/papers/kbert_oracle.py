@@ -5,6 +5,7 @@ of nodes, and visibility is asked of every pair.
 """
 
 import unicodedata
+from itertools import pairwise
 
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import BertTokenizer, PreTrainedTokenizerFast
@@ -64,13 +65,21 @@ def matches(text, known):
         for size in range(min(longest, len(spans) - place), 0, -1):
             start, end = spans[place][0], spans[place + size - 1][1]
             window = tuple(form(text[a:b]) for a, b in spans[place : place + size])
-            if window in known:
+            if window in known and not broken(text, spans[place : place + size]):
                 found.append((start, end, known[window]))
                 place += size
                 break
         else:
             place += 1
     return found
+
+
+def broken(text, spans):
+    """Whether a line ends between two of the words, one of which is Chinese or Japanese at that end."""
+    return any(
+        len(("x" + text[end:start] + "x").splitlines()) > 1 and (is_cjk(text[end - 1]) or is_cjk(text[start]))
+        for (_, end), (start, _) in pairwise(spans)
+    )
 
 
 def literal(

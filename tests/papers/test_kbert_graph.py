@@ -10,11 +10,11 @@ import textwrap
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kbert_oracle import cut, dictionary, key, matches
+from kbert_oracle import bert_tokenizer, cut, dictionary, key, matches
 from test_kbert_tree import graphs, texts
 
 from workbench.errors import DataError, UsageError
-from workbench.papers.kbert import FUNCTION_WORDS, KnowledgeGraph, Triple, read_wordnet
+from workbench.papers.kbert import FUNCTION_WORDS, KnowledgeGraph, Triple, inject, read_wordnet
 from workbench.papers.kbert import words as words_module
 from workbench.papers.kbert.wordnet import TABLE, triples, write_table
 from workbench.papers.kbert.words import PLAIN_WORD, Codes, split_words, whole_word
@@ -380,3 +380,27 @@ def test_the_packaged_table_is_written_anew_as_it_is(tmp_path):
     assert packaged.stat().st_size < 2**20
     licence = (folder("kbert") / "WORDNET_LICENSE.txt").read_text()
     assert "Permission to use, copy, modify and distribute" in licence and "Princeton University" in licence
+
+
+LINE_ENDS = ["\n", "\r\n", "\r", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029", " \n　", "\n\n"]
+
+
+@pytest.mark.parametrize("end", LINE_ENDS, ids=ascii)
+def test_in_chinese_and_japanese_no_entity_crosses_a_line_end(end):
+    graph = KnowledgeGraph.from_triples(
+        [("北京大学", "是", "学校"), ("北京", "是", "城市"), ("学生", "是", "人"), ("Tim Cook", "is", "CEO"),
+         ("A股", "是", "股票"), ("カメラ", "は", "機械")]
+    )  # fmt: skip
+
+    def found(text):
+        return [text[match.start : match.end] for match in graph.find(text)]
+
+    assert found(f"北京{end}大学{end}生") == ["北京"]  # the shorter one, at its own line's end
+    assert found(f"大学{end}北京大学生") == ["北京大学"]
+    assert found(f"A{end}股 A股") == ["A股"] and found(f"カメ{end}ラ") == []
+    assert found(f"Tim{end}Cook 北京") == [f"Tim{end}Cook", "北京"]  # a space is a space, where words have them
+    assert found("北 京") == ["北 京"]  # white space inside a line parts nothing
+    assert graph.coverage([f"北京{end}大学"]).n_words == 4
+    for words in ([f"北京{end}", "大学"], ["北京", f"{end}大学"], [f"北京{end}大学"]):
+        item = inject([words], graph, bert_tokenizer())[0]
+        assert [triple.object for _, _, triple in item.triples] == ["城市"]

@@ -14,9 +14,12 @@ from workbench.papers.kbert import (
     KBert,
     KBertSettings,
     KnowledgeGraph,
+    Task,
     boundary_scores,
     entity_scores,
+    inject,
     mean_reciprocal_rank,
+    study,
 )
 
 GRAPH = KnowledgeGraph.from_triples(
@@ -125,8 +128,30 @@ def test_words_get_labels_and_branches_none(folder):
     model.fit(texts, tags, epochs=40, learning_rate=5e-3)
     found = model.predict(texts)
     assert found.labels == tags and [rows.shape for rows in found.probabilities] == [(4, 4), (3, 4), (4, 4)]
-    long_ = model.predict([["doctor"] * 200])
-    assert len(long_.labels[0]) == 200 and long_.labels[0][-1] == "O" and not long_.probabilities[0][-1].any()
+
+
+def test_words_that_were_not_read_have_no_tag_and_are_counted(folder, capsys):
+    """They came back as "O", or as the first label where there is no "O": an entity that nobody had seen."""
+    for labels in (["O", "B-drug"], ["B-drug", "B-place"]):
+        model = make(folder, task="tokens", labels=labels)
+        words = [["doctor"] * 200, ["aspirin", "\u200b", "now"]]  # BERT has no token for a zero-width space
+        found = model.predict(words)
+        n = len(model.inject(words)[0].words[model.inject(words)[0].words >= 0])  # "doctor" is some pieces, all read
+        read = 1 + int(model.inject(words)[0].words.max())
+        assert 0 < read <= n < 200 and read < 70
+        assert [tag is None for tag in found.labels[0]] == [False] * read + [True] * (200 - read)
+        assert [tag is None for tag in found.labels[1]] == [False, True, False]
+        assert found.unread == model.inject(words).unread == 200 - read + 1
+        assert np.isnan(found.probabilities[0][read:]).all() and np.isfinite(found.probabilities[0][:read]).all()
+    truth = [["O"] * 199 + ["B-drug"], ["B-drug", "O", "O"]]
+    scores = entity_scores(truth, [found.labels[0], ["B-drug", None, "O"]])
+    assert scores.unread == 200 - read + 1 and scores.n_true == 2
+    assert entity_scores([["B-a", "O"]], [["B-a", None]]).f1 == boundary_scores([["B-a", "O"]], [["B-a", None]]).f1 == 1
+    assert entity_scores([["O", "B-a"]], [["O", None]]).recall == 0  # missed, not left out of the count
+    model = make(folder, task="tokens", labels=["O", "B-drug"])
+    model.fit([["doctor"] * 200], [["O"] * 200], epochs=1)
+    assert f"{200 - read} words are beyond the length limit" in capsys.readouterr().err
+    assert model.inject([["doctor"]]).unread == 0 and inject(["doctor " * 200], None, model.tokenizer).unread == 0
 
 
 def test_a_look_inside_obeys_the_matrix(folder):
@@ -140,17 +165,32 @@ def test_a_look_inside_obeys_the_matrix(folder):
 
 
 def test_the_arms_read_different_things(folder):
-    """Five arms, five inputs: no two may be the same model by mistake."""
-    from dataclasses import replace
-
-    found = {}
+    """Seven arms, seven inputs: no two may be the same model by mistake. At a rate of 0 only the reading differs."""
+    found, text = {}, "aspirin in New York is new"
+    task = Task("toy", "", GRAPH, ("drug", "place"), [(text, "drug")], [(text, "drug")])
     for name, arm in ARMS.items():
-        settings = replace(KBertSettings(), soft_position=arm.soft_position, visible_matrix=arm.visible_matrix)
-        model = make(folder, graph=GRAPH if arm.knowledge else None, settings=settings, seed=1)
-        found[name] = model.predict(["aspirin in New York is new"]).probabilities[0]
-    assert list(found) == ["BERT", "K-BERT", "no soft position", "no visible matrix", "neither"]
+        model = study.train_arm(task, arm, 1, encoder=folder, epochs=1, learning_rate=0.0)
+        found[name] = study.predict(model, arm, [text], GRAPH).probabilities[0]
+    assert list(found) == ["BERT", "K-BERT", "no soft position", "no visible matrix", "neither", "shuffled triples",
+                           "sentence [SEP] facts"]  # fmt: skip
     rows = list(found.values())
-    assert all(np.abs(rows[i] - rows[j]).max() > 1e-6 for i in range(5) for j in range(i))
+    assert all(np.abs(rows[i] - rows[j]).max() > 1e-6 for i in range(7) for j in range(i))
+
+
+def test_training_leaves_the_tokens_that_no_text_holds_and_moves_the_others(folder, tmp_path):
+    """The table of tokens is cut to those that occur while it trains; with a folder for checkpoints it stays whole."""
+    weights = []
+    for place in (None, tmp_path):
+        model = make(folder)
+        before = model.module.get_input_embeddings().weight.detach().clone()
+        losses = model.fit(TEXTS, KINDS, epochs=3, learning_rate=1e-2, batch_size=2, folder=place)
+        after = model.module.get_input_embeddings().weight.detach()
+        assert after.shape == before.shape and len(model.predict(TEXTS).labels) == len(TEXTS)
+        moved = set(torch.nonzero((after != before).any(1)).flatten().tolist())
+        assert moved == set(model.inject(TEXTS).ids.tolist())
+        weights.append((losses, {name: value.clone() for name, value in model.module.state_dict().items()}))
+    (cut, small), (whole, large) = weights
+    assert cut == whole and all(torch.equal(small[name], large[name]) for name in large)
 
 
 def test_a_wrong_mask_is_refused_at_the_model_itself(folder):

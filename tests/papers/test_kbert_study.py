@@ -9,7 +9,18 @@ import pytest
 from kbert_oracle import bert_tokenizer
 
 from workbench.errors import DataError, UsageError
-from workbench.papers.kbert import ARMS, PROFILES, KnowledgeGraph, Task, fill, read_wordnet, study, tasks
+from workbench.papers.kbert import (
+    ARMS,
+    PROFILES,
+    KnowledgeGraph,
+    Task,
+    fill,
+    rates,
+    read_wordnet,
+    sceptic,
+    study,
+    tasks,
+)
 
 
 def test_a_profile_is_filled_and_the_given_wins():
@@ -22,9 +33,18 @@ def test_a_profile_is_filled_and_the_given_wins():
         (lambda: fill("quick", tasks=["typing", "ner"]), "task 'ner' is unknown: choose from typing"),
         (lambda: fill("quick", tasks=[]), "tasks is empty"),
         (lambda: fill("quick", n_train=3), "n_train=3 is too small: give at least 12"),
+        (
+            lambda: fill("quick", rates=[1e-4, -1.0]),
+            "rates=[0.0001, -1.0] is too small: give at least 1e-08",
+        ),
     ):
         with pytest.raises(UsageError, match=re.escape(said)):
             call()
+
+
+def test_a_given_rate_goes_for_every_arm():
+    assert len(fill("standard")["rates"]) > 1 and fill("standard", learning_rate=1e-3)["rates"] == []
+    assert fill("standard", learning_rate=1e-3, rates=[1e-4])["rates"] == [1e-4] and fill("quick")["rates"] == []
 
 
 def test_rare_nouns_have_one_meaning_and_were_never_met():
@@ -242,8 +262,8 @@ def test_every_arm_is_run_and_repeated_by_its_seed(folder):
     options = {"encoder": folder, "epochs": 2, "learning_rate": 1e-3, "batch_size": 2}
     kept = {"K-BERT": None}
     results = study.run_task(lambda seed: task, seeds=[0, 1], progress=said.append, keep=kept, **options)
-    assert list(results.arm.unique()) == [*ARMS, *study.CONTROLS] and len(results) == 2 * 7 * 2
-    assert len(said) == 10 and said[0].startswith("toy, seed 0, BERT: ") and "cut" not in said[0]
+    assert list(results.arm.unique()) == [*ARMS, *study.CONTROLS] and len(results) == 2 * 9 * 2
+    assert len(said) == 14 and said[0].startswith("toy, seed 0, BERT: ") and "cut" not in said[0]
     again = study.run_task(lambda seed: task, seeds=[1], arms=["K-BERT"], **options)
     same = results[(results.seed == 1) & (results.arm == "K-BERT")]
     assert again[again.arm == "K-BERT"].loss.iloc[0] == same.loss.iloc[0]
@@ -257,6 +277,90 @@ def test_every_arm_is_run_and_repeated_by_its_seed(folder):
     first = results[(results.seed == 0) & (results.arm == "K-BERT")]
     assert kept["K-BERT"].predict([text for text, _ in task.test]).labels == first.predicted.tolist()
     assert noisy.loss.iloc[0] == first.loss.iloc[0]  # the task's own graph in its place is the arm K-BERT
+
+
+def test_shuffled_triples_are_the_same_triples_at_other_subjects():
+    sizes = {"a": 1, "b": 1, "c": 1, "d": 2, "e": 2, "f": 3, "g": 4}
+    rows = [(name, f"is {i}", f"{name}{i}") for name, n in sizes.items() for i in range(n)]
+    graph = KnowledgeGraph.from_triples(rows)
+    seen = set()
+    for seed in range(30):
+        mixed = sceptic.shuffled(graph, seed)
+        assert sorted(t[1:] for t in mixed.triples()) == sorted(t[1:] for t in graph.triples())
+        giver = {name: {t.object[0] for t in mixed.lookup(name)} for name in sizes}
+        assert all(len(of) == 1 and name not in of for name, of in giver.items())  # whole, and nobody's own
+        assert giver["d"] == {"e"} and giver["f"] == {"g"}  # as many as before, where another has as many
+        assert all(len(mixed.lookup(name)) == sizes[name] for name in "abcde")
+        assert sceptic.shuffled(graph, seed).fingerprint == mixed.fingerprint
+        seen.add(tuple(next(iter(giver[name])) for name in "abc"))
+    assert len(seen) == 2  # both circles of three
+    lonely = KnowledgeGraph.from_triples([("a", "is", "x"), ("b", "is", "y"), ("c", "is", "z"), ("c", "has", "w")])
+    assert all(
+        t.object not in {"a": "x", "b": "y", "c": "zw"}[t.subject] for t in sceptic.shuffled(lonely, 0).triples()
+    )
+    part = sceptic.shuffled(graph, 0, texts=["a and B", "b again"])
+    assert {t.subject: t.object for t in part.triples()} == {"a": "b0", "b": "a0"}
+    with pytest.raises(UsageError, match="has 1 subjects here: to exchange triples it takes two"):
+        sceptic.shuffled(graph, 0, texts=["only a"])
+
+
+def test_what_a_shuffled_triple_says_depends_on_nothing():
+    """Over many draws each other subject gives its triple equally often: the label cannot be read off it."""
+    graph = KnowledgeGraph.from_triples([(name, "is", name * 2) for name in "abcde"])
+    counts = Counter(sceptic.shuffled(graph, seed).lookup("a")[0].object for seed in range(400))
+    assert set(counts) == {"bb", "cc", "dd", "ee"} and min(counts.values()) > 60
+
+
+def test_facts_are_the_branches_written_out_with_their_subjects():
+    graph = KnowledgeGraph.from_triples([("gout", "is a", "illness"), ("gout", "hurts", "toes"), ("gout", "is", "old")])
+    assert sceptic.facts("My Gout, your gout.", graph) == "gout is a illness; gout hurts toes"
+    assert sceptic.facts("nothing", graph) == "" and sceptic.facts("gout", graph, max_branches=1) == "gout is a illness"
+
+
+def test_what_is_held_out_are_training_entities_and_never_the_test():
+    for task in (tasks.typing_task(36, 12, 0), tasks.teaching_task()):
+        part = tasks.held_out(task, 3)
+        assert sorted(part.train + part.test) == sorted(task.train) and not {*part.test} & {*task.test}
+        entity = task.entities.get
+        sides = [{entity(text, text) for text, _ in rows} for rows in (part.train, part.test)]
+        assert not sides[0] & sides[1] and set(dict(part.test).values()) == set(task.labels)
+        assert 0.2 < len(part.test) / len(task.train) < 0.4
+        assert tasks.held_out(task, 3).test == part.test != tasks.held_out(task, 4).test
+
+
+def test_each_arm_takes_the_rate_that_does_best_on_held_out_entities(folder):
+    """A rate of 0 learns nothing; the other one learns that each label has its own word, which the test never sees."""
+    graph = KnowledgeGraph.from_triples([("aspirin", "is a", "drug"), ("Beijing", "is a", "place")])
+    rows = [(f"{'the doctor reads' if i % 2 else 'New York sells'} {i}", "ab"[i % 2]) for i in range(24)]
+    task = Task("toy", "", graph, ("a", "b"), rows, [("a text of no use", "a")])
+    said = []
+    options = {"encoder": folder, "epochs": 12, "batch_size": 8}
+    table = rates.choose_rates(task, [0.0, 3e-3], 0, arms=["BERT", "shuffled triples"], progress=said.append, **options)
+    assert rates.chosen(table) == {"BERT": 3e-3}, "the graph speaks of none of these texts: nothing to shuffle"
+    assert table.n.tolist() == [8, 8] and table[table.chosen].right.item() == 1
+    assert said[0].startswith("toy, BERT: 0: 0.") and said[0].endswith(
+        "0.003: 1.000 of 8 held-out texts right; takes 0.003"
+    )
+    results = study.run_task(
+        lambda seed: tasks.held_out(task, 0), seeds=[0], arms=["BERT", "K-BERT"],
+        rates={"BERT": 0.0, "K-BERT": 3e-3}, **options, learning_rate=1.0,
+    )  # fmt: skip
+    right = results.groupby("arm").correct.mean()
+    assert right["BERT"] < 1 and right["K-BERT"] == 1  # each its own
+    with pytest.raises(UsageError, match="toy has 0 texts to hold out and 1 rates"):
+        rates.choose_rates(Task("toy", "", graph, ("a", "b"), [("x", "a"), ("y", "b")], rows), [1e-3], 0, **options)
+
+
+def test_a_graph_of_one_subject_has_no_shuffled_arm(folder):
+    graph, said = KnowledgeGraph.from_triples([("aspirin", "is a", "drug")]), []
+    tested = [("Beijing", "b"), ("aspirin now", "a")]
+    task = Task("own", "", graph, ("a", "b"), [("aspirin", "a"), ("New York", "b")], tested)
+    options = {"encoder": folder, "epochs": 1, "learning_rate": 1e-3, "batch_size": 2}
+    arms = ["shuffled triples", "sentence [SEP] facts"]
+    results = study.run_task(lambda seed: task, seeds=[0], arms=arms, progress=said.append, **options)
+    assert "shuffled triples" not in set(results.arm) and "sentence [SEP] facts" in set(results.arm)
+    assert said[0] == "own: shuffled triples left out, since the graph knows fewer than two subjects of the texts"
+    assert "own.sentence_sep_facts" in study.as_metrics("own", results)
 
 
 def test_a_text_longer_than_the_encoder_is_cut_and_said(folder):

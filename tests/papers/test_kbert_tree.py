@@ -15,7 +15,7 @@ WORDS = [
     "doctor", "doctor's", "'", "’", "s", "is_a", "[SEP]", "<s>", "{object}", "anticoagulant", "-", ",", "a", "ﬁne",
     "Ｎew", "😀", "²", "\u0301",
 ]  # fmt: skip
-SPACES = [" ", " ", " ", "", "  ", "\n", "\t"]
+SPACES = [" ", " ", " ", "", "  ", "\n", "\t", "\r\n", "\u2028", " \x85 "]
 
 
 @st.composite

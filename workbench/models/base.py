@@ -36,7 +36,9 @@ class Generation:
     tokens
         Every token drawn, in order: also the end-of-text token, and the tokens that spelt the stop string.
     finish
-        "eos" (the model ended its text), "stop" (a stop string appeared) or "length" (``max_new_tokens`` were drawn).
+        "eos" (the model ended its text), "stop" (a stop string appeared) or "length" (``max_new_tokens`` were drawn). A
+        server's answer may end for another reason, or have no text at all: "reasoning", "tool calls", "refusal",
+        "filtered", "no content".
     prompt_tokens
         Length of the tokenised prompt.
     logprob

@@ -6,15 +6,18 @@ only if its effect is seen.
 """
 
 import json
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 
 from ..errors import ModelError
+from .choices import WITHOUT_TEXT, echoed, missing_text, said_by, token_logprobs
 from .report import Table
 from .server import Fault, Server, ServerOptions, Usage
 
 TEXT = "Once upon a time there was a"  # something that any model can go on from in many ways
 ECHOED = "The capital of France is Paris"
 SEEDS = (11, 12, 13, 14)
+GROUPS = (10, 4, 2)  # samples a request, the largest first
 WORDS = 8  # tokens of a probe for sampling: four equal answers of a model that samples are then out of the question
 
 
@@ -30,6 +33,7 @@ class Abilities:
     seed: str = "refused"  # refused, ignored, repeats
     top_k: str = "refused"  # refused, ignored, honoured
     n: bool = False  # several samples a request
+    group: int = 1  # as many of them as were tried and given (llama.cpp gives no more than it has slots)
     logprobs: bool = False  # of the sampled tokens
     echo: bool = False  # of given texts
     answers_as: str = ""  # the model's name in the server's answers
@@ -46,6 +50,7 @@ class RemoteReport(Table):
     abilities: Abilities
     options: ServerOptions
     usage: Usage
+    without_text: Counter = field(default_factory=Counter)  # kind (a key of `choices.WITHOUT_TEXT`) -> answers
     sha256: None = None
 
     @property
@@ -64,6 +69,7 @@ class RemoteReport(Table):
             "options": asdict(self.options),
             "usage": self.usage.as_dict(),
             "cost": self.usage.cost(self.options),
+            "without_text": dict(self.without_text),
             "notes": list(self.abilities.notes),
         }
 
@@ -86,7 +92,7 @@ class RemoteReport(Table):
             ("samples at temperature 1", _sampling(found)),
             ("seed", _SEED[found.seed]),
             ("top_k", _TOP_K[found.top_k]),
-            ("several samples a request", yes[found.n]),
+            ("several samples a request", f"yes, {found.group} at least" if found.n else "no"),
             ("log-probability of a sample", yes[found.logprobs]),
             ("log-probabilities of given texts", yes[found.echo]),
             ("whole next-token distributions", "no (no server gives them): they are estimated by counting samples"),
@@ -97,6 +103,7 @@ class RemoteReport(Table):
             ),
             ("tokens", f"{used.prompt_tokens} in, {used.completion_tokens} out{_unknown(used)}"),
         ]
+        rows += [("answers without a text", f"{n} {WITHOUT_TEXT[kind]}") for kind, n in self.without_text.items()]
         cost = used.cost(self.options)
         if cost is not None:
             rows.append(("cost", f"{cost:.4f} {self.options.currency}".strip() + ", by the prices you gave"))
@@ -189,6 +196,8 @@ class _Prober:
                 "chat/completions", {"model": self.model, "messages": messages, self.found.limit: 16}, retries=1
             )
         self.found.answers_as = self.found.answers_as or str(answer.get("model") or "")
+        if missing_text(answer["choices"][0]) == "reasoning":
+            self.found.notes.append("the model thinks before it answers, and max_new_tokens counts its thinking too")
 
     def sampling(self) -> None:
         """Temperature, seed and top_k, each by what it does."""
@@ -222,10 +231,15 @@ class _Prober:
 
     def several(self) -> None:
         body = self._body(WORDS, seed=None)
-        try:
-            self.found.n = len(self.server.ask(*body_with(body, n=2), retries=1)["choices"]) == 2
-        except Fault:
-            self.found.n = False
+        for count in GROUPS:
+            try:
+                given = len(self.server.ask(*body_with(body, n=count), retries=1)["choices"])
+            except Fault:
+                continue
+            if given == count:
+                self.found.n, self.found.group = True, count
+            if given in (1, count):  # 1: it takes no notice of n
+                return
 
     def log_probabilities(self) -> None:
         endpoint, body = self._body(1, seed=None)
@@ -253,7 +267,7 @@ class _Prober:
                 if fault.passing or (fault.status or 0) in (401, 403, 429):
                     raise
                 return None
-            drawn.append(text_of(choice))
+            drawn.append(said_by(choice))
         return drawn
 
     def _body(self, tokens: int, *, seed, top_k: int = 0) -> tuple[str, dict]:
@@ -301,50 +315,6 @@ def body_with(request: tuple[str, dict], **more) -> tuple[str, dict]:
 def echo_body(model: str, text: str) -> dict:
     """A request that makes a server score a text: it is echoed with its log-probabilities (one token more is drawn)."""
     return {"model": model, "prompt": text, "max_tokens": 1, "temperature": 0, "echo": True, "logprobs": 1}
-
-
-def text_of(choice: dict) -> str:
-    """The text of a choice, of either endpoint."""
-    text = choice["message"].get("content") if "message" in choice else choice.get("text")
-    return text or ""
-
-
-def token_logprobs(choice: dict) -> list[float] | None:
-    """The log-probability of each sampled token, or None where the answer has none."""
-    said = choice.get("logprobs")
-    if not isinstance(said, dict):
-        return None
-    if isinstance(said.get("content"), list):  # chat
-        values = [item.get("logprob") for item in said["content"] if isinstance(item, dict)]
-    else:
-        values = said.get("token_logprobs")
-    if not isinstance(values, list) or not values or not all(isinstance(v, int | float) for v in values):
-        return None
-    return [float(value) for value in values]
-
-
-def echoed(choice: dict, text: str) -> tuple[list[int], list[float | None]] | None:
-    """Where each token of an echoed text begins and its log-probability (None for the first), or None if not echoed."""
-    said = choice.get("logprobs")
-    if not isinstance(said, dict) or not str(choice.get("text") or "").startswith(text):
-        return None
-    tokens, values = said.get("tokens"), said.get("token_logprobs")
-    if not isinstance(tokens, list) or not isinstance(values, list) or len(tokens) != len(values):
-        return None
-    joined = "".join(map(str, tokens))
-    shift = joined.find(text)  # a start token may stand in front of it
-    if shift < 0:
-        return None
-    starts, at = [], -shift
-    kept = []
-    for token, value in zip(tokens, values, strict=True):
-        if 0 <= at < len(text):
-            starts.append(at)
-            kept.append(value if isinstance(value, int | float) else None)
-        at += len(str(token))
-    if not starts or starts[0] != 0 or any(value is None for value in kept[1:]):
-        return None
-    return starts, kept
 
 
 def _same(wanted: str, answered: str) -> bool:

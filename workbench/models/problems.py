@@ -32,6 +32,11 @@ _KNOWN: tuple[tuple[tuple[str, ...], str], ...] = (
         "to see which, reinstall it with `pip install -U bitsandbytes`, or load without bits",
     ),
     (
+        ("socks", "not installed"),
+        "cannot be fetched through a SOCKS proxy without the package socksio: `pip install socksio`, or take the proxy "
+        "out of ALL_PROXY",
+    ),
+    (
         ("requires accelerate",),
         "needs the package accelerate for this: `pip install accelerate`",
     ),
@@ -97,12 +102,15 @@ def explain(error: BaseException, name: str, doing: str = "loading") -> ModelErr
     kinds = {kind.__name__ for kind in type(error).__mro__}
     chain = said + " " + " ".join(str(cause) for cause in _causes(error))
     names = kinds | {kind.__name__ for cause in _causes(error) for kind in type(cause).__mro__}
-    if "GatedRepoError" in names or "gated repo" in chain.lower():
+    # of a model that is not there the library says "private or gated repo" too
+    if "GatedRepoError" in names or ("gated repo" in chain.lower() and "RepositoryNotFoundError" not in names):
         sentence = (
             "is gated: accept its terms on its page at huggingface.co and log in with `hf auth login` (or set HF_TOKEN)"
         )
     elif "RevisionNotFoundError" in names:
         sentence = "has no such revision on the hub: give a branch, tag or commit that its page lists"
+    elif (said_by_hub := _hub_sentence(error)) is not None:
+        sentence = said_by_hub
     elif "RepositoryNotFoundError" in names:
         sentence = (
             "is not on the hub (or is private): check the spelling, or log in with `hf auth login`; embedded are "
@@ -132,6 +140,57 @@ def explain(error: BaseException, name: str, doing: str = "loading") -> ModelErr
             short = said if len(said) <= 300 else said[:300] + " …"
             return ModelError(f"{doing} {name} failed ({type(error).__name__}: {short}): the cause stands above")
     return ModelError(f"{name} {sentence}")
+
+
+# what the hub answered with -> what that means for a model
+_HUB = {
+    401: "is refused by the hub, which wants a log-in or refuses yours (401): `hf auth login`, or mend HF_TOKEN",
+    403: "is forbidden by the hub (403): your token may lack the right to read it, or a firewall blocks it: look at "
+    "its page in a browser",
+    404: "is not on the hub (404): check the spelling, or give a local folder",
+    407: "cannot be fetched because the proxy wants a log-in (407): put user and password into HTTPS_PROXY",
+    429: "cannot be fetched now because the hub refuses so many requests (429): wait some minutes, or log in with `hf "
+    "auth login`, which allows more",
+}
+_PORTAL = (
+    "cannot be fetched because something else answers in the hub's place with a web page (a captive portal or a "
+    "firewall): log in to the network with a browser first, or give a local folder"
+)
+
+
+def _hub_sentence(error: BaseException) -> str | None:
+    """What to say of an answer that came, of the hub or of something in its place; None where none did.
+
+    A 401 that says "RepoNotFound" is the hub's word for a model that is not there; without it, huggingface_hub calls
+    it the same.
+    """
+    for cause in (error, *_causes(error)):
+        response = getattr(cause, "response", None)
+        status = getattr(response, "status_code", None)
+        if isinstance(status, int) and status >= 400:
+            code = response.headers.get("X-Error-Code")
+            missing = code is not None or (status != 401 and type(cause).__name__ == "RepositoryNotFoundError")
+            if missing:
+                return None
+            if status == 511:
+                return _PORTAL
+            if status >= 500:
+                return f"cannot be fetched because the hub failed ({status}): try again later, or give a local folder"
+            return _HUB.get(status, f"cannot be fetched because the hub refuses the request ({status}): see its page")
+        kind = type(cause).__name__
+        if kind == "FileMetadataError" or (kind == "JSONDecodeError" and _came_through(cause, "huggingface_hub")):
+            return _PORTAL
+    return None
+
+
+def _came_through(error: BaseException, package: str) -> bool:
+    """Whether a function of ``package`` was running when the error was raised."""
+    at = error.__traceback__
+    while at is not None:
+        if at.tb_frame.f_globals.get("__name__", "").split(".")[0] == package:
+            return True
+        at = at.tb_next
+    return False
 
 
 @contextmanager

@@ -4,12 +4,13 @@
 handle with the calls of every other model. What no server gives is refused with the reason: weights, hidden states,
 gradients, distributions over the whole vocabulary. Every answer is kept on the disk as it comes (`answers`).
 
-Randomness: sample s of prompt i is asked for with a seed made of (seed, i, s), or of its group of ten where the server
-gives several samples a request. Servers do not guarantee that a seed repeats; kept answers do.
+Randomness: sample s of prompt i is asked for with a seed made of (seed, i, s), or of its group (up to ten) where the
+server gives several samples a request. Servers do not guarantee that a seed repeats; kept answers do.
 """
 
 import contextlib
 import math
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from concurrent.futures import TimeoutError as NotYet
@@ -17,12 +18,11 @@ from concurrent.futures import TimeoutError as NotYet
 from ..errors import ModelError, WorkbenchError
 from ..files import run_folder, write_json
 from .answers import Answers, key_of
-from .base import Generation, Prompt, Scored, check_messages, check_options, check_text
-from .discover import RemoteReport, discover, echo_body, echoed, request_body, text_of, token_logprobs
+from .base import Generation, Prompt, Scored, check_messages, check_options, check_text, say
+from .choices import CUT_SHORT, WITHOUT_TEXT, echoed, missing_text, text_of, token_logprobs
+from .discover import RemoteReport, discover, echo_body, request_body
 from .report import note_model
 from .server import Server, ServerOptions, check_url
-
-GROUP = 10  # samples a request, where the server gives several
 
 
 class NoWeights(ModelError, AttributeError):
@@ -65,6 +65,7 @@ class RemoteModel:
         self._server = server
         self._model = name.removeprefix("openai:")
         self._answers = Answers(server.options.cache_bytes) if server.options.cache else None
+        self._without_text: Counter = Counter()
         self.can = frozenset({"generate", "scores"} if abilities.echo else {"generate"})
 
     def __repr__(self) -> str:
@@ -72,7 +73,10 @@ class RemoteModel:
 
     @property
     def report(self) -> RemoteReport:
-        return RemoteReport(self.name, self._server.base_url, self.abilities, self._server.options, self._server.usage)
+        server = self._server
+        return RemoteReport(
+            self.name, server.base_url, self.abilities, server.options, server.usage, self._without_text
+        )
 
     @property
     def raw_text(self) -> bool:
@@ -96,6 +100,9 @@ class RemoteModel:
         A generation's ``tokens`` are empty (servers tell no ids), its ``logprob`` NaN unless the server gives it. At
         temperature 0 one answer is asked for and stands for all ``n``.
 
+        An answer that has no text (reasoning alone, tool calls, a refusal) is no empty text: its ``finish`` says which
+        (a key of `choices.WITHOUT_TEXT`), and the report counts it.
+
         Raises
         ------
         ModelError
@@ -115,7 +122,7 @@ class RemoteModel:
         if temperature > 0 and top_k and found.top_k != "honoured":
             raise ModelError(f"{self.name}: the server's top_k is {found.top_k}, so top_k={top_k} cannot be had")
         asked = [self._prompt(prompt, index, chat) for index, prompt in enumerate(prompts)]
-        group = 1 if temperature == 0 or not found.n else GROUP
+        group = 1 if temperature == 0 else found.group
         wanted = 1 if temperature == 0 else n
         jobs, owners = [], []
         for index, prompt in enumerate(asked):
@@ -132,12 +139,20 @@ class RemoteModel:
         # where the seed is not sent, the key must still tell one sample from the next
         parts = [{"sample": [seed, *owner[:2]]} if temperature > 0 else {} for owner in owners]
         samples: list[list[Generation]] = [[] for _ in asked]
+        missing: Counter = Counter()
         for (index, _, count), answer in zip(owners, self._ask_all(jobs, parts), strict=True):
             prompt_tokens = (answer.get("usage") or {}).get("prompt_tokens") or 0
             made = [_generation(choice, prompt_tokens, stop) for choice in answer["choices"][:count]]
             if len(made) < count:
                 raise ModelError(f"{self.name} gave {len(made)} of {count} samples: the server's n does not hold")
             samples[index] += made
+            missing.update(kind for choice in answer["choices"][:count] if (kind := missing_text(choice)))
+        if missing:
+            self._without_text.update(missing)
+            self._note_usage()
+            each = "; ".join(f"{n} are {WITHOUT_TEXT[kind]}" for kind, n in missing.items())
+            asked_for = len(asked) * (1 if temperature == 0 else n)
+            say(f"{self.name}: {missing.total()} of {asked_for} answers have no text: {each}")
         return [some * n if temperature == 0 else some for some in samples]
 
     def logprobs(
@@ -181,6 +196,7 @@ class RemoteModel:
             "server_answers_from_cache": used.cached,
             "server_tokens_in": used.prompt_tokens,
             "server_tokens_out": used.completion_tokens,
+            "server_answers_without_text": self._without_text.total(),
         }
         cost = used.cost(self._server.options)
         if cost is not None:
@@ -328,11 +344,15 @@ def _seed(seed: int, prompt: int, sample: int) -> int:
 
 def _generation(choice: dict, prompt_tokens: int, stop: tuple[str, ...]) -> Generation:
     text, said = text_of(choice), choice.get("finish_reason")
+    if (kind := missing_text(choice)) is not None:
+        return Generation(text, [], kind, prompt_tokens, math.nan)
     places = [text.find(string) for string in stop if string in text]
     if places:  # some servers leave the stop string in
         text, finish = text[: min(places)], "stop"
     elif said == "length":
         finish = "length"
+    elif said in CUT_SHORT:
+        finish = CUT_SHORT[said]
     elif "stop_reason" in choice:  # vLLM tells the two apart
         finish = "eos" if choice["stop_reason"] is None else "stop"
     else:

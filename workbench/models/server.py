@@ -18,11 +18,14 @@ from urllib.parse import urlsplit
 from ..errors import ModelError
 from ..files import lone_surrogate
 from .base import say
+from .choices import unreadable
+from .network import Redirected, client_options, is_loopback, shown
 
 KEYS = ("WORKBENCH_API_KEY", "OPENAI_API_KEY")  # the first that is set is sent
 LARGEST_ANSWER = 64_000_000  # bytes: a server that sends without end must not fill the memory
 LONGEST_WAIT = 120.0  # seconds: a server that asks for more is told of instead of waited for
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+PORTAL = "where the page is this network's log-in (a captive portal), log in with a browser first"
 MISSING = "a model on a server needs the package openai: `pip install 'openai>=2'` (or the workbench's extra `remote`)"
 
 
@@ -133,9 +136,28 @@ class Server:
         self._key = next((os.environ[name] for name in KEYS if os.environ.get(name)), None)
         if self._key and self.base_url.startswith("http://") and not is_loopback(self.base_url):
             say(f"the key goes to {self.base_url} unencrypted: use https where the server has it")
+        network = client_options(self.base_url, keyed=bool(self._key))
+        try:
+            http = openai.DefaultHttpxClient(**network)
+        except ImportError as error:  # httpx's word for a SOCKS proxy without its package
+            raise ModelError(
+                f"{self.base_url} would be reached through {shown(network['proxy'])}, which needs the package socksio: "
+                "`pip install socksio`, or put the server's host into NO_PROXY"
+            ) from error
+        except Exception as error:  # ValueError, or httpx's own kind
+            if network["proxy"] is None:
+                raise
+            raise ModelError(
+                f"the proxy {shown(network['proxy'])} is none that can be used ({self._clean(error)}): mend "
+                "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY, or put the server's host into NO_PROXY"
+            ) from error
         # without a key something must stand there; local servers do not look at it
         self.client = openai.OpenAI(
-            base_url=self.base_url, api_key=self._key or "none", max_retries=0, timeout=options.timeout
+            base_url=self.base_url,
+            api_key=self._key or "none",
+            max_retries=0,
+            timeout=options.timeout,
+            http_client=http,
         )
         self.ended = threading.Event()  # set when nobody waits any more: pauses end, no further request is sent
         self._resume = 0.0  # no request before this time (monotonic): set by Retry-After
@@ -210,8 +232,10 @@ class Server:
         except ValueError as error:
             shown = self._clean(text)[:80]
             if "html" in kind or shown.lower().startswith(("<!doctype", "<html")):
+                portal = "" if is_loopback(self.base_url) else f"; {PORTAL}"
                 raise Fault(
                     f"{self.base_url} answers with a web page, not JSON: give the API's address (it mostly ends in /v1)"
+                    f"{portal}"
                 ) from error
             raise Fault(
                 f"{self.base_url} answers with malformed JSON ({shown!r}, {len(text)} characters): see the server's log"
@@ -236,6 +260,11 @@ class Server:
             )
         if status is None:
             cause = error.__cause__ or error
+            if isinstance(cause, Redirected):
+                return Fault(
+                    f"{where} sends requests on to {self._clean(cause.address)}, which would carry the prompts there: "
+                    f"give that address as base_url if it is the right one; {PORTAL}"
+                )
             if isinstance(error, self._openai.APIConnectionError) or type(error).__module__.startswith("http"):
                 broken = "Protocol" in type(cause).__name__ or "Read" in type(cause).__name__
                 what = "broke off in the middle of an answer" if broken else "cannot be reached"
@@ -255,6 +284,10 @@ class Server:
                 f"{where} refuses so many requests (429: {said}){longer}: lower server={{'concurrency': …}} or wait",
                 status=429, passing=True, wait=wait,
             )  # fmt: skip
+        if status == 407:
+            return Fault(f"the proxy in front of {where} wants a log-in (407): put user and password into its address")
+        if status == 511:
+            return Fault(f"{where} cannot be reached before a log-in to this network (511): {PORTAL}", status=status)
         if status >= 500:
             return Fault(f"{where} failed ({status}: {said}): see the server's log", status=status, passing=True,
                          wait=wait)  # fmt: skip
@@ -305,17 +338,6 @@ def check_url(base_url) -> str:
     raise ModelError(f"base_url={base_url!r} is no address: give one such as http://127.0.0.1:8000/v1")
 
 
-def is_loopback(url: str) -> bool:
-    """Whether an address is this machine's own."""
-    import ipaddress
-
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
-
-
 def check_choices(answer: dict, where: str, *, chat: bool) -> None:
     """Raise Fault unless an answer holds at least one choice with a text."""
     choices = answer.get("choices")
@@ -323,10 +345,8 @@ def check_choices(answer: dict, where: str, *, chat: bool) -> None:
         said = message_of(answer) if answer.get("error") else ""
         raise Fault(f"{where} answers without any choice{f' ({said})' if said else ''}: see the server's log")
     for choice in choices:
-        holder = choice.get("message") if chat and isinstance(choice, dict) else choice
-        text = holder.get("content" if chat else "text") if isinstance(holder, dict) else 0
-        if text is not None and not isinstance(text, str):
-            raise Fault(f"{where} answers with a choice that holds no text: is it an OpenAI-compatible API?")
+        if (wrong := unreadable(choice, chat=chat)) is not None:
+            raise Fault(f"{where} answers with a choice that holds {wrong}: is it an OpenAI-compatible API?")
 
 
 def message_of(error) -> str:

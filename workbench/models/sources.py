@@ -12,7 +12,7 @@ from .cache import content_hash, size_text
 from .device import BIG
 from .headers import Header, dtype_bytes, parse_json, read_gguf, read_safetensors
 from .names import Source, resolve
-from .problems import advice
+from .problems import advice, explain
 
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5", "*.msgpack")
 # what is fetched of a hub model: never a pickle, never code
@@ -276,7 +276,7 @@ def _of_hub(name: str, source: Source, revision: str | None, weights: bool) -> O
         kept = _kept(name, revision)
         if kept is None:
             raise
-        say(f"the hub cannot be reached ({type(error).__name__}); {name} is taken from this machine's copy")
+        say(f"{explain(error, name)}; it is taken from this machine's copy")
         return _of_folder(name, source, kept, kept.name)
     sizes = {file.rfilename: file.size or 0 for file in info.siblings or [] if "/" not in file.rfilename}
     safe = {
@@ -315,7 +315,7 @@ def fetch_encoder(name: str) -> tuple[Path, str]:
         kept = _kept(name, None, OTHER_FORMS, encoder=True)
         if kept is None:
             raise
-        say(f"the hub cannot be reached ({type(error).__name__}); {name} is taken from this machine's copy")
+        say(f"{explain(error, name)}; it is taken from this machine's copy")
         return kept, kept.name
     files = [file.rfilename for file in info.siblings or []]
     if not any(file.endswith(".safetensors") for file in files):

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ...errors import DataError
-from .words import split_words
+from .words import word_spans, words_at
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,12 @@ def cover(graph, texts: Iterable[str], top: int) -> Coverage:
     counts: Counter[int] = Counter()
     for text in texts:
         try:
-            words = [word for part in ([text] if isinstance(text, str) else text) for word in split_words(part)]
+            parts = [text] if isinstance(text, str) else list(text)
+            words = words_at(parts, word_spans(parts))
         except (TypeError, AttributeError) as error:
             raise DataError(f"text {n_texts + 1} is {repr(text)[:60]}, neither a text nor a list of words") from error
         found = graph.find_words(words)
-        n_texts, n_words, n_matches = n_texts + 1, n_words + len(words), n_matches + len(found)
+        n_texts, n_words, n_matches = n_texts + 1, n_words + len(words) - words.count(""), n_matches + len(found)
         texts_hit += bool(found)
         words_hit += sum(end - start for _, start, end in found)
         counts.update(subject for subject, _, _ in found)

@@ -1,8 +1,11 @@
 """An encoder from its folder with a new head; and which of its layers are trained."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from ...errors import ModelError, UsageError
@@ -84,6 +87,29 @@ def _load(encoder: str, task: str, labels: list[str], seed: int, attention: str)
 def _say_once(line: str, harmless: bool = False) -> None:
     """A study loads its encoder many times."""
     say(line)
+
+
+@contextmanager
+def met_rows(module, ids: np.ndarray) -> Iterator[Callable[[torch.Tensor], torch.Tensor]]:
+    """Inside, the encoder's table of tokens has the rows of ``ids`` and the pad token only; gives ids -> rows.
+
+    A token that no text holds has no gradient, and Adam without weight decay leaves it as it is: the result is
+    the same. Zeroing, adding up and stepping over the other rows (30,000 of MiniLM's, half of all its weights) is a
+    fifth of the training's time.
+    """
+    table = module.get_input_embeddings()
+    rows = np.unique(ids if table.padding_idx is None else [*ids, table.padding_idx])
+    pad = None if table.padding_idx is None else int(np.searchsorted(rows, table.padding_idx))
+    kept = torch.from_numpy(rows).long().to(table.weight.device)
+    small = torch.nn.Embedding(len(rows), table.embedding_dim, padding_idx=pad, _weight=table.weight.detach()[kept])
+    small.weight.requires_grad_(table.weight.requires_grad)
+    module.set_input_embeddings(small)
+    try:
+        yield lambda found: torch.from_numpy(np.searchsorted(rows, found.numpy()))
+    finally:
+        with torch.no_grad():
+            table.weight[kept] = small.weight
+        module.set_input_embeddings(table)
 
 
 def freeze(module, layers: int | None) -> None:

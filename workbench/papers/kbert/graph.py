@@ -16,7 +16,7 @@ from . import sources
 from .coverage import Coverage, cover
 from .settings import FUNCTION_WORDS
 from .strings import Interner, Strings
-from .words import Codes, split_words, word_pattern
+from .words import Codes, split_words, word_spans, words_at
 
 
 class Triple(NamedTuple):
@@ -208,12 +208,14 @@ class KnowledgeGraph:
     def find(self, text: str) -> list[Match]:
         """The subjects in ``text``, left to right: the longest at each place, on word boundaries, never two at once.
 
+        A line's end parts CJK characters (`words.word_spans`), and no others.
+
         >>> KnowledgeGraph.from_triples([("New York", "is a", "city"), ("York", "is a", "city")]).find("to new york!")
         [Match(start=3, end=11, subject=0)]
         """
-        spans = [found.span() for found in word_pattern(text).finditer(text)]
-        words = [text[start:end] for start, end in spans]
-        return [Match(spans[i][0], spans[j - 1][1], subject) for subject, i, j in self.find_words(words)]
+        spans = word_spans([text])
+        found = self.find_words(words_at([text], spans))
+        return [Match(spans[i][1], spans[j - 1][2], subject) for subject, i, j in found]
 
     def find_words(self, words: Sequence[str]) -> list[tuple[int, int, int]]:
         """(subject, first word, word after the last) of the subjects among words as `words.split_words` gives them."""

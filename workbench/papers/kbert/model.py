@@ -3,6 +3,7 @@
 import json
 import tempfile
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -11,10 +12,11 @@ import torch
 
 from ...errors import DataError, ModelError, UsageError
 from ...files import write_json
+from ...models.base import say
 from ...models.device import pick_device
 from ...models.loading import quiet
 from .collate import KnowledgeCollator, check_mask
-from .encoders import freeze, load
+from .encoders import freeze, load, met_rows
 from .settings import SETTINGS, KBertSettings
 from .tree import Injected, KnowledgeBatch, inject
 
@@ -29,14 +31,16 @@ class Prediction:
     Attributes
     ----------
     labels
-        N labels; for tokens N lists, one label a word.
+        N labels; for tokens N lists, one label a word: None for a word that the model never saw.
     probabilities
-        (N, C) float32; for tokens a list of N arrays (words, C). Words that were cut off are "O" (or the first label),
-        with probability 0 everywhere.
+        (N, C) float32; for tokens a list of N arrays (words, C), nan for a word that the model never saw.
+    unread
+        How many words the model never saw: the length limit cut them off, or the tokenizer has no token for them.
     """
 
     labels: list
     probabilities: np.ndarray | list[np.ndarray]
+    unread: int = 0
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Look:
     item
         The injected text.
     probabilities
-        (C,), or (words, C) for tokens.
+        (C,), or (words, C) for tokens; nan for words that the model never saw.
     attention
         (L, H, T, T) float32; row i holds what token i takes from each other token and sums to 1.
     """
@@ -195,6 +199,8 @@ class KBert:
         if not len(batch):
             raise DataError("there is no text to train on: give some")
         data = _Rows(batch, self._numbers(batch, targets))
+        if self.task == "tokens" and batch.unread:
+            say(f"{batch.unread} words are beyond the length limit or have no token: their labels are not learnt")
         steps = epochs * -(-len(data) // size)
         with tempfile.TemporaryDirectory() as scratch, quiet():
             arguments = TrainingArguments(
@@ -205,12 +211,16 @@ class KBert:
                 use_cpu=self.device.type == "cpu",
             )  # fmt: skip
             set_seed(seed)
-            trainer = Trainer(self.module, arguments, train_dataset=data, data_collator=self.collator)
-            if not progress:
-                from transformers.trainer_callback import PrinterCallback
+            # a checkpoint needs the whole table of tokens, so with a folder it stays
+            table = nullcontext() if folder else met_rows(self.module, np.append(batch.ids, self.collator.pad_id))
+            with table as rows:
+                collator = self.collator if folder else lambda some: _in_rows(self.collator(some), rows)
+                trainer = Trainer(self.module, arguments, train_dataset=data, data_collator=collator)
+                if not progress:
+                    from transformers.trainer_callback import PrinterCallback
 
-                trainer.remove_callback(PrinterCallback)
-            trainer.train()
+                    trainer.remove_callback(PrinterCallback)
+                trainer.train()
             for pickle in Path(folder or scratch).rglob("training_args.bin"):
                 pickle.unlink()  # Trainer's own settings; a folder of weights holds no pickles here
         self.module.to(self.device).eval()
@@ -231,13 +241,16 @@ class KBert:
         batch = self.inject(texts, pairs)
         order = np.argsort(batch.lengths, kind="stable")  # texts of a length together: less padding, the same numbers
         found: list = [None] * len(batch)
+        tags: list = [None] * len(batch)
         for begin in range(0, len(order), batch_size):
             chosen = order[begin : begin + batch_size].tolist()
             items = [batch[i] for i in chosen]
             for i, item, logits in zip(chosen, items, self._forward(items).logits.float()):
                 found[i] = self._probabilities(item, logits)
+                if self.task == "tokens":
+                    tags[i] = self._tags(item, found[i])
         if self.task == "tokens":
-            return Prediction([[self._name(row) for row in rows] for rows in found], found)
+            return Prediction(tags, found, batch.unread)
         probabilities = np.stack(found) if found else np.zeros((0, len(self.labels)), np.float32)
         return Prediction([self.labels[i] for i in probabilities.argmax(-1)] if found else [], probabilities)
 
@@ -303,15 +316,14 @@ class KBert:
         shares = logits.softmax(-1).cpu().numpy()
         if self.task != "tokens":
             return shares
-        result = np.zeros((len(item.text), len(self.labels)), np.float32)
+        result = np.full((len(item.text), len(self.labels)), np.nan, np.float32)
         words, first = np.unique(item.words, return_index=True)
         result[words[words >= 0]] = shares[first[words >= 0]]
         return result
 
-    def _name(self, row: np.ndarray) -> str:
-        if not row.any():  # the word was cut off
-            return "O" if "O" in self.labels else self.labels[0]
-        return self.labels[int(row.argmax())]
+    def _tags(self, item: Injected, rows: np.ndarray) -> list[str | None]:
+        read = set(item.words.tolist())
+        return [self.labels[int(row.argmax())] if word in read else None for word, row in enumerate(rows)]
 
     def _numbers(self, batch: KnowledgeBatch, targets) -> list:
         places = {name: i for i, name in enumerate(self.labels)}
@@ -351,6 +363,10 @@ def _guard(module, arguments, options):
     masks = options.get("attention_mask")
     masks = {name: fit(mask) for name, mask in masks.items()} if isinstance(masks, dict) else fit(masks)
     return arguments, options | {"attention_mask": masks}
+
+
+def _in_rows(batch: dict, rows) -> dict:
+    return batch | {"input_ids": rows(batch["input_ids"])}
 
 
 def _to(batch: dict, device) -> dict:

@@ -1,14 +1,17 @@
 """Scores of the paper's tasks: entities with their types (seqeval), the reference's boundaries, MRR."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...errors import DataError
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Precision, recall and F1 of whole entities (micro average), and F1 by type where types count."""
+    """Precision, recall and F1 of whole entities (micro average), and F1 by type where types count.
+
+    ``unread`` counts words that were predicted as None (`Prediction.unread`). They are "O" here: entities are missed.
+    """
 
     precision: float
     recall: float
@@ -16,19 +19,21 @@ class Scores:
     n_true: int
     n_predicted: int
     per_type: dict[str, float]
+    unread: int = 0
 
 
 def entity_scores(truth: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> Scores:
     """Entities that are right in both ends *and* in type; tags in IOB2 ("B-drug", "I-drug", "O"), one a word.
 
-    seqeval's strict mode: an entity begins with B.
+    seqeval's strict mode: an entity begins with B. ``predicted`` may hold None for a word that was not read (`Scores`).
 
     Raises
     ------
     DataError
         The two differ in length, or a tag is not IOB2.
     """
-    return _seqeval(*_checked(truth, predicted), typed=True)
+    unread, truth, predicted = _checked(truth, predicted)
+    return replace(_seqeval(truth, predicted, typed=True), unread=unread)
 
 
 def boundary_scores(truth: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> Scores:
@@ -42,11 +47,11 @@ def boundary_scores(truth: Sequence[Sequence[str]], predicted: Sequence[Sequence
     DataError
         As `entity_scores`.
     """
-    truth, predicted = _checked(truth, predicted)
+    unread, truth, predicted = _checked(truth, predicted)
     bare = [
         [[tag[:2] + "entity" if tag != "O" else tag for tag in tags] for tags in rows] for rows in (truth, predicted)
     ]
-    return _seqeval(*bare, typed=False)
+    return replace(_seqeval(*bare, typed=False), unread=unread)
 
 
 def mean_reciprocal_rank(scores: Sequence[float], relevant: Sequence[bool], groups: Sequence[Hashable]) -> float:
@@ -80,17 +85,20 @@ def mean_reciprocal_rank(scores: Sequence[float], relevant: Sequence[bool], grou
     return total / len(questions)
 
 
-def _checked(truth, predicted) -> tuple[list[list[str]], list[list[str]]]:
+def _checked(truth, predicted) -> tuple[int, list[list[str]], list[list[str]]]:
+    """(words predicted as None, truth, predicted with "O" for None), every tag checked."""
     truth, predicted = ([list(tags) for tags in rows] for rows in (truth, predicted))
+    unread = sum(tag is None for tags in predicted for tag in tags)
+    predicted = [["O" if tag is None else tag for tag in tags] for tags in predicted]
     if len(truth) != len(predicted):
         raise DataError(f"{len(truth)} texts are labelled and {len(predicted)} predicted: give as many")
     for number, (one, other) in enumerate(zip(truth, predicted), 1):
         if len(one) != len(other):
             raise DataError(f"text {number} has {len(one)} labels and {len(other)} predictions: give one a word")
         for tag in (*one, *other):
-            if tag != "O" and not (tag[:2] in ("B-", "I-") and len(tag) > 2):
+            if tag != "O" and not (isinstance(tag, str) and tag[:2] in ("B-", "I-") and len(tag) > 2):
                 raise DataError(f"text {number}: the tag {tag!r} is not IOB2: write B-TYPE, I-TYPE or O")
-    return truth, predicted
+    return unread, truth, predicted
 
 
 def _seqeval(truth, predicted, *, typed: bool) -> Scores:

@@ -1,4 +1,4 @@
-"""What the paper fixes, the five arms of the study, the closed-class words of English, and the sizes of a run."""
+"""What the paper fixes, the arms of the study, the closed-class words of English, and the sizes of a run."""
 
 from dataclasses import dataclass
 from numbers import Integral
@@ -38,12 +38,14 @@ class KBertSettings:
 
 @dataclass(frozen=True)
 class Arm:
-    """One arm of the comparison: whether branches are injected, and which of the two devices are on."""
+    """One arm of the comparison: what it reads of the graph, and which of the two devices are on."""
 
     name: str
     knowledge: bool
     soft_position: bool
     visible_matrix: bool
+    shuffled: bool = False  # each subject has the triples of another one (`sceptic.shuffled`)
+    beside: bool = False  # the triples are a second text behind [SEP], read by the plain encoder
 
 
 def check_template(template: str) -> str:
@@ -72,9 +74,12 @@ ARMS = MappingProxyType(
             Arm("no soft position", True, False, True),
             Arm("no visible matrix", True, True, False),
             Arm("neither", True, False, False),  # the branches stand in the text as plain words
+            Arm("shuffled triples", True, True, True, shuffled=True),
+            Arm("sentence [SEP] facts", True, True, True, beside=True),
         )
     }
 )
+ABLATION = tuple(ARMS)[:5]  # the paper's own comparison; the last two arms are the sceptic's
 
 # Closed-class words of English: articles, pronouns, prepositions, conjunctions, auxiliaries, particles. Nouns that a
 # domain needs ("interest", "bill", "system"), which longer stop lists hold, are not among them.
@@ -105,6 +110,16 @@ PROFILES = Profiles(
     n_test=Size(12, 120, 180, 600, least=12),
     epochs=Size(1, 5, 8, 8),
     learning_rate=Size(4e-4, 4e-4, 4e-4, 4e-4, least=1e-8, most=1),
+    rates=Size(
+        [],
+        [],
+        [1e-4, 4e-4],
+        [5e-5, 1e-4, 2e-4, 4e-4],
+        least=1e-8,
+        most=1,
+        zero=True,
+        help="what each arm chooses its rate from, on held-out training entities; none: learning_rate for all",
+    ),
     batch_size=Size(12, 16, 16, 16),
     top_layers=Size(1, -1, -1, -1, least=-1, help="the encoder's layers that are trained; -1 trains everything"),
     noise_seeds=Size(0, 0, 1, 10, least=0),
@@ -114,11 +129,14 @@ PROFILES = Profiles(
 def fill(profile: str, **given) -> dict:
     """The profile's sizes, each replaced by the ``given`` one that is not None: a notebook's parameters win.
 
-    ``top_layers`` is the number of the encoder's layers that are trained; -1 trains everything.
+    ``top_layers`` is the number of the encoder's layers that are trained; -1 trains everything. A given
+    ``learning_rate`` goes for every arm: then none is chosen, unless ``rates`` are given too.
 
     Raises
     ------
     UsageError
         An unknown profile, size or task, or a size that is too small.
     """
+    if given.get("learning_rate") is not None and given.get("rates") is None:
+        given = given | {"rates": []}  # one rate is asked for
     return PROFILES.fill(profile, given)

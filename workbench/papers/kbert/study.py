@@ -1,4 +1,4 @@
-"""The five arms on a task, over seeds, with controls; and what noise a graph brings.
+"""The arms on a task, over seeds, with controls; and what noise a graph brings.
 
 Every arm of a seed has the same texts, the same first weights and the same order of batches: differences are paired.
 """
@@ -6,7 +6,7 @@ Every arm of a seed has the same texts, the same first weights and the same orde
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -15,7 +15,8 @@ import numpy as np
 from ...errors import UsageError
 from ...stats import Estimate, Paired, mean_interval, paired_test
 from .graph import KnowledgeGraph
-from .settings import ARMS, SETTINGS, Arm
+from .sceptic import facts, shuffled, subjects_in
+from .settings import ABLATION, ARMS, SETTINGS, Arm
 from .tasks import Task, own_task, teaching_task, typing_task, wordnet_graph
 from .words import CJK
 
@@ -53,7 +54,7 @@ def train_arm(
     top_layers: int = -1,
     graph: KnowledgeGraph | None = None,
 ):
-    """A `KBert` trained on the task under one arm.
+    """A `KBert` trained on the task under one arm; `predict` asks it.
 
     Parameters
     ----------
@@ -66,15 +67,39 @@ def train_arm(
 
     settings = replace(SETTINGS, soft_position=arm.soft_position, visible_matrix=arm.visible_matrix)
     read = task.graph if graph is None else graph  # an empty graph is one too
+    texts, targets = zip(*task.train)
+    if arm.shuffled:
+        tree = shuffled(read, seed, texts=[text for text, _ in (*task.train, *task.test)])
+    else:
+        tree = read if arm.knowledge and not arm.beside else None
     model = KBert(
-        encoder, labels=task.labels, graph=read if arm.knowledge else None, settings=settings, seed=seed,
+        encoder, labels=task.labels, task="pair" if arm.beside else "text", graph=tree, settings=settings, seed=seed,
         train_layers=None if top_layers < 0 else top_layers,
     )  # fmt: skip
-    texts, targets = zip(*task.train)
     model.losses = model.fit(
-        list(texts), list(targets), epochs=epochs, learning_rate=learning_rate, batch_size=batch_size, seed=seed
-    )
+        list(texts), list(targets), pairs=beside(arm, texts, read), epochs=epochs, learning_rate=learning_rate,
+        batch_size=batch_size, seed=seed,
+    )  # fmt: skip
     return model
+
+
+def arms_for(task: Task, arms: Iterable[str], progress: Callable[[str], None] | None = None) -> list[str]:
+    """``arms`` without those that the task has no material for: one subject in all texts has no triples to exchange."""
+    few = len(subjects_in([text for text, _ in (*task.train, *task.test)], task.graph)) < 2
+    left = [name for name in arms if few and ARMS[name].shuffled]
+    if left and progress is not None:
+        progress(f"{task.name}: {', '.join(left)} left out, since the graph knows fewer than two subjects of the texts")
+    return [name for name in arms if name not in left]
+
+
+def beside(arm: Arm, texts: Sequence[str], graph: KnowledgeGraph) -> list[str] | None:
+    """The second texts that an arm reads (`sceptic.facts`), or None."""
+    return [facts(text, graph) for text in texts] if arm.beside else None
+
+
+def predict(model, arm: Arm, texts: Sequence[str], graph: KnowledgeGraph):
+    """`KBert.predict` of what ``arm`` makes of the texts and of ``graph``, the task's own."""
+    return model.predict(list(texts), beside(arm, texts, graph))
 
 
 def run_task(
@@ -83,6 +108,7 @@ def run_task(
     seeds: Iterable[int],
     arms: Sequence[str] = tuple(ARMS),
     graphs: dict[str, KnowledgeGraph] | None = None,
+    rates: Mapping[str, float] | None = None,
     progress: Callable[[str], None] | None = None,
     keep: dict | None = None,
     **training,
@@ -97,6 +123,8 @@ def run_task(
         Names in `ARMS`.
     graphs
         Name -> graph: further runs of the arm K-BERT, each with that graph in place of the task's (knowledge noise).
+    rates
+        Arm -> its learning rate (`rates.choose_rates`), for the arms that have one; ``graphs`` take K-BERT's.
     progress
         Called with a line of text after each run.
     keep
@@ -113,17 +141,18 @@ def run_task(
     """
     import pandas as pd
 
-    runs = [(name, ARMS[name], None) for name in arms] + [
-        (name, ARMS["K-BERT"], graph) for name, graph in (graphs or {}).items()
-    ]
     rows = []
     for seed in seeds:
         task = task_for(seed)
         texts, truths = zip(*task.test)
+        runs = [(name, ARMS[name], None) for name in arms_for(task, arms, progress)]
+        runs += [(name, ARMS["K-BERT"], graph) for name, graph in (graphs or {}).items()]
         for name, arm, graph in runs:
             start = time.process_time()
-            model = train_arm(task, arm, seed, graph=graph, **training)
-            predicted = model.predict(list(texts)).labels
+            rate = {"learning_rate": rates[arm.name]} if arm.name in (rates or {}) else {}
+            model = train_arm(task, arm, seed, graph=graph, **training | rate)
+            read = task.graph if graph is None else graph
+            predicted = predict(model, arm, texts, read).labels
             seconds = time.process_time() - start
             loss = float(np.mean(model.losses[-max(1, len(model.losses) // 10) :]))
             rows += _rows(task, seed, name, predicted, seconds, loss)
@@ -131,11 +160,12 @@ def run_task(
                 keep[name] = model
             if progress is not None:
                 right = np.mean([p == t for p, t in zip(predicted, truths)])
-                read = model.inject([text for text, _ in (*task.train, *task.test)])
-                lost = f"; {read.truncated} texts cut, {read.dropped} branches left out for want of room"
+                whole = [text for text, _ in (*task.train, *task.test)]
+                batch = model.inject(whole, beside(arm, whole, read))
+                lost = f"; {batch.truncated} texts cut, {batch.dropped} branches left out for want of room"
                 progress(
                     f"{task.name}, seed {seed}, {name}: {right:.3f} right, {seconds:.0f} CPU s"
-                    + (lost if read.truncated or read.dropped else "")
+                    + (lost if batch.truncated or batch.dropped else "")
                 )
         for name in CONTROLS if arms else ():
             start = time.process_time()
@@ -231,6 +261,9 @@ def difference(results, arm: str, other: str) -> Paired:
 
 PAIRS = (
     ("K-BERT", "BERT"),
+    ("shuffled triples", "BERT"),
+    ("K-BERT", "shuffled triples"),
+    ("sentence [SEP] facts", "K-BERT"),
     ("no soft position", "K-BERT"),
     ("no visible matrix", "K-BERT"),
     ("neither", "K-BERT"),
@@ -262,8 +295,8 @@ def differences_table(results, pairs: Sequence[tuple[str, str]] = PAIRS):
 
 
 def orders(results) -> str:
-    """The five arms from best to worst, joined by > where the paired interval leaves 0 out, by ≈ where it does not."""
-    arms = [arm for arm in ARMS if arm in set(results.arm)]
+    """The paper's arms from best to worst, joined by > where the paired interval leaves 0 out, else by ≈."""
+    arms = [arm for arm in ABLATION if arm in set(results.arm)]
     arms.sort(key=lambda arm: -per_unit(results, arm).mean())
     text = arms[0]
     for better, worse in pairwise(arms):
@@ -317,10 +350,15 @@ def reading(text: str, graph: KnowledgeGraph | None, *, max_branches: int = SETT
 
 
 def as_metrics(name: str, results) -> dict[str, Estimate]:
-    """The numbers that the runner keeps: each arm's accuracy, and K-BERT minus BERT."""
-    keys = {arm: arm.lower().replace(" ", "_").replace("-", "_").replace(",", "") for arm in results.arm.unique()}
+    """The numbers that the runner keeps: each arm's accuracy, and K-BERT minus BERT and minus shuffled triples."""
     table = accuracy_table(results)
-    metrics = {f"{name}.{keys[arm]}": table.accuracy[arm] for arm in table.index}
-    if {"K-BERT", "BERT"} <= set(keys):
-        metrics[f"{name}.k_bert_minus_bert"] = difference(results, "K-BERT", "BERT").difference
+    metrics = {f"{name}.{metric_key(arm)}": table.accuracy[arm] for arm in table.index}
+    for other in ("BERT", "shuffled triples"):
+        if {"K-BERT", other} <= set(table.index):
+            metrics[f"{name}.k_bert_minus_{metric_key(other)}"] = difference(results, "K-BERT", other).difference
     return metrics
+
+
+def metric_key(arm: str) -> str:
+    """An arm's name in metrics: "no soft position" is no_soft_position."""
+    return re.sub("[^a-z0-9]+", "_", arm.lower()).strip("_")

@@ -10,8 +10,9 @@ import functools
 import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from ...data import folder
 from ...errors import DataError, UsageError
@@ -19,6 +20,7 @@ from ...files import user_path
 from .graph import KnowledgeGraph
 from .wordnet import read_wordnet
 
+NO_ONE: Mapping[str, str] = MappingProxyType({})  # no text is known to be about anybody
 TYPES = ("animal", "artifact", "food", "person", "plant", "substance")  # WordNet's lexicographer files
 
 # Sentences that say nothing about the noun but that it is one; {a} is the noun whose type is asked for.
@@ -252,22 +254,33 @@ def read_texts(path: str | Path) -> list[dict[str, str]]:
     return rows
 
 
-def _split(rows: Sequence[dict], labels: Sequence[str], share: float, seed: int):
-    """(train, test): ``share`` of each label's texts to the test, drawn by ``seed``; one at least stays to train on.
+def held_out(task: Task, seed: int, *, share: float = 0.3) -> Task:
+    """``task`` with ``share`` of its training entities (texts, where no entities are known) in place of its test.
 
-    A text that occurs again (with the same or another label) stays on one side with all its rows.
+    For choices, such as a learning rate, that must not see the test; drawn by ``seed``, label by label.
+    """
+    rows = [{"text": text, "label": label} for text, label in task.train]
+    train, test = _split(rows, task.labels, share, seed, task.entities)
+    return replace(task, train=train, test=test)
+
+
+def _split(rows: Sequence[dict], labels: Sequence[str], share: float, seed: int, entities: Mapping[str, str] = NO_ONE):
+    """(train, test): ``share`` of each label's units to the test, drawn by ``seed``; one at least stays to train on.
+
+    A unit is a text, or all texts about one entity. It stays on one side with all its rows, whatever their labels.
     """
     draw, train, test = random.Random(seed), [], []
-    first: dict[str, str] = {}  # text -> the label that it is drawn under
+    first: dict[str, str] = {}  # unit -> the label that it is drawn under
     for row in rows:
-        first.setdefault(row["text"], row["label"])
+        first.setdefault(entities.get(row["text"], row["text"]), row["label"])
     tested: set[str] = set()
     for label in labels:
-        mine = [text for text, kind in first.items() if kind == label]
+        mine = [unit for unit, kind in first.items() if kind == label]
         draw.shuffle(mine)
         tested.update(mine[: max(0, min(len(mine) - 1, round(share * len(mine))))])
     for label in labels:
         for row in rows:
             if row["label"] == label:
-                (test if row["text"] in tested else train).append((row["text"], label))
+                unit = entities.get(row["text"], row["text"])
+                (test if unit in tested else train).append((row["text"], label))
     return train, test

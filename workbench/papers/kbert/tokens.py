@@ -12,7 +12,7 @@ import numpy as np
 
 from ...errors import DataError, ModelError
 from ...files import lone_surrogate
-from .words import word_pattern
+from .words import word_spans, words_at
 
 
 class Trunks(NamedTuple):
@@ -177,9 +177,9 @@ def _tokens(encoding, start: int, end: int, sequence: int) -> tuple[int | None, 
 
 def _in_words(graph, words, encoding, sequence):
     """As `KnowledgeGraph.find`, in a text split into words: (first token, token after the last, subject)."""
-    pieces = [(i, *found.span()) for i, word in enumerate(words) for found in word_pattern(word).finditer(word)]
-    written = [words[i][start:end] for i, start, end in pieces]
-    found = graph.find_words(written)
+    words = list(words)
+    pieces = word_spans(words)
+    found = graph.find_words(words_at(words, pieces))
     if not found:
         return
     offsets, leads = encoding.offsets, {}

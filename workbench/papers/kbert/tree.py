@@ -179,6 +179,15 @@ class KnowledgeBatch(Sequence):
         return np.diff(self.starts)
 
     @property
+    def unread(self) -> int:
+        """Words of texts split into words (not of pairs) that have no token: cut off, or nothing to the tokenizer."""
+        if self.words is None or self.pairs is not None:
+            return 0
+        text = np.repeat(np.arange(len(self)), self.lengths)
+        read = np.unique(np.stack([text, self.words])[:, self.words >= 0], axis=1)
+        return sum(map(len, self.texts)) - read.shape[1]
+
+    @property
     def nbytes(self) -> int:
         """Bytes of its arrays."""
         return sum(value.nbytes for value in vars(self).values() if isinstance(value, np.ndarray))

@@ -1,16 +1,21 @@
 """Words of a text, and their normal form: what a subject of the graph is compared by.
 
 A word is a run of letters, digits and combining marks, or one CJK character, or one other sign. Two words are the same
-if NFKC and case folding make them so (`normal`). White space never counts: "Tim Cook" is found across a line's end.
+if NFKC and case folding make them so (`normal`). White space does not count: "Tim Cook" is found across a line's end.
+But beside a CJK character, where words are not parted by spaces, a line's end parts two words that are no neighbours.
 """
 
 import functools
 import re
 import unicodedata
+from collections.abc import Sequence
+from itertools import pairwise
 
 # Han, kana and their extensions are written without spaces: each character is a word, as in BERT's own splitting
 CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
 PLAIN_WORD = re.compile(r"[A-Za-z0-9]+|[^A-Za-z0-9\s]")  # `whole_word` for ASCII text, at a third of the cost
+_CJK = re.compile(f"[{CJK}]")
+_LINE_ENDS = frozenset("\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029")  # what str.splitlines ends a line at
 UNKNOWN = 0  # the code of a word that no subject has
 _FIRST = 0x20  # codes below it are left out: UNKNOWN must stand alone
 _SURROGATES = range(0xD800, 0xE000)  # no characters of their own
@@ -38,6 +43,29 @@ def word_pattern(text: str) -> re.Pattern:
 def split_words(text: str) -> list[str]:
     """The words of ``text`` as they are written."""
     return word_pattern(text).findall(text)
+
+
+def word_spans(parts: Sequence[str]) -> list[tuple[int, int, int]]:
+    """(part, start, end) of each word of a text, given whole ([text]) or split.
+
+    An empty span stands where a line ends beside a CJK character. It is a word of no subject, so nothing matches
+    across it.
+    """
+    found = [(number, *word.span()) for number, part in enumerate(parts) for word in word_pattern(part).finditer(part)]
+    if all(_LINE_ENDS.isdisjoint(part) for part in parts):  # the usual case
+        return found
+    spans = found[:1]
+    for (before, _, last), (number, start, end) in pairwise(found):
+        gap = parts[number][last:start] if before == number else parts[before][last:] + parts[number][:start]
+        if _CJK.search(parts[before][last - 1] + parts[number][start]) and not _LINE_ENDS.isdisjoint(gap):
+            spans.append((number, start, start))
+        spans.append((number, start, end))
+    return spans
+
+
+def words_at(parts: Sequence[str], spans: Sequence[tuple[int, int, int]]) -> list[str]:
+    """The words of `word_spans`; "" for a line's end."""
+    return [parts[part][start:end] for part, start, end in spans]
 
 
 def normal(word: str, case_sensitive: bool = False) -> str:

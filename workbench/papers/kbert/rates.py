@@ -1,0 +1,84 @@
+"""A learning rate for each arm, chosen on training entities that are held out: the test has no say in it.
+
+One rate for all arms would favour the arm that it was found with.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+
+from ...errors import UsageError
+from .settings import ARMS
+from .study import arms_for, predict, train_arm
+from .tasks import Task, held_out
+
+
+def choose_rates(
+    task: Task,
+    rates: Sequence[float],
+    seed: int,
+    *,
+    arms: Iterable[str] = tuple(ARMS),
+    progress: Callable[[str], None] | None = None,
+    **training,
+):
+    """Train each arm with each rate on seven tenths of the training entities, and test it on the others.
+
+    Parameters
+    ----------
+    task, seed
+        One repetition of a task; the seed also draws the entities that are held out.
+    rates
+        The learning rates to choose from.
+    arms
+        Names in `ARMS`.
+    progress
+        Called with a line of text for each arm.
+    training
+        Keywords of `study.train_arm`, without learning_rate.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row an arm and rate: arm, rate, right (share of the held-out texts), log_probability (of the truth, mean),
+        n (held-out texts), chosen. Chosen is the rate with the most right; of equals that which finds the truth more
+        probable.
+
+    Raises
+    ------
+    UsageError
+        No rate, or nothing to hold out.
+    """
+    import pandas as pd
+
+    part = held_out(task, seed)
+    if not rates or not part.test:
+        raise UsageError(
+            f"{task.name} has {len(part.test)} texts to hold out and {len(rates)} rates: with too few of either, give "
+            "one learning_rate for all arms"
+        )
+    texts, truths = zip(*part.test)
+    columns = [part.labels.index(truth) for truth in truths]
+    rows = []
+    for name in arms_for(part, arms):
+        tried = []
+        for rate in rates:
+            model = train_arm(part, ARMS[name], seed, learning_rate=rate, **training)
+            said = predict(model, ARMS[name], texts, part.graph)
+            right = float(np.mean([p == t for p, t in zip(said.labels, truths)]))
+            shares = np.nan_to_num(said.probabilities[np.arange(len(texts)), columns])  # nan: the rate was too high
+            tried.append((right, float(np.mean(np.log(np.maximum(shares, 1e-12)))), float(rate)))
+        best = max(tried)
+        for right, log, rate in tried:
+            rows.append({"arm": name, "rate": rate, "right": right, "log_probability": log, "n": len(texts),
+                         "chosen": rate == best[2]})  # fmt: skip
+        if progress is not None:
+            each = ", ".join(f"{rate:g}: {right:.3f}" for right, _, rate in tried)
+            progress(f"{task.name}, {name}: {each} of {len(texts)} held-out texts right; takes {best[2]:g}")
+    return pd.DataFrame(rows)
+
+
+def chosen(table) -> Mapping[str, float]:
+    """Arm -> the rate that `choose_rates` chose."""
+    picked = table[table.chosen]
+    return dict(zip(picked.arm, picked.rate))
