@@ -100,10 +100,14 @@ def weight_bytes(parameters: int, config, bits: int | None, itemsize: int) -> in
 
 
 def cache_bytes(config, length: int, itemsize: int, rows: int = 1) -> int:
-    """Bytes of the key-value cache of ``rows`` sequences of ``length`` tokens; sliding layers hold their window "
-    "only."""
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    """Bytes of the key-value cache of ``rows`` sequences of ``length`` tokens; sliding layers hold their window only,
+    and a model without attention (Mamba, RWKV) a state that does not grow, taken as nothing.
+    """
+    every = getattr(config, "num_attention_heads", None)
+    if not every:
+        return 0
+    heads = getattr(config, "num_key_value_heads", None) or every
+    width = getattr(config, "head_dim", None) or config.hidden_size // every
     kinds = getattr(config, "layer_types", None) or ["full_attention"] * config.num_hidden_layers
     window = getattr(config, "sliding_window", None) or length
     held = sum(min(length, window) if kind == "sliding_attention" else length for kind in kinds)

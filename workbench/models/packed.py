@@ -75,8 +75,10 @@ def _remote(model, sequences, reduce):
 
 def max_length(model) -> int | None:
     """The longest text in tokens that the model's configuration allows; None when it does not say."""
+    from .forward import longest
+
     config = getattr(getattr(model, "module", None), "config", None)
-    return getattr(config.get_text_config(), "max_position_embeddings", None) if config is not None else None
+    return longest(config.get_text_config(decoder=True)) if config is not None else None
 
 
 def check_length(model, length: int) -> None:

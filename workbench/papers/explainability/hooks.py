@@ -16,6 +16,8 @@ from torch import nn
 
 from ...errors import ModelError, UsageError
 from ...models import require
+from ...models.base import Prompt
+from ...models.forward import longest
 
 
 @dataclass(frozen=True)
@@ -156,14 +158,21 @@ def recorded(**modules: tuple[nn.Module, str]) -> Iterator[dict[str, list[torch.
         yield found
 
 
-def prompt_ids(model, prompt: str, *, what: str = "the prompt") -> list[int]:
-    """Token ids of a prompt with the model's start token, or one sentence (empty, or longer than the model reads)."""
-    if not isinstance(prompt, str):
-        raise UsageError(f"{what} is {prompt!r}, which is no text: give a text")
-    if not prompt.strip():
+def prompt_ids(model, prompt: Prompt, *, what: str = "the prompt") -> list[int]:
+    """Token ids of a prompt (a text, with the model's start token; token ids; messages, in its chat template), or one
+    sentence (empty, or longer than the model reads).
+    """
+    if isinstance(prompt, str) and not prompt.strip():
         raise UsageError(f"{what} is empty ({prompt!r}): give some text")
-    ids = model.token_ids(prompt)
-    limit = getattr(model.module.config.get_text_config(decoder=True), "max_position_embeddings", None)
+    try:
+        ids = model.prompt_ids(prompt)
+    except ModelError as error:
+        if isinstance(prompt, str):
+            raise
+        raise UsageError(f"{what}: {error}") from None
+    if not ids:
+        raise UsageError(f"{what} is empty ({prompt!r}): give some text")
+    limit = longest(model.module.config.get_text_config(decoder=True))
     if limit and len(ids) > limit:
         raise UsageError(f"{what} has {len(ids)} tokens, but {model.name} reads at most {limit}: give a shorter one")
     return ids
@@ -171,7 +180,12 @@ def prompt_ids(model, prompt: str, *, what: str = "the prompt") -> list[int]:
 
 def first_token(model, text: str, *, what: str = "the answer") -> int:
     """The first token of ``text`` as it would follow a prompt (" Paris"), or one sentence."""
-    ids = model.token_ids(text, start=False) if isinstance(text, str) else []
+    try:
+        ids = model.token_ids(text, start=False)
+    except ModelError as error:
+        if isinstance(text, str):
+            raise
+        raise UsageError(f"{what}: {error}") from None
     if not ids:
         raise UsageError(f"{what} is empty ({text!r}): give the text that would follow, with its leading space")
     return ids[0]
