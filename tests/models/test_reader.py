@@ -116,7 +116,7 @@ def test_explainability_takes_texts_ids_and_conversations(model):
         for clean, corrupt in ((MESSAGES, no), (ids, model.prompt_ids(no)))
     )
     np.testing.assert_allclose(one.values, other.values, atol=1e-5)
-    with pytest.raises(UsageError, match="which is no text: give a text whose words"):
+    with pytest.raises(UsageError, match="which is no text: give a text to change"):
         explainability.counterfactuals(model, ids, "y", "n", candidates={"Say": ["Tell"]})
 
 
@@ -126,10 +126,10 @@ def test_explainability_takes_texts_ids_and_conversations(model):
         (torch.tensor([[5, 6]]), r"have the shape \(1, 2\): give one row"),
         (np.array([[5, 6], [7, 8]]), r"have the shape \(2, 2\): give one row"),
         ([[5, 6]], "rows of ids .*: give one row"),
-        ([5.5, 6], "is no text, no token ids and no list of messages"),
-        (["a", "b"], "is no text, no token ids and no list of messages"),
-        ({"role": "user", "content": "x"}, "is no text, no token ids and no list of messages"),
-        (7, "is no text, no token ids and no list of messages"),
+        ([5.5, 6], "is neither a text nor token ids nor a list of messages"),
+        (["a", "b"], "is neither a text nor token ids nor a list of messages"),
+        ({"role": "user", "content": "x"}, "is neither a text nor token ids nor a list of messages"),
+        (7, "is neither a text nor token ids nor a list of messages"),
         ([5, 320], "320 is no token of .*: its ids run to 319"),
         ([{"role": "user", "content": "Stop</s>now"}], "message 0 holds </s>, which .* reads as a control token"),
         ([{"role": "user"}], "a message is"),

@@ -45,7 +45,7 @@ def read_ids(ids, size: int, name: str) -> list[int]:
     if any(isinstance(token, list | tuple) for token in found):
         raise ModelError(f"token ids are rows of ids ({str(ids)[:60]}): give one row of them, like ids[0]")
     if not all(hasattr(token, "__index__") for token in found):
-        raise ModelError(f"{str(ids)[:60]!r} is no text, no token ids and no list of messages: give one of the three")
+        raise ModelError(f"{str(ids)[:60]} is neither a text nor token ids nor a list of messages: give one of these")
     found = [int(token) for token in found]
     wrong = [token for token in found if not 0 <= token < size]
     if wrong:
