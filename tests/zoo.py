@@ -40,6 +40,8 @@ ARCHITECTURES = {
     "llama": ("llama", {}),
     "llama-tied-bias": ("llama", dict(tie_word_embeddings=True, attention_bias=True)),
     "llama-dynamic-rope": ("llama", dict(rope_scaling=dict(rope_type="dynamic", factor=4.0))),
+    "llama-dynamic-switch": ("llama", dict(
+        rope_scaling=dict(rope_type="dynamic", factor=16.0), max_position_embeddings=32)),
     "qwen2": ("qwen2", {}),
     "qwen2-window": ("qwen2", dict(use_sliding_window=True, sliding_window=16, max_window_layers=2)),
     "qwen3": ("qwen3", dict(head_dim=16)),

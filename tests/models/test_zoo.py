@@ -4,6 +4,7 @@ The other side is what anybody would write: `AutoModelForCausalLM` and the token
 uncached forward of a whole text, alone in its row, for every number. Windows and switches lie at 16 and 32 tokens.
 """
 
+import copy
 import math
 from pathlib import Path
 
@@ -50,7 +51,9 @@ class Raw:
 
     @torch.no_grad()
     def logits(self, ids):
-        return self.module(input_ids=torch.tensor([list(ids)]), use_cache=False).logits[0].float()
+        # transformers' dynamic rope remembers the longest text so far: each text gets a module that has read none
+        module = copy.deepcopy(self.module) if "dynamic" in str(self.module.config) else self.module
+        return module(input_ids=torch.tensor([list(ids)]), use_cache=False).logits[0].float()
 
     def logprobs(self, ids):
         return self.logits(ids).log_softmax(-1)
@@ -97,8 +100,8 @@ def test_logprobs_next_logprobs_and_hidden(pair):
     states = model.hidden([SHORT, LONG, SHORT])
     for place, text in enumerate((SHORT, LONG, SHORT)):
         with torch.no_grad():
-            ids = torch.tensor([raw.ids(text)])
-            wanted = raw.module(input_ids=ids, use_cache=False, output_hidden_states=True).hidden_states
+            ids, module = torch.tensor([raw.ids(text)]), copy.deepcopy(raw.module)
+            wanted = module(input_ids=ids, use_cache=False, output_hidden_states=True).hidden_states
         for layer, state in enumerate(wanted):
             gap = (states[layer, place, : ids.shape[1]] - state[0]).abs().max()
             assert float(gap) <= NEAR * float(state.max() - state.min())

@@ -10,7 +10,7 @@ from . import decode
 from .base import Generation, Prompt, Scored, check_options
 from .decode_trial import way
 from .fit import cache_bytes, free_bytes
-from .forward import check_causal, fresh, longest, side, takes
+from .forward import check_causal, fresh, longest, padded, side, takes
 from .problems import advice
 from .reader import CONTEXT, is_conversation, read_conversation, read_ids, read_text, special_texts
 from .report import LoadReport
@@ -216,14 +216,14 @@ class LocalModel:
         ids = [self._readable(prompt, index, empty=True) for index, prompt in enumerate(prompts)]
         longest = max(map(len, ids), default=0)
         states = torch.zeros(len(chosen), len(ids), longest, self._config.hidden_size)  # (L, B, T, H)
-        alike = side(self._config)
-        order = sorted((i for i in range(len(ids)) if ids[i]), key=lambda i: len(ids[i]))
+        few = {"logits_to_keep": 1} if takes(self.module, "logits_to_keep") else {}
         with advice(self.name, doing="reading hidden states"):
-            while order:
-                width = len(ids[order[-1]])
-                batch = [i for i in order[-max(1, HIDDEN_TOKENS // width) :] if alike(len(ids[i])) == alike(width)]
-                order = order[: -len(batch)]
-                found, mask = self._states([ids[index] for index in batch])
+            for batch, tokens, mask in padded(self._config, ids, HIDDEN_TOKENS):
+                output = self.module(
+                    input_ids=tokens.to(self.device), attention_mask=mask.to(self.device), use_cache=False,
+                    output_hidden_states=True, **few,
+                )  # fmt: skip
+                found = output.hidden_states or ()
                 if len(found) != depth:
                     raise ModelError(
                         f"{self.name} gives {len(found)} states a token for its {depth - 1} layers, so there is no "
@@ -234,22 +234,8 @@ class LocalModel:
                 if states.shape[-1] != found[chosen[0]].shape[-1]:
                     states = states.new_zeros(*states.shape[:-1], found[chosen[0]].shape[-1])
                 for place, layer in enumerate(chosen):
-                    states[place, batch, :width] = found[layer].float().cpu() * mask[..., None]
+                    states[place, batch, : mask.shape[1]] = found[layer].float().cpu() * mask[..., None]
         return states
-
-    def _states(self, ids: list[list[int]]):
-        """The states of token sequences, right-padded, (B, T, H) a layer; and the mask of what is no pad."""
-        tokens = torch.zeros(len(ids), max(map(len, ids)), dtype=torch.long)
-        mask = torch.zeros_like(tokens)
-        for row, some in enumerate(ids):
-            tokens[row, : len(some)] = torch.tensor(some)
-            mask[row, : len(some)] = 1
-        few = {"logits_to_keep": 1} if takes(self.module, "logits_to_keep") else {}
-        output = self.module(
-            input_ids=tokens.to(self.device), attention_mask=mask.to(self.device), use_cache=False,
-            output_hidden_states=True, **few,
-        )  # fmt: skip
-        return output.hidden_states or (), mask
 
     def _check_state(self, layer: int, state: torch.Tensor, first: torch.Tensor) -> None:
         if state.dim() != 3:

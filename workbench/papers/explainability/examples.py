@@ -223,9 +223,7 @@ def adversarial(
 def _check_words(model, prompt) -> None:
     """One sentence where a prompt has no words to exchange."""
     if not isinstance(prompt, str):
-        raise UsageError(
-            f"the prompt is {str(prompt)[:60]}, which is no text: give a text to change words in"
-        )
+        raise UsageError(f"the prompt is {str(prompt)[:60]}, which is no text: give a text to change words in")
     prompt_ids(model, prompt)
 
 

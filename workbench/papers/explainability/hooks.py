@@ -17,7 +17,7 @@ from torch import nn
 from ...errors import ModelError, UsageError
 from ...models import require
 from ...models.base import Prompt
-from ...models.forward import longest
+from ...models.forward import longest, padded
 
 
 @dataclass(frozen=True)
@@ -231,16 +231,8 @@ def last_stream(model, texts: list[str], layers: tuple[int, ...], *, what: str) 
     """The stream at each text's last token: (len(layers), N, H) float32. Texts go in padded batches, longest first."""
     parts = anatomy(model, for_=what)
     ids = [prompt_ids(model, text, what=f"text {i}") for i, text in enumerate(texts)]
-    order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
     out = np.zeros((len(layers), len(ids), model.module.config.get_text_config(decoder=True).hidden_size), np.float32)
-    for start in range(0, len(order), 16):
-        batch = order[start : start + 16]
-        width = len(ids[batch[0]])
-        tokens = torch.zeros(len(batch), width, dtype=torch.long)
-        mask = torch.zeros(len(batch), width, dtype=torch.long)
-        for row, i in enumerate(batch):  # padded on the right: causal attention never looks there
-            tokens[row, : len(ids[i])] = torch.tensor(ids[i])
-            mask[row, : len(ids[i])] = 1
+    for batch, tokens, mask in padded(model.module.config.get_text_config(decoder=True), ids, 4096):
         modules = {
             f"at{layer}": (parts.blocks[0], "input") if layer == 0 else (parts.blocks[layer - 1], "output")
             for layer in layers
