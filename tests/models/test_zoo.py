@@ -19,8 +19,7 @@ from workbench.models.decode_trial import way
 from workbench.models.prefix import PrefixTree, shared_tree
 from workbench.papers import rain, randomness
 
-pytestmark = pytest.mark.slow
-
+FIRST = {"gpt_neo", "lfm2", "llama-dynamic-switch", "mamba", "phi3-longrope"}  # in the first tier; the rest are slow
 SHORT, LONG = "The cat", "It was a bright cold day in April, and all the clocks"  # 7 and 53 tokens
 ENDS = [" were striking"[i:] + "!" for i in range(8)] + [chr(97 + i) * (i + 1) for i in range(8)]
 NEAR = 2e-5  # of the spread of the logits: what rounding may move
@@ -59,7 +58,10 @@ class Raw:
         return self.logits(ids).log_softmax(-1)
 
 
-@pytest.fixture(scope="module", params=sorted(ARCHITECTURES))
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=() if name in FIRST else pytest.mark.slow) for name in sorted(ARCHITECTURES)],
+)
 def pair(request, zoo):
     """An architecture's handle and its raw twin."""
     folder = zoo(request.param)

@@ -28,7 +28,7 @@ def way(module, name: str) -> str:
         if found == "whole":
             say(f"{name} ({family}) keeps nothing from token to token: each token reads its whole text, which is slow")
         elif found != "rows":
-            say(f"{name} ({family}) cannot decode in lock step: its samples are decoded one by one, which takes longer")
+            say(f"{name} ({family}) takes no padded batch: its texts are read one by one, which takes longer")
         _ways[module] = found
     return _ways[module]
 

@@ -10,7 +10,7 @@ row of a module that has read nothing before. What differs from family to family
 """
 
 import inspect
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import torch
 
@@ -95,28 +95,6 @@ def side(config) -> Callable[[int], Hashable]:
         return tuple((place, length if each else 0) for place, (last, each) in enumerate(found) if length > last)
 
     return of
-
-
-def padded(config, ids: Sequence[Sequence[int]], most: int) -> Iterator[tuple[list[int], torch.Tensor, torch.Tensor]]:
-    """Token sequences in batches of at most ``most`` tokens, pads included, the longest first.
-
-    Yields
-    ------
-    The places of a batch's sequences in ``ids``, their tokens and the mask of what is no pad, both (B, T) and padded on
-    the right, where causal attention never looks. Sequences on different sides of a rope's switch go apart.
-    """
-    alike = side(config)
-    order = sorted((i for i in range(len(ids)) if len(ids[i])), key=lambda i: len(ids[i]))
-    while order:
-        width = len(ids[order[-1]])
-        batch = [i for i in order[-max(1, most // width) :] if alike(len(ids[i])) == alike(width)]
-        order = order[: -len(batch)]
-        tokens = torch.zeros(len(batch), width, dtype=torch.long)
-        mask = torch.zeros_like(tokens)
-        for row, i in enumerate(batch):
-            tokens[row, : len(ids[i])] = torch.tensor(ids[i])
-            mask[row, : len(ids[i])] = 1
-        yield batch, tokens, mask
 
 
 # --- memory and direction ---------------------------------------------------------------------------------------------

@@ -10,7 +10,8 @@ from . import decode
 from .base import Generation, Prompt, Scored, check_options
 from .decode_trial import way
 from .fit import cache_bytes, free_bytes
-from .forward import check_causal, fresh, longest, padded, side, takes
+from .forward import check_causal, fresh, longest, side, takes
+from .packed import padded
 from .problems import advice
 from .reader import CONTEXT, is_conversation, read_conversation, read_ids, read_text, special_texts
 from .report import LoadReport
@@ -218,12 +219,8 @@ class LocalModel:
         states = torch.zeros(len(chosen), len(ids), longest, self._config.hidden_size)  # (L, B, T, H)
         few = {"logits_to_keep": 1} if takes(self.module, "logits_to_keep") else {}
         with advice(self.name, doing="reading hidden states"):
-            for batch, tokens, mask in padded(self._config, ids, HIDDEN_TOKENS):
-                output = self.module(
-                    input_ids=tokens.to(self.device), attention_mask=mask.to(self.device), use_cache=False,
-                    output_hidden_states=True, **few,
-                )  # fmt: skip
-                found = output.hidden_states or ()
+            for batch, inputs in padded(self, ids, HIDDEN_TOKENS):
+                found = self.module(**inputs, use_cache=False, output_hidden_states=True, **few).hidden_states or ()
                 if len(found) != depth:
                     raise ModelError(
                         f"{self.name} gives {len(found)} states a token for its {depth - 1} layers, so there is no "
@@ -233,6 +230,7 @@ class LocalModel:
                     self._check_state(layer, found[layer], found[chosen[0]])
                 if states.shape[-1] != found[chosen[0]].shape[-1]:
                     states = states.new_zeros(*states.shape[:-1], found[chosen[0]].shape[-1])
+                mask = inputs.get("attention_mask", torch.ones_like(inputs["input_ids"])).cpu()
                 for place, layer in enumerate(chosen):
                     states[place, batch, : mask.shape[1]] = found[layer].float().cpu() * mask[..., None]
         return states

@@ -17,7 +17,8 @@ from torch import nn
 from ...errors import ModelError, UsageError
 from ...models import require
 from ...models.base import Prompt
-from ...models.forward import longest, padded
+from ...models.forward import longest
+from ...models.packed import padded
 
 
 @dataclass(frozen=True)
@@ -232,18 +233,13 @@ def last_stream(model, texts: list[str], layers: tuple[int, ...], *, what: str) 
     parts = anatomy(model, for_=what)
     ids = [prompt_ids(model, text, what=f"text {i}") for i, text in enumerate(texts)]
     out = np.zeros((len(layers), len(ids), model.module.config.get_text_config(decoder=True).hidden_size), np.float32)
-    for batch, tokens, mask in padded(model.module.config.get_text_config(decoder=True), ids, 4096):
+    for batch, inputs in padded(model, ids, 4096):
         modules = {
             f"at{layer}": (parts.blocks[0], "input") if layer == 0 else (parts.blocks[layer - 1], "output")
             for layer in layers
         }
         with recorded(**modules) as found:
-            model.module(
-                input_ids=tokens.to(model.device),
-                attention_mask=mask.to(model.device),
-                use_cache=False,
-                logits_to_keep=1,
-            )
+            model.module(**inputs, use_cache=False, logits_to_keep=1)
         ends = [len(ids[i]) - 1 for i in batch]
         for place, layer in enumerate(layers):
             out[place, batch] = found[f"at{layer}"][0][range(len(batch)), ends].float().cpu().numpy()

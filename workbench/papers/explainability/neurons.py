@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...errors import UsageError
-from ...models.forward import padded
+from ...models.packed import padded
 from ...stats import Estimate, auroc
 from .hooks import Anatomy, anatomy, checked_layers, prompt_ids, recorded, token_texts
 
@@ -147,14 +147,9 @@ def _read(model, texts, layer):
     layer = checked_layers([max(1, depth // 2) if layer is None else layer], 1, depth, model.name)[0]
     ids = [prompt_ids(model, text, what=f"text {i}") for i, text in enumerate(texts)]
     found: list = [None] * len(ids)
-    for batch, tokens, mask in padded(model.module.config.get_text_config(decoder=True), ids, 4096):
+    for batch, inputs in padded(model, ids, 4096):
         with torch.inference_mode(), recorded(inner=(parts.neurons(layer), "input")) as kept:
-            model.module(
-                input_ids=tokens.to(model.device),
-                attention_mask=mask.to(model.device),
-                use_cache=False,
-                logits_to_keep=1,
-            )
+            model.module(**inputs, use_cache=False, logits_to_keep=1)
         for row, i in enumerate(batch):
             found[i] = kept["inner"][0][row, : len(ids[i])].float().cpu().numpy()
     return parts, layer, ids, found
