@@ -121,7 +121,7 @@ def _together(module, waiting, prompts, options, done, *, n, seed, row_bytes, me
         rows = max(1, min(most, memory // max(1, row_bytes(longest + options.max_new_tokens))))
         group = waiting[-max(1, rows // n) :]
         waiting = waiting[: -len(group)]
-        cache, logits, mask = prefill(module, [prompts[i] for i in group], device)
+        cache, logits, mask = _prefill(module, [prompts[i] for i in group], device)
         samples = [(place, index, sample) for place, index in enumerate(group) for sample in range(n)]
         for start in range(0, len(samples), rows):
             part = samples[start : start + rows]
@@ -134,7 +134,7 @@ def _together(module, waiting, prompts, options, done, *, n, seed, row_bytes, me
             done.update({(row.prompt, row.sample): row for row in state})
 
 
-def prefill(module, prompts, device):
+def _prefill(module, prompts, device):
     """Encode prompts once: the cache, the logits after each prompt (B, V), the attention mask (B, T)."""
     longest = max(map(len, prompts))
     ids = torch.zeros(len(prompts), longest, dtype=torch.long)
@@ -151,7 +151,7 @@ def prefill(module, prompts, device):
     return output.past_key_values, output.logits[:, -1].to(device), mask
 
 
-def feed(module, drawn, lengths, cache, mask):
+def _feed(module, drawn, lengths, cache, mask):
     """One more token a row, at the position ``lengths`` (R,): the cache and the logits (R, V) after it."""
     output = module(
         input_ids=drawn[:, None], attention_mask=mask, position_ids=lengths[:, None], past_key_values=cache,
@@ -174,7 +174,7 @@ def _lockstep(module, rows, cache, logits, mask, prompts, options) -> None:
             drawn, mask, lengths = drawn[chosen], mask[chosen], lengths[chosen]
             alive = [alive[place] for place in keep]
         mask = torch.cat([mask, mask.new_ones(len(alive), 1)], dim=-1)
-        cache, logits = feed(module, drawn, lengths, cache, mask)
+        cache, logits = _feed(module, drawn, lengths, cache, mask)
         lengths = lengths + 1
 
 

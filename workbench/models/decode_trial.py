@@ -63,12 +63,12 @@ def _right(trial, module, texts, plain) -> bool:
 def _rows(module, texts):
     """The prompts padded into one batch, its rows exchanged, and one step."""
     device = module.get_input_embeddings().weight.device
-    cache, before, mask = decode.prefill(module, [text[:-STEPS] for text in texts], device)
+    cache, before, mask = decode._prefill(module, [text[:-STEPS] for text in texts], device)
     order = torch.tensor([1, 0], device=device)
     cache.batch_select_indices(order)
     mask = torch.cat([mask[order], mask.new_ones(2, 1)], dim=-1)
     tokens = torch.tensor([texts[1][-STEPS], texts[0][-STEPS]], device=device)
-    _, after = decode.feed(module, tokens, mask.sum(dim=-1) - 1, cache, mask)
+    _, after = decode._feed(module, tokens, mask.sum(dim=-1) - 1, cache, mask)
     return torch.stack([before, after[order]], dim=1).float()
 
 

@@ -11,6 +11,7 @@ row of a module that has read nothing before. What differs from family to family
 
 import inspect
 from collections.abc import Callable, Hashable, Sequence
+from functools import lru_cache
 
 import torch
 
@@ -20,9 +21,15 @@ STATES = ("past_key_values", "cache_params", "state")  # the names under which m
 
 
 def takes(module, option: str) -> bool:
-    """Whether the module's forward names ``option``; one that it swallows in ``**kwargs`` has no effect."""
-    inner = module.get_base_model() if hasattr(module, "get_base_model") else module
-    return option in inspect.signature(inner.forward).parameters
+    """Whether the architecture's forward names ``option``; one that it swallows in ``**kwargs`` has no effect."""
+    inner = getattr(module, "_orig_mod", module)  # torch.compile's wrapper, then peft's
+    inner = inner.get_base_model() if hasattr(inner, "get_base_model") else inner
+    return option in _options(type(inner).forward)
+
+
+@lru_cache
+def _options(forward) -> frozenset[str]:
+    return frozenset(inspect.signature(forward).parameters)
 
 
 def logits_at(module, ids: Sequence[int], places: Sequence[int], **options) -> torch.Tensor:
