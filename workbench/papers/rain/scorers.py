@@ -13,6 +13,7 @@ from typing import Any
 from ...errors import UsageError
 from ...models.prefix import shared_tree
 from ...models.prefix_read import Task, Weigh, run, together
+from ...models.reader import read_text
 
 # templates of our own; each ends where the label's first token is read
 SENTIMENT = "{prompt}{reply}\nSentiment:"
@@ -46,7 +47,8 @@ class _Asked:
 
     def _first(self, label: str) -> int:
         """The label's first token where it follows a text: SentencePiece puts a blank before what begins a text."""
-        ids, before, both = (self.model.token_ids(text, start=False) for text in (label, ":", ":" + label))
+        read = self.model.tokenizer
+        ids, before, both = (read_text(read, text, start=False) for text in (label, ":", ":" + label))
         if not ids:
             raise UsageError(f"the label {label!r} has no token: write a word, with the blank before it")
         follows = len(both) > len(before) and list(both[: len(before)]) == list(before)
