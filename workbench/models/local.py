@@ -119,7 +119,7 @@ class LocalModel:
             )  # fmt: skip
 
     def logprobs(
-        self, prefixes: Sequence[str | list[int]], continuations: Sequence[Sequence[str | list[int]]]
+        self, prefixes: Sequence[Prompt], continuations: Sequence[Sequence[str | list[int]]]
     ) -> list[list[Scored]]:
         """Exact natural log-probabilities of continuations; what they share, with each other and with what was read
         before, is encoded once (`models.prefix`).
@@ -167,7 +167,7 @@ class LocalModel:
         ]
 
     @torch.no_grad()
-    def next_logprobs(self, prompt: str | list[int]) -> torch.Tensor:
+    def next_logprobs(self, prompt: Prompt) -> torch.Tensor:
         """The next-token distribution after every position of a prompt, in one forward.
 
         Parameters
@@ -186,7 +186,7 @@ class LocalModel:
             return logits.float().log_softmax(dim=-1).cpu()
 
     @torch.no_grad()
-    def hidden(self, prompts: Sequence[str | list[int]], *, layers: Sequence[int] | None = None) -> torch.Tensor:
+    def hidden(self, prompts: Sequence[Prompt], *, layers: Sequence[int] | None = None) -> torch.Tensor:
         """Hidden states of prompts.
 
         Parameters
