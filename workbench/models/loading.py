@@ -260,7 +260,12 @@ def _read(folder: Path, plan: _Plan, quantisation=None):
 def _tokenizer(folder: Path):
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    found = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    if len(found) <= len(found.all_special_tokens):  # some classes make a tokenizer of no files at all
+        raise ModelError(
+            f"{folder} has no tokenizer that can be read: save one beside the weights, with tokenizer.save_pretrained"
+        )
+    return found
 
 
 def _compare(tokenizer, module, plan: _Plan) -> None:

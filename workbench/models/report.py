@@ -297,7 +297,7 @@ def probe(model, *, speed: bool = True, perplexity: bool = True) -> LoadReport:
 
 def text_perplexity(model, text: str) -> float:
     """exp of the mean negative log-probability of a text's tokens, each given all before it."""
-    ids = model.tokenizer(text)["input_ids"]
+    ids = model.token_ids(text)
     (scored,) = model.logprobs([ids[:1]], [[ids[1:]]])[0]
     return math.exp(-scored.total / len(scored.tokens))
 

@@ -30,7 +30,7 @@ def prose(name: str = TRAIN) -> str:
 
 def windows(model, text: str, length: int) -> torch.Tensor:
     """``text`` as token windows, (n, length); the end that fills no window is left out."""
-    ids = model.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+    ids = model.token_ids(text, start=False)
     if len(ids) < length:
         raise DataError(f"the text has {len(ids)} tokens, fewer than one window of {length}: choose a smaller window")
     return torch.tensor(ids[: len(ids) // length * length]).reshape(-1, length)

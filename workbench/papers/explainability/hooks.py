@@ -16,6 +16,9 @@ from torch import nn
 
 from ...errors import ModelError, UsageError
 from ...models import require
+from ...models.base import Prompt
+from ...models.forward import longest
+from ...models.packed import padded
 
 
 @dataclass(frozen=True)
@@ -156,14 +159,21 @@ def recorded(**modules: tuple[nn.Module, str]) -> Iterator[dict[str, list[torch.
         yield found
 
 
-def prompt_ids(model, prompt: str, *, what: str = "the prompt") -> list[int]:
-    """Token ids of a prompt with the model's start token, or one sentence (empty, or longer than the model reads)."""
-    if not isinstance(prompt, str):
-        raise UsageError(f"{what} is {prompt!r}, which is no text: give a text")
-    if not prompt.strip():
+def prompt_ids(model, prompt: Prompt, *, what: str = "the prompt") -> list[int]:
+    """Token ids of a prompt (a text, with the model's start token; token ids; messages, in its chat template), or one
+    sentence (empty, or longer than the model reads).
+    """
+    if isinstance(prompt, str) and not prompt.strip():
         raise UsageError(f"{what} is empty ({prompt!r}): give some text")
-    ids = model.token_ids(prompt)
-    limit = getattr(model.module.config.get_text_config(decoder=True), "max_position_embeddings", None)
+    try:
+        ids = model.prompt_ids(prompt)
+    except ModelError as error:
+        if isinstance(prompt, str):
+            raise
+        raise UsageError(f"{what}: {error}") from None
+    if not ids:
+        raise UsageError(f"{what} is empty ({prompt!r}): give some text")
+    limit = longest(model.module.config.get_text_config(decoder=True))
     if limit and len(ids) > limit:
         raise UsageError(f"{what} has {len(ids)} tokens, but {model.name} reads at most {limit}: give a shorter one")
     return ids
@@ -171,7 +181,12 @@ def prompt_ids(model, prompt: str, *, what: str = "the prompt") -> list[int]:
 
 def first_token(model, text: str, *, what: str = "the answer") -> int:
     """The first token of ``text`` as it would follow a prompt (" Paris"), or one sentence."""
-    ids = model.token_ids(text, start=False) if isinstance(text, str) else []
+    try:
+        ids = model.token_ids(text, start=False)
+    except ModelError as error:
+        if isinstance(text, str):
+            raise
+        raise UsageError(f"{what}: {error}") from None
     if not ids:
         raise UsageError(f"{what} is empty ({text!r}): give the text that would follow, with its leading space")
     return ids[0]
@@ -217,27 +232,14 @@ def last_stream(model, texts: list[str], layers: tuple[int, ...], *, what: str) 
     """The stream at each text's last token: (len(layers), N, H) float32. Texts go in padded batches, longest first."""
     parts = anatomy(model, for_=what)
     ids = [prompt_ids(model, text, what=f"text {i}") for i, text in enumerate(texts)]
-    order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
     out = np.zeros((len(layers), len(ids), model.module.config.get_text_config(decoder=True).hidden_size), np.float32)
-    for start in range(0, len(order), 16):
-        batch = order[start : start + 16]
-        width = len(ids[batch[0]])
-        tokens = torch.zeros(len(batch), width, dtype=torch.long)
-        mask = torch.zeros(len(batch), width, dtype=torch.long)
-        for row, i in enumerate(batch):  # padded on the right: causal attention never looks there
-            tokens[row, : len(ids[i])] = torch.tensor(ids[i])
-            mask[row, : len(ids[i])] = 1
+    for batch, inputs in padded(model, ids, 4096):
         modules = {
             f"at{layer}": (parts.blocks[0], "input") if layer == 0 else (parts.blocks[layer - 1], "output")
             for layer in layers
         }
         with recorded(**modules) as found:
-            model.module(
-                input_ids=tokens.to(model.device),
-                attention_mask=mask.to(model.device),
-                use_cache=False,
-                logits_to_keep=1,
-            )
+            model.module(**inputs, use_cache=False, logits_to_keep=1)
         ends = [len(ids[i]) - 1 for i in batch]
         for place, layer in enumerate(layers):
             out[place, batch] = found[f"at{layer}"][0][range(len(batch)), ends].float().cpu().numpy()

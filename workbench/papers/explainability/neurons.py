@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...errors import UsageError
+from ...models.packed import padded
 from ...stats import Estimate, auroc
 from .hooks import Anatomy, anatomy, checked_layers, prompt_ids, recorded, token_texts
 
@@ -146,21 +147,9 @@ def _read(model, texts, layer):
     layer = checked_layers([max(1, depth // 2) if layer is None else layer], 1, depth, model.name)[0]
     ids = [prompt_ids(model, text, what=f"text {i}") for i, text in enumerate(texts)]
     found: list = [None] * len(ids)
-    order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
-    for start in range(0, len(order), 16):
-        batch = order[start : start + 16]
-        width = max(len(ids[i]) for i in batch)
-        tokens, mask = torch.zeros(2, len(batch), width, dtype=torch.long)
-        for row, i in enumerate(batch):
-            tokens[row, : len(ids[i])] = torch.tensor(ids[i])
-            mask[row, : len(ids[i])] = 1
+    for batch, inputs in padded(model, ids, 4096):
         with torch.inference_mode(), recorded(inner=(parts.neurons(layer), "input")) as kept:
-            model.module(
-                input_ids=tokens.to(model.device),
-                attention_mask=mask.to(model.device),
-                use_cache=False,
-                logits_to_keep=1,
-            )
+            model.module(**inputs, use_cache=False, logits_to_keep=1)
         for row, i in enumerate(batch):
             found[i] = kept["inner"][0][row, : len(ids[i])].float().cpu().numpy()
     return parts, layer, ids, found

@@ -167,7 +167,7 @@ class Job:
         self.texts = (clean, corrupt, answer, foil)
         self.anatomy: Anatomy = anatomy(model, for_="activation patching")
         can_patch(model, clean, corrupt)
-        self.clean_ids, self.corrupt_ids = model.token_ids(clean), model.token_ids(corrupt)
+        self.clean_ids, self.corrupt_ids = prompt_ids(model, clean), prompt_ids(model, corrupt)
         self.tokens = answer_tokens(model, answer, foil)
         depth, length = len(self.anatomy.blocks), len(self.clean_ids)
         self.layers = checked_layers(layers, 0 if part == "stream" else 1, depth, model.name)

@@ -13,6 +13,7 @@ from typing import Any
 from ...errors import UsageError
 from ...models.prefix import shared_tree
 from ...models.prefix_read import Task, Weigh, run, together
+from ...models.reader import read_text
 
 # templates of our own; each ends where the label's first token is read
 SENTIMENT = "{prompt}{reply}\nSentiment:"
@@ -46,9 +47,8 @@ class _Asked:
 
     def _first(self, label: str) -> int:
         """The label's first token where it follows a text: SentencePiece puts a blank before what begins a text."""
-        ids, before, both = (
-            self.model.tokenizer(text, add_special_tokens=False)["input_ids"] for text in (label, ":", ":" + label)
-        )
+        read = self.model.tokenizer
+        ids, before, both = (read_text(read, text, start=False) for text in (label, ":", ":" + label))
         if not ids:
             raise UsageError(f"the label {label!r} has no token: write a word, with the blank before it")
         follows = len(both) > len(before) and list(both[: len(before)]) == list(before)
@@ -57,7 +57,7 @@ class _Asked:
     def _node(self, tree, **slots):
         # not str.format: a reply may hold braces, and they stay as they are
         text = re.sub(r"\{(prompt|reply|a|b)\}", lambda found: slots.get(found[1], found[0]), self.template)
-        return tree.node(self.model.tokenizer(text)["input_ids"])
+        return tree.node(self.model.token_ids(text))
 
     def plan(self, tree, prompt: str, reply: str) -> Task:
         """A task that returns the value of one reply."""
