@@ -5,6 +5,7 @@ taken before the final norm: the last entry of transformers' ``hidden_states`` i
 normed a second time nor patched back in. Every hook is removed when its block ends, also by an exception.
 """
 
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,11 @@ from torch import nn
 
 from ...errors import ModelError, UsageError
 from ...models import require
+from ...models.read_out import ReadOut, find_blocks, read_out
+
+PROJECTIONS = ("o_proj", "c_proj", "out_proj", "dense")
+NEURONS = ("down_proj", "c_proj", "fc2", "fc_out", "dense_4h_to_h")
+_parts: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # module -> {kind of part: which finder is right}
 
 
 @dataclass(frozen=True)
@@ -26,18 +32,17 @@ class Anatomy:
     ----------
     blocks
         The decoder's blocks, first to last.
-    norm, head
-        The final norm and the matrix from the stream to logits.
-    cap : float or None
-        Logits are cap * tanh(logits / cap), where the architecture does so.
+    read_out
+        stream (..., H), as it is before the final norm -> logits (..., V), float32.
+    head
+        The matrix that gives the logits.
     heads : int
-        Attention heads a block.
+        Attention heads a block; 0 for a model without attention.
     """
 
     blocks: nn.ModuleList
-    norm: nn.Module
+    read_out: ReadOut
     head: nn.Module
-    cap: float | None
     heads: int
 
     def attention(self, block: int) -> nn.Module:
@@ -46,20 +51,17 @@ class Anatomy:
 
     def mlp(self, block: int) -> nn.Module:
         """The feed-forward module of block number ``block`` (from 1)."""
-        return _child(self.blocks[block - 1], ("mlp", "feed_forward", "ffn"), "feed-forward layer")
+        # fc2: where its two matrices stand in the block itself (OPT), what the second one gives is what it adds
+        return _child(self.blocks[block - 1], ("mlp", "feed_forward", "ffn", "fc2"), "feed-forward layer")
 
     def out_projection(self, block: int) -> nn.Module:
         """The matrix that joins the heads of a block; its input is the heads' outputs side by side."""
-        return _child(self.attention(block), ("o_proj", "c_proj", "out_proj", "dense"), "output projection")
+        return _child(self.attention(block), PROJECTIONS, "output projection")
 
     def neurons(self, block: int) -> nn.Module:
         """The matrix out of a block's feed-forward layer; its input is the activation of every neuron."""
-        return _child(self.mlp(block), ("down_proj", "c_proj", "fc2", "dense_4h_to_h"), "neurons")
-
-    def read_out(self, stream: torch.Tensor) -> torch.Tensor:
-        """Logits (..., V), float32, of stream vectors (..., H) as they are before the final norm."""
-        logits = self.head(self.norm(stream)).float()
-        return logits if self.cap is None else self.cap * torch.tanh(logits / self.cap)
+        mlp = self.mlp(block)
+        return mlp if isinstance(mlp, nn.Linear) else _child(mlp, NEURONS, "neurons")
 
 
 def anatomy(model, *, for_: str) -> Anatomy:
@@ -68,29 +70,15 @@ def anatomy(model, *, for_: str) -> Anatomy:
     Raises
     ------
     ModelError
-        No hidden states to reach (a server), or an architecture whose parts have none of the usual names.
+        No hidden states to reach (a server), or an architecture whose logits cannot be read from its stream.
     """
     require(model, "hidden", for_=for_)
     module = getattr(model, "module", None)
     if module is None:
         raise ModelError(f"{for_} needs the weights of {model.name} in this process: choose a local model")
-    config = module.config.get_text_config(decoder=True)
-    depth = config.num_hidden_layers
-    lists = [m for m in module.modules() if isinstance(m, nn.ModuleList) and len(m) == depth]
-    blocks = max(lists, key=lambda m: sum(p.numel() for p in m.parameters()), default=None)
-    parents = [m for m in module.modules() if any(child is blocks for child in m.children())]
-    head = module.get_output_embeddings()
-    norm = next(
-        (getattr(p, n) for p in parents for n in ("norm", "final_layernorm", "ln_f", "final_layer_norm")
-         if isinstance(getattr(p, n, None), nn.Module)),
-        None,
-    )  # fmt: skip
-    if blocks is None or head is None or norm is None:
-        raise ModelError(
-            f"{for_} does not know the parts of {type(module).__name__} (blocks, final norm, head): "
-            "choose a Llama-like model such as smollm2"
-        )
-    return Anatomy(blocks, norm, head, getattr(config, "final_logit_softcapping", None), config.num_attention_heads)
+    reader = read_out(model, for_=for_)
+    heads = getattr(module.config.get_text_config(decoder=True), "num_attention_heads", 0)
+    return Anatomy(find_blocks(module), reader, module.get_output_embeddings(), heads or 0)
 
 
 def _child(module: nn.Module, names: tuple[str, ...], what: str) -> nn.Module:
@@ -149,11 +137,78 @@ def recorded(**modules: tuple[nn.Module, str]) -> Iterator[dict[str, list[torch.
         for name, (module, side) in modules.items():
 
             def keep(tensor, name=name):
-                found[name].append(tensor.detach())
+                found[name].append(tensor.detach().clone())  # some blocks add into what they are given (Falcon)
                 return tensor
 
             stack.enter_context((edited_input if side == "input" else edited_output)(module, keep))
         yield found
+
+
+@torch.inference_mode()
+def part_module(model, parts: Anatomy, part: str, block: int) -> nn.Module:
+    """The module of a block whose output ("attention", "mlp") or input ("heads") is what a part adds to the stream.
+
+    Bloom and MPT hand the residual through a module, whose output then is the whole stream; there the module's last
+    matrix is taken. Which is the case is tried out: with a part's output put to 0, the stream must still go on.
+
+    Raises
+    ------
+    ModelError
+        There is no such module, the block does not call it, or its output is never the addition alone.
+    """
+    if part == "heads":
+        finders = (parts.out_projection,)
+    else:
+        finders = (parts.attention, parts.out_projection) if part == "attention" else (parts.mlp, parts.neurons)
+    known = _parts.setdefault(model.module, {})
+    kind = part, type(parts.blocks[block - 1]), type(finders[0](block))  # blocks of one kind are built alike
+    if kind not in known:
+        known[kind] = _alone(model, parts, part, block, finders)
+    return finders[known[kind]](block)
+
+
+def _alone(model, parts: Anatomy, part: str, block: int, finders) -> int:
+    """Which of the ``finders`` gives the module through which a part goes alone."""
+    if part == "heads":
+        module = finders[0](block)
+        width = _tried(model, parts, block, module, "input")[0]
+        if not parts.heads or width % parts.heads:
+            raise ModelError(
+                f"the heads of block {block} of {model.name} cannot be told apart: its {type(module).__name__} gets "
+                f"{width} numbers from {parts.heads} heads; patch part='attention' instead"
+            )
+        return 0
+    for number, find in enumerate(finders):
+        if _tried(model, parts, block, find(block), "output")[1]:
+            return number
+    raise ModelError(
+        f"block {block} of {model.name} adds its {part} to the stream inside {type(finders[0](block)).__name__}, so it "
+        "cannot be patched alone: choose part='stream'"
+    )
+
+
+def _tried(model, parts: Anatomy, block: int, module: nn.Module, side: str) -> tuple[int, bool]:
+    """The width of what goes through ``module``, and whether the stream goes on without it; or one sentence."""
+    seen = []
+
+    def put(tensor):
+        seen.append(tensor)
+        return torch.zeros_like(tensor)
+
+    stream = parts.blocks[block - 1]
+    ids = torch.arange(5, 11, device=model.device)[None] % model.module.get_input_embeddings().weight.shape[0]
+    with (
+        (edited_input if side == "input" else edited_output)(module, put),
+        recorded(before=(stream, "input"), after=(stream, "output")) as found,
+    ):
+        model.module(input_ids=ids, use_cache=False)
+    if len(seen) != 1 or seen[0].dim() != 3 or seen[0].shape[:2] != ids.shape:
+        raise ModelError(
+            f"block {block} of {model.name} does not pass one (texts, tokens, width) tensor through its "
+            f"{type(module).__name__}, so it cannot be patched: choose part='stream'"
+        )
+    before, after = (float((found[n][0] - found[n][0][:, :1]).abs().max()) for n in ("before", "after"))
+    return seen[0].shape[-1], after > 1e-3 * before
 
 
 def prompt_ids(model, prompt: str, *, what: str = "the prompt") -> list[int]:
