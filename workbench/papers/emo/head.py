@@ -138,10 +138,12 @@ def gather(model, head) -> None:
         owners = [m for m in module.modules() if isinstance(m, FSDPModule) and any(x is head for x in m.modules())]
         if owners:
             owners[-1].unshard()  # the innermost: modules() goes from the outside in
-    if hasattr(head.weight, "full_tensor") or head.weight.shape != (head.out_features, head.in_features):
+    weight = head.weight
+    whole = weight.shape == (head.out_features, head.in_features) and not hasattr(weight, "full_tensor")
+    if not whole or weight.untyped_storage().nbytes() == 0:
         raise ModelError(
-            f"the output head's weight is in pieces (here {tuple(head.weight.shape)}), which the loss cannot put "
-            "together: shard with FSDP 2 (torch's fully_shard), or use DDP"
+            f"the output head's weight is in pieces (here {tuple(weight.shape)}), which the loss cannot put together: "
+            "shard with FSDP 2 (torch's fully_shard), or use DDP"
         )
 
 

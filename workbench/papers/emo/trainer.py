@@ -87,8 +87,8 @@ class EMOLoss(torch.nn.Module):
         cost = self._cost(cost_embedding)
         return fused_emo_loss(
             hidden, head.weight, labels, bias=head.bias,
-            cost_embedding=None if cost.data_ptr() == head.weight.data_ptr() else cost, **self.variant.settings, active_eps=self.active_eps, chunk_size=self.chunk_size,
-            num_items_in_batch=num_items_in_batch,
+            cost_embedding=None if cost.data_ptr() == head.weight.data_ptr() else cost, **self.variant.settings,
+            active_eps=self.active_eps, chunk_size=self.chunk_size, num_items_in_batch=num_items_in_batch,
         )  # fmt: skip
 
 

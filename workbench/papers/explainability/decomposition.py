@@ -98,8 +98,11 @@ def _unbalanced(model) -> str:
         finally:
             for bias in biases:
                 bias.requires_grad_(False)
-    total = sum(float((g * x).double().sum()) for g, x in zip(found, [states, *biases], strict=True) if g is not None)
-    gap = abs(total - float(value)) / abs(float(value))
+    total = sum(
+        float((g * x.detach()).double().sum()) for g, x in zip(found, [states, *biases], strict=True) if g is not None
+    )
+    value = float(value.detach())
+    gap = abs(total - value) / abs(value)
     if gap < (1e-3 if states.dtype == torch.float32 else 0.25):
         return ""
     return f"computes something that the relevance rules do not cover (they miss {gap:.0%} of a logit)"

@@ -85,9 +85,10 @@ def _child(module: nn.Module, names: tuple[str, ...], what: str) -> nn.Module:
     for name in names:
         if isinstance(getattr(module, name, None), nn.Module):
             return getattr(module, name)
-    raise ModelError(
-        f"{type(module).__name__} has no {what} under a usual name ({', '.join(names)}): choose another model"
+    advice = (
+        "choose another model" if names is NEURONS else "patch part='stream', or choose other layers or another model"
     )
+    raise ModelError(f"{type(module).__name__} has no {what} under a usual name ({', '.join(names)}): {advice}")
 
 
 @contextmanager

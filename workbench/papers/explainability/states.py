@@ -62,8 +62,8 @@ def check_embeddings(model) -> None:
             _reads_embeddings[module] = False
     if not _reads_embeddings[module]:
         raise ModelError(
-            f"{model.name} ({type(module).__name__}) cannot be read from embeddings alone, so it has no gradient by them: "
-            "choose another method, such as occlusion"
+            f"{model.name} ({type(module).__name__}) cannot be read from embeddings alone, so it has no gradient by "
+            "them: choose another method, such as occlusion"
         )
 
 
@@ -145,7 +145,8 @@ class StateFunction:
         tail = self.embed(text[:-1]) if len(text) > 1 else states[:, :0]  # (·, T - 1, H)
         inputs = torch.cat([states if self.layer == 0 else self._embedded(rows), tail.expand(rows, -1, -1)], 1)
         with self._replaced(states if self.layer else None):
-            logits = self.module(inputs_embeds=inputs, use_cache=False, logits_to_keep=len(text)).logits.float()
+            logits = self.module(inputs_embeds=inputs, use_cache=False, logits_to_keep=len(text)).logits
+        logits = logits[:, -len(text) :].float()  # some models give the logits of every token all the same (xLSTM)
         self.rows += rows
         self.tokens += rows * (length + len(text) - 1)
         tokens = torch.tensor(text, device=logits.device)[None, :, None].expand(rows, -1, -1)
