@@ -11,7 +11,7 @@ import types
 import torch
 from torch import nn
 
-from workbench.errors import ModelError, UsageError
+from workbench.errors import ModelError
 from workbench.models.read_out import at_rest, behind_the_head
 
 SEARCHED = 32  # autograd nodes between the head and the loss: conversions, DDP's and a loss scaler's
@@ -147,18 +147,12 @@ def gather(model, head) -> None:
         )
 
 
-def check_own(hidden, head) -> None:
-    """One sentence for hidden states out of another model's head, such as a deep copy's."""
-    nodes = [hidden.grad_fn]
+def through_a_head(rows) -> tuple[bool, torch.Tensor | None]:
+    """Whether ``rows`` are hidden states that a fused head handed on, and that head's weight (None where frozen)."""
+    nodes = [rows.grad_fn]
     for node in nodes:  # the list grows while it is walked
-        if node is None or len(nodes) > SEARCHED:
-            continue
         if type(node).__name__ == "_ThroughBackward":
-            variable = getattr(node.next_functions[1][0], "variable", None)  # of the weight; None where it is frozen
-            if variable is not None and variable is not head.weight:
-                raise UsageError(
-                    "these outputs come from another model's head (a copy's?) than the one that the loss was made for: "
-                    "make one with compute_loss_func for each model that trains"
-                )
-            return
-        nodes += [following for following, _ in node.next_functions]
+            return True, getattr(node.next_functions[1][0], "variable", None)
+        if node is not None and len(nodes) < SEARCHED:
+            nodes += [following for following, _ in node.next_functions]
+    return False, None

@@ -9,7 +9,7 @@ import torch
 from workbench.errors import ModelError, UsageError
 
 from .fused import fused_emo_loss
-from .head import FusedHead, check_own, fuse, gather, head_matrix, is_plain, output_head, unfuse
+from .head import FusedHead, fuse, gather, head_matrix, is_plain, output_head, through_a_head, unfuse
 from .loss import SMOOTH, baseline_loss, check_cost_embedding, emo_loss
 from .settings import variant as _variant
 
@@ -124,9 +124,14 @@ def compute_loss_func(model, variant="emo1_adaptive", *, cost_embedding=None, fu
         if torch.is_tensor(num_items_in_batch):
             num_items_in_batch = num_items_in_batch.to(rows.device)
         labels = labels.to(rows.device)
-        if head.training and isinstance(head, FusedHead) and head.fused:
+        handed, weight = through_a_head(rows)
+        if isinstance(head, FusedHead) and (handed or (head.training and head.fused)):
             gather(model, head)
-            check_own(rows, head)
+            if weight is not None and weight is not head.weight:
+                raise UsageError(
+                    "these outputs come from another model's head (a copy's?) than the one that the loss was made for: "
+                    "make one with compute_loss_func for each model that trains"
+                )
             return criterion.from_hidden(rows, labels, num_items_in_batch=num_items_in_batch)
         return criterion(rows, labels, num_items_in_batch=num_items_in_batch)
 
