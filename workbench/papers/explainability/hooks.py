@@ -5,7 +5,6 @@ taken before the final norm: the last entry of transformers' ``hidden_states`` i
 normed a second time nor patched back in. Every hook is removed when its block ends, also by an exception.
 """
 
-import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -21,7 +20,6 @@ from ...models.read_out import ReadOut, find_blocks, read_out
 
 PROJECTIONS = ("o_proj", "c_proj", "out_proj", "dense")
 NEURONS = ("down_proj", "c_proj", "fc2", "fc_out", "dense_4h_to_h")
-_parts: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # module -> {kind of part: which finder is right}
 
 
 @dataclass(frozen=True)
@@ -143,73 +141,6 @@ def recorded(**modules: tuple[nn.Module, str]) -> Iterator[dict[str, list[torch.
 
             stack.enter_context((edited_input if side == "input" else edited_output)(module, keep))
         yield found
-
-
-@torch.inference_mode()
-def part_module(model, parts: Anatomy, part: str, block: int) -> nn.Module:
-    """The module of a block whose output ("attention", "mlp") or input ("heads") is what a part adds to the stream.
-
-    Bloom and MPT hand the residual through a module, whose output then is the whole stream; there the module's last
-    matrix is taken. Which is the case is tried out: with a part's output put to 0, the stream must still go on.
-
-    Raises
-    ------
-    ModelError
-        There is no such module, the block does not call it, or its output is never the addition alone.
-    """
-    if part == "heads":
-        finders = (parts.out_projection,)
-    else:
-        finders = (parts.attention, parts.out_projection) if part == "attention" else (parts.mlp, parts.neurons)
-    known = _parts.setdefault(model.module, {})
-    kind = part, type(parts.blocks[block - 1]), type(finders[0](block))  # blocks of one kind are built alike
-    if kind not in known:
-        known[kind] = _alone(model, parts, part, block, finders)
-    return finders[known[kind]](block)
-
-
-def _alone(model, parts: Anatomy, part: str, block: int, finders) -> int:
-    """Which of the ``finders`` gives the module through which a part goes alone."""
-    if part == "heads":
-        module = finders[0](block)
-        width = _tried(model, parts, block, module, "input")[0]
-        if not parts.heads or width % parts.heads:
-            raise ModelError(
-                f"the heads of block {block} of {model.name} cannot be told apart: its {type(module).__name__} gets "
-                f"{width} numbers from {parts.heads} heads; patch part='attention' instead"
-            )
-        return 0
-    for number, find in enumerate(finders):
-        if _tried(model, parts, block, find(block), "output")[1]:
-            return number
-    raise ModelError(
-        f"block {block} of {model.name} adds its {part} to the stream inside {type(finders[0](block)).__name__}, so it "
-        "cannot be patched alone: choose part='stream'"
-    )
-
-
-def _tried(model, parts: Anatomy, block: int, module: nn.Module, side: str) -> tuple[int, bool]:
-    """The width of what goes through ``module``, and whether the stream goes on without it; or one sentence."""
-    seen = []
-
-    def put(tensor):
-        seen.append(tensor)
-        return torch.zeros_like(tensor)
-
-    stream = parts.blocks[block - 1]
-    ids = torch.arange(5, 11, device=model.device)[None] % model.module.get_input_embeddings().weight.shape[0]
-    with (
-        (edited_input if side == "input" else edited_output)(module, put),
-        recorded(before=(stream, "input"), after=(stream, "output")) as found,
-    ):
-        model.module(input_ids=ids, use_cache=False)
-    if len(seen) != 1 or seen[0].dim() != 3 or seen[0].shape[:2] != ids.shape:
-        raise ModelError(
-            f"block {block} of {model.name} does not pass one (texts, tokens, width) tensor through its "
-            f"{type(module).__name__}, so it cannot be patched: choose part='stream'"
-        )
-    before, after = (float((found[n][0] - found[n][0][:, :1]).abs().max()) for n in ("before", "after"))
-    return seen[0].shape[-1], after > 1e-3 * before
 
 
 def prompt_ids(model, prompt: str, *, what: str = "the prompt") -> list[int]:

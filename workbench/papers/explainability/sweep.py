@@ -26,11 +26,11 @@ from .hooks import (
     checked_layers,
     edited_input,
     edited_output,
-    part_module,
     prompt_ids,
     recorded,
     stream_of,
 )
+from .parts import part_module
 
 PARTS = ("stream", "attention", "mlp")
 ROW_TOKENS = 4096  # tokens of one batch through a block: bounds the memory
