@@ -1,7 +1,8 @@
 """What attention and feed-forward layers add to the stream: the module through which the addition goes alone.
 
-Names do not tell: Bloom and MPT hand the residual through their modules, whose output then is the whole stream, and BERT
-adds inside. So it is tried out, once for each kind of block: with a part's output put to 0, the stream must still go on.
+Names do not tell: Bloom and MPT hand the residual through their modules, whose output then is the whole stream, and
+BERT adds inside. So it is tried out, once for each kind of block: with a part's output put to 0, the stream must still
+go on.
 """
 
 import weakref
