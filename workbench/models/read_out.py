@@ -81,6 +81,8 @@ def behind_the_head(module: nn.Module, head: nn.Module) -> str:
     try:
         with at_rest(module), torch.no_grad():
             logits = module(input_ids=_text(module), use_cache=False).logits
+    except torch.OutOfMemoryError:
+        raise
     except FAILURES as error:
         return f"does not run on a short text ({_said(error)})"
     finally:
@@ -135,6 +137,8 @@ def _made(module: nn.Module) -> ReadOut | str:
             found = ReadOut(module, blocks, one)
             outputs, logits = _outputs(module, blocks, ids)
             again = found(first(outputs[-1]))
+    except torch.OutOfMemoryError:  # says nothing about the model, and must not be remembered
+        raise
     except FAILURES as error:
         return f"its forward does not go through its {len(blocks)} blocks one after another ({_said(error)})"
     if again.shape != logits.shape:

@@ -70,6 +70,8 @@ def _unruled(model) -> str:
     for part in model.module.modules():
         if type(part).__module__ not in RULED:
             return f"has a {type(part).__name__}, for which no relevance rule is written"
+    if getattr(model.module.config.get_text_config(decoder=True), "final_logit_softcapping", None):
+        return "caps its logits, for which no relevance rule is written"
     for block in find_blocks(model.module) or ():
         names = {name.rsplit(".", 1)[-1] for name, _ in block.named_modules()}
         for name in ("q_proj", "k_proj", "act_fn", "down_proj"):

@@ -58,6 +58,8 @@ def check_embeddings(model) -> None:
             apart = float((plain - given).abs().max() / plain.std().clamp_min(1e-30))
             exact = plain.dtype == torch.float32 and module.dtype == torch.float32
             _reads_embeddings[module] = apart < (1e-3 if exact else 0.25)
+        except torch.OutOfMemoryError:
+            raise
         except FAILURES:
             _reads_embeddings[module] = False
     if not _reads_embeddings[module]:

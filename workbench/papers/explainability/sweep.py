@@ -91,6 +91,8 @@ def resumes(model, parts: Anatomy) -> bool:
     if model.module not in _resumes:
         try:
             _resumes[model.module] = _compared(model, parts)
+        except torch.OutOfMemoryError:
+            raise
         except FAILURES:  # a block that asks our cache or our cut arguments for what they do not have
             _resumes[model.module] = False
     return _resumes[model.module]
