@@ -94,9 +94,10 @@ def edited_output(module: nn.Module, edit: Callable[[torch.Tensor], torch.Tensor
     """Inside the block ``module``'s output tensor (the first, where it gives several) goes through ``edit``."""
 
     def hook(_, __, output):
-        if isinstance(output, tuple):
-            return (edit(output[0]), *output[1:])
-        return edit(output)
+        if torch.is_tensor(output):
+            return edit(output)
+        changed = [edit(output[0]), *output[1:]]  # a list stays one: the first GPT adds lists together
+        return changed if isinstance(output, list) else tuple(changed)
 
     handle = module.register_forward_hook(hook)
     try:
