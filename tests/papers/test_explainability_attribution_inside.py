@@ -127,10 +127,35 @@ def test_captums_lrp_does_not_take_this_architecture(tiny):
 
 def test_strange_architectures_are_named(smollm2):
     model = handle(Linear(len(smollm2.tokenizer)), smollm2.tokenizer, "linear")
-    with pytest.raises(ModelError, match="linear has blocks without q_proj"):
+    with pytest.raises(ModelError, match="linear has a Linear, for which no relevance rule is written"):
         attribute(model, PROMPT, TARGET, method="decomposition")
     with pytest.raises(ModelError, match="does not give its attention weights"):
         attribute(model, PROMPT, TARGET, method="attention")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("qwen2_moe", "Qwen2MoeForCausalLM, for which no relevance rule"),  # q_proj and down_proj, but a router too
+        ("gemma2", "Gemma2ForCausalLM, for which no relevance rule"),  # a cap on its logits
+        ("gemma4_text", "Gemma4ForCausalLM, for which no relevance rule"),
+    ],
+)
+def test_relevance_is_refused_by_class(zoo, name, said):
+    import workbench
+
+    with pytest.raises(ModelError, match=said):
+        attribute(workbench.load(str(zoo(name))), "a cat sat", "x", method="decomposition")
+
+
+def test_a_family_with_rules_is_refused_where_they_do_not_add_up(zoo):
+    """A factor on the stream that depends on the stream: Llama's own classes, and a hook of a user's."""
+    import workbench
+
+    model = workbench.load(str(zoo("llama")))
+    model.module.model.layers[1].register_forward_hook(lambda _, __, out: out * (1 + out.norm(dim=-1, keepdim=True)))
+    with pytest.raises(ModelError, match=r"relevance rules do not cover \(they miss \d+% of a logit\)"):
+        attribute(model, "a cat sat", "x", method="decomposition")
 
 
 def test_integrated_gradients_are_captums_layer_form(tiny):

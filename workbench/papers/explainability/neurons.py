@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...errors import UsageError
+from ...errors import ModelError, UsageError
 from ...models.packed import padded
 from ...stats import Estimate, auroc
 from .hooks import Anatomy, anatomy, checked_layers, prompt_ids, recorded, token_texts
@@ -166,7 +166,13 @@ def _card(model, parts: Anatomy, texts, ids, found, layer, neuron, tails, count)
     )
     matrix = parts.neurons(layer)
     with torch.inference_mode():
-        one = torch.zeros(1, found[0].shape[1], device=model.device, dtype=parts.norm.weight.dtype)
-        one[0, neuron] = 1.0  # its column, whichever way the matrix is stored
-        effect = parts.head(matrix(one)).float()[0]
+        both = torch.zeros(2, found[0].shape[1], device=model.device, dtype=parts.read_out.dtype)
+        both[0, neuron] = 1.0  # its column, whichever way the matrix is stored: with the neuron, less without (biases)
+        columns = matrix(both)
+        if columns.shape[-1] != parts.head.weight.shape[-1]:
+            raise ModelError(
+                f"{model.name} projects its states from {columns.shape[-1]} to {parts.head.weight.shape[-1]} numbers "
+                "before its head, so a neuron has no direct effect to read: choose another model"
+            )
+        effect = parts.head(columns).float().diff(dim=0)[0].neg()
     return NeuronCard(layer, neuron, tails, examples, token_texts(model, effect.topk(8).indices.tolist()))
