@@ -29,12 +29,13 @@ _WHERE = {
     "settings": ("PROFILES", "fill"),
     "splits": ("SPLITS", "novel_premises_split", "random_split"),
     "tracing": ("own_corpus", "trace"),
+    "last_word": ("verify",),
     "lean": ("Engine", "LeanFailed", "LeanMissing", "Library", "find_engine", "lean_available", "open_library"),
     "safety": ("refusal",),
     "session": ("Session",),
     "states": (
         "LeanError", "ProofFinished", "ProofGivenUp", "TacticState", "Theorem", "Verified", "find_theorem",
-        "own_theorem", "verify",
+        "own_theorem",
     ),
     "source": ("Proof", "Step", "proofs", "theorems"),
 }  # fmt: skip

@@ -5,16 +5,17 @@ import re
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...errors import DataError
 from ...files import user_path
 from .corpus import TracedTheorem
+from .lexical import without_comments
 from .session import Session
-from .states import ProofFinished, TacticState, Theorem, own_theorem
+from .states import ProofFinished, TacticState, Theorem, bare_statement, own_theorem
 
 FIRST = ("rfl", "assumption", "contradiction", "decide", "trivial")
-PLAIN = ("intro x", "constructor", "funext x", "simp", "left", "right", "exfalso", "symm")
+PLAIN = ("intro x", "constructor", "funext x", "simp", "left", "right", "exfalso", "apply Eq.symm")
 HYPOTHESIS = ("exact {h}", "apply {h}", "rw [{h}]", "rw [← {h}]", "cases {h}", "exact {h} (by assumption)")
 _HYPOTHESES = re.compile(r"^([^\W\d_][\w']*(?: [^\W\d_][\w']*)*) : (.*)$", re.MULTILINE)
 
@@ -100,7 +101,8 @@ def attempt(session: Session, theorem: "str | Theorem", *, tactics: Sequence[str
 def read_theorems(folder: str | os.PathLike) -> list[Theorem]:
     """Theorems of one's own: every ``theorem NAME … : …`` of a folder's .lean files; what follows ``:=`` is ignored.
 
-    A file may begin with ``prelude`` and its own imports; without them it gets the whole mini library.
+    A file may begin with ``prelude`` and its own imports (in a Lake project with its imports); without them it gets the
+    whole mini library. What else it may hold: `allowed.file_refusal`.
 
     Raises
     ------
