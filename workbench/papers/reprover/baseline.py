@@ -15,7 +15,7 @@ from .session import Session
 from .states import ProofFinished, TacticState, Theorem, bare_statement, own_theorem
 
 FIRST = ("rfl", "assumption", "contradiction", "decide", "trivial")
-PLAIN = ("intro x", "constructor", "funext x", "simp", "left", "right", "exfalso", "apply Eq.symm")
+PLAIN = ("intro x", "constructor", "funext x", "simp", "left", "right", "exfalso")
 HYPOTHESIS = ("exact {h}", "apply {h}", "rw [{h}]", "rw [← {h}]", "cases {h}", "exact {h} (by assumption)")
 _HYPOTHESES = re.compile(r"^([^\W\d_][\w']*(?: [^\W\d_][\w']*)*) : (.*)$", re.MULTILINE)
 
@@ -128,8 +128,11 @@ def read_theorems(folder: str | os.PathLike) -> list[Theorem]:
             raise DataError(f"{file} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
         except OSError as error:
             raise DataError(f"cannot read {file} ({error.strerror}); mend it or take it out of the folder") from error
-        if text.startswith("prelude"):
-            inside = theorems(text, "")
+        if re.match(r"\s*(?:prelude|import)\b", without_comments(text)):
+            inside = [
+                replace(one, statement=bare_statement(one.statement), preamble=without_comments(one.preamble).lstrip())
+                for one in theorems(text, "")
+            ]
         else:
             blocks = re.findall(r"^theorem\b.*(?:\n[ \t]+\S.*)*", text, re.MULTILINE)
             try:

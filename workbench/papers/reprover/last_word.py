@@ -155,15 +155,17 @@ def _ask_lake(library: Library, theorem: Theorem, script: tuple[str, ...], folde
         return answer(False, wrong)
     name = statement_name(theorem)
     question = folder / "Question.lean"
-    lines = [f"import Check\nset_option pp.fullNames true\nset_option pp.explicit true\n#check @{name}\n"]
-    question.write_text("".join(lines) + f"#print axioms {name}\n", encoding="utf-8")
+    head = "prelude\n" if theorem.preamble.startswith("prelude") else ""
+    head += "import Check\nset_option pp.fullNames true\nset_option pp.explicit true\n"
+    question.write_text(f"{head}#check @{name}\n#print axioms {name}\n", encoding="utf-8")
+    first = head.count("\n") + 1  # the line of the first of our two questions
     done = library.engine.lean(["--json", str(question)], folder=library.root, search_path=folder / "proof",
                                timeout=timeout)  # fmt: skip
     said = parse_messages(done.stdout)
     errors = [one.text for one in said if one.severity == "error"]
     if errors or done.returncode:
         return answer(False, errors[0] if errors else f"Lean ended with code {done.returncode} on our question")
-    last = [one.text for one in said if one.line == 5]
+    last = [one.text for one in said if one.line == first + 1]
     if len(last) != 1:
         return answer(False, f"expected one answer about axioms, got {len(last)}")
     found = re.search(r"depends on axioms: \[(.*)\]", last[0], re.DOTALL)
@@ -173,5 +175,5 @@ def _ask_lake(library: Library, theorem: Theorem, script: tuple[str, ...], folde
     extra = sorted(set(axioms) - STOCK_AXIOMS)
     if extra:
         return answer(False, f"the proof uses axioms that are not allowed: {', '.join(extra)}", axioms)
-    statement = next((one.text for one in said if one.line == 4), "")
+    statement = next((one.text for one in said if one.line == first), "")
     return answer(True, "accepted", axioms, statement)

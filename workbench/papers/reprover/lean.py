@@ -13,6 +13,7 @@ import importlib.util
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -219,8 +220,21 @@ def find_engine(project: str | os.PathLike | None = None) -> Engine:
         done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
         if done.returncode:
             raise LeanMissing(f"`lake env lean --version` fails in {project}: {done.stderr.strip()[-300:]}")
-        return Engine("lake", done.stdout.strip(), None)
+        return Engine("lake", done.stdout.strip(), _lake_commands(shutil.which("lake")))
     return wheel_engine()
+
+
+def _lake_commands(lake: str) -> Path:
+    """A folder with a `lake` that is this one, but starts its server with a limit on memory."""
+    text = (
+        f'#!/bin/sh\nif [ "$1" = serve ]; then set -- "$@" ${{WORKBENCH_LEAN_MEMORY:+-M $WORKBENCH_LEAN_MEMORY}}; fi\n'
+        f'exec {shlex.quote(os.path.abspath(lake))} "$@"\n'
+    )
+    commands = cache_folder() / "lean" / f"commands-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    if not (commands / "lake").is_file():
+        write_atomic(commands / "lake", text)
+    (commands / "lake").chmod(0o755)
+    return commands
 
 
 def is_lake_project(folder: Path) -> bool:
