@@ -181,3 +181,15 @@ def test_two_states_do_not_print_alike():
     with reprover.Session(timeout=30) as session:
         shown = [session.open(reprover.own_theorem(deep.format(end))).pp for end in ("0", "1")]
     assert shown[0] != shown[1] and "⋯" not in shown[0]
+
+
+@needs_lean
+def test_a_tactic_that_ends_too_early_is_not_completed_by_what_is_asked_behind_it():
+    with reprover.Session(timeout=30) as session:
+        opened = session.open(reprover.own_theorem("theorem a (p : Prop) (done : p) : p"))
+        for tactic in ("exact", "refine", "apply", "have h : p :="):
+            assert isinstance(session.run_tac(opened, tactic), reprover.LeanError), tactic
+            assert not reprover.verify(session.library, opened.theorem, (tactic,)).ok
+        assert isinstance(session.run_tac(opened, "exact done"), reprover.ProofFinished)
+        opened = session.open(reprover.own_theorem("theorem a (p : Prop) (h : p) : p"))
+        assert session.run_tac(opened, "exact").message == "the tactic is not complete: something must follow it"

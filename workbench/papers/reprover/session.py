@@ -44,7 +44,9 @@ from .states import own_theorem as own_theorem  # it is asked for here, beside t
 
 PATIENCE = 0.5  # seconds without an answer before looking whether anybody is left to give one
 IMPORTING = 300.0  # seconds that imports and the text before a theorem may take, beside a tactic's own time
-DONE = "  done\n"
+# what is asked behind a tactic; the second where the word is used in the proof, and could be a hypothesis there that
+# completes a tactic which ends too early
+CLOSING = ("  done\n", "  with_reducible done\n")
 # states are shown to their end: without these two different ones can print alike, with `⋯` for what is deep or long
 SHOWN = "set_option pp.deepTerms true\nset_option pp.maxSteps 1000000\n"
 UNSOLVED = "unsolved goals"  # how Lean's message begins that lists what is left
@@ -192,7 +194,8 @@ class Session:
             self._show(preamble)
             self._messages(IMPORTING + self.timeout)
         # the goals are asked for behind a `done`: at the end of `repeat …` Lean also tells those of inner rounds
-        self._show(before + shown + candidate + DONE)
+        closing = CLOSING[re.search(r"\bdone\b", theorem.statement + shown + candidate) is not None]
+        self._show(before + shown + candidate + closing)
         messages = self._messages(self.timeout)
         start = preamble.count("\n")
         mine = [m for m in messages if m["range"]["start"]["line"] >= start]
@@ -206,14 +209,16 @@ class Session:
             line = message["range"]["start"]["line"]
             text = message["message"]
             if message["severity"] == 1:
-                if text.startswith(UNSOLVED) and line > last:
+                if line > last and not text.startswith(UNSOLVED):
+                    return LeanError("the tactic is not complete: something must follow it")
+                if line > last:
                     goals = tuple(text.removeprefix(UNSOLVED).lstrip("\n").split("\n\n"))
                 else:
                     return LeanError(text)
             elif "declaration uses" in text and "sorry" in text:
                 return ProofGivenUp()
         if goals is None:
-            self._confirm_finished(last + 1)
+            self._confirm_finished(last + 1, closing)
             return ProofFinished(theorem, (*script, tactic))
         kept = script if tactic == "skip" and not script else (*script, tactic)
         return TacticState(theorem, kept, goals)
@@ -244,9 +249,9 @@ class Session:
             raise LeanFailed("Lean said nothing of the text it was given")
         return list(shown.diagnostics)
 
-    def _confirm_finished(self, line: int) -> None:
+    def _confirm_finished(self, line: int, closing: str) -> None:
         """Ask for the goals at the closing `done`: no message could also mean that a worker died over it."""
-        goal = self._client.get_goal(self._file, line, len(DONE) - len(DONE.lstrip()))
+        goal = self._client.get_goal(self._file, line, closing.index("done"))
         if not isinstance(goal, dict) or goal.get("goals"):
             raise LeanFailed("Lean's messages and its goals do not agree")
 

@@ -183,12 +183,12 @@ def check_meaning(world: World, statement: Constant, own: list[Name]) -> None:
             )
     if not own:
         return
-    types = {name for name, part in world.library.items() if part.constant(name).kind == INDUCTIVE}
-    types |= {("Ne",), ("GE", "ge"), ("GT", "gt")}
+    kinds = {name: part.constant(name).kind for name, part in world.library.items()}
     classes = world.terms.classes()
     for name in own:
-        hidden = next((name[n:] for n in range(1, len(name)) if name[n:] in types), None)
-        if hidden:
+        field = name[:-1] in own and world.find(name[:-1]).kind == INDUCTIVE  # of a structure: `id`, `Not`, …
+        hidden = next((name[n:] for n in range(1, len(name)) if kinds.get(name[n:], THEOREM) != THEOREM), None)
+        if hidden and not (field and kinds[hidden] != INDUCTIVE):
             raise Rejected(
                 f"the statement rests on {spell(name)}, which takes the place of the library's {spell(hidden)}"
             )
