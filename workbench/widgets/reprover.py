@@ -46,7 +46,7 @@ class ProofExplorer(ExportView):
     ----------
     answer : dict
         "name", "file", "line", "statement", "script" (tactics), "goals" (each as Lean prints it), "finished",
-        "verified" ({"ok", "axioms", "message"} once finished), "premises" [name, kind, score, code, file],
+        "verified" ({"ok", "axioms", "message", "statement"} once finished), "premises" [name, kind, score, code, file],
         "accessible" (how many may be named), "human_steps" (0: there is no human proof), "tree" (states visited).
     tried : list
         Tactics that failed: {"theorem", "at" (the proof they were tried on), "tactic", "kind", "message"}.
@@ -266,15 +266,15 @@ class ProofExplorer(ExportView):
     def _verify(self, finished):
         """The fresh process's word on a finished proof; a Lean that did not answer is asked again the next time."""
         if self.missing:
-            return {"ok": False, "axioms": [], "message": f"not checked again here: {self.missing}"}
+            return {"ok": False, "axioms": [], "statement": "", "message": f"not checked again here: {self.missing}"}
         key = (self.theorem, finished.script)
         if key not in self._verdicts:
             try:
                 self._verdicts[key] = self._ask(lambda session: session.verify(finished))
             except reprover.LeanFailed as error:
-                return {"ok": False, "axioms": [], "message": str(error)}
+                return {"ok": False, "axioms": [], "statement": "", "message": str(error)}
         told = self._verdicts[key]
-        return {"ok": told.ok, "axioms": list(told.axioms), "message": told.message}
+        return {"ok": told.ok, "axioms": list(told.axioms), "message": told.message, "statement": told.statement}
 
     def caption(self):
         now = self.answer

@@ -24,7 +24,8 @@ _HYPOTHESES = re.compile(r"^([^\W\d_][\w']*(?: [^\W\d_][\w']*)*) : (.*)$", re.MU
 class Attempt:
     """One theorem tried. ``status``: "proved" (recompiled and accepted), "failed", "not opened" or "rejected".
 
-    ``message`` says why it did not open, or why the kernel rejected the proof.
+    ``message`` says why it did not open, or why the kernel rejected the proof; ``statement`` is what was proved, as it
+    was elaborated: full names, every argument.
     """
 
     theorem: str
@@ -33,6 +34,7 @@ class Attempt:
     calls: int
     seconds: float
     message: str = ""
+    statement: str = ""
 
 
 def majority_tactic(theorems: Sequence[TracedTheorem]) -> str:
@@ -91,7 +93,7 @@ def attempt(session: Session, theorem: "str | Theorem", *, tactics: Sequence[str
             if isinstance(answer, ProofFinished):
                 told = session.verify(answer)
                 status, why = ("proved", "") if told.ok else ("rejected", told.message)
-                return Attempt(name, status, answer.script, made, time.perf_counter() - began, why)
+                return Attempt(name, status, answer.script, made, time.perf_counter() - began, why, told.statement)
             if isinstance(answer, TacticState) and answer.pp not in seen and len(answer.script) < depth:
                 seen.add(answer.pp)
                 waiting.append(answer)
