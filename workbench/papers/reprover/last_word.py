@@ -11,6 +11,7 @@ of this is trusted, and what was tried against it, stands in docs/security.md.
 """
 
 import concurrent.futures
+import itertools
 import json
 import re
 import subprocess
@@ -26,6 +27,7 @@ from .states import Theorem, Verified, is_librarys, statement_name, theorem_refu
 ALLOWED_AXIOMS = frozenset({"propext", "funext"})
 STOCK_AXIOMS = frozenset({"propext", "Classical.choice", "Quot.sound"})  # Lean's own, in a Lake project
 PLACEHOLDER = " :=\n  _root_.sorryAx _ _root_.Bool.false\n"
+_HEADER = re.compile(r"(?:prelude|import)\b")
 _JUDGE = "import sys; sys.path.append(sys.argv[1]); from judge.verdict import main; main()"
 
 
@@ -68,10 +70,13 @@ def _texts(library: Library, theorem: Theorem, script: tuple[str, ...]) -> dict[
         "reference": f"{theorem.preamble}{theorem.statement}{PLACEHOLDER}",
     }
     if not is_librarys(library, theorem):
-        head = "".join(f"import {name}\n" for name in imports_of(theorem.preamble))
-        head = f"{'prelude' if theorem.preamble.startswith('prelude') else ''}\n{head}set_option autoImplicit false\n"
-        if theorem.preamble.split() != head.split():
-            texts["plain"] = f"{head}{theorem.statement}{PLACEHOLDER}"
+        # the library alone: imports, and the names opened before anything is declared
+        lines = [line for line in theorem.preamble.split("\n") if line.strip() and not line.startswith("set_option")]
+        rest = itertools.dropwhile(_HEADER.match, lines)
+        opened = list(itertools.takewhile(re.compile(r"(?:open|universe) [\w. ]+$").match, rest))
+        head = [*filter(_HEADER.match, lines), "set_option autoImplicit false", *opened]
+        if theorem.preamble.split() != " ".join(head).split():
+            texts["plain"] = "\n".join(head) + f"\n{theorem.statement}{PLACEHOLDER}"
     return texts
 
 

@@ -9,6 +9,7 @@ accepted is the statement as it was elaborated where no tactic stood, and no lin
 
 import json
 import os
+import resource
 import sys
 
 from .kernel import Kernel, Rejected
@@ -45,6 +46,7 @@ KERNEL_NAMES = frozenset(
     ("Nat",), ("Bool",), ("String",), ("Char",), ("List",), ("Quot",), ("Eq",), ("eagerReduce",), ("sorryAx",),
     ("propext",), ("funext",),
 }  # fmt: skip
+MEMORY = 8 << 30  # bytes of address space; most of it is never touched
 LONGEST = 4000  # characters of a statement that is shown
 
 
@@ -241,6 +243,7 @@ def judge(request: dict) -> dict:
 
 
 def main() -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     try:
         answer = judge(json.load(sys.stdin))
     except (Rejected, Malformed) as error:
