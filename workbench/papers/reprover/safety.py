@@ -127,7 +127,7 @@ def _words(text: str, where: str) -> str | None:
     # the second pattern: Lean ends a name before some letters that Python counts as part of it (λ, Σ, other scripts)
     for found in _IDENTIFIER.finditer(text):
         # what a single dot joins to a term is a field (`h.1.def`, `(f x).def`), never a command
-        field = re.search(r"(?:[)\]}⟩]|\.\d+)\.$", text[: found.start()][-12:]) is not None
+        field = re.search(r"(?:[)\]}⟩]|[\w)\]}⟩']\.\d+)\.$", text[: found.start()][-12:]) is not None
         reason = word_refusal(found[0], where, field=field)
         if reason:
             return reason

@@ -10,6 +10,7 @@ accepted is the statement as it was elaborated where no tactic stood, and no lin
 import json
 import os
 import resource
+import struct
 import sys
 
 from .kernel import Kernel, Rejected
@@ -248,6 +249,9 @@ def main() -> None:
         answer = judge(json.load(sys.stdin))
     except (Rejected, Malformed) as error:
         answer = {"ok": False, "message": str(error), "axioms": [], "statement": "", "own": []}
+    except (ValueError, LookupError, struct.error, RecursionError) as error:
+        told = f"a compiled file cannot be read ({type(error).__name__}: {error})"
+        answer = {"ok": False, "message": told, "axioms": [], "statement": "", "own": []}
     json.dump(answer, sys.stdout)
     sys.stdout.flush()
     os._exit(0)  # Lean's threads and finalizers have nothing left to say
