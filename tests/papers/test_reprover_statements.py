@@ -149,7 +149,7 @@ def test_session_and_last_word_agree_on_every_tactic():
     with reprover.Session(timeout=30) as session:
         for number, proposition in enumerate(PROPOSITIONS):
             opened = session.open(reprover.own_theorem(f"theorem asked : {proposition}"))
-            for script in scripts[number % 2 :: 2]:
+            for script in scripts[number % 3 :: 3]:
                 answer = opened
                 for tactic in script:
                     if isinstance(answer, reprover.TacticState):
@@ -158,7 +158,7 @@ def test_session_and_last_word_agree_on_every_tactic():
                 told = reprover.verify(session.library, opened.theorem, answer.script if done else script)
                 assert told.ok == done, (proposition, script, answer, told)
                 finished += done
-        assert session.restarts == 0 and finished >= 12
+        assert session.restarts == 0 and finished >= 8
 
 
 @needs_lean
