@@ -264,6 +264,8 @@ def _file(row, where: str, skipped: dict[str, int]) -> File:
         place = f"{where}, premise {at}"
         kind = _skip(one, place)
         if kind:
+            if kind != SKIPPED[0]:  # what is named must still be a premise's row
+                _position(one, "start", place), _position(one, "end", place)
             skipped[kind] += 1
             continue
         premises.append(
