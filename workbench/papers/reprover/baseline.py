@@ -5,16 +5,17 @@ import re
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...errors import DataError
 from ...files import user_path
 from .corpus import TracedTheorem
+from .lexical import without_comments
 from .session import Session
-from .states import ProofFinished, TacticState, Theorem, own_theorem
+from .states import ProofFinished, TacticState, Theorem, bare_statement, own_theorem
 
 FIRST = ("rfl", "assumption", "contradiction", "decide", "trivial")
-PLAIN = ("intro x", "constructor", "funext x", "simp", "left", "right", "exfalso", "symm")
+PLAIN = ("intro x", "constructor", "funext x", "simp", "left", "right", "exfalso")
 HYPOTHESIS = ("exact {h}", "apply {h}", "rw [{h}]", "rw [← {h}]", "cases {h}", "exact {h} (by assumption)")
 _HYPOTHESES = re.compile(r"^([^\W\d_][\w']*(?: [^\W\d_][\w']*)*) : (.*)$", re.MULTILINE)
 
@@ -23,7 +24,8 @@ _HYPOTHESES = re.compile(r"^([^\W\d_][\w']*(?: [^\W\d_][\w']*)*) : (.*)$", re.MU
 class Attempt:
     """One theorem tried. ``status``: "proved" (recompiled and accepted), "failed", "not opened" or "rejected".
 
-    ``message`` says why it did not open, or why the kernel rejected the proof.
+    ``message`` says why it did not open, or why the kernel rejected the proof; ``statement`` is what was proved, as it
+    was elaborated: full names, every argument.
     """
 
     theorem: str
@@ -32,6 +34,7 @@ class Attempt:
     calls: int
     seconds: float
     message: str = ""
+    statement: str = ""
 
 
 def majority_tactic(theorems: Sequence[TracedTheorem]) -> str:
@@ -90,7 +93,7 @@ def attempt(session: Session, theorem: "str | Theorem", *, tactics: Sequence[str
             if isinstance(answer, ProofFinished):
                 told = session.verify(answer)
                 status, why = ("proved", "") if told.ok else ("rejected", told.message)
-                return Attempt(name, status, answer.script, made, time.perf_counter() - began, why)
+                return Attempt(name, status, answer.script, made, time.perf_counter() - began, why, told.statement)
             if isinstance(answer, TacticState) and answer.pp not in seen and len(answer.script) < depth:
                 seen.add(answer.pp)
                 waiting.append(answer)
@@ -100,7 +103,8 @@ def attempt(session: Session, theorem: "str | Theorem", *, tactics: Sequence[str
 def read_theorems(folder: str | os.PathLike) -> list[Theorem]:
     """Theorems of one's own: every ``theorem NAME … : …`` of a folder's .lean files; what follows ``:=`` is ignored.
 
-    A file may begin with ``prelude`` and its own imports; without them it gets the whole mini library.
+    A file may begin with ``prelude`` and its own imports (in a Lake project with its imports); without them it gets the
+    whole mini library. What else it may hold: `allowed.file_refusal`.
 
     Raises
     ------
@@ -126,8 +130,11 @@ def read_theorems(folder: str | os.PathLike) -> list[Theorem]:
             raise DataError(f"{file} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
         except OSError as error:
             raise DataError(f"cannot read {file} ({error.strerror}); mend it or take it out of the folder") from error
-        if text.startswith("prelude"):
-            inside = theorems(text, "")
+        if re.match(r"\s*(?:prelude|import)\b", without_comments(text)):
+            inside = [
+                replace(one, statement=bare_statement(one.statement), preamble=without_comments(one.preamble).lstrip())
+                for one in theorems(text, "")
+            ]
         else:
             blocks = re.findall(r"^theorem\b.*(?:\n[ \t]+\S.*)*", text, re.MULTILINE)
             try:

@@ -17,6 +17,7 @@ from ...files import lone_surrogate, user_path, write_atomic
 
 Position = tuple[int, int]
 PARTS = ("train", "val", "test")
+SKIPPED = ("no name", "a name of the user's own (user__.n…)", "no code", "several names in brackets")
 
 
 @dataclass(frozen=True)
@@ -79,10 +80,14 @@ class TracedTheorem:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Files in topological order, theorems, and what follows from them."""
+    """Files in topological order, theorems, and what follows from them.
+
+    ``skipped`` counts the premises of a download that are none, by kind (`SKIPPED`); the reference leaves them out too.
+    """
 
     files: tuple[File, ...]
     theorems: tuple[TracedTheorem, ...] = field(repr=False)
+    skipped: dict[str, int] = field(default_factory=dict, compare=False)
 
     @functools.cached_property
     def premises(self) -> tuple[Premise, ...]:
@@ -176,15 +181,17 @@ def load_corpus(folder: str | os.PathLike, split: str | None = None) -> "Corpus 
     ------
     DataError
         Missing file; broken JSON; a row that lacks a column or holds a wrong value (file and row are named); an import
-        or a theorem's file that the corpus does not have.
+        or a theorem's file that the corpus does not have. A premise that is none (no name, no code, …) is skipped and
+        counted in ``skipped``.
     """
     folder = user_path(folder)
     files: list[File] = []
     known: set[str] = set()
+    skipped = dict.fromkeys(SKIPPED, 0)
     for number, line in enumerate(_text(folder / "corpus.jsonl").split("\n"), 1):  # JSON may hold U+2028
         if line.strip():
             where = f"{folder / 'corpus.jsonl'}, line {number}"
-            file = _file(_parse(line, where), where)
+            file = _file(_parse(line, where), where, skipped)
             for other in file.imports:
                 if other not in known:
                     raise DataError(
@@ -197,9 +204,9 @@ def load_corpus(folder: str | os.PathLike, split: str | None = None) -> "Corpus 
     if not files:
         raise DataError(f"{folder / 'corpus.jsonl'} has no line; it must hold one file of the library a line")
     if split is None:
-        return Corpus(tuple(files), _theorems(folder / "theorems.json", known))
+        return Corpus(tuple(files), _theorems(folder / "theorems.json", known), skipped)
     parts = {part: _theorems(folder / split / f"{part}.json", known) for part in PARTS}
-    return Corpus(tuple(files), tuple(theorem for part in PARTS for theorem in parts[part])), parts
+    return Corpus(tuple(files), tuple(theorem for part in PARTS for theorem in parts[part]), skipped), parts
 
 
 def _text(path: Path) -> str:
@@ -238,11 +245,29 @@ def _position(row, name: str, where: str) -> Position:
     return value[0], value[1]
 
 
-def _file(row, where: str) -> File:
+def _skip(one, place: str) -> str | None:
+    """Which of the kinds that the reference leaves out (ReProver, common.py, `File.from_data`) a premise is of."""
+    if isinstance(one, dict) and "full_name" in one and one["full_name"] is None:
+        return SKIPPED[0]
+    name, code = _get(one, "full_name", str, place), _get(one, "code", str, place)
+    if "user__.n" in name:
+        return SKIPPED[1]
+    if not code:
+        return SKIPPED[2]
+    return SKIPPED[3] if name.startswith("[") else None
+
+
+def _file(row, where: str, skipped: dict[str, int]) -> File:
     path = _get(row, "path", str, where)
     premises = []
     for at, one in enumerate(_get(row, "premises", list, where), 1):
         place = f"{where}, premise {at}"
+        kind = _skip(one, place)
+        if kind:
+            if kind != SKIPPED[0]:  # what is named must still be a premise's row
+                _position(one, "start", place), _position(one, "end", place)
+            skipped[kind] += 1
+            continue
         premises.append(
             Premise(
                 _get(one, "full_name", str, place),

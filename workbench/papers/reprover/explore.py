@@ -16,6 +16,7 @@ from pathlib import Path
 from ...errors import DataError, UsageError
 from .corpus import Corpus, Position, Tactic, TracedTheorem
 from .lean import INSTALL, LIBRARY
+from .lexical import COMMENT, tokens
 from .retrieve import BM25
 from .safety import refusal
 from .session import LeanError, ProofFinished, ProofGivenUp, TacticState, Theorem, own_theorem
@@ -63,6 +64,8 @@ def subject(corpus: Corpus, text: str, root: str | os.PathLike = LIBRARY) -> Sub
     if re.match(r"theorem\b", text):
         stated = own_theorem(text)
         reason = statement_refusal(text)
+        if reason is None and tokens(text)[-1].kind == COMMENT:
+            reason = "comments at its end are not allowed: a proof goes on there"
         if reason:
             raise DataError(f"the statement is refused: {reason}")
         imported = re.findall(r"^import (\S+)", stated.preamble, re.MULTILINE)

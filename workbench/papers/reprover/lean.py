@@ -13,6 +13,7 @@ import importlib.util
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -62,6 +63,12 @@ class Checked:
         return tuple(message for message in self.messages if message.severity == "error")
 
 
+def parse_messages(output: str) -> list[Message]:
+    """What ``lean --json`` printed, one message a line."""
+    told = [json.loads(line) for line in output.splitlines() if line.startswith("{")]
+    return [Message(one["severity"], one["pos"]["line"], one["pos"]["column"], one["data"]) for one in told]
+
+
 @dataclass(frozen=True)
 class Engine:
     """A usable Lean.
@@ -92,6 +99,10 @@ class Engine:
              timeout: float = 120.0):  # fmt: skip
         """Run `lean` once; ``timeout`` in seconds. Raises `LeanFailed` when it is killed or runs out of time."""
         command = ["lean", *arguments] if self.kind == "wheel" else ["lake", "env", "lean", *arguments]
+        if (
+            self.kind == "lake" and search_path is not None
+        ):  # Lake sets LEAN_PATH anew: what it says, and ours behind it
+            command[2:2] = ["sh", "-c", 'LEAN_PATH="$LEAN_PATH:$0" exec "$@"', str(search_path)]
         try:
             done = subprocess.run(
                 command, cwd=folder, env=self.environment(search_path), capture_output=True, text=True,
@@ -118,12 +129,7 @@ class Engine:
             file.write_text(source, encoding="utf-8")
             done = self.lean(["--json", "-M", str(memory_mb), str(file)], folder=folder, search_path=search_path,
                              timeout=timeout)  # fmt: skip
-        messages = []
-        for line in done.stdout.splitlines():
-            if line.startswith("{"):
-                told = json.loads(line)
-                at = told["pos"]
-                messages.append(Message(told["severity"], at["line"], at["column"], told["data"]))
+        messages = parse_messages(done.stdout)
         if done.returncode and not any(message.severity == "error" for message in messages):
             raise LeanFailed(f"Lean ended with code 1 and no error message ({done.stderr.strip()[-300:] or 'silent'})")
         return Checked(tuple(messages), time.perf_counter() - began)
@@ -155,6 +161,20 @@ class Library:
         """Where a session looks imports up: the compiled files and the parts."""
         return None if self.build is None else os.pathsep.join([str(self.build), str(self.parts)])
 
+    def resolves(self, module: str) -> bool:
+        """Whether this is a compiled module of the library: what a theorem file may import.
+
+        In a Lake project, whatever the project's own build finds: its modules, its packages', the toolchain's.
+        """
+        if self.engine.kind == "wheel":
+            return module in self.modules
+        relative = Path(*module.split(".")).with_suffix(".olean") if module else None
+        return relative is not None and any((folder / relative).is_file() for folder in _lake_folders(self.root))
+
+    def compiled(self, module: str) -> Path:
+        """The compiled file of one of its modules (not in a Lake project)."""
+        return self.build / (module.replace(".", "/") + ".olean")
+
     def path(self, module: str) -> Path:
         return self.root / (module.replace(".", "/") + ".lean")
 
@@ -171,6 +191,16 @@ class Library:
                 found.add(module)
                 waiting += imports_of(self.source(module))
         return found
+
+
+@functools.cache
+def _lake_folders(root: Path) -> tuple[Path, ...]:
+    """Where a Lake project's build looks compiled modules up."""
+    asked = (["printenv", "LEAN_PATH"], ["lean", "--print-libdir"])
+    done = [
+        subprocess.run(["lake", "env", *one], cwd=root, capture_output=True, text=True, check=False) for one in asked
+    ]
+    return tuple(Path(one) for text in done for one in text.stdout.strip().split(os.pathsep) if one)
 
 
 def find_engine(project: str | os.PathLike | None = None) -> Engine:
@@ -190,8 +220,21 @@ def find_engine(project: str | os.PathLike | None = None) -> Engine:
         done = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
         if done.returncode:
             raise LeanMissing(f"`lake env lean --version` fails in {project}: {done.stderr.strip()[-300:]}")
-        return Engine("lake", done.stdout.strip(), None)
+        return Engine("lake", done.stdout.strip(), _lake_commands(shutil.which("lake")))
     return wheel_engine()
+
+
+def _lake_commands(lake: str) -> Path:
+    """A folder with a `lake` that is this one, but starts its server with a limit on memory."""
+    text = (
+        f'#!/bin/sh\nif [ "$1" = serve ]; then set -- "$@" ${{WORKBENCH_LEAN_MEMORY:+-M $WORKBENCH_LEAN_MEMORY}}; fi\n'
+        f'exec {shlex.quote(os.path.abspath(lake))} "$@"\n'
+    )
+    commands = cache_folder() / "lean" / f"commands-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    if not (commands / "lake").is_file():
+        write_atomic(commands / "lake", text)
+    (commands / "lake").chmod(0o755)
+    return commands
 
 
 def is_lake_project(folder: Path) -> bool:
@@ -271,7 +314,8 @@ def open_library(root: str | os.PathLike | None = None, *, progress: bool = Fals
 
 def sort_modules(root: Path) -> tuple[str, ...]:
     """All modules under ``root``, each after its imports, otherwise by name."""
-    files = sorted(path for path in root.rglob("*.lean") if not any(part.startswith(".") for part in path.parts))
+    files = sorted(root.rglob("*.lean"))
+    files = [path for path in files if not any(part.startswith(".") for part in path.relative_to(root).parts)]
     names = {".".join(path.relative_to(root).with_suffix("").parts): path for path in files}
     names = {name: path for name, path in names.items() if name != "lakefile"}
     if not names:

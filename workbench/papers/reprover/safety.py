@@ -10,6 +10,8 @@ named.
 import re
 import unicodedata
 
+from .lexical import CHARACTER, NAME, RAW, SPACE, TEXT, UNKNOWN, goes_on, is_letter, tokens
+
 LONGEST = 4096  # characters
 # words that begin or change a declaration, run code, or admit a goal; each as a whole identifier
 _WORDS = """
@@ -29,6 +31,13 @@ _WORDS = """
     show_panel_widgets with_panel_widgets init_grind_norm
 """
 WORDS = frozenset(_WORDS.split())
+# what admits a goal or trusts compiled code under any name that ends in it
+ADMITTING = frozenset(
+    {
+        "sorry", "sorryAx", "admit", "stop", "ofReduceBool", "ofReduceNat", "trustCompiler", "unsafeCast", "reduceBool",
+        "reduceNat", "native_decide", "dbgTrace", "panic", "include_str",
+    }
+)  # fmt: skip
 OPENING = {"(": ")", "[": "]", "{": "}", "⟨": "⟩", "⦃": "⦄"}
 STARTS = ("declare_", "register_", "builtin_", "run_")  # families of commands and of code that runs at elaboration
 _IDENTIFIER = re.compile(r"[^\W\d][\w!?']*(?:\.[^\W\d][\w!?']*)*", re.UNICODE)
@@ -51,64 +60,105 @@ def refusal(tactic: str) -> str | None:
         return "the tactic is empty"
     if len(tactic) > LONGEST:
         return f"the tactic has {len(tactic):,} characters; at most {LONGEST:,} are allowed"
-    return _characters(tactic) or _comments(tactic) or _words(tactic) or _brackets(tactic)
+    reason = characters_refusal(tactic, "in a tactic")
+    if reason is None and any(mark in tactic for mark in ("--", "/-", "-/")):
+        reason = "comments (--, /-) are not allowed in a tactic"
+    if reason is None and re.search(r"\\(?!\s|[^\x00-\x7f]|[({\[])", tactic):
+        reason = "escapes (\\) are not allowed in a tactic; as an operator \\ stands before a space or a bracket"
+    return reason or text_refusal(tactic, "in a tactic")
 
 
-def _characters(tactic: str) -> str | None:
-    for character in tactic:
+def text_refusal(text: str, where: str) -> str | None:
+    """The same for a text whose comments are gone, a tactic's or a statement's: signs, words, brackets."""
+    return characters_refusal(text, where) or _signs(text, where) or _words(text, where) or _brackets(text)
+
+
+def characters_refusal(text: str, where: str) -> str | None:
+    """A character that Lean or a reader could take for another one."""
+    for character in text:
         kind = unicodedata.category(character)
         if character not in "\n " and (kind[0] in "CZ" or kind in ("Mn", "Me")):
             # tabs, carriage returns, other spaces, zero-width and direction marks, combining marks, private use
-            return f"the character U+{ord(character):04X} is not allowed in a tactic"
+            return f"the character U+{ord(character):04X} is not allowed {where}"
     # full-width and other look-alikes of ASCII would read as one thing and parse as another
-    for character in tactic:
+    for character in text:
+        if character.isascii() or is_letter(character) or goes_on(character) or character in "⁻¹²³⁴⁵⁶⁷⁸⁹⁰ⁿ₀₁₂₃₄₅₆₇₈₉":
+            continue
         plain = unicodedata.normalize("NFKC", character)
-        if plain != character and plain.isascii() and not _is_lean_letter(character):
-            return f"the look-alike character U+{ord(character):04X} is not allowed in a tactic"
+        if plain != character and plain.isascii() and unicodedata.category(character) not in ("Sm", "So", "Lm"):
+            return f"the look-alike character U+{ord(character):04X} is not allowed {where}"
     return None
 
 
-def _is_lean_letter(character: str) -> bool:
-    """Subscript digits and letters, and superscripts, which Lean names use."""
-    return "₀" <= character <= "ₜ" or character in "⁻¹²³"
-
-
-def _comments(tactic: str) -> str | None:
-    for mark in ("--", "/-", "-/"):
-        if mark in tactic:
-            return f"comments ({mark}) are not allowed in a tactic"
-    for mark, name in {'"': "string quotes", "«": "quoted names", "»": "quoted names", "`": "quotations",
-                       "#": "commands (#)",
-                       "@[": "attributes (@[)", "\\": "escapes (\\)", "$": "antiquotations ($)",
-                       "%": "the sign %"}.items():  # fmt: skip
-        if mark in tactic:
-            return f"{name} are not allowed in a tactic"
-    # a character literal hides any one bracket; a prime inside a name (h') does not
-    if re.search(r"(?<![\w'!?])'[^']?'", tactic):
-        return "character literals are not allowed in a tactic"
+def _signs(text: str, where: str) -> str | None:
+    found = tokens(text)
+    for number, token in enumerate(found):
+        if token.kind in (TEXT, RAW):
+            return f"string quotes are not allowed {where}"
+        if token.kind == CHARACTER:
+            return f"character literals are not allowed {where}"
+        if (token.kind == NAME and "«" in token.text) or token.text in "«»":
+            return f"quoted names are not allowed {where}"
+        if token.kind == UNKNOWN and token.text[0] in "\"'«":
+            return f"the quote {token.text[0]!r} is not closed; it is not allowed {where}"
+        after = found[number + 1] if number + 1 < len(found) else None
+        if token.text == "`":
+            return f"quotations are not allowed {where}"
+        if token.text == "@" and after is not None and after.text == "[":
+            return f"attributes (@[) are not allowed {where}"
+        if token.text == "$" and (after is None or after.kind != SPACE):
+            return f"antiquotations ($) are not allowed {where}; as an operator $ stands before a space"
+        if token.text == "#":
+            before = [one for one in found[:number] if one.line == token.line and one.kind != SPACE]
+            # Lean knows a command by its whole word (`#eval`), wherever it stands: `#s`, a set's size, is none
+            if not before or after is None or (after.kind == NAME and len(after.text.split(".")[0]) > 3):
+                return f"commands (#) are not allowed {where}"
+        if token.kind == NAME and len(token.text) > 3 and after is not None and after.text == "%":
+            # `n%2` is a remainder; a longer word with the sign behind it may be code (`with_decl_name%`)
+            return f"the sign % right behind {token.text!r} is not allowed {where}; put a space between them"
     return None
 
 
-def _words(tactic: str) -> str | None:
+def _words(text: str, where: str) -> str | None:
     # Lean reads 0x1sorry as a number and a word: what looks like one identifier to us must be one to Lean
-    joined = re.search(r"(?<![\w'!?])\d\w*?[^\W\d]", tactic)
+    joined = re.search(r"(?<![\w'!?])\d\w*?[^\W\d]", text)
     if joined:
         return f"the number {joined[0]!r} runs into a word"
     # the second pattern: Lean ends a name before some letters that Python counts as part of it (λ, Σ, other scripts)
-    for found in (*_IDENTIFIER.finditer(tactic), *_ASCII_NAME.finditer(tactic)):
-        parts = found[0].split(".")
-        for part in parts:
-            if part in WORDS or part.rstrip("?!'") in WORDS or part.startswith(STARTS):
-                return f"the word {part!r} is not allowed in a tactic"
-        first = parts[1] if parts[0] == "_root_" and len(parts) > 1 else parts[0]
-        if first in ("Lean", "IO", "System") or re.fullmatch(r"lc[A-Z]\w*", parts[-1]):
-            return f"the name {found[0]!r} is not allowed in a tactic"
+    for found in _IDENTIFIER.finditer(text):
+        # what a single dot joins to a term is a field (`h.1.def`, `(f x).def`), never a command
+        field = re.search(r"(?:[)\]}⟩]|[\w)\]}⟩']\.\d+)\.$", text[: found.start()][-12:]) is not None
+        reason = word_refusal(found[0], where, field=field)
+        if reason:
+            return reason
+    for found in _ASCII_NAME.finditer(text):
+        glued = found.start() and text[found.start() - 1]
+        if not (glued and (glued == "." or goes_on(glued))):
+            reason = word_refusal(found[0], where)
+            if reason:
+                return reason
     return None
 
 
-def _brackets(tactic: str) -> str | None:
+def word_refusal(name: str, where: str, *, field: bool = False) -> str | None:
+    """Why a name, dots and all, may not stand in a text; ``field``: it is joined by a dot to what stands before it."""
+    parts = unicodedata.normalize("NFKC", name).split(".")
+    first = 1 if parts[0] == "_root_" and len(parts) > 1 else 0
+    for number, part in enumerate(parts):
+        words = {part, part.rstrip("?!'")}
+        # behind a dot a word is a name like any other (Set.Subset.def); what admits a goal is refused there too
+        if words & ADMITTING or (number <= first and not field and (words & WORDS or part.startswith(STARTS))):
+            return f"the word {part!r} is not allowed {where}"
+    if not field and parts[first] in ("Lean", "IO", "System"):
+        return f"the name {name!r} is not allowed {where}"
+    if re.fullmatch(r"lc[A-Z]\w*", parts[-1]):
+        return f"the name {name!r} is not allowed {where}"
+    return None
+
+
+def _brackets(text: str) -> str | None:
     waiting: list[str] = []
-    for character in tactic:
+    for character in text:
         if character in OPENING:
             waiting.append(OPENING[character])
         elif character in OPENING.values() and (not waiting or waiting.pop() != character):

@@ -25,6 +25,7 @@ import time
 from pathlib import Path
 
 from ...errors import UsageError, WorkbenchError
+from .last_word import verify
 from .lean import MEMORY_MB, LeanFailed, LeanMissing, Library, open_library
 from .parts import shorten
 from .safety import refusal
@@ -37,12 +38,17 @@ from .states import (
     Verified,
     find_theorem,
     render,
-    statement_refusal,
-    verify,
+    theorem_refusal,
 )  # fmt: skip
 from .states import own_theorem as own_theorem  # it is asked for here, beside the session that opens it
 
 PATIENCE = 0.5  # seconds without an answer before looking whether anybody is left to give one
+IMPORTING = 300.0  # seconds that imports and the text before a theorem may take, beside a tactic's own time
+# what is asked behind a tactic; the second where the word is used in the proof, and could be a hypothesis there that
+# completes a tactic which ends too early
+CLOSING = ("  done\n", "  with_reducible done\n")
+# states are shown to their end: without these two different ones can print alike, with `⋯` for what is deep or long
+SHOWN = "set_option pp.deepTerms true\nset_option pp.maxSteps 1000000\n"
 UNSOLVED = "unsolved goals"  # how Lean's message begins that lists what is left
 _PATH_LOCK = threading.Lock()  # leanclient finds `lake` through this process's PATH
 
@@ -120,18 +126,17 @@ class Session:
             raise LeanMissing("the package leanclient is not installed: pip install -e '.[lean]'") from error
         engine, library = self.library.engine, self.library
         self._scratch = tempfile.TemporaryDirectory(prefix="workbench-lean-")
-        # a Lake project must be the working folder; its scratch file stands inside it, hidden
+        # a Lake project must be the working folder; the document stands outside it, and nothing is left in it
         folder = Path(self._scratch.name) if engine.kind == "wheel" else library.root
         wanted = engine.environment(library.search_path)
         wanted["WORKBENCH_LEAN_MEMORY"] = str(self.memory_mb)
         with _PATH_LOCK, _environment(wanted):
             self._client = LeanLSPClient(str(folder), prevent_cache_get=True)
-        (folder / self._name(0)).parent.mkdir(exist_ok=True)
 
     def _name(self, number: int) -> str:
-        """The scratch document's name, relative to the folder the server runs in."""
+        """The scratch document as the client calls it: relative to its project, or the whole path from outside it."""
         name = f"Session{number}.lean"
-        return name if self.library.engine.kind == "wheel" else f".workbench/{os.getpid()}-{id(self)}-{name}"
+        return name if self.library.engine.kind == "wheel" else str(Path(self._scratch.name).resolve() / name)
 
     def _restart(self) -> None:
         self.restarts += 1
@@ -145,9 +150,9 @@ class Session:
         """The initial state of a theorem of the library (by full name) or of one's own (`own_theorem`)."""
         if isinstance(theorem, str):
             theorem = find_theorem(self.library, theorem)
-        reason = None if theorem.module else statement_refusal(theorem.statement)
+        reason = theorem_refusal(self.library, theorem)
         if reason:
-            return LeanError(f"the statement is refused: {reason}")
+            return LeanError(reason)
         return self._judge(theorem, (), "skip")
 
     def run_tac(self, state: TacticState, tactic: str) -> "TacticState | ProofFinished | LeanError | ProofGivenUp":
@@ -178,41 +183,48 @@ class Session:
 
     def _ask(self, theorem: Theorem, script: tuple[str, ...], tactic: str):
         self._start()
-        preamble = self._preamble(theorem)
+        preamble = self._preamble(theorem) + SHOWN
         before = f"{preamble}{theorem.statement} := by\n"
         shown = render(script)
         candidate = render((tactic,))
         first = before.count("\n") + shown.count("\n")  # line of the candidate, from 0
         last = first + candidate.count("\n") - 1
-        self._show(before + shown + candidate)
-        messages = self._messages()
+        if self._is_new(preamble):
+            # what is imported, and what stands before the theorem, is not the tactic's time
+            self._show(preamble)
+            self._messages(IMPORTING + self.timeout)
+        # the goals are asked for behind a `done`: at the end of `repeat …` Lean also tells those of inner rounds
+        closing = CLOSING[re.search(r"\bdone\b", theorem.statement + shown + candidate) is not None]
+        self._show(before + shown + candidate + closing)
+        messages = self._messages(self.timeout)
         start = preamble.count("\n")
-        by_line = before.count("\n") - 1
         mine = [m for m in messages if m["range"]["start"]["line"] >= start]
         earlier = [m for m in messages if m["range"]["start"]["line"] < start and m["severity"] == 1]
-        if any("server" in m["message"].lower() for m in earlier):
-            raise LeanFailed(earlier[0]["message"])
         if earlier:
+            if not self._workers & set(self.pids()):  # the last that is said of a worker that died
+                raise LeanFailed(earlier[0]["message"])
             return LeanError(f"the file does not compile before the theorem: {earlier[0]['message'][:300]}")
         goals = None
         for message in mine:
             line = message["range"]["start"]["line"]
             text = message["message"]
             if message["severity"] == 1:
-                if text.startswith(UNSOLVED) and line <= by_line:
+                if line > last and not text.startswith(UNSOLVED):
+                    return LeanError("the tactic is not complete: something must follow it")
+                if line > last:
                     goals = tuple(text.removeprefix(UNSOLVED).lstrip("\n").split("\n\n"))
-                elif first <= line <= last or not text.startswith(UNSOLVED):
+                else:
                     return LeanError(text)
             elif "declaration uses" in text and "sorry" in text:
                 return ProofGivenUp()
         if goals is None:
-            self._confirm_finished(last, candidate)
+            self._confirm_finished(last + 1, closing)
             return ProofFinished(theorem, (*script, tactic))
         kept = script if tactic == "skip" and not script else (*script, tactic)
         return TacticState(theorem, kept, goals)
 
-    def _messages(self) -> list[dict]:
-        """Lean's messages on the text that it has now.
+    def _messages(self, timeout: float) -> list[dict]:
+        """Lean's messages on the text that it has now; `_TimedOut` where they take longer than ``timeout`` seconds.
 
         The client's own wait may answer with what was said of the text before: it takes late messages for new ones.
         Lean answers this request when everything about this version of the document has been sent.
@@ -221,7 +233,7 @@ class Session:
         asked = {"uri": shown.uri, "version": shown.version}
         answer = self._client._send_request_async("textDocument/waitForDiagnostics", asked)
         waiting = asyncio.run_coroutine_threadsafe(asyncio.wait_for(answer, None), self._client._loop)
-        until = time.monotonic() + self.timeout
+        until = time.monotonic() + timeout
         while not waiting.done():
             left = until - time.monotonic()
             if left <= 0:
@@ -237,12 +249,15 @@ class Session:
             raise LeanFailed("Lean said nothing of the text it was given")
         return list(shown.diagnostics)
 
-    def _confirm_finished(self, last: int, candidate: str) -> None:
-        """Ask for the goals where the proof ends: no message could also mean that a worker died over it."""
-        width = len((candidate.rstrip("\n").rsplit("\n", 1)[-1]).encode("utf-16-le")) // 2
-        goal = self._client.get_goal(self._file, last, width)
+    def _confirm_finished(self, line: int, closing: str) -> None:
+        """Ask for the goals at the closing `done`: no message could also mean that a worker died over it."""
+        goal = self._client.get_goal(self._file, line, closing.index("done"))
         if not isinstance(goal, dict) or goal.get("goals"):
             raise LeanFailed("Lean's messages and its goals do not agree")
+
+    def _is_new(self, preamble: str) -> bool:
+        """Whether Lean has not read this header yet."""
+        return self._shown is None or _header(self._shown) != _header(preamble)
 
     def _preamble(self, theorem: Theorem) -> str:
         """What stands before the theorem, most of it imported (parts.py); the last text asked for is remembered."""

@@ -14,6 +14,7 @@ Replaying the flat steps proves the same theorem (a test does it for the whole l
 import re
 from dataclasses import dataclass
 
+from .lexical import without_comments
 from .states import Theorem
 
 _DECLARATION = re.compile(
@@ -79,14 +80,15 @@ def proofs(source: str, module: str) -> list[Proof]:
 
 
 def assignment(block: str) -> int | None:
-    """Where the ``:=`` stands that ends the statement: the first one outside brackets."""
+    """Where the ``:=`` stands that ends the statement: the first one outside brackets and comments."""
     depth = 0
-    for at, character in enumerate(block):
+    code = without_comments(block, keep_length=True) if "--" in block or "/-" in block else block
+    for at, character in enumerate(code):
         if character in "([{⟨":
             depth += 1
         elif character in ")]}⟩":
             depth -= 1
-        elif depth == 0 and block.startswith(":=", at):
+        elif depth == 0 and code.startswith(":=", at):
             return at
     return None
 

@@ -1,22 +1,14 @@
-"""What a session speaks of: theorems, states and verdicts; and the last word on a proof, a check from scratch."""
+"""What a session speaks of: theorems, states and verdicts; and which theorems may reach Lean at all."""
 
 import re
 from dataclasses import dataclass, field
 
 from ...errors import DataError, UsageError
-from .lean import LIBRARY, Checked, LeanFailed, Library
-from .safety import LONGEST, refusal
+from .allowed import file_refusal, head_refusal
+from .lean import Library
+from .lexical import COMMENT, UNKNOWN, tokens, without_comments
+from .safety import LONGEST, text_refusal
 
-ALLOWED_AXIOMS = frozenset({"propext", "funext"})
-STOCK_AXIOMS = frozenset({"propext", "Classical.choice", "Quot.sound"})  # Lean's own, in a Lake project
-# The kernel computes these on literals by machine arithmetic, and trusts that they mean what Init's mean. Those that
-# Core has are Init's; of these the mini library has only Nat.pow, in POWERS. A file that declares one with another
-# meaning could prove 4 = 2.
-KERNEL_NAMES = (
-    "Nat.pow", "Nat.div", "Nat.mod", "Nat.gcd", "Nat.log2", "Nat.land", "Nat.lor", "Nat.xor", "Nat.shiftLeft",
-    "Nat.shiftRight", "Lean.reduceBool", "Lean.reduceNat",
-)  # fmt: skip
-POWERS = "Mini.Mul"
 _NAME = r"(?:_root_\.)?[\w'!?«»]+(?:\.[\w'!?«»]+)*"
 _HEAD = re.compile(rf"\s*(?:@\[[^\]]*\]\s*)?(?P<words>(?:\w+\s+)*?)(?:theorem|lemma)\s+(?P<name>{_NAME})")
 
@@ -81,76 +73,31 @@ class ProofGivenUp:
 
 @dataclass(frozen=True)
 class Verified:
-    """What a fresh process said of a found proof."""
+    """The last word on a proof (verify.py).
+
+    Attributes
+    ----------
+    ok : whether the proof counts
+    axioms : all axioms that it rests on
+    message : "accepted", or why not
+    seconds : wall seconds
+    statement : the statement as it was elaborated: full names, every argument, nothing hidden
+    own : what the file itself declares of that statement's meaning
+    trusted : the compiled modules that were taken as they are; the file under judgement is none of them
+    """
 
     ok: bool
     axioms: tuple[str, ...]
     message: str
     seconds: float
+    statement: str = ""
+    own: tuple[str, ...] = ()
+    trusted: tuple[str, ...] = ()
 
 
 def render(script: tuple[str, ...]) -> str:
     """The tactics as lines of a ``by`` block; further lines of a tactic keep their indentation below its first."""
     return "".join("  " + tactic.strip("\n").replace("\n", "\n  ") + "\n" for tactic in script)
-
-
-def verify(library: Library, theorem: Theorem, script: tuple[str, ...], *, timeout: float = 120.0) -> Verified:
-    """Check a proof from scratch: tactics pass the filter, a fresh Lean accepts, axioms are allowed.
-
-    Returns
-    -------
-    Verified
-        ``ok`` only when the file has no error, no use of sorry, and the theorem depends on nothing but
-        {propext, funext}; in a Lake project, than Lean's own {propext, Classical.choice, Quot.sound}.
-    """
-    for tactic in script:
-        reason = refusal(tactic)
-        if reason:
-            return Verified(False, (), f"refused: {reason}", 0.0)
-    reason = None if theorem.module else statement_refusal(theorem.statement)
-    if reason:
-        return Verified(False, (), f"the statement is refused: {reason}", 0.0)
-    text = theorem.document(script)
-    if "skipKernelTC" in text:
-        return Verified(False, (), "the file switches the kernel off (debug.skipKernelTC)", 0.0)
-    if library.root == LIBRARY and not theorem.module:
-        # an import right at the top: else `propext` and even `Nat` may be something else than those of Core
-        header = re.match(r"prelude\s+(?:import\s+[\w.]+\s+)+", text)
-        if header is None:
-            return Verified(False, (), "the file does not begin with `prelude` and an import of the library", 0.0)
-        names = KERNEL_NAMES[1:] if POWERS in library.imported(header[0]) else KERNEL_NAMES
-        text += "".join(f"\ntheorem _root_.{name} : _root_.True := _root_.True.intro" for name in names)
-    text += f"\nset_option pp.fullNames true in #print axioms {_asked_name(theorem)}\n"
-    try:
-        checked: Checked = library.engine.check(text, folder=library.root, search_path=library.build, timeout=timeout)
-    except LeanFailed as error:
-        return Verified(False, (), f"Lean could not check it: {error}", 0.0)
-    if checked.errors:
-        return Verified(False, (), checked.errors[0].text, checked.seconds)
-    last = text.count("\n")  # a tactic may speak too (trace_state); the answer is what stands on our own line
-    said = [m.text for m in checked.messages if m.severity == "information" and m.line == last]
-    if len(said) != 1:
-        return Verified(False, (), f"expected one answer about axioms, got {len(said)}", checked.seconds)
-    found = re.search(r"depends on axioms: \[(.*)\]", said[0], re.DOTALL)
-    axioms = tuple(name.strip() for name in found[1].split(",")) if found else ()
-    if not found and "does not depend on any axioms" not in said[0]:
-        return Verified(False, (), f"Lean's answer about axioms was not understood: {said[0][:200]}", checked.seconds)
-    extra = sorted(set(axioms) - (STOCK_AXIOMS if library.engine.kind == "lake" else ALLOWED_AXIOMS))
-    if extra:
-        return Verified(
-            False, axioms, f"the proof uses axioms that are not allowed: {', '.join(extra)}", checked.seconds
-        )
-    return Verified(True, axioms, "accepted", checked.seconds)
-
-
-def _asked_name(theorem: Theorem) -> str:
-    """How the question about axioms names the theorem: as its statement does, which means it wherever the file stands.
-
-    Behind the theorem its namespace is still open, and there the name as it was written means nothing else. The full
-    name is read from the layout alone, and could be another theorem's; only a protected one is asked for by it.
-    """
-    head = _HEAD.match(theorem.statement)
-    return head["name"] if head and "protected" not in head["words"].split() else f"_root_.{theorem.name}"
 
 
 def statement_refusal(statement: str) -> str | None:
@@ -160,16 +107,78 @@ def statement_refusal(statement: str) -> str | None:
         return "it has no name"
     if "protected" in head["words"].split():
         return "the word 'protected' is not allowed in it"
+    reason = head_refusal(statement[: head.start("name")], head["name"])
+    if reason:
+        return reason
     if len(statement) > LONGEST:
         return f"it has {len(statement):,} characters; at most {LONGEST:,} are allowed"
-    reason = refusal(re.sub(r"^\.\{[\w\s,']*\}", "", statement[head.end() :]) or " ")
-    return reason and reason.replace("in a tactic", "in it").replace("the tactic", "it")
+    rest = re.sub(r"^\.\{[\w\s,']*\}", "", statement[head.end() :])
+    reason = _hiding_comment(rest) or text_refusal(without_comments(rest) or " ", "in it")
+    return reason or (None if rest.strip() else "it is empty")
+
+
+def bare_statement(statement: str) -> str:
+    """The statement without its comments: one at the end would swallow the ``:=`` that follows.
+
+    One that could be taken for a part of it stays, and the statement is refused for it where it is opened.
+    """
+    return statement.strip() if _hiding_comment(statement) else without_comments(statement).strip()
+
+
+def _hiding_comment(text: str) -> str | None:
+    """A comment between the words of a statement may not look like a part of it."""
+    for token in tokens(text):
+        if token.kind == UNKNOWN and token.text.startswith("/-"):
+            return "a comment in it is not closed"
+        if token.kind == COMMENT and token.text.startswith("/-") and re.search(r"[:()\[\]{}⟨⟩]", token.text[2:-2]):
+            return "a comment in it holds a bracket or a colon; take it out"
+    return None
+
+
+def preamble_refusal(library: Library, theorem: Theorem) -> str | None:
+    """Why what stands before a theorem must not be given to Lean; None for the library's own text.
+
+    The text before a theorem of the library is the library's; any other is a stranger's, and only what stands on the
+    list of `allowed.file_refusal` may be in it.
+    """
+    if is_librarys(library, theorem):
+        return None
+    return file_refusal(theorem.preamble, library.resolves, prelude=library.engine.kind == "wheel")
+
+
+def is_librarys(library: Library, theorem: Theorem) -> bool:
+    """Whether a theorem and all that stands before it are, letter by letter, what its module of the library holds."""
+    if theorem.module not in library.modules or not library.path(theorem.module).is_file():
+        return False
+    if library.engine.kind == "lake" and not library.resolves(theorem.module):
+        return False  # the project's build does not know this file: it is no part of the library
+    return library.source(theorem.module).startswith(theorem.preamble + theorem.statement)
+
+
+def theorem_refusal(library: Library, theorem: Theorem) -> str | None:
+    """Why a theorem must not be opened: its statement leaves its place, or its file holds what is not allowed."""
+    if is_librarys(library, theorem):
+        return None
+    reason = statement_refusal(theorem.statement)
+    if reason:
+        return f"the statement is refused: {reason}"
+    reason = preamble_refusal(library, theorem)
+    return reason and f"the file is refused: {reason}"
+
+
+def statement_name(theorem: Theorem) -> str:
+    """The name that a question from outside the theorem's file asks for: the full one, read from the layout."""
+    head = _HEAD.match(theorem.statement)
+    private = head is not None and "private" in head["words"].split()
+    return theorem.name if private else f"_root_.{theorem.name.removeprefix('_root_.')}"
 
 
 def own_theorem(
-    statement: str, *, imports: tuple[str, ...] = ("Mini.Algebra",), opens: tuple[str, ...] = ()
+    statement: str, *, imports: tuple[str, ...] = ("Mini.Algebra",), opens: tuple[str, ...] = (), prelude: bool = True
 ) -> Theorem:
     """A theorem of one's own: ``theorem NAME (…) : …`` without ``:=``, in a file with these imports.
+
+    In a Lake project give ``imports=("Mathlib",), prelude=False``.
 
     Raises
     ------
@@ -178,12 +187,13 @@ def own_theorem(
     """
     from .source import assignment
 
+    statement = bare_statement(statement)
     named = re.match(r"\s*theorem\s+([\w']+(?:\.[\w']+)*)", statement)
     if not named or assignment(statement) is not None:
         raise DataError(
             f"{statement.strip()[:80]!r} is no statement; write: theorem NAME (x : T) : PROPOSITION, without `:=`"
         )
-    header = "prelude\n" + "".join(f"import {name}\n" for name in imports)
+    header = "prelude\n" * prelude + "".join(f"import {name}\n" for name in imports)
     header += "set_option autoImplicit false\n" + "".join(f"open {name}\n" for name in opens)
     return Theorem(named[1], "", header, statement.strip(), header.count("\n") + 1)
 

