@@ -12,7 +12,7 @@ PROFILES = {
         "batch_size": 12, "top_layers": 1, "noise_seeds": 0,
     },
     "quick": {
-        "tasks": ["typing", "teaching"], "n_seeds": 1, "n_train": 120, "n_test": 120, "epochs": 5,
+        "tasks": ["typing", "teaching"], "n_seeds": 1, "n_train": 96, "n_test": 96, "epochs": 5,
         "learning_rate": 4e-4, "rates": [], "batch_size": 16, "top_layers": -1, "noise_seeds": 0,
     },
     "standard": {
