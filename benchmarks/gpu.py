@@ -39,7 +39,6 @@ import common
 import emo as emo_benchmark  # benchmarks/emo.py: the losses and how they are timed
 import torch
 
-from workbench.models.loading import import_bitsandbytes
 from workbench.models.local import LocalModel
 from workbench.models.prefix import PrefixTree
 from workbench.models.prefix_read import run, together
@@ -153,7 +152,8 @@ def random_module(device: Device, sizes: dict):
 
 def to_nf4(module, device: Device):
     """Every linear layer but the head as NF4 with double quantisation, computing in the module's own type."""
-    bnb = import_bitsandbytes()
+    import bitsandbytes as bnb
+
     for name, linear in list(module.named_modules()):
         if isinstance(linear, torch.nn.Linear) and name != "lm_head":
             packed = bnb.nn.Linear4bit(
@@ -269,7 +269,7 @@ def rain(report, device, module, tokenizer, bandwidth: float, rate: float) -> No
                 tasks.append(
                     Searcher(
                         tree, prompt, ids, settings=chosen, evaluate=judge, embed=None, index=index, seed=0,
-                        decode=lambda tokens, ids=ids: model.new_text(ids, tokens), eos=model.end_tokens(),
+                        decode=model.new_text, eos=model.end_tokens(),
                     ).task(1)
                 )  # fmt: skip
             device.start_peak()
@@ -354,7 +354,7 @@ def main() -> None:
     for form in ("bf16", "nf4"):
         if form == "nf4":
             try:
-                import_bitsandbytes()
+                import bitsandbytes  # noqa: F401  (mended by workbench as it is imported)
             except Exception as error:  # a wheel without its CUDA library raises more than ImportError
                 report.add("nf4: not measured", f"bitsandbytes: {type(error).__name__}", "")
                 continue

@@ -31,7 +31,7 @@ from workbench.models.prefix import PrefixTree
 from workbench.models.prefix_read import Draw, run, sample, score, together
 from workbench.papers.rain import LabelScorer, RainSettings
 from workbench.papers.rain.scorers import SENTIMENT
-from workbench.papers.rain.search import Searcher
+from workbench.papers.rain.search import CHAIN, ROLLOUT, Searcher, stream
 
 GOOD, BAD = [" positive", " Positive", " good"], [" negative", " Negative", " bad"]
 CARD = {"forwards": 287, "tokens": 3340}  # the card's anchor for the short case
@@ -72,7 +72,7 @@ def searcher(model, encoder, tree, prompt, scorer, chosen, index=0):
 
     return Searcher(
         tree, prompt, ids, settings=chosen, evaluate=lambda text: scorer.plan(tree, prompt, text), embed=embed,
-        decode=lambda tokens: model.new_text(ids, tokens), eos=model.end_tokens(), index=index, seed=0,
+        decode=model.new_text, eos=model.end_tokens(), index=index, seed=0,
     )  # fmt: skip
 
 
@@ -83,9 +83,7 @@ def literal(model, encoder, prompt, scorer, chosen):
 
     def odds(reply):
         text = scorer.template.replace("{prompt}", prompt).replace("{reply}", reply)
-        tokens = model.tokenizer(text)["input_ids"]
-        reader.note(tokens)
-        found = reader.read([tokens])[0].log_softmax(-1)
+        found = torch.from_numpy(reader.alone(model.tokenizer(text)["input_ids"]))
         return float(found[good].logsumexp(0) - found[bad].logsumexp(0))
 
     def value(reply):
@@ -93,10 +91,13 @@ def literal(model, encoder, prompt, scorer, chosen):
             prior.append(odds(""))
         return math.tanh((odds(reply) - prior[0]) / 2)
 
+    def uniforms(purpose, prefix, number):
+        named = (ROLLOUT, *prefix) if purpose == "simulation" else (CHAIN, number, *prefix)
+        return iter(stream(0, 0, *named).random, None)
+
     search = LiteralRain(
-        reader, ids, chosen, value, lambda t: model.new_text(ids, t), model.end_tokens(), (0, 0),
-        lambda text: encoder.embed([text])[0],
-    )  # fmt: skip
+        reader, ids, chosen, value, model.new_text, model.end_tokens(), uniforms, lambda text: encoder.embed([text])[0]
+    )
     seconds, move = common.cpu_seconds(lambda: search.run(1))
     return move, reader, search, seconds
 
@@ -111,7 +112,7 @@ def compare(model, encoder, prompt, scorer_of, budget, lanes):
     fast, result = common.cpu_seconds(lambda: run(tree, task))
     if result.tokens != move or len(result.searches) != search.searches:
         raise SystemExit(f"the moves differ: {result.tokens} after {len(result.searches)} searches, baseline {move}")
-    if {node.prefix: node.fn for node in result.nodes if node.fn} != dict(visits_of(search.root)):
+    if {node.prefix: node.fn for node in result.nodes if node.fn} != {n.prefix: n.fn for n in search.nodes() if n.fn}:
         raise SystemExit("the moves are the same, but the visits in the trees differ")
     return {
         "baseline": {"forwards": reader.forwards, "tokens": reader.tokens, "cpu": slow},
@@ -119,14 +120,6 @@ def compare(model, encoder, prompt, scorer_of, budget, lanes):
         "floor": search.floor(), "searches": len(result.searches), "move": model.tokenizer.decode(move),
         "shared": search.shared, "added": search.added,
     }  # fmt: skip
-
-
-def visits_of(node):
-    """(prefix, visits) of all visited nodes of the baseline's tree."""
-    found = [(node.prefix, node.fn)] if node.fn else []
-    for child in node.children or ():
-        found += visits_of(child)
-    return found
 
 
 def lockstep(model, encoder, prompts, budget, lanes):

@@ -1,286 +1,357 @@
-"""RAIN the way the reference computes it, written plainly: the baseline of benchmarks/rain.py and the oracle of the
-tests.
+"""RAIN as the reference computes it, written from the description of its algorithm and from nothing of the workbench.
 
-One prompt and one leaf at a time. A node's greedy chain is one run, its sampled chains are one batch of rows, a
-simulation is one run: each encodes its prefix anew (every row of the batch too) and has a key-value cache for as long
-as it lasts; every evaluation encodes its whole prompt; values are memoised by text. Children are made right after a
-leaf's first visit. The similarity update, the node addition and the further tries for new chains (AdvBench) are there
-too. (With the sampled chains one by one the forwards would be
-three times the card's 287: its reference must draw them together.) The random numbers are those of
-`workbench.papers.rain`, so the moves must be the same.
+Li et al., "RAIN", ICLR 2024, arXiv 2309.07124; what SafeAILab/RAIN does is followed where it differs from the paper.
+This is the baseline of benchmarks/rain.py and the oracle of the tests: one sequence at a time, a cache inside one chain
+only, every next-token distribution remembered by its text (and the cache dropped where one is remembered), the whole
+evaluation template read anew for each evaluation, children made as soon as a node is visited. It shares no code with
+`workbench.papers.rain`: it is given the constants, a way to decode, an evaluation, an encoder and the uniform numbers.
 """
 
-import itertools
-import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
-import torch
-from transformers import DynamicCache
-
-from workbench.models.prefix_read import race
-from workbench.papers.rain.search import CHAIN, ROLLOUT, stream
 
 
 class Reader:
-    """Next-token logits of one torch module, and what they cost."""
+    """A torch module read one sequence at a time; counts forwards and tokens, and what any exact method must read."""
 
     def __init__(self, module):
-        self.module = module
-        self.forwards = self.tokens = 0
-        self.contexts = []  # every text read, for the floor: (ids, what it was read for)
-        self.purpose = None
+        self.module, self.forwards, self.tokens = module, 0, 0
+        self.known: dict[tuple, np.ndarray] = {}  # text -> its next-token logits
+        self.needed: set[tuple] = set()  # prefixes: each is a token that must be computed once
 
-    @torch.inference_mode()
-    def read(self, rows, cache=None):
-        """(R, V) float32 logits after equally long ``rows`` of ids; with a cache the rows are only what is new."""
-        self.forwards += 1
-        self.tokens += len(rows) * len(rows[0])
-        out = self.module(
-            input_ids=torch.tensor(rows), past_key_values=cache, use_cache=cache is not None, logits_to_keep=1
-        )
-        return out.logits[:, -1].float()
+    def forward(self, new: Sequence[int], cache, ids: Sequence[int]):
+        """Logits behind the last of ``new``, read behind ``cache``, and the cache with them; ``ids`` is all of it."""
+        import torch
 
-    def note(self, ids):
-        self.contexts.append((tuple(ids), self.purpose))
+        self.forwards, self.tokens = self.forwards + 1, self.tokens + len(new)
+        with torch.inference_mode():
+            out = self.module(input_ids=torch.tensor([list(new)]), past_key_values=cache, use_cache=True)
+        return out.logits[0, -1].double().numpy(), out.past_key_values
 
-    def chains(self, ids, length, draws, ends):
-        """One chain of up to ``length`` tokens after ``ids`` for each of ``draws``: (tokens, product of
-        probabilities).
-        """
-        cache, new = DynamicCache(), [list(ids) for _ in draws]
-        tokens, chance = [[] for _ in draws], [1.0] * len(draws)
-        alive = set(range(len(draws)))
-        while alive:
-            logits = self.read(new, cache)
-            for row in sorted(alive):
-                self.note([*ids, *tokens[row]])
-                token, probability = draws[row](logits[row])
-                tokens[row].append(token)
-                chance[row] *= probability
-                if len(tokens[row]) == length or ends(tokens[row]):
-                    alive.discard(row)
-            new = [[row[-1]] for row in tokens]  # finished rows run along until the last is done
-        return list(zip(tokens, chance))
+    def next(self, ids: Sequence[int], cache):
+        """Next-token logits of ``ids``: remembered (then the cache is lost), or one token behind the cache, or all."""
+        key = tuple(ids)
+        if key in self.known:
+            return self.known[key], None
+        self.known[key], cache = self.forward(ids[-1:] if cache is not None else ids, cache, ids)
+        return self.known[key], cache
+
+    def alone(self, ids: Sequence[int]) -> np.ndarray:
+        """Next-token logits of a text read by itself, remembered nowhere: an evaluation."""
+        self.note(ids)
+        return self.forward(ids, None, ids)[0]
+
+    def note(self, ids: Sequence[int]) -> None:
+        """These tokens must be read by any exact method."""
+        ids = tuple(ids)
+        while ids and ids not in self.needed:
+            self.needed.add(ids)
+            ids = ids[:-1]
 
 
-def draw(logits, uniform, temperature=1.0, top_k=0):
-    """(token, probability among the kept ones); few tokens: the cumulative distribution inverted, all: a race."""
-    logits = logits / temperature
-    if not 0 < top_k < len(logits):
-        times = 0 if uniform is None else race(torch.tensor([uniform], dtype=torch.float64), len(logits))[0]
-        token = int((times - logits).argmin())
-        return token, float(logits.softmax(-1)[token])
-    kept = logits.topk(top_k).indices.sort().values
-    probs = logits[kept].double().softmax(-1)
-    if uniform is None:
-        place = int(probs.argmax())
-    else:
-        cdf = probs.cumsum(-1)
-        place = min(int((cdf <= uniform * cdf[-1]).sum()), len(kept) - 1)
-    return int(kept[place]), float(probs[place])
+@dataclass(eq=False)
+class LiteralNode:
+    tokens: tuple[int, ...]
+    parent: "LiteralNode | None"
+    step: int  # below the first root; never reset
+    prefix: tuple[int, ...]  # of the reply, its own tokens included
+    chance: float = 1.0  # from which the prior is made
+    p: float = 1.0
+    n: float = 0.0
+    fn: int = 0
+    q: float = 0.0
+    ends: bool = False
+    children: list["LiteralNode"] | None = None
+    embedding: np.ndarray | None = None
+    tried: int = 0  # chains sampled so far
+    reads: list[tuple] = field(default_factory=list)  # what making its children read; needed once it is passed through
 
 
-class Node:
-    """A token set; n with, fn without the shares from similar siblings."""
+def distribution(logits: np.ndarray, temperature: float = 1.0, top_k: int = 0) -> np.ndarray:
+    """Softmax of logits / temperature over the top k (all that tie with the k-th), 0 elsewhere."""
+    scaled = np.asarray(logits, dtype=np.float64) / temperature
+    if 0 < top_k < len(scaled):
+        scaled = np.where(scaled < np.sort(scaled)[-top_k], -np.inf, scaled)
+    weights = np.exp(scaled - scaled.max())
+    return weights / weights.sum()
 
-    def __init__(self, prefix, length, step, chance):
-        self.prefix, self.length, self.step, self.chance = prefix, length, step, chance
-        self.prior, self.n, self.fn, self.q, self.children, self.first = chance, 0, 0, 0.0, None, None
-        self.embedding, self.tried = None, 0
+
+def invert(p: np.ndarray, uniform: float) -> int:
+    """The token at which the cumulative distribution, in token order, passes ``uniform``."""
+    cumulative = np.cumsum(p)
+    return min(int(np.searchsorted(cumulative, uniform * cumulative[-1], side="right")), int(np.flatnonzero(p)[-1]))
+
+
+def race(logits: np.ndarray, uniform: float) -> int:
+    """A token of the whole vocabulary: the first to arrive of exponential waits that one uniform number stands for.
+
+    The waits' random bits are a 64-bit mixing of the uniform's 53 bits and the token, counted from 1.
+    """
+    seed = np.uint64(int(uniform * 2**53))
+    with np.errstate(over="ignore"):
+        bits = np.arange(1, len(logits) + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15) + seed
+        bits ^= seed << np.uint64(20)
+        for shift, factor in ((33, 0xFF51AFD7ED558CCD), (29, 0xC4CEB9FE1A85EC53), (32, 1)):
+            bits = (bits ^ (bits >> np.uint64(shift))) * np.uint64(factor)
+    waits = ((bits & np.uint64(2**53 - 1)).astype(np.float64) + 0.5) * 2.0**-53
+    return int((np.log(-np.log1p(-np.minimum(waits, 1 - 2.0**-24))) - logits).argmin())
 
 
 class LiteralRain:
-    """One prompt, searched literally.
+    """One prompt's search.
 
     Parameters
     ----------
     reader : Reader
-    prompt_ids : list of int
-    settings : RainSettings; its ``lanes`` mean nothing here
-    value : reply text -> value (it reads with the same reader)
-    decode, eos, name : as the search's; name is (seed, index)
-    embed : reply text -> its embedding (D,); only where ``settings.similarity`` is at most 1
+    prompt : token ids
+    settings : any object with the constants' names
+    value : text of the reply -> value in [-1, 1]
+    decode : (tokens before, new tokens) -> text of the new ones
+    eos : tokens that end the text
+    uniforms : (purpose, prefix of the reply, number) -> an iterator of uniform numbers; purposes are "chain",
+        "simulation" and "move"
+    embed : text -> (D,) array, or None: neither similarity update nor node addition
     """
 
-    def __init__(self, reader, prompt_ids, settings, value, decode, eos, name, embed=None):
-        self.reader, self.ids, self.s, self.value = reader, list(prompt_ids), settings, value
-        self.decode, self.eos, self.name, self.embed = decode, eos, name, embed
-        self.memo, self.searches, self.shared, self.added = {}, 0, 0, 0
-        self.root = Node((), 0, 0, 1.0)
+    def __init__(self, reader, prompt, settings, value, decode, eos, uniforms, embed: Callable | None = None):
+        self.reader, self.prompt, self.s, self.eos = reader, list(prompt), settings, set(eos)
+        self.value, self.decode, self.uniforms, self.embed = value, decode, uniforms, embed
+        self.values: dict[str, float] = {}
+        self.tree = self.root = LiteralNode((), None, 0, ())
+        self.visits: list[tuple] = []  # (path of prefixes, simulated text, value) a search, in order
+        self.states: list[dict] = []  # {prefix: (n, fn, q)} of all nodes touched, after each search
+        self.moves: list[tuple] = []
+        self.shared = self.added = self.ended = 0
 
-    def ends(self, node):
-        return bool(node.prefix) and (
-            node.prefix[-1] in self.eos or len(node.prefix) >= self.s.max_new_tokens or self.text(node.prefix)[1]
-        )
+    # --- text ---------------------------------------------------------------------------------------------------------
 
-    def text(self, tokens):
-        tokens = list(tokens)
-        text = self.decode(tokens[:-1] if tokens and tokens[-1] in self.eos else tokens)
-        places = [text.find(stop) for stop in self.s.stop if stop in text]
+    def reply(self, tokens: Sequence[int]) -> tuple[str, bool]:
+        """The reply's text up to a new turn, without the end token, and whether a turn began."""
+        text = self.decode(self.prompt, [t for t in tokens if t not in self.eos])
+        places = [text.index(stop) for stop in self.s.stop if stop in text]
         return (text[: min(places)], True) if places else (text, False)
 
-    def drawer(self, random):
-        """Draws from the candidates' distribution; greedy without ``random``."""
-        return lambda logits: draw(
-            logits, None if random is None else random.random(), self.s.temperature, self.s.top_k
-        )
+    def over(self, tokens: Sequence[int]) -> bool:
+        """Nothing can follow."""
+        if not tokens:
+            return False
+        return tokens[-1] in self.eos or len(tokens) >= self.s.max_new_tokens or self.reply(tokens)[1]
 
-    def length(self, node):
-        return min(self.s.lengths[min(node.step, len(self.s.lengths) - 1)], self.s.max_new_tokens - len(node.prefix))
+    def clause_ended(self, tokens: Sequence[int]) -> bool:
+        """The whole text, prompt and all, ends in one of the marks."""
+        text = self.decode([], [t for t in [*self.prompt, *tokens] if t not in self.eos])
+        return bool(text) and bool(self.s.rollout_ends) and text[-1] in self.s.rollout_ends
 
-    def expand(self, node):
-        self.reader.purpose = node
-        found, wanted = {}, self.s.candidates
-        if self.length(node) == 1:
-            found = self.likely(node, wanted)
+    # --- candidates ---------------------------------------------------------------------------------------------------
+
+    def chain(self, node: LiteralNode, length: int, uniform=None) -> tuple[tuple[int, ...], float]:
+        """A token set below a node, greedy or sampled, and the product of its renormalised probabilities."""
+        tokens: tuple[int, ...] = ()
+        cache, chance = None, 1.0
+        while len(tokens) < length and not (tokens and tokens[-1] in self.eos):
+            ids = [*self.prompt, *node.prefix, *tokens]
+            logits, cache = self.reader.next(ids, cache)
+            node.reads.append(tuple(ids))
+            p = distribution(logits, self.s.temperature, self.s.top_k)
+            if uniform is None:
+                token = int(p.argmax())
+            elif 0 < self.s.top_k < len(p):
+                token = invert(p, next(uniform))
+            else:
+                token = race(logits / self.s.temperature, next(uniform))
+            tokens, chance = (*tokens, token), chance * p[token]
+        return tokens, chance
+
+    def sampled(self, node: LiteralNode, length: int):
+        uniform = self.uniforms("chain", node.prefix, node.tried)
+        node.tried += 1
+        return self.chain(node, length, uniform)
+
+    def length(self, node: LiteralNode) -> int:
+        nominal = self.s.lengths[min(node.step, len(self.s.lengths) - 1)]
+        return min(nominal, self.s.max_new_tokens - len(node.prefix))
+
+    def one_token(self, node: LiteralNode, k: int) -> list[tuple[tuple[int, ...], float]]:
+        """The k most probable tokens."""
+        ids = [*self.prompt, *node.prefix]
+        logits, _ = self.reader.next(ids, None)
+        node.reads.append(tuple(ids))
+        p = distribution(logits, self.s.temperature)
+        return [((int(t),), float(p[t])) for t in np.lexsort((np.arange(len(p)), -p))[:k]]
+
+    def expand(self, node: LiteralNode) -> None:
+        length = self.length(node)
+        if length == 1:
+            found = self.one_token(node, self.s.candidates)
         else:
-            self.chains(node, [None], found)
-            while len(found) < wanted and node.tried < self.s.tries:
-                count = min(wanted - len(found), self.s.tries - node.tried)
-                self.chains(node, range(node.tried, node.tried + count), found)
-                node.tried += count
-        node.children = [self.child(node, *one) for one in found.items()]
-        self.set_priors(node, 0.0)
-
-    def likely(self, node, count):
-        """The most probable next tokens: {(token,): probability}."""
-        context = self.ids + list(node.prefix)
-        self.reader.note(context)
-        probs, tokens = self.reader.read([context])[0].double().softmax(-1).topk(count)
-        return {(t,): p for t, p in zip(tokens.tolist(), probs.tolist())}
-
-    def chains(self, node, numbers, found):
-        """Candidate chains as one batch, the greedy one for the number None; new ones into ``found``."""
-        draws = [self.drawer(None if i is None else stream(*self.name, CHAIN, i, *node.prefix)) for i in numbers]
-        context = self.ids + list(node.prefix)
-        for tokens, chance in self.reader.chains(context, self.length(node), draws, lambda new: new[-1] in self.eos):
-            found.setdefault(tuple(tokens), chance)
-
-    def child(self, node, tokens, chance):
-        return Node(node.prefix + tokens, self.length(node), node.step + 1, chance)
-
-    def set_priors(self, node, mix):
-        chances = [child.chance for child in node.children]
-        if self.length(node) > 1 and len(chances) > 1:
-            rest = chances[1:]
-            chances[0] = max(min(chances[0], sum(rest)), max(rest) + min(rest))
-        for child, chance in zip(node.children, chances):
-            child.prior = (1 - mix) * chance / sum(chances) + mix / len(chances)
-
-    def add_where_alike_and_bad(self, node, mix):
-        """Dynamic node addition: one more child where all are visited, alike, and none is good."""
-        children = node.children
-        if self.embed is None or len(children) >= self.s.max_children or not all(child.fn for child in children):
-            return
-        points = np.stack([child.embedding for child in children])  # (children, D)
-        spread = math.sqrt(sum(float(points[:, d].var()) ** 2 for d in range(points.shape[1])))
-        if not spread < self.s.variance * self.length(node) or max(child.q for child in children) >= 0:
-            return
-        self.reader.purpose = node
-        held, found = {child.prefix[len(node.prefix) :] for child in children}, {}
-        if self.length(node) == 1:
-            found = self.likely(node, len(held) + 1)
-        else:
-            for _ in range(max(1, self.s.tries)):
-                self.chains(node, [node.tried], found)
-                node.tried += 1
-                if found.keys() - held:
+            found = [self.chain(node, length)]
+            for _ in range(self.s.tries):
+                if len(found) == self.s.candidates:
                     break
-        new = [(tokens, chance) for tokens, chance in found.items() if tokens not in held]
-        if new:
-            children.append(self.child(node, *new[0]))
-            self.set_priors(node, mix)
-            self.added += 1
+                tokens, chance = self.sampled(node, length)
+                if tokens not in [known for known, _ in found]:
+                    found.append((tokens, chance))
+        node.children = [self.child(node, tokens, chance) for tokens, chance in found]
+        self.set_priors(node)
 
-    def simulate(self, node):
-        tokens = list(node.prefix)
-        if not self.ends(node):
-            random = stream(*self.name, ROLLOUT, *node.prefix)
-            room = min(self.s.rollout_tokens, self.s.max_new_tokens - len(tokens))
+    def child(self, node: LiteralNode, tokens, chance) -> LiteralNode:
+        prefix = node.prefix + tokens
+        return LiteralNode(tokens, node, node.step + 1, prefix, chance, ends=self.over(prefix))
 
-            def done(new):
-                if new[-1] in self.eos:
-                    return True
-                if not self.s.rollout_ends:
-                    return self.text(tokens + new)[1]
-                return any(char in self.decode([new[-1]]) for char in self.s.rollout_ends)
+    def set_priors(self, node: LiteralNode) -> None:
+        p = np.array([child.chance for child in node.children])
+        if self.length(node) > 1 and len(p) > 1:
+            others = p[1:]  # the greedy chain, first, is held between what the others have
+            p[0] = max(min(p[0], others.sum()), others.max() + others.min())
+        p = p / p.sum()
+        if node is self.root:
+            p = self.mixed(p)
+        for child, prior in zip(node.children, p, strict=True):
+            child.p = float(prior)
 
-            self.reader.purpose = None
-            ((drawn, _),) = self.reader.chains(self.ids + tokens, room, [lambda z: draw(z, random.random())], done)
-            tokens += drawn
-        text = self.text(tokens)[0]
-        if text not in self.memo:
-            self.reader.purpose = None
-            self.memo[text] = self.value(text), None if self.embed is None else np.asarray(self.embed(text), float)
-        return self.memo[text]
+    def mixed(self, p: np.ndarray) -> np.ndarray:
+        return (1 - self.s.root_mix) * p + self.s.root_mix / len(p)
 
-    def move(self, root):
-        """One move's searches; the child committed to."""
-        if root.children is None:
-            self.expand(root)
-        self.set_priors(root, self.s.root_mix)
-        for _ in self.s.searches(root.fn):
-            self.searches += 1
-            path = [root]
-            while path[-1].children:
-                parent = path[-1]
-                self.add_where_alike_and_bad(parent, self.s.root_mix if parent is root else 0.0)
-                path.append(max(parent.children, key=lambda c: self.worth(parent, c)))
-            leaf = path[-1]
-            outcome = leaf.first if leaf.fn else self.simulate(leaf)
-            if not leaf.fn:
-                leaf.first = outcome
-                if not self.ends(leaf):
-                    self.expand(leaf)
-            self.back_up(path, *outcome)
-            best = max(root.children, key=lambda c: (c.n, c.q))
-            if best.fn > self.s.min_visits and best.q > self.s.threshold:
+    # --- one search ---------------------------------------------------------------------------------------------------
+
+    def select(self, node: LiteralNode) -> LiteralNode:
+        def worth(child):
+            q = (child.q + 1) / 2 if child.n else self.s.first_play
+            return q + self.s.exploration * child.p * node.n**0.5 / (1 + child.n)
+
+        return max(node.children, key=worth)  # the first of equals
+
+    def alike_and_bad(self, node: LiteralNode) -> bool:
+        own = node.children
+        if self.embed is None or not 1 < len(own) < self.s.max_children or any(c.embedding is None for c in own):
+            return False
+        variance = np.array([c.embedding for c in own]).var(axis=0, ddof=1)  # torch.var divides by K - 1
+        return bool(np.linalg.norm(variance) < self.s.variance * self.length(node)) and max(c.q for c in own) < 0
+
+    def add_one(self, node: LiteralNode) -> None:
+        length, known = self.length(node), [child.tokens for child in node.children]
+        if length == 1:
+            found = self.one_token(node, len(known) + 1)
+        else:
+            found = []
+            for _ in range(self.s.added_tries):
+                found.append(self.sampled(node, length))
+                if found[-1][0] not in known:
+                    break
+        for tokens, chance in found:
+            if tokens not in known:
+                node.children.append(self.child(node, tokens, chance))
+                self.added += 1
+                self.set_priors(node)
+                return
+
+    def simulate(self, node: LiteralNode) -> tuple[int, ...]:
+        """Tokens drawn behind the node: to the end of the clause, at temperature 1 over the whole vocabulary."""
+        drawn: tuple[int, ...] = ()
+        uniform, cache = self.uniforms("simulation", node.prefix, 0), None
+        while len(drawn) < self.s.rollout_tokens and not self.over(node.prefix + drawn):
+            if self.clause_ended(node.prefix + drawn) and (drawn or not self.s.simulate_ended):
+                self.ended += not drawn
                 break
-        return max(root.children, key=lambda c: (c.n, c.q))
+            ids = [*self.prompt, *node.prefix, *drawn]
+            logits, cache = self.reader.next(ids, cache)
+            self.reader.note(ids)
+            drawn = (*drawn, race(logits, next(uniform)))
+        return drawn
 
-    def back_up(self, path, value, embedding):
-        for node in path:
-            node.q = (node.q * node.n + value) / (node.n + 1)
+    def backup(self, node: LiteralNode, whole: tuple[int, ...], g: float, touched: dict) -> None:
+        while True:
             node.n, node.fn = node.n + 1, node.fn + 1
-            if embedding is not None:
-                old = np.zeros_like(embedding) if node.embedding is None else node.embedding
-                node.embedding = (old * (node.fn - 1) + embedding) / node.fn
-        if embedding is None:
-            return
-        for parent, node in itertools.pairwise(path):
-            for sibling in parent.children:
-                if sibling is node or not sibling.fn:
-                    continue
-                a, b = sibling.embedding, node.embedding
-                cosine = float((a * b).sum() / math.sqrt((a * a).sum() * (b * b).sum())) if a.any() and b.any() else 0.0
-                if cosine >= self.s.similarity:
-                    weight = self.s.similarity_weight * cosine
-                    sibling.q = (sibling.q * sibling.n + weight * value) / (sibling.n + weight)
-                    sibling.n += weight
-                    self.shared += 1
+            node.q += (g - node.q) / node.n
+            touched[node.prefix] = node
+            if node is self.root:
+                return
+            if self.embed is not None:
+                start = len(node.prefix) - len(node.tokens)
+                if self.s.embedded_text == "node":  # from the node's own tokens on
+                    before, new = [*self.prompt, *whole[:start]], whole[start:]
+                    text = self.decode(before, [t for t in new if t not in self.eos])
+                else:
+                    text, _ = self.reply(whole)
+                found = np.asarray(self.embed(text), dtype=float)
+                old = node.embedding
+                node.embedding = found if old is None else old + (found - old) / node.fn
+                for sibling in node.parent.children:
+                    if sibling is node or sibling.embedding is None:
+                        continue
+                    a, b = node.embedding, sibling.embedding
+                    size = np.linalg.norm(a) * np.linalg.norm(b)
+                    cosine = float(a @ b / size) if size else 0.0
+                    if cosine >= self.s.similarity:
+                        w = self.s.similarity_weight * cosine
+                        sibling.q = (sibling.q * sibling.n + w * g) / (sibling.n + w)
+                        sibling.n += w
+                        touched[sibling.prefix] = sibling
+                        self.shared += 1
+            node = node.parent
 
-    def worth(self, parent, child):
-        exploit = (child.q + 1) / 2 if child.n else self.s.first_play
-        return exploit + self.s.exploration * child.prior * math.sqrt(parent.n) / (1 + child.n)
+    def search(self) -> None:
+        node, path = self.root, [self.root.prefix]
+        if node.children is None and not self.s.evaluate_root:
+            self.expand(node)
+        while node.children:
+            if self.alike_and_bad(node):
+                self.add_one(node)
+            for ids in node.reads:
+                self.reader.note(ids)
+            node.reads.clear()
+            node = self.select(node)
+            path.append(node.prefix)
+        whole = node.prefix + self.simulate(node)
+        text, _ = self.reply(whole)
+        if text not in self.values:
+            self.values[text] = self.value(text)
+        if not node.ends and node.children is None:
+            self.expand(node)
+        touched: dict = {}
+        self.backup(node, whole, self.values[text], touched)
+        self.visits.append((tuple(path), text, self.values[text]))
+        self.states.append({prefix: (x.n, x.fn, x.q) for prefix, x in touched.items()})
 
-    def run(self, moves=None):
-        """The reply's tokens after all (or ``moves``) moves."""
-        node, made = self.root, 0
-        while not (node is not self.root and self.ends(node)) and (moves is None or made < moves):
-            node, made = self.move(node), made + 1
-        return list(node.prefix)
+    # --- moves --------------------------------------------------------------------------------------------------------
 
-    def floor(self):
-        """Tokens any exact method computes: the distinct prefixes of all that was read to simulate, to evaluate, and
-        to make children for nodes that the search went on to pass through."""
-        root, size = {}, 0
-        for ids, purpose in self.reader.contexts:
-            if purpose is not None and not any(child.fn for child in purpose.children):
-                continue
-            at = root
-            for token in ids:
-                if token not in at:
-                    at[token] = {}
-                    size += 1
-                at = at[token]
-        return size
+    def best(self) -> LiteralNode:
+        return max(self.root.children, key=lambda child: (child.n, child.q))  # the first of equals
+
+    def run(self, moves: int | None = None) -> list[int]:
+        """The reply's tokens, after all moves or only some."""
+        while not self.root.ends and moves != len(self.moves):
+            for _ in self.s.searches(self.root.fn):
+                self.search()
+                if not self.root.children:
+                    return list(self.root.prefix)
+                best = self.best()
+                if best.fn > self.s.min_visits and best.q > self.s.threshold:
+                    break
+            chosen = self.best()
+            if self.s.commit == "sample":
+                visits = np.array([child.n for child in self.root.children])
+                uniform = next(self.uniforms("move", self.root.prefix, 0))
+                chosen = self.root.children[invert(visits / visits.sum(), uniform)]
+            self.moves.append(chosen.prefix)
+            self.root = chosen
+            chosen.embedding = None
+            if chosen.children:
+                for child, p in zip(chosen.children, self.mixed(np.array([c.p for c in chosen.children])), strict=True):
+                    child.p = float(p)
+        return list(self.root.prefix)
+
+    @property
+    def searches(self) -> int:
+        return len(self.visits)
+
+    def floor(self) -> int:
+        """The fewest tokens that any exact method computes: the distinct prefixes that had to be read."""
+        return len(self.reader.needed)
+
+    def nodes(self, node: LiteralNode | None = None) -> list[LiteralNode]:
+        """All nodes of the tree, below the first root."""
+        node = node or self.tree
+        return [node, *(found for child in node.children or () for found in self.nodes(child))]

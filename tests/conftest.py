@@ -78,6 +78,21 @@ def minilm():
 
 
 @pytest.fixture(scope="session")
+def zoo(tmp_path_factory):
+    """``zoo(name)``: the folder of a tiny random model of tests/zoo.py, made when first asked for."""
+    from zoo import build
+
+    top = tmp_path_factory.mktemp("zoo")
+
+    def folder(name: str) -> Path:
+        if not (top / name).exists():
+            build(name, top / name)
+        return top / name
+
+    return folder
+
+
+@pytest.fixture(scope="session")
 def run_workbench():
     """Call the command line in a child process, as a user does: ``run_workbench("run", "randomness", timeout=60)``."""
 

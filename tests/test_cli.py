@@ -60,6 +60,8 @@ def test_importing_the_package_is_light():
         "import workbench.runs.runner, workbench.runs.record, workbench.runs.report, workbench.runs.compare",
         "import workbench.runs.sweep, workbench.runs.on_ray, workbench.runs.sinks, workbench.runs.grid",
         "import workbench.doctor",
+        "from workbench.papers import PAPERS; from workbench.profiles import of_paper\n"
+        "assert sum(of_paper(paper.name) is not None for paper in PAPERS) >= 6",
         "import workbench.models.cache, workbench.runs.page",
         "from typer.testing import CliRunner; from workbench.cli import app; CliRunner().invoke(app, ['list'])",
     ],
@@ -169,6 +171,23 @@ def test_doctor_finds_this_machine_able(run_workbench):
     for name in ("python", "packages", "memory", "jupyter kernel", "model smollm2", "cache", "git", "torch"):
         assert re.search(rf"^(ok|missing|note) +{name} ", answer.stdout, re.MULTILINE), name
     assert re.search(r"^ok +bitsandbytes +a 4-bit layer computed on (cpu|cuda), \d+% off", answer.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"argv": []}', '{"argv": [1]}', "[" * 9999, b"\xff"])
+def test_a_broken_kernel_is_found_by_the_doctor_and_not_its_end(tmp_path, monkeypatch, content):
+    from workbench.doctor import examine
+
+    (tmp_path / "kernels" / "python3").mkdir(parents=True)
+    path = tmp_path / "kernels" / "python3" / "kernel.json"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
+    lines = []
+    for line in examine():  # the slow ones come last
+        lines.append(line)
+        if line.name == "encoder minilm":
+            break
+    (kernel,) = [line for line in lines if line.name == "jupyter kernel"]
+    assert kernel.state == "bad" and str(path) in kernel.what and "ipykernel install" in kernel.advice
 
 
 def test_doctor_says_what_to_do(run_workbench, tmp_path):

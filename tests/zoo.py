@@ -13,396 +13,119 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import CONFIG_MAPPING, AutoModelForCausalLM, PreTrainedTokenizerFast
 
-V = 320
-base = dict(
-    vocab_size=V,
-    hidden_size=64,
-    intermediate_size=64,
-    num_hidden_layers=4,
-    num_attention_heads=4,
-    num_key_value_heads=2,
-    max_position_embeddings=512,
-    initializer_range=0.25,
-    bos_token_id=1,
-    eos_token_id=2,
-    pad_token_id=2,
-)
-
-
-def B(**k):
-    d = dict(base)
-    d.update(k)
-    return d
-
-
+V = 320  # entries of the vocabulary
+ENDS = dict(bos_token_id=1, eos_token_id=2)
+LLAMA = dict(  # most families take these names
+    vocab_size=V, hidden_size=64, intermediate_size=64, num_hidden_layers=4, num_attention_heads=4,
+    num_key_value_heads=2, max_position_embeddings=512, initializer_range=0.25, pad_token_id=2, **ENDS,
+)  # fmt: skip
+BARE = dict(vocab_size=V, initializer_range=0.25, **ENDS)  # families with names of their own begin from these
+GPT2 = dict(**BARE, n_embd=48, n_layer=3, n_head=4, n_positions=512)
+OWN = dict(**BARE, hidden_size=48, num_hidden_layers=3, pad_token_id=2)
+MIXED = dict(sliding_window=16, layer_types=["sliding_attention", "full_attention"] * 2)
 MOE = dict(num_experts=4, num_experts_per_tok=2, moe_intermediate_size=32, num_local_experts=4, decoder_sparse_step=1)
+LATENT = dict(num_key_value_heads=4, kv_lora_rank=16, q_lora_rank=24, qk_rope_head_dim=8, qk_nope_head_dim=8)
+DEEPSEEK = dict(
+    **LATENT, v_head_dim=12, n_routed_experts=4, n_shared_experts=1, num_experts_per_tok=2, moe_intermediate_size=32,
+    first_k_dense_replace=1, n_group=1, topk_group=1,
+)  # fmt: skip
+STATE = dict(mamba_n_heads=8, mamba_d_head=16, mamba_d_state=8, mamba_n_groups=1, mamba_chunk_size=16)
+PER_LAYER = dict(vocab_size_per_layer_input=V, hidden_size_per_layer_input=16)
+LONG = dict(type="longrope", short_factor=[1.0] * 8, long_factor=[4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 9.0, 9.0])
+
+
+# name -> (model type, the options that differ from LLAMA's; "only": all options)
+# fmt: off
 ARCHITECTURES = {
-    "llama": ("llama", B()),
-    "llama-tied-bias": ("llama", B(tie_word_embeddings=True, attention_bias=True)),
-    "qwen2": ("qwen2", B()),
-    "qwen2-window": ("qwen2", B(use_sliding_window=True, sliding_window=16, max_window_layers=2)),
-    "qwen3": ("qwen3", B(head_dim=16)),
-    "gemma2": ("gemma2", B(head_dim=16, sliding_window=16, query_pre_attn_scalar=16)),
-    "gemma3_text": (
-        "gemma3_text",
-        B(head_dim=16, sliding_window=16, layer_types=["sliding_attention", "full_attention"] * 2),
-    ),
-    "gemma3n_text": (
-        "gemma3n_text",
-        B(
-            head_dim=16,
-            sliding_window=16,
-            layer_types=["sliding_attention", "full_attention"] * 2,
-            num_kv_shared_layers=2,
-            vocab_size_per_layer_input=V,
-            hidden_size_per_layer_input=16,
-            activation_sparsity_pattern=[0.0] * 4,
-            laurel_rank=8,
-            altup_num_inputs=2,
-            intermediate_size=[64] * 4,
-        ),
-    ),
-    "gemma4_text": (
-        "gemma4_text",
-        B(
-            head_dim=16,
-            global_head_dim=16,
-            sliding_window=16,
-            layer_types=["sliding_attention", "full_attention"] * 2,
-            num_kv_shared_layers=0,
-            vocab_size_per_layer_input=V,
-            hidden_size_per_layer_input=16,
-        ),
-    ),
-    "mistral-window": ("mistral", B(sliding_window=16)),
-    "mistral": ("mistral", B(sliding_window=None)),
-    "ministral": (
-        "ministral",
-        B(sliding_window=16, head_dim=16, layer_types=["sliding_attention", "full_attention"] * 2),
-    ),
-    "gpt2": (
-        "gpt2",
-        dict(
-            vocab_size=V,
-            n_embd=48,
-            n_layer=3,
-            n_head=4,
-            n_positions=512,
-            initializer_range=0.25,
-            bos_token_id=1,
-            eos_token_id=2,
-        ),
-    ),
-    "gpt_neo": (
-        "gpt_neo",
-        dict(
-            vocab_size=V,
-            hidden_size=48,
-            num_layers=4,
-            num_heads=4,
-            attention_types=[[["global", "local"], 2]],
-            window_size=16,
-            max_position_embeddings=512,
-            initializer_range=0.25,
-            bos_token_id=1,
-            eos_token_id=2,
-        ),
-    ),
-    "gptj": (
-        "gptj",
-        dict(
-            vocab_size=V,
-            n_embd=64,
-            n_layer=3,
-            n_head=4,
-            rotary_dim=8,
-            n_positions=512,
-            initializer_range=0.25,
-            bos_token_id=1,
-            eos_token_id=2,
-        ),
-    ),
-    "gpt_neox": ("gpt_neox", B()),
-    "gpt_bigcode": (
-        "gpt_bigcode",
-        dict(
-            vocab_size=V,
-            n_embd=48,
-            n_layer=3,
-            n_head=4,
-            n_positions=512,
-            initializer_range=0.25,
-            bos_token_id=1,
-            eos_token_id=2,
-        ),
-    ),
-    "opt": (
-        "opt",
-        dict(
-            vocab_size=V,
-            hidden_size=48,
-            num_hidden_layers=3,
-            ffn_dim=64,
-            num_attention_heads=4,
-            max_position_embeddings=512,
-            word_embed_proj_dim=48,
-            init_std=0.25,
-            bos_token_id=1,
-            eos_token_id=2,
-            pad_token_id=2,
-        ),
-    ),
-    "biogpt": ("biogpt", B(num_hidden_layers=3)),
-    "bloom": (
-        "bloom",
-        dict(vocab_size=V, hidden_size=48, n_layer=3, n_head=4, initializer_range=0.25, bos_token_id=1, eos_token_id=2),
-    ),
-    "mpt": (
-        "mpt",
-        dict(
-            vocab_size=V,
-            d_model=64,
-            n_layers=3,
-            n_heads=4,
-            max_seq_len=512,
-            initializer_range=0.25,
-            expansion_ratio=2,
-            bos_token_id=1,
-            eos_token_id=2,
-        ),
-    ),
-    "falcon": ("falcon", B(num_kv_heads=2, new_decoder_architecture=True)),
-    "falcon-alibi": ("falcon", B(alibi=True, new_decoder_architecture=False, multi_query=False)),
-    "phi": ("phi", B(partial_rotary_factor=0.5)),
-    "phi3": ("phi3", B()),
-    "phi3-window": ("phi3", B(sliding_window=16)),
-    "phi3-longrope": (
-        "phi3",
-        B(
-            original_max_position_embeddings=32,
-            max_position_embeddings=512,
-            rope_scaling=dict(
-                type="longrope", short_factor=[1.0] * 8, long_factor=[4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 9.0, 9.0]
-            ),
-        ),
-    ),
-    "llama-dynamic-rope": ("llama", B(rope_scaling=dict(rope_type="dynamic", factor=4.0), max_position_embeddings=512)),
-    "stablelm": ("stablelm", B(partial_rotary_factor=0.5)),
-    "cohere": ("cohere", B(logit_scale=0.0625)),
-    "cohere2": ("cohere2", B(sliding_window=16, layer_types=["sliding_attention", "full_attention"] * 2)),
-    "granite": ("granite", B(logits_scaling=8.0, residual_multiplier=0.2, embedding_multiplier=12.0)),
-    "starcoder2": ("starcoder2", B(sliding_window=16)),
-    "smollm3": ("smollm3", B(no_rope_layers=[1, 1, 1, 0])),
-    "exaone4": ("exaone4", B(sliding_window=16, layer_types=["sliding_attention", "full_attention"] * 2)),
-    "mixtral": ("mixtral", B(**MOE)),
-    "qwen2_moe": ("qwen2_moe", B(**MOE, shared_expert_intermediate_size=32)),
-    "qwen3_moe": ("qwen3_moe", B(**MOE, head_dim=16)),
-    "olmoe": ("olmoe", B(**MOE)),
-    "phimoe": ("phimoe", B(**MOE)),
-    "gpt_oss": (
-        "gpt_oss",
-        B(
-            **MOE,
-            head_dim=16,
-            sliding_window=16,
-            layer_types=["sliding_attention", "full_attention"] * 2,
-            rope_scaling=None,
-        ),
-    ),
-    "deepseek_v2": (
-        "deepseek_v2",
-        B(
-            num_key_value_heads=4,
-            kv_lora_rank=16,
-            q_lora_rank=24,
-            qk_rope_head_dim=8,
-            qk_nope_head_dim=8,
-            v_head_dim=12,
-            n_routed_experts=4,
-            n_shared_experts=1,
-            num_experts_per_tok=2,
-            moe_intermediate_size=32,
-            first_k_dense_replace=1,
-            n_group=1,
-            topk_group=1,
-        ),
-    ),
-    "deepseek_v3": (
-        "deepseek_v3",
-        B(
-            num_key_value_heads=4,
-            kv_lora_rank=16,
-            q_lora_rank=24,
-            qk_rope_head_dim=8,
-            qk_nope_head_dim=8,
-            v_head_dim=12,
-            n_routed_experts=4,
-            n_shared_experts=1,
-            num_experts_per_tok=2,
-            moe_intermediate_size=32,
-            first_k_dense_replace=1,
-            n_group=1,
-            topk_group=1,
-        ),
-    ),
-    "minicpm3": (
-        "minicpm3",
-        B(
-            num_key_value_heads=4,
-            kv_lora_rank=16,
-            q_lora_rank=24,
-            qk_rope_head_dim=8,
-            qk_nope_head_dim=8,
-            v_head_dim=16,
-        ),
-    ),
-    "llama4_text": (
-        "llama4_text",
-        B(
-            **MOE,
-            head_dim=16,
-            attention_chunk_size=16,
-            intermediate_size_mlp=64,
-            no_rope_layers=[1, 1, 1, 0],
-            interleave_moe_layer_step=2,
-        ),
-    ),
-    "mamba": (
-        "mamba",
-        dict(
-            vocab_size=V,
-            hidden_size=48,
-            num_hidden_layers=3,
-            state_size=8,
-            initializer_range=0.25,
-            bos_token_id=1,
-            eos_token_id=2,
-            pad_token_id=2,
-        ),
-    ),
-    "mamba2": (
-        "mamba2",
-        dict(
-            vocab_size=V,
-            hidden_size=32,
-            num_hidden_layers=3,
-            state_size=8,
-            num_heads=8,
-            head_dim=8,
-            n_groups=2,
-            chunk_size=16,
-            initializer_range=0.25,
-            bos_token_id=1,
-            eos_token_id=2,
-            pad_token_id=2,
-        ),
-    ),
-    "rwkv": (
-        "rwkv",
-        dict(
-            vocab_size=V,
-            hidden_size=48,
-            attention_hidden_size=48,
-            num_hidden_layers=3,
-            intermediate_size=64,
-            context_length=512,
-            bos_token_id=1,
-            eos_token_id=2,
-        ),
-    ),
-    "jamba": (
-        "jamba",
-        B(
-            num_experts=2,
-            num_experts_per_tok=1,
-            attn_layer_period=2,
-            attn_layer_offset=1,
-            expert_layer_period=2,
-            expert_layer_offset=1,
-            mamba_d_state=8,
-            mamba_dt_rank=4,
-            use_mamba_kernels=False,
-        ),
-    ),
-    "bamba": (
-        "bamba",
-        B(
-            attn_layer_indices=[1, 3],
-            mamba_n_heads=8,
-            mamba_d_head=16,
-            mamba_d_state=8,
-            mamba_n_groups=1,
-            mamba_chunk_size=16,
-        ),
-    ),
-    "falcon_h1": (
-        "falcon_h1",
-        B(
-            mamba_n_heads=8,
-            mamba_d_head=16,
-            mamba_d_ssm=128,
-            mamba_d_state=8,
-            mamba_n_groups=1,
-            mamba_chunk_size=16,
-            head_dim=16,
-        ),
-    ),
-    "zamba2": (
-        "zamba2",
-        B(
-            mamba_d_state=8,
-            n_mamba_heads=8,
-            mamba_ngroups=1,
-            chunk_size=16,
-            num_mem_blocks=1,
-            hybrid_layer_ids=[1, 3],
-            layers_block_type=["mamba", "hybrid", "mamba", "hybrid"],
-            num_key_value_heads=4,
-            attention_head_dim=32,
-            adapter_rank=8,
-        ),
-    ),
-    "granitemoehybrid": (
-        "granitemoehybrid",
-        B(
-            num_local_experts=2,
-            num_experts_per_tok=1,
-            shared_intermediate_size=32,
-            mamba_n_heads=8,
-            mamba_d_head=16,
-            mamba_d_state=8,
-            mamba_n_groups=1,
-            mamba_chunk_size=16,
-            layer_types=["mamba", "attention"] * 2,
-        ),
-    ),
-    "qwen3_next": (
-        "qwen3_next",
-        B(
-            **MOE,
-            head_dim=16,
-            linear_num_value_heads=4,
-            linear_num_key_heads=2,
-            linear_key_head_dim=8,
-            linear_value_head_dim=8,
-            shared_expert_intermediate_size=32,
-            layer_types=["linear_attention", "full_attention"] * 2,
-        ),
-    ),
-    "lfm2": ("lfm2", B(layer_types=["conv", "full_attention"] * 2, block_ff_dim=64, block_multiple_of=8)),
-    "recurrent_gemma": (
-        "recurrent_gemma",
-        B(attention_window_size=16, lru_width=64, block_types=["recurrent", "attention"]),
-    ),
-    "xlstm": ("xlstm", B(num_blocks=2, num_heads=4)),
-    "modernbert-decoder": ("modernbert-decoder", B(local_attention=16, global_attn_every_n_layers=2)),
-    "bert-decoder": ("bert", B(is_decoder=True)),
-    "diffllama": ("diffllama", B()),
-    "bitnet": ("bitnet", B()),
-    "doge": ("doge", B(keep_window_size=512)),
-    "nanochat": ("nanochat", B()),
-    "vaultgemma": ("vaultgemma", B(head_dim=16, sliding_window=16, query_pre_attn_scalar=16)),
+    "llama": ("llama", {}),
+    "llama-tied-bias": ("llama", dict(tie_word_embeddings=True, attention_bias=True)),
+    "llama-dynamic-rope": ("llama", dict(rope_scaling=dict(rope_type="dynamic", factor=4.0))),
+    "llama-dynamic-switch": ("llama", dict(
+        rope_scaling=dict(rope_type="dynamic", factor=16.0), max_position_embeddings=32)),
+    "qwen2": ("qwen2", {}),
+    "qwen2-window": ("qwen2", dict(use_sliding_window=True, sliding_window=16, max_window_layers=2)),
+    "qwen3": ("qwen3", dict(head_dim=16)),
+    "gemma2": ("gemma2", dict(head_dim=16, sliding_window=16, query_pre_attn_scalar=16)),
+    "gemma3_text": ("gemma3_text", dict(head_dim=16, **MIXED)),
+    "gemma3n_text": ("gemma3n_text", dict(
+        head_dim=16, **MIXED, **PER_LAYER, num_kv_shared_layers=2, activation_sparsity_pattern=[0.0] * 4, laurel_rank=8,
+        altup_num_inputs=2, intermediate_size=[64] * 4)),
+    "gemma4_text": ("gemma4_text", dict(
+        head_dim=16, global_head_dim=16, **MIXED, **PER_LAYER, num_kv_shared_layers=0)),
+    "vaultgemma": ("vaultgemma", dict(head_dim=16, sliding_window=16, query_pre_attn_scalar=16)),
+    "recurrent_gemma": ("recurrent_gemma", dict(
+        attention_window_size=16, lru_width=64, block_types=["recurrent", "attention"])),
+    "mistral": ("mistral", dict(sliding_window=None)),
+    "mistral-window": ("mistral", dict(sliding_window=16)),
+    "ministral": ("ministral", dict(head_dim=16, **MIXED)),
+    "mixtral": ("mixtral", MOE),
+    "gpt2": ("gpt2", dict(only=GPT2)),
+    "gpt_bigcode": ("gpt_bigcode", dict(only=GPT2)),
+    "gptj": ("gptj", dict(only=GPT2 | dict(n_embd=64, rotary_dim=8))),
+    "gpt_neo": ("gpt_neo", dict(only=BARE | dict(
+        hidden_size=48, num_layers=4, num_heads=4, attention_types=[[["global", "local"], 2]], window_size=16,
+        max_position_embeddings=512))),
+    "gpt_neox": ("gpt_neox", {}),
+    "gpt_oss": ("gpt_oss", dict(**MOE, head_dim=16, **MIXED, rope_scaling=None)),
+    "opt": ("opt", dict(only=OWN | dict(
+        ffn_dim=64, num_attention_heads=4, max_position_embeddings=512, word_embed_proj_dim=48, init_std=0.25))),
+    "opt-projected": ("opt", dict(only=OWN | dict(
+        ffn_dim=64, num_attention_heads=4, max_position_embeddings=512, word_embed_proj_dim=32, init_std=0.25))),
+    "biogpt": ("biogpt", dict(num_hidden_layers=3)),
+    "bloom": ("bloom", dict(only=BARE | dict(hidden_size=48, n_layer=3, n_head=4))),
+    "mpt": ("mpt", dict(only=BARE | dict(d_model=64, n_layers=3, n_heads=4, max_seq_len=512, expansion_ratio=2))),
+    "falcon": ("falcon", dict(num_kv_heads=2, new_decoder_architecture=True)),
+    "falcon-alibi": ("falcon", dict(alibi=True, new_decoder_architecture=False, multi_query=False)),
+    "falcon_h1": ("falcon_h1", dict(**STATE, mamba_d_ssm=128, head_dim=16)),
+    "phi": ("phi", dict(partial_rotary_factor=0.5)),
+    "phi3": ("phi3", {}),
+    "phi3-window": ("phi3", dict(sliding_window=16)),
+    "phi3-longrope": ("phi3", dict(original_max_position_embeddings=32, rope_scaling=LONG)),
+    "phimoe": ("phimoe", MOE),
+    "stablelm": ("stablelm", dict(partial_rotary_factor=0.5)),
+    "cohere": ("cohere", dict(logit_scale=0.0625)),
+    "cohere2": ("cohere2", MIXED),
+    "granite": ("granite", dict(logits_scaling=8.0, residual_multiplier=0.2, embedding_multiplier=12.0)),
+    "granitemoehybrid": ("granitemoehybrid", dict(
+        **STATE, num_local_experts=2, num_experts_per_tok=1, shared_intermediate_size=32,
+        layer_types=["mamba", "attention"] * 2)),
+    "starcoder2": ("starcoder2", dict(sliding_window=16)),
+    "smollm3": ("smollm3", dict(no_rope_layers=[1, 1, 1, 0])),
+    "exaone4": ("exaone4", MIXED),
+    "qwen2_moe": ("qwen2_moe", dict(**MOE, shared_expert_intermediate_size=32)),
+    "qwen3_moe": ("qwen3_moe", dict(**MOE, head_dim=16)),
+    "qwen3_next": ("qwen3_next", dict(
+        **MOE, head_dim=16, linear_num_value_heads=4, linear_num_key_heads=2, linear_key_head_dim=8,
+        linear_value_head_dim=8, shared_expert_intermediate_size=32,
+        layer_types=["linear_attention", "full_attention"] * 2)),
+    "olmoe": ("olmoe", MOE),
+    "deepseek_v2": ("deepseek_v2", DEEPSEEK),
+    "deepseek_v3": ("deepseek_v3", DEEPSEEK),
+    "minicpm3": ("minicpm3", dict(**LATENT, v_head_dim=16)),
+    "llama4_text": ("llama4_text", dict(
+        **MOE, head_dim=16, attention_chunk_size=16, intermediate_size_mlp=64, no_rope_layers=[1, 1, 1, 0],
+        interleave_moe_layer_step=2)),
+    "mamba": ("mamba", dict(only=OWN | dict(state_size=8))),
+    "mamba2": ("mamba2", dict(only=OWN | dict(
+        hidden_size=32, state_size=8, num_heads=8, head_dim=8, n_groups=2, chunk_size=16))),
+    "rwkv": ("rwkv", dict(only=OWN | dict(attention_hidden_size=48, intermediate_size=64, context_length=512))),
+    "jamba": ("jamba", dict(
+        num_experts=2, num_experts_per_tok=1, attn_layer_period=2, attn_layer_offset=1, expert_layer_period=2,
+        expert_layer_offset=1, mamba_d_state=8, mamba_dt_rank=4)),
+    "bamba": ("bamba", dict(**STATE, attn_layer_indices=[1, 3])),
+    "zamba2": ("zamba2", dict(
+        mamba_d_state=8, n_mamba_heads=8, mamba_ngroups=1, chunk_size=16, num_mem_blocks=1, hybrid_layer_ids=[1, 3],
+        layers_block_type=["mamba", "hybrid"] * 2, num_key_value_heads=4, attention_head_dim=32, adapter_rank=8)),
+    "lfm2": ("lfm2", dict(layer_types=["conv", "full_attention"] * 2, block_ff_dim=64, block_multiple_of=8)),
+    "xlstm": ("xlstm", dict(num_blocks=2, num_heads=4)),
+    "modernbert-decoder": ("modernbert-decoder", dict(local_attention=16, global_attn_every_n_layers=2)),
+    "bert-decoder": ("bert", dict(is_decoder=True)),
+    "diffllama": ("diffllama", {}),
+    "bitnet": ("bitnet", {}),
+    "doge": ("doge", dict(keep_window_size=512)),
+    "nanochat": ("nanochat", {}),
 }
+# fmt: on
 
 
 def tokenizer(folder):
@@ -421,6 +144,7 @@ def build(name, folder):
     """Save the architecture ``name`` with random weights (seed 0) under ``folder``."""
     kind, options = ARCHITECTURES[name]
     torch.manual_seed(0)
+    options = options.get("only") or {**LLAMA, **options}
     module = AutoModelForCausalLM.from_config(CONFIG_MAPPING[kind](**options)).float()
     with torch.no_grad():
         for key, weight in module.named_parameters():

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .files import ROOT
+from .files import ROOT, read_json
 
 SETUP = "run `make setup`"
 PROBE_SECONDS = 120
@@ -32,6 +32,7 @@ tell(torch=torch.__version__, built_for=torch.version.cuda, cuda=torch.cuda.is_a
      bf16=torch.cuda.is_available() and torch.cuda.is_bf16_supported(), threads=torch.get_num_threads(),
      mps=bool(getattr(torch.backends, "mps", None) and torch.backends.mps.is_available()))
 try:
+    import workbench  # without it bitsandbytes may ask the hub for a kernel
     from bitsandbytes.nn import Linear4bit
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(0)
@@ -60,23 +61,31 @@ class Line:
 
 def examine() -> Iterator[Line]:
     """All findings, the quick ones first."""
-    yield _python()
-    yield from _packages()
-    yield from _machine()
-    yield from _kernel()
-    yield from _embedded()
-    yield _cache()
-    yield from _places()
-    yield _program("git", "runs record no revision", "apt install git", "--version")
-    yield _chromium()
-    yield from _torch()
+    for name, check in (
+        ("python", _python),
+        ("packages", _packages),
+        ("machine", _machine),
+        ("jupyter kernel", _kernel),
+        ("models", _embedded),
+        ("cache", _cache),
+        ("places", _places),
+        ("git", lambda: [_program("git", "runs record no revision", "apt install git", "--version")]),
+        ("browser for tests", _chromium),
+        ("torch", _torch),
+    ):
+        try:
+            yield from check()
+        except Exception as error:  # a doctor who faints at the sight of a wound helps nobody
+            said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            yield Line(name, "missing", f"this could not be looked at ({said})", SETUP)
 
 
-def _python() -> Line:
+def _python() -> Iterator[Line]:
     found = f"Python {sys.version.split()[0]} in {sys.prefix}"
     if sys.version_info < (3, 11):  # noqa: UP036 (pip refuses it, a copied folder on PYTHONPATH does not)
-        return Line("python", "bad", found, "the workbench needs Python 3.11 or newer; `make setup PYTHON=python3.12`")
-    return Line("python", "ok", found)
+        yield Line("python", "bad", found, "the workbench needs Python 3.11 or newer; `make setup PYTHON=python3.12`")
+    else:
+        yield Line("python", "ok", found)
 
 
 def _packages() -> Iterator[Line]:
@@ -139,10 +148,17 @@ def _kernel() -> Iterator[Line]:
         advice = f"{sys.executable} -m ipykernel install --sys-prefix"
         yield Line("jupyter kernel", "bad", "there is no kernel called python3", advice)
         return
-    argv = json.loads((Path(specs["python3"]) / "kernel.json").read_text("utf-8"))["argv"]
+    advice = f"{sys.executable} -m ipykernel install --sys-prefix"
+    path = Path(specs["python3"]) / "kernel.json"
+    try:
+        argv = read_json(path)["argv"]
+        if not (isinstance(argv, list) and argv and all(isinstance(word, str) for word in argv)):
+            raise ValueError(f"its argv is {argv!r}")
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        yield Line("jupyter kernel", "bad", f"{path} is no kernel's description ({error})", advice)
+        return
     other = argv[0] not in ("python", "python3") and not Path(argv[0]).absolute().is_relative_to(sys.prefix)
     if other:
-        advice = f"{sys.executable} -m ipykernel install --sys-prefix"
         yield Line("jupyter kernel", "missing", f"python3 starts {argv[0]}, another environment", advice)
     else:
         yield Line("jupyter kernel", "ok", f"python3 in {specs['python3']}")
@@ -168,18 +184,19 @@ def _embedded() -> Iterator[Line]:
             yield Line(name, "ok", f"{distribution} {version}")
 
 
-def _cache() -> Line:
+def _cache() -> Iterator[Line]:
     from .models import cache
 
     folder = cache.cache_folder()
     problem = writable(folder)
     if problem:
-        return Line("cache", "missing", f"{folder}: {problem}", "set WORKBENCH_CACHE to a folder you can write to")
+        yield Line("cache", "missing", f"{folder}: {problem}", "set WORKBENCH_CACHE to a folder you can write to")
+        return
     found = cache.entries()
     used = sum(entry.bytes for entry in found) / 1e9
     free = shutil.disk_usage(_existing(folder)).free / 1e9
     what = f"{folder}: {len(found)} model(s), {used:.2f} GB; {free:.0f} GB free"
-    return Line("cache", "missing" if free < 2 else "ok", what, "`workbench cache clear`" if free < 2 else "")
+    yield Line("cache", "missing" if free < 2 else "ok", what, "`workbench cache clear`" if free < 2 else "")
 
 
 def _places() -> Iterator[Line]:
@@ -233,11 +250,12 @@ def _program(name: str, without: str, advice: str, *arguments: str) -> Line:
     return Line(name, "ok", (answer.stdout.strip().splitlines() or [path])[0])
 
 
-def _chromium() -> Line:
+def _chromium() -> Iterator[Line]:
     for name in ("chromium", "chromium-browser", "google-chrome"):
         if shutil.which(name):
-            return Line("browser for tests", "ok", shutil.which(name))
-    return Line("browser for tests", "note", "no chromium: the browser tests cannot run", "apt install chromium")
+            yield Line("browser for tests", "ok", shutil.which(name))
+            return
+    yield Line("browser for tests", "note", "no chromium: the browser tests cannot run", "apt install chromium")
 
 
 def _torch() -> Iterator[Line]:

@@ -3,10 +3,12 @@
 The bottom layer: it imports nothing of the workbench but its errors.
 """
 
+import errno
 import hashlib
 import json
 import os
 import re
+import stat
 import tempfile
 from pathlib import Path
 
@@ -15,6 +17,10 @@ from .errors import WorkbenchError
 ROOT = Path(__file__).resolve().parent.parent  # the checkout: notebooks/, data/ and runs/ stand beside the package
 RUN_FOLDER = "WORKBENCH_RUN_FOLDER"  # set by the runner for the kernel it starts
 TYPED_IN = "WORKBENCH_TYPED_IN"  # set likewise: the folder where the command was typed
+JSON_BYTES = 64_000_000  # of a file that is read whole
+JSON_DEPTH = 60  # of lists and objects in one another: far more than anything of ours, far less than a reader's stack
+CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]")  # characters that move or colour a terminal, line ends left out
+_DEEP = "it is nested too deep"
 
 
 def write_atomic(path: str | os.PathLike, content: str | bytes) -> Path:
@@ -26,7 +32,8 @@ def write_atomic(path: str | os.PathLike, content: str | bytes) -> Path:
         The folder cannot be written or the disk is full; the old file, if any, is untouched.
     """
     path = Path(path)
-    data = content.encode() if isinstance(content, str) else content
+    # half a character (U+D800) is no UTF-8: it is written as the escape that JSON has for it
+    data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
     temporary = None
     try:
         make_folder(path.parent)
@@ -49,6 +56,77 @@ def write_atomic(path: str | os.PathLike, content: str | bytes) -> Path:
 def write_json(path: str | os.PathLike, value) -> Path:
     """`write_atomic` of ``value`` as indented JSON; NaN and infinities are refused (they are not JSON)."""
     return write_atomic(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def parse_json(text: str | bytes):
+    """JSON as strictly read as `write_json` writes it, so that what comes in can go out again.
+
+    Raises
+    ------
+    ValueError
+        It is no JSON, or it has NaN, a number beyond a double's range, half a character or too deep a nesting in it.
+    """
+    text = text if isinstance(text, str) else text.decode(json.detect_encoding(text))
+    try:
+        value = json.loads(text, parse_constant=_no_number, parse_float=_number, parse_int=_whole)
+    except RecursionError:
+        raise ValueError(_DEEP) from None
+    if text.count("[") + text.count("{") > JSON_DEPTH and _deeper(value, JSON_DEPTH):
+        raise ValueError(_DEEP)
+    if "\\u" in text and (half := lone_surrogate(value)):
+        raise ValueError(f"it has {half} in it, half a character")
+    return value
+
+
+def read_json(path: str | os.PathLike, most: int = JSON_BYTES):
+    """`parse_json` of a file, if it is a plain one of at most so many bytes.
+
+    Raises
+    ------
+    ValueError
+        See `parse_json`, or it is too large.
+    OSError
+        It is not there, no plain file (a folder, a pipe that would never end), or cannot be read.
+    """
+    path = Path(path)
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError(errno.EINVAL, "a folder or a device, no plain file", str(path))
+    if status.st_size > most:
+        raise ValueError(f"it is larger than {most / 1e6:.0f} MB")
+    return parse_json(path.read_bytes())
+
+
+def _no_number(word: str):
+    raise ValueError(f"{word} is no number in JSON")
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if value - value != 0:
+        raise ValueError(f"the number {text[:20]} is too large")
+    return value
+
+
+def _whole(text: str) -> int:
+    if len(text) > 300:
+        raise ValueError(f"the number {text[:20]}… is too large")
+    return int(text)
+
+
+def _deeper(value, most: int) -> bool:
+    """Whether lists and objects lie in one another more than ``most`` deep; without recursion, which is the point."""
+    level = [value]
+    for _ in range(most):
+        level = [
+            inner
+            for item in level
+            for inner in (item.values() if isinstance(item, dict) else item if isinstance(item, list) else ())
+            if isinstance(inner, (dict, list))
+        ]
+        if not level:
+            return False
+    return True
 
 
 def lone_surrogate(value) -> str | None:

@@ -14,7 +14,7 @@ from workbench import load
 from workbench.errors import ModelError
 from workbench.files import RUN_FOLDER, sha256_file
 from workbench.models import cache, names
-from workbench.models.fit import cache_bytes, fit
+from workbench.models.memory import cache_bytes, fit
 from workbench.models.prefix import shared_tree
 
 
@@ -388,7 +388,7 @@ def test_the_estimate_agrees_with_what_is_loaded(smollm2, tiny):
 
 
 def test_what_would_fit_is_said(monkeypatch):
-    from workbench.models import fit as module
+    from workbench.models import memory as module
 
     for free, sentence in ((5.2e8, "bits="), (1e6, "choose a smaller one")):
         monkeypatch.setattr(module, "free_bytes", lambda device, free=free: int(free))

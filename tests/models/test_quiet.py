@@ -3,24 +3,21 @@
 import logging
 import subprocess
 import sys
-from types import SimpleNamespace
 
-from workbench.models import loading
+from workbench.models import quantised
 
 USELESS = "Failed to load CPU gemm_4bit_forward from kernels-community: %s. Please make sure"
 
 
-def test_of_bitsandbytes_only_the_line_about_its_kernel_is_left_out(monkeypatch, caplog):
-    logger = logging.getLogger("bitsandbytes.backends.cpu.ops")
+def test_of_bitsandbytes_only_the_line_about_its_kernel_is_left_out(caplog):
+    logger = logging.getLogger(quantised.OPS)
 
-    def importing(name):
+    def executing(module):
         logger.warning(USELESS, "No module named 'kernels'")
         logger.warning("this CPU is unknown")
         logging.getLogger("bitsandbytes.cextension").warning("no CUDA library")
-        return name
 
-    monkeypatch.setattr(loading, "importlib", SimpleNamespace(import_module=importing))
-    assert loading.import_bitsandbytes() == "bitsandbytes"
+    quantised._without_kernels(executing, None)
     logger.warning(USELESS, "asked for outside")
     said = [record.getMessage() for record in caplog.records]
     assert said[:2] == ["this CPU is unknown", "no CUDA library"] and "asked for outside" in said[2] and len(said) == 3

@@ -91,6 +91,7 @@ PLAIN = RainSettings(
     max_new_tokens=4,
     stop=(),
     lanes=1,
+    evaluate_root=False,
 )
 
 

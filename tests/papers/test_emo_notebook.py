@@ -52,3 +52,15 @@ def test_an_unknown_variant_is_one_sentence(run_workbench, tmp_path):
     done = run_workbench("run", "emo", "--profile", "smoke", "-p", "variant=emo3_adaptive", "--out", tmp_path)
     assert done.returncode == 1
     assert "there is no EMO variant 'emo3_adaptive': did you mean" in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_lora_on_a_4_bit_model_learns_in_the_notebook(run_workbench, tmp_path):
+    """The notebook measures the untouched model first: after that bitsandbytes trains on wrong gradients on a CPU."""
+    sizes = SMALLEST | {"lora_steps": 16, "window": 32, "batch": 2, "held_out": 6}
+    options = [word for pair in sizes.items() for word in ("-p", f"{pair[0]}={pair[1]}")]
+    done = run_workbench("run", "emo", "--profile", "smoke", "--bits", "4", *options, "--out", tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(next(tmp_path.rglob("metrics.json")).read_text())["metrics"]
+    untouched, mle, emo = (found[f"prose.{name}.perplexity"]["value"] for name in ("untouched", "mle", "emo1_adaptive"))
+    assert mle < 0.85 * untouched and emo < 0.85 * untouched, (untouched, mle, emo)

@@ -1,15 +1,16 @@
 """EMO in training loops: the docs' Trainer example, accumulation, the fused patch, peft and 4-bit bases."""
 
 import copy
+import json
 import re
 from pathlib import Path
 
 import pytest
 import torch
-from transformers import Gemma3Config, LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
+from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
 
 from workbench.errors import ModelError, UsageError
-from workbench.papers.emo import VARIANTS, EMOLoss, compute_loss_func, emo_loss, fuse, unfuse
+from workbench.papers.emo import VARIANTS, EMOLoss, compute_loss_func, emo_loss, unfuse
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = [{"input_ids": list(range(i, i + 6)), "labels": list(range(i, i + 6))} for i in range(8)]
@@ -85,23 +86,108 @@ def test_lora_on_a_frozen_head(tmp_path):
         train(model, tmp_path, fused=fused, per_device_train_batch_size=4)
         ends.append(weights(model))
     torch.testing.assert_close(ends[0], ends[1], rtol=1e-4, atol=1e-6)
-    on_head = get_peft_model(tiny(tied=False), LoraConfig(r=2, target_modules=["lm_head"]))
-    with pytest.raises(ModelError, match="leave it out of LoRA's target modules"):
-        fuse(on_head)
 
 
-def test_models_that_change_their_logits_are_refused():
-    model = tiny()
-    model.config.final_logit_softcapping = 30.0
-    with pytest.raises(ModelError, match=r"final_logit_softcapping=30.0.*fused=False"):
+def test_an_adapter_on_the_head_is_one_sentence_and_its_matrix_counts_without_the_fused_path():
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(1)
+    model = get_peft_model(
+        tiny(tied=False), LoraConfig(r=2, lora_alpha=4, target_modules=["lm_head"], init_lora_weights="gaussian")
+    )
+    head = model.get_output_embeddings()
+    with torch.no_grad():
+        head.lora_B["default"].weight.normal_()
+    with pytest.raises(ModelError, match=r"adapter stands on the output head.*target_modules.*fused=False"):
         compute_loss_func(model)
-    model.config = Gemma3Config(text_config={"final_logit_softcapping": 20.0})  # it stands in the text part
-    with pytest.raises(ModelError, match=r"final_logit_softcapping=20.0"):
+    ids = torch.tensor([[1, 2, 3, 4]])
+    outputs = model(input_ids=ids)
+    matrix = head.base_layer.weight + 2 * head.lora_B["default"].weight @ head.lora_A["default"].weight
+    wanted = emo_loss(outputs.logits, ids, matrix, **VARIANTS["emo1_adaptive"].settings)
+    found = compute_loss_func(model, fused=False)(outputs, ids)
+    torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-6)
+    # emo1's value is cross-entropy whatever the costs: the costs show in the gradient
+    grads = [torch.autograd.grad(x, head.lora_B["default"].weight, retain_graph=True)[0] for x in (found, wanted)]
+    torch.testing.assert_close(*grads, rtol=1e-4, atol=1e-6)
+
+
+def test_a_head_trained_beside_an_adapter_takes_the_fused_path(tmp_path):
+    from peft import LoraConfig, get_peft_model
+
+    ends = []
+    for fused in (True, False):
+        torch.manual_seed(1)
+        options = LoraConfig(r=2, target_modules=["q_proj"], modules_to_save=["lm_head"], init_lora_weights="gaussian")
+        model = get_peft_model(tiny(tied=False), options)
+        start = weights(model)
+        train(model, tmp_path, fused=fused, per_device_train_batch_size=4)
+        ends.append(weights(model))
+        assert not torch.equal(ends[-1], start)
+    torch.testing.assert_close(ends[0], ends[1], rtol=1e-4, atol=1e-6)
+
+
+def test_copies_of_a_fused_model_have_heads_of_their_own(tmp_path):
+    from torch.optim.swa_utils import AveragedModel
+
+    model, ids = tiny(tied=False), torch.tensor([[1, 2, 3]])
+    wanted = model.eval()(ids).logits
+    loss = compute_loss_func(model)
+    torch.save(model, tmp_path / "model.pt")
+    copies = {
+        "deepcopy": copy.deepcopy(model),
+        "average": AveragedModel(model).module,
+        "file": torch.load(tmp_path / "model.pt", weights_only=False),
+    }
+    with torch.no_grad():
+        model.lm_head.weight.normal_()
+    for name, other in copies.items():
+        assert torch.equal(other.eval()(ids).logits, wanted), name
+        assert other.train()(ids).logits.shape == (1, 3, 8), name
+        with pytest.raises(UsageError, match="another model's head"):  # a loss multiplies by one head
+            loss(other(ids), ids)
+        compute_loss_func(other)(other(ids), ids).backward()
+        assert other.lm_head.weight.grad.abs().sum() > 0 and model.lm_head.weight.grad is None
+        unfuse(other)
+        assert other(ids).logits.shape == (1, 3, 20)
+    assert model.train()(ids).logits.shape == (1, 3, 8)
+
+
+def test_half_precision_trains_fused_as_plainly(tmp_path):
+    for options in ({"bf16": True}, {}):  # autocast over float32 weights, then weights in bfloat16
+        ends = []
+        for fused in (True, False):
+            model = tiny(tied=False) if options else tiny(tied=False).to(torch.bfloat16)
+            start = weights(model).float()
+            train(model, tmp_path, fused=fused, per_device_train_batch_size=4, **options)
+            ends.append(weights(model).float() - start)
+        assert ends[1].norm() > 0 and (ends[0] - ends[1]).norm() < 0.05 * ends[1].norm()
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("gemma2", {}, "final_logit_softcapping=30.0"),
+        ("cohere", {}, "logit_scale=0.0625"),
+        ("granite", {}, "logits_scaling=8.0"),
+        ("recurrent_gemma", {}, "logits_soft_cap=30.0"),
+        ("xlstm", {}, "output_logit_soft_cap=30.0"),
+        ("falcon_h1", {"lm_head_multiplier": 0.5}, "lm_head_multiplier=0.5"),
+        ("gemma3_text", {"final_logit_softcapping": 1000.0}, "final_logit_softcapping=1000.0"),
+    ],
+)
+def test_models_that_change_their_logits_are_refused(zoo, tmp_path, name, change, said):
+    import shutil
+
+    import workbench
+
+    folder = shutil.copytree(zoo(name), tmp_path / name)
+    config = json.loads((folder / "config.json").read_text()) | change
+    (folder / "config.json").write_text(json.dumps(config))
+    model = workbench.load(folder)
+    with pytest.raises(ModelError, match=rf"changes its logits after the head \(.*{said}.*fused=False"):
         compute_loss_func(model)
-    model = tiny()
-    model.config.lm_head_multiplier = 0.5  # Falcon-H1
-    with pytest.raises(ModelError, match=r"lm_head_multiplier=0.5"):
-        compute_loss_func(model)
+    assert not any(part.training for part in model.module.modules())
+    compute_loss_func(model, fused=False)
 
 
 def test_which_cost_embedding_a_variant_keeps():
@@ -142,6 +228,25 @@ def test_the_example_of_the_docs_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     exec(compile(example, "docs/emo.md", "exec"), {})
     assert 0 < float(capsys.readouterr().out.splitlines()[-1]) < 20
+
+
+@pytest.mark.slow
+def test_the_qlora_example_of_the_docs_learns(tmp_path, monkeypatch, capsys):
+    """It asks the model something before it trains, after which bitsandbytes on a CPU had no right gradient."""
+    page = (ROOT / "docs" / "emo.md").read_text()
+    example = re.search(r"QLoRA, on a GPU or a CPU:\n\n```python\n(.*?)```", page, re.S).group(1)
+    assert "bits=4" in example and example.index("generate(") < example.index("train()")
+    monkeypatch.chdir(tmp_path)
+    space = {}
+    exec(compile(example, "docs/emo.md", "exec"), space)
+    assert capsys.readouterr().out.splitlines()[0] == " Paris"
+    module, ids = space["tuned"].eval(), torch.tensor([space["ids"]])
+    unfuse(module)
+    with torch.no_grad():
+        learnt = float(module(ids, labels=ids).loss)
+        with module.disable_adapter():
+            before = float(module(ids, labels=ids).loss)
+    assert learnt < before - 0.3, (before, learnt)
 
 
 @pytest.mark.slow

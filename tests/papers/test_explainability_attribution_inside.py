@@ -127,10 +127,35 @@ def test_captums_lrp_does_not_take_this_architecture(tiny):
 
 def test_strange_architectures_are_named(smollm2):
     model = handle(Linear(len(smollm2.tokenizer)), smollm2.tokenizer, "linear")
-    with pytest.raises(ModelError, match="linear has blocks without q_proj"):
+    with pytest.raises(ModelError, match="linear has a Linear, for which no relevance rule is written"):
         attribute(model, PROMPT, TARGET, method="decomposition")
     with pytest.raises(ModelError, match="does not give its attention weights"):
         attribute(model, PROMPT, TARGET, method="attention")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("qwen2_moe", "Qwen2MoeForCausalLM, for which no relevance rule"),  # q_proj and down_proj, but a router too
+        ("gemma2", "Gemma2ForCausalLM, for which no relevance rule"),  # a cap on its logits
+        ("gemma4_text", "Gemma4ForCausalLM, for which no relevance rule"),
+    ],
+)
+def test_relevance_is_refused_by_class(zoo, name, said):
+    import workbench
+
+    with pytest.raises(ModelError, match=said):
+        attribute(workbench.load(str(zoo(name))), "a cat sat", "x", method="decomposition")
+
+
+def test_a_family_with_rules_is_refused_where_they_do_not_add_up(zoo):
+    """A factor on the stream that depends on the stream: Llama's own classes, and a hook of a user's."""
+    import workbench
+
+    model = workbench.load(str(zoo("llama")))
+    model.module.model.layers[1].register_forward_hook(lambda _, __, out: out * (1 + out.norm(dim=-1, keepdim=True)))
+    with pytest.raises(ModelError, match=r"relevance rules do not cover \(they miss \d+% of a logit\)"):
+        attribute(model, "a cat sat", "x", method="decomposition")
 
 
 def test_integrated_gradients_are_captums_layer_form(tiny):
@@ -294,7 +319,8 @@ def test_every_method_in_four_bits():
 def test_packed_four_bit_layers_have_their_derivative():
     """bitsandbytes repacks 4-bit layers for CPUs with AVX-512 BF16 and then has no backward: ours is the layer's W."""
     from workbench import load
-    from workbench.papers.explainability.differentiable import frozen, unpacked
+    from workbench.models.quantised import unpacked
+    from workbench.papers.explainability.differentiable import frozen
 
     model = load("smollm2", bits=4)
     attribute(model, PROMPT, TARGET, method="random")  # the first inference repacks, where the processor can
@@ -311,7 +337,7 @@ def test_packed_four_bit_layers_have_their_derivative():
         out = layer(x)
         out.float().sum().backward()
     assert torch.equal(out.detach(), plain) and torch.equal(layer.weight.data, before)
-    assert getattr(layer.weight.quant_state, "packing_format_for_cpu", False) == packed and "forward" not in vars(layer)
+    assert getattr(layer.weight.quant_state, "packing_format_for_cpu", False) == packed
     wanted = columns.sum(1).expand(5, -1)  # up to 22; a sum of 1,536 weights in bfloat16
     torch.testing.assert_close(x.grad.float(), wanted, atol=0.3, rtol=0.05)
     if packed:

@@ -1,5 +1,8 @@
 """Odd inputs: what a user may well type gets one sentence, never a traceback nor a silently wrong number."""
 
+import itertools
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +10,9 @@ from explainability_toys import handle, tiny_llama
 
 from workbench.errors import ModelError, UsageError
 from workbench.papers import explainability as ex
+from workbench.papers.explainability import attention, perturbation
+from workbench.papers.explainability.coalitions import Game
+from workbench.papers.explainability.reading import ask
 
 P, C, ASKED = "The capital of France is", "The capital of Italy is", (" Paris", " Rome")
 
@@ -97,3 +103,35 @@ def test_a_model_without_attention_is_read_on_its_own(smollm2):
     assert found.value == pytest.approx(float(wanted), abs=1e-4) and len(found.scores) == 5
     with pytest.raises(ModelError, match="does not give its attention weights"):
         ex.attention_maps(model, P)
+
+
+def test_kernel_shap_of_few_tokens_is_fitted_to_every_coalition(tiny):
+    """Against the regression itself: all proper coalitions, weighted by the Shapley kernel, the two ends held."""
+    prompt, target = "one two three four five", " six"
+    masks = np.array([[True, *stays] for stays in itertools.product([False, True], repeat=4)])
+    values = ex.coalition_values(tiny, prompt, target, masks)
+    nobody, everybody = values[0], values[-1]
+    inside, sizes = masks[1:-1, 1:], masks[1:-1, 1:].sum(1)
+    weight = np.sqrt([3 / (math.comb(4, size) * size * (4 - size)) for size in sizes])
+    # the last score is what the others leave of the whole difference
+    left = (inside[:, :3] - inside[:, 3:].astype(float)) * weight[:, None]
+    right = (values[1:-1] - nobody - inside[:, 3] * (everybody - nobody)) * weight
+    fitted = np.linalg.lstsq(left, right, rcond=None)[0]
+    found = ex.attribute(tiny, prompt, target, method="kernel_shap")
+    np.testing.assert_allclose(found.scores[1:], [*fitted, everybody - nobody - fitted.sum()], atol=1e-6)
+    assert found.samples == 14
+    game = Game(ask(tiny, "one two three four five six seven eight", " nine"))  # 126 coalitions: sampled by captum
+    sampled = perturbation.kernel_shap(game, samples=100, seed=0)
+    assert sampled.sum() == pytest.approx(np.subtract(*game.ends()), abs=1e-3)
+
+
+def test_attention_maps_above_their_memory_are_one_sentence(tiny, monkeypatch):
+    prompt = "one two three four five six seven eight"
+    assert ex.attention_maps(tiny, prompt).weights.ndim == 4
+    monkeypatch.setattr(attention, "MAP_BYTES", 1000)
+    for call in (
+        lambda: ex.attention_maps(tiny, prompt),
+        lambda: ex.attribute(tiny, prompt, " nine", method="attention"),
+    ):
+        with pytest.raises(UsageError, match=r"attention maps of \d+ tokens take .*: give at most \d+ tokens"):
+            call()

@@ -144,6 +144,64 @@ def test_blocks_called_by_position_are_patched_and_steered_as_by_whole_runs(smol
         assert steered.probability[row, 0] == pytest.approx(wanted, rel=1e-3)
 
 
+@pytest.mark.parametrize("name", ["cohere", "granite", "gemma2", "recurrent_gemma", "opt-projected", "bert-decoder"])
+def test_the_lens_ends_where_the_model_ends_whatever_stands_behind_its_blocks(zoo, name):
+    """Factors, caps, a projection before the head, a transform after it: the model's own last row."""
+    import workbench
+
+    model = workbench.load(str(zoo(name)))
+    lens = ex.logit_lens(model, "a cat sat on the mat", "x")
+    with torch.no_grad():
+        logs = model.module(torch.tensor([model.token_ids("a cat sat on the mat")])).logits[0].float().log_softmax(-1)
+    np.testing.assert_allclose(lens.probability[-1], logs[:, model.token_ids("x")[-1]].exp(), rtol=1e-3, atol=1e-7)
+    np.testing.assert_allclose(lens.entropy[-1], -(logs.exp() * logs).sum(-1), atol=1e-4)
+
+
+def test_a_model_whose_logits_are_not_read_out_is_refused(zoo):
+    """A head that looks at the embedding too: nothing behind the blocks alone can repeat it."""
+    import workbench
+
+    model = workbench.load(str(zoo("llama")))
+    kept = []
+    model.module.model.embed_tokens.register_forward_hook(lambda _, __, out: kept.append(out))
+    model.module.lm_head.register_forward_hook(lambda _, __, out: out * (1 + kept[-1].mean(-1, keepdim=True)))
+    for call in (lambda: ex.logit_lens(model, "a cat"), lambda: ex.concept_vector(model, ["a b"], ["c d"])):
+        with pytest.raises(ModelError, match="differs from its own logits"):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("name", "path"), [("falcon", "mlp"), ("bloom", "mlp.dense_4h_to_h"), ("mpt", "ffn.down_proj")]
+)
+def test_what_a_feed_forward_layer_adds_is_patched_and_nothing_else(zoo, name, path):
+    """Falcon adds into what its layer gave; Bloom's and MPT's give the whole stream. Hooks by hand on the second."""
+    import workbench
+
+    model = workbench.load(str(zoo(name)))
+    clean, corrupt = "a cat sat on the mat", "a cow sat on the mat"
+    grid = ex.patching_grid(model, clean, corrupt, "x", "y", part="mlp", layers=[2], positions=[3, -1])
+    module = model.module.transformer.get_submodule("blocks" if name == "mpt" else "h")[1].get_submodule(path)
+    tokens = [model.token_ids(text)[-1] for text in ("x", "y")]
+
+    def run(text, hook):
+        handle = module.register_forward_hook(hook)
+        with torch.no_grad():
+            logits = model.module(torch.tensor([model.token_ids(text)]), use_cache=False).logits[0, -1]
+        handle.remove()
+        return float(logits[tokens[0]] - logits[tokens[1]])
+
+    kept = []
+    run(clean, lambda _, __, out: kept.append(out.clone()))
+    for column, at in enumerate((3, -1)):
+
+        def put(_, __, out, at=at):
+            out = out.clone()
+            out[:, at] = kept[0][:, at]
+            return out
+
+        assert grid.values[0, column] == pytest.approx(run(corrupt, put), abs=1e-4)
+
+
 def test_hooks_leave_no_trace_also_after_an_exception(smollm2):
     before = plain(smollm2, CLEAN)
     parts = hooks.anatomy(smollm2, for_="a test")

@@ -35,7 +35,7 @@ def test_a_profile_is_filled_and_the_given_wins():
         (lambda: fill("quick", n_train=3), "n_train=3 is too small: give at least 12"),
         (
             lambda: fill("quick", rates=[1e-4, -1.0]),
-            "rates=[0.0001, -1.0], learning_rate=0.0004: give rates of 0 or more",
+            "rates=[0.0001, -1.0] is too small: give at least 1e-08",
         ),
     ):
         with pytest.raises(UsageError, match=re.escape(said)):

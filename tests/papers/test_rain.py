@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from rain_toy import (
     DOT,
@@ -175,6 +176,85 @@ def test_simulations_end_with_the_clause():
     assert seen[0] == "a a a ."  # the set's token, and on to the full stop
 
 
+def test_the_first_search_of_all_evaluates_the_text_before_any_candidate():
+    seen = []
+    result = search(
+        lambda ids: {C: 1.0} if len(ids) == 1 else abc(ids),
+        lambda p, r: seen.extend(r) or first_letter(p, r),
+        replace(PLAIN, evaluate_root=True),
+    )
+    assert result.searches[0].path == (0,) and seen[0] == "c"  # drawn behind the prompt: its value is 0
+    assert result.searches[0].changed == {0: (1.0, 1, 0.0)} and result.nodes[0].text == "c"
+    assert [len(search.path) for search in result.searches[1:3]] == [2, 3]  # c is all there is
+    assert result.moves[0].searches == 3 and all(len(s.path) > 1 for s in result.searches[1:])  # no later root again
+
+
+def test_nothing_is_drawn_where_the_clause_has_ended():
+    def script(ids):
+        return {DOT: 1.0} if ids[-1] == B else {A: 0.5, B: 0.3, C: 0.2}
+
+    for simulate_ended, extra in ((False, 0), (True, 1)):
+        settings = replace(PLAIN, lengths=(2,), evaluate_root=True, simulate_ended=simulate_ended, budget=9)
+        result = search(script, settings=settings, prompt="d .")
+        assert len(result.nodes[0].text.split()) == extra  # the prompt itself has ended
+        (node,) = (n for n in result.nodes if n.prefix == (B, DOT))
+        assert len(node.text.split()) == 2 + extra
+    going_on = search(script, settings=replace(PLAIN, lengths=(2,), evaluate_root=True, rollout_ends=""), prompt="d .")
+    assert len(going_on.nodes[0].text.split()) == 1  # truthfulness knows no clause
+
+
+@pytest.mark.parametrize("what", ["node", "reply"])
+def test_a_node_embeds_a_simulation_from_its_own_tokens_on(what):
+    seen = []
+
+    class Listening(Letters):
+        def embed(self, texts):
+            seen.extend(texts)
+            return super().embed(texts)
+
+    settings = replace(PLAIN, similarity=0.95, embedded_text=what, budget=3, max_new_tokens=3)
+    result = search(settings=settings, encoder=Listening())
+    first = [(s.text.split(), len(s.path)) for s in result.searches if s.move == 0]
+    assert {depth for _, depth in first} == {
+        2,
+        3,
+    }  # the third search goes through b to "b a", as computed by hand above
+    parts = {" ".join(words[start:]) for words, depth in first for start in range(depth - 1)}
+    whole = {s.text for s in result.searches}
+    if what == "reply":
+        assert set(seen) == whole
+    else:
+        assert parts <= set(seen) and set(seen) != whole
+
+
+def test_a_temperature_shapes_the_candidates_of_one_token_too():
+    warm = search(settings=replace(PLAIN, temperature=2.0, root_mix=0.0))
+    p = [0.5**0.5, 0.3**0.5, 0.2**0.5]
+    assert [at(warm, token).prior for token in (A, B, C)] == pytest.approx([x / sum(p) for x in p], abs=1e-6)
+
+
+def test_the_variance_is_the_unbiased_one():
+    class Two:  # "a…" and "b…" two apart in one direction: variance 1 over 2, and 2 over 1
+        def embed(self, texts):
+            return np.array([[2.0 if text[0] == "a" else 0.0, 1.0] for text in texts])
+
+    for threshold, wanted in ((1.5, False), (2.1, True)):
+        settings = replace(PLAIN, candidates=2, similarity=1.0, similarity_weight=0.0, variance=threshold,
+                           max_children=3, budget=8, max_new_tokens=2)  # fmt: skip
+        result = search(scorer=lambda p, r: [-0.5] * len(r), settings=settings, encoder=Two())
+        assert bool([n for n in result.nodes if n.prefix == (C,)]) == wanted
+
+
+def test_the_presets_are_the_codes():
+    hh = RainSettings.paper("hh")
+    ways = {"embedded_text": "node", "simulate_ended": False, "evaluate_root": True}
+    for settings in (hh, RainSettings.paper("advbench"), RainSettings.paper("truthfulqa"), RainSettings.embedded()):
+        assert {name: getattr(settings, name) for name in ways} == ways
+    assert [RainSettings.paper(task).added_tries for task in ("hh", "advbench", "truthfulqa")] == [1, 3, 1]
+    with pytest.raises(UsageError, match="embedded_text"):
+        RainSettings(embedded_text="all")
+
+
 def test_a_value_is_asked_for_once_a_text():
     asked = []
     result = search(
@@ -248,6 +328,13 @@ def test_sampled_moves_follow_the_visits():
     settings = replace(PLAIN, commit="sample", budget=6)
     firsts = {search(settings=settings, scorer=lambda p, r: [0.0] * len(r), seed=s).tokens[0] for s in range(20)}
     assert len(firsts) > 1
+
+
+def test_one_search_a_move_that_the_root_took_leaves_the_move_to_the_priors():
+    settings = replace(PLAIN, evaluate_root=True, budget=1, max_new_tokens=1)
+    assert {search(settings=settings, seed=s).tokens[0] for s in range(9)} == {A}  # the most probable
+    drawn = [search(settings=replace(settings, commit="sample"), seed=s).tokens[0] for s in range(40)]
+    assert 0 < drawn.count(B) < 40 and drawn.count(A) > drawn.count(C)
 
 
 def test_the_result_can_be_written_and_replayed():

@@ -1,11 +1,10 @@
 """RAIN's search is the same however it is computed: literally, guessed ahead, in lock-step, evicted, on two threads."""
 
-import importlib.util
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
+from rain_fixture import literal
 from rain_toy import (
     END,
     MIXED,
@@ -25,14 +24,7 @@ from workbench.models.prefix import PrefixTree
 from workbench.models.prefix_cache import column_bytes
 from workbench.papers.rain import RainSettings, rain
 from workbench.papers.rain.run import _best_of_n
-
-
-def literal_module():
-    path = Path(__file__).parent.parent.parent / "benchmarks" / "rain_literal.py"
-    spec = importlib.util.spec_from_file_location("rain_literal", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from workbench.papers.rain.search import stream
 
 
 @pytest.mark.parametrize("lanes", [2, 4, 9])
@@ -60,8 +52,9 @@ def gloomy(prompt, replies):
     return [(value - 1) / 2 for value in letters(prompt, replies)]
 
 
-SHARING = replace(MIXED, similarity=0.97, similarity_weight=0.2, variance=2.0, max_children=7, budget=14)
-ADVBENCH = replace(SHARING, lengths=(2, 1, 2), temperature=2.0, tries=2 * MIXED.candidates - 1, top_k=3)
+SHARING = replace(MIXED, similarity=0.97, similarity_weight=0.2, variance=2.0, max_children=7, budget=14,
+                  evaluate_root=True)  # fmt: skip
+ADVBENCH = replace(SHARING, lengths=(2, 1, 2), temperature=2.0, tries=2 * MIXED.candidates - 1, top_k=3, added_tries=3)
 
 
 @pytest.mark.parametrize(
@@ -70,38 +63,33 @@ ADVBENCH = replace(SHARING, lengths=(2, 1, 2), temperature=2.0, tries=2 * MIXED.
     ids=["plain", "sharing", "advbench"],
 )
 def test_the_search_is_the_literal_one(settings, scorer, mend):
-    literal = literal_module()
+    book = literal()
 
-    class Reader(literal.Reader):
-        def read(self, rows, cache=None):  # the scripted model instead of a torch module
-            before = getattr(cache, "held", None) or [[]] * len(rows)
-            full = [[*held, *row] for held, row in zip(before, rows, strict=True)]
-            if cache is not None:
-                cache.held = full
+    class Reader(book.Reader):
+        def forward(self, new, cache, ids):  # the scripted model instead of a torch module
             tree = ScriptedTree(random_script)
-            return tree.logits([tree.node(ids) for ids in full])
+            return tree.logits([tree.node(ids)])[0].double().numpy(), True
 
     model, shared, added, retried = ScriptedModel(), 0, 0, 0
     for seed in range(4):
         result = search(random_script, scorer, settings, "d a", seed=seed, encoder=mend)
-        search_ = literal.LiteralRain(
-            Reader(None), model.prompt_ids("d a"), settings, lambda text: scorer("", [text])[0],
-            lambda tokens: model.new_text([], tokens), {END}, (seed, 0),
-            None if mend is None else lambda text: mend.embed([text])[0].numpy(),
+
+        def uniforms(purpose, prefix, number, seed=seed):
+            named = (1, *prefix) if purpose == "simulation" else (2, number, *prefix)
+            random = stream(seed, 0, *named)
+            return iter(random.random, None)
+
+        search_ = book.LiteralRain(
+            Reader(None), model.prompt_ids("d a"), settings, lambda text: scorer("", [text])[0], model.new_text, {END},
+            uniforms, None if mend is None else lambda text: mend.embed([text])[0].numpy(),
         )  # fmt: skip
         assert search_.run() == result.tokens
         found = {}
-
-        def walk(node, found=found):
-            nonlocal retried
+        for node in search_.nodes():
             retried += node.tried > settings.candidates - 1
             if node.fn:
                 found[node.prefix] = (pytest.approx(node.n), node.fn, pytest.approx(node.q),
-                                      pytest.approx(node.prior, abs=1e-6))  # fmt: skip
-            for child in node.children or ():
-                walk(child)
-
-        walk(search_.root)
+                                      pytest.approx(node.p, abs=1e-6))  # fmt: skip
         assert {n.prefix: (n.n, n.fn, n.q, n.prior) for n in result.nodes if n.fn} == found
         shared, added = shared + search_.shared, added + search_.added
     assert (shared > 5 and added > 0) == (mend is not None)  # otherwise this would compare nothing of the kind
@@ -131,7 +119,10 @@ def test_one_and_two_threads_give_the_same_search():
 def test_memory_too_small_for_the_search_changes_no_result():
     model = TinyModel()
     small = PrefixTree(model, memory=40 * column_bytes(model.module.config, 4))
-    assert [record(r) for r in tiny_search(model, tree=small)] == [record(r) for r in tiny_search(model)]
+    for found, wanted in zip(tiny_search(model, tree=small), tiny_search(model), strict=True):
+        found, wanted = record(found), record(wanted)
+        assert [node[:-1] for node in found] == [node[:-1] for node in wanted]
+        assert [node[-1] for node in found] == pytest.approx([node[-1] for node in wanted], abs=2e-6)  # priors
     assert small.counters.evicted > 0
 
 

@@ -149,7 +149,41 @@ def test_the_report_finds_a_good_scorer_and_warns_of_chance():
     assert noise.at_chance and "at chance" in noise.warning
     flat = scorer_report(None, ZeroScorer(), rows)
     assert flat.auc.value == 0.5 and flat.zeros.value == 1.0 and flat.at_chance
-    assert {row["measure"] for row in good.table()} == {"AUC", "AUC, partial texts", "share of zero values"}
+    assert [row["measure"] for row in good.table()] == [
+        "AUC", "AUC, partial texts", "length alone", "length alone, partial texts", "share of zero values",
+    ]  # fmt: skip
+
+
+def test_a_reversed_scorer_is_called_reversed_and_not_noise():
+    rows = labelled(40)
+    wrong = scorer_report(None, lambda p, r: [-(int(x[1:]) % 2) * 0.5 for x in r], rows)
+    assert wrong.auc.value == 0.0 and wrong.is_reversed and not wrong.at_chance
+    assert "reversed" in wrong.warning and "noise" not in wrong.warning and "AUC 0 [0, 0]" in wrong.warning
+    cut = scorer_report(
+        None,
+        lambda p, r: [(int(x[1:]) % 2 - 0.4) * (-0.1 if int(x[1:]) % 4 < 2 else 1) for x in r],
+        [
+            *rows,
+            *({**row, "reply": f"r{40 + 4 * i + row['label'] + 2}", "partial": False} for i, row in enumerate(rows)),
+        ],
+    )
+    assert cut.auc.low > 0.5 and cut.partial.high < 0.5 and "reversed on partial texts" in cut.warning
+
+
+def test_length_alone_is_a_row_with_its_interval_for_whole_and_for_partial_texts():
+    rows = [
+        {"prompt": f"p{i // 2}", "reply": "x" * length, "label": i % 2, "partial": partial}
+        for partial, lengths in ((False, (3, 9, 4, 8, 5, 7)), (True, (5, 2, 5, 5, 6, 1)))
+        for i, length in enumerate(lengths)
+    ]
+    report = scorer_report(None, ZeroScorer(), rows)
+    table = {row["measure"]: row for row in report.table()}
+    assert table["length alone"]["value"] == 1.0 and report.length.n == 6
+    # partial: good 2, 5, 1 against bad 5, 5, 6: two ties of nine pairs, no win
+    assert table["length alone, partial texts"]["value"] == pytest.approx(1 / 9)
+    assert report.partial_length.low == 0.0 and report.partial_length.n == 6
+    whole = scorer_report(None, ZeroScorer(), [row for row in rows if not row["partial"]])
+    assert whole.partial_length is None and "length alone, partial texts" not in {r["measure"] for r in whole.table()}
 
 
 def test_the_report_of_a_vote_shows_both_orders(smollm2):

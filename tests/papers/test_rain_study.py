@@ -165,3 +165,20 @@ def test_a_comparison_on_the_embedded_model(smollm2):
     assert page.study.judge == "VADER" and page.report.auc.n == 8
     metrics, tables = overview.metrics([page])
     assert metrics["sentiment, review: RAIN less best-of-N, share good"].n == 1 and tables["sentiment replies"]
+
+
+def test_conclusions_call_a_reversed_scorer_reversed_and_guessing_guessing():
+    from workbench.papers.rain import scorer_report
+
+    labelled = [{"prompt": f"p{i}", "reply": f"r{i}", "label": i % 2} for i in range(20)]
+    said = {}
+    for name, sign in (("better than guessing", 1), ("reversed", -1), ("cannot be told from guessing", 0)):
+        report = scorer_report(None, lambda p, r, sign=sign: [sign * (int(x[1:]) % 2 - 0.5) for x in r], labelled)
+        found = made([1, -1], [1, -1])
+        found.rows += [row(method, i, False, -1) for method in ("value-zero", "greedy") for i in range(2)]
+        page = overview.Page("sentiment", None, None, [], report, {}, found)
+        said[name] = page.conclusions()[0]
+        assert name in said[name]
+        table = overview.scorer_table([page])
+        assert "length alone" in table["measure"].tolist()
+    assert len(set(said.values())) == 3

@@ -1,9 +1,11 @@
 """Random violence against sweeps, as a script: ``python tests/runs/chaos.py NOTEBOOK OUT KILLS SEED [DISK]``.
 
 It keeps one or two sweeps of one 24-cell grid alive in OUT and kills, from a seeded generator, sweeps, runners (the
-child processes) and kernels with SIGKILL; three times it fills the disk (DISK is a small file system that OUT lies
-on), and at least once it makes OUT vanish. It prints what it does, and ends with one JSON line of counts. It judges
-nothing: the test does.
+child processes) and kernels with SIGKILL; some it stops for a while (SIGSTOP), or for ever. Three times it fills the
+disk (DISK is a small file system that OUT lies on), at least once it makes OUT vanish, and now and then it spoils a
+record. Most sweeps see the wall clock of a machine whose clock was set after the others began: psutil's time of the
+boot, and so of every process's start, is 5 s or an hour off. It prints what it does, and ends with one JSON line of
+counts. It judges nothing: the test does.
 """
 
 import contextlib
@@ -23,6 +25,20 @@ GRID = ["-g", "concept=01,011", "-g", "sizes=[1],[2],[3]", "--seeds", "4"]  # 24
 CELLS = 24
 
 
+CLOCKS = (0, 5, 3600, -3600)  # seconds by which a sweep's clock is off, one sweep after the other
+
+
+def on_another_clock(shift: float, arguments: list[str]) -> None:
+    """The command line on a machine whose wall clock was set: everything that is reckoned from the boot has moved."""
+    from workbench.cli import main
+
+    created, booted = psutil.Process.create_time, psutil.boot_time
+    psutil.Process.create_time = lambda self: created(self) + shift
+    psutil.boot_time = lambda: booted() + shift
+    sys.argv = ["workbench", *arguments]
+    main()
+
+
 def command(notebook, out, *more) -> list[str]:
     """A sweep over the grid."""
     return [sys.executable, "-m", "workbench", "sweep", str(notebook), *GRID, "--out", str(out), *more]
@@ -40,12 +56,18 @@ def finished(out: Path, paper: str) -> int:
 def main(notebook: Path, out: Path, kills: int, seed: int, disk: Path | None) -> None:
     rng = random.Random(seed)
     sweeps: list[subprocess.Popen] = []
-    counts = dict.fromkeys(("sweep", "runner", "kernel", "full disk", "vanished", "ended"), 0)
+    kinds = ("sweep", "runner", "kernel", "full disk", "vanished", "ended", "stopped", "spoilt", "clock")
+    counts = dict.fromkeys(kinds, 0)
+    resting: list[tuple[float, psutil.Process]] = []  # stopped processes, and when they go on
 
     def start():
         more = ["--jobs", str(rng.choice([2, 3])), *(["--warm"] if rng.random() < 0.25 else [])]
+        shift = CLOCKS[counts["clock"] % len(CLOCKS)]
+        counts["clock"] += 1
+        words = command(notebook, out, *more)
+        words[1:3] = [__file__, "clock", str(shift)]
         with open(os.environ["CHAOS_LOG"], "a") as log:
-            sweeps.append(subprocess.Popen(command(notebook, out, *more), stdout=log, stderr=log))
+            sweeps.append(subprocess.Popen(words, stdout=log, stderr=log))
 
     def victims(kind: str) -> list[psutil.Process]:
         if kind == "sweep":
@@ -58,6 +80,26 @@ def main(notebook: Path, out: Path, kills: int, seed: int, disk: Path | None) ->
                     if {"runner": "workbench.runs.child", "kernel": "ipykernel_launcher"}[kind] in line:
                         found.append(process)
         return found
+
+    def spoil() -> None:
+        there = sorted(out.glob(f"{notebook.stem}/*/record.json"))
+        if there:
+            path = rng.choice(there)
+            with contextlib.suppress(OSError):
+                if rng.random() < 0.3:
+                    path.unlink()
+                    path.mkdir()
+                else:
+                    texts = ["", "{", "[]", "null", '{"metrics": null}', path.read_text()[:200], "[" * 9999]
+                    path.write_text(rng.choice(texts))
+                counts["spoilt"] += 1
+                print(f"a record is spoilt: {path.parent.name}", flush=True)
+
+    def stop(process: psutil.Process) -> None:
+        with contextlib.suppress(psutil.Error):
+            process.suspend()
+            counts["stopped"] += 1
+            resting.append((time.monotonic() + rng.choice([0.5, 3, 6, 1e9]), process))
 
     start()
     done = 0
@@ -86,6 +128,12 @@ def main(notebook: Path, out: Path, kills: int, seed: int, disk: Path | None) ->
             time.sleep(rng.uniform(0.5, 2))
             (disk / "filler").unlink(missing_ok=True)
             continue
+        for one in [one for one in resting if one[0] <= time.monotonic()]:
+            resting.remove(one)
+            with contextlib.suppress(psutil.Error):
+                one[1].resume()
+        if rng.random() < 0.15 or (done > kills // 2 and not counts["spoilt"]):
+            spoil()
         kind = rng.choices(["sweep", "runner", "kernel"], [3, 6, 6])[0]
         for _ in range(80):  # a kernel takes a while to come up on a busy machine
             found = victims(kind)
@@ -95,6 +143,9 @@ def main(notebook: Path, out: Path, kills: int, seed: int, disk: Path | None) ->
         else:
             continue
         victim = rng.choice(found)
+        if rng.random() < 0.2 or (done > kills // 2 and not counts["stopped"]):
+            stop(victim)
+            continue
         with contextlib.suppress(psutil.Error):
             victim.kill()
             counts[kind] += 1
@@ -107,5 +158,8 @@ def main(notebook: Path, out: Path, kills: int, seed: int, disk: Path | None) ->
 
 
 if __name__ == "__main__":
+    if sys.argv[1] == "clock":
+        on_another_clock(float(sys.argv[2]), sys.argv[3:])
+        sys.exit()
     notebook, out, kills, seed, *disk = sys.argv[1:]
     main(Path(notebook), Path(out), int(kills), int(seed), Path(disk[0]) if disk else None)

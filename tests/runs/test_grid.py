@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 
 import pytest
 from hypothesis import given
@@ -182,3 +183,47 @@ def test_an_estimate_names_what_it_is_taken_from(tiny):
     assert plan.estimate(grid, old).seconds == 10.0
     assert plan.estimate(grid, old[2:]).seconds == 100.0
     assert plan.estimate(build(tiny, ["seed=1"], fixed={"profile": "paper"}), []).seconds is None
+
+
+def test_an_identity_is_of_what_the_files_hold(tiny, tmp_path):
+    """A folder's weights, a GGUF file, any other file: changed content is another cell, however well it is hidden."""
+
+    def key(**fixed):
+        (cell,) = build(tiny, ["seed=1"], fixed=fixed).cells()
+        return cell.key
+
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    weights, graph = model / "model.safetensors", tmp_path / "one.gguf"
+    weights.write_bytes(b"a" * 100)
+    graph.write_bytes(b"a" * 100)
+    before = key(model=str(model)), key(model=str(graph)), key(model="smollm2")
+    assert (key(model=str(model)), key(model=str(graph)), key(model="smollm2")) == before
+    stamp = weights.stat()
+    for file in (weights, graph):
+        file.write_bytes(b"b" * 100)
+        os.utime(file, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))  # same size, same time
+    after = key(model=str(model)), key(model=str(graph)), key(model="smollm2")
+    assert after[0] != before[0] and after[1] != before[1] and after[2] == before[2]
+    (model / "config.json").write_text('{"a": 1}')
+    assert key(model=str(model)) not in (before[0], after[0])
+    other = tmp_path / "next"
+    model.rename(other)
+    other.joinpath("model.safetensors").write_bytes(b"a" * 100)
+    other.joinpath("config.json").write_text("{}")
+    assert key(model=str(other)) != before[0], "the path is part of what was asked"
+
+
+def test_a_moving_branch_is_another_cell(tiny, monkeypatch):
+    """The hub's answer is played here; test_hub.py has a server with the hub's addresses."""
+    from workbench.models import sources
+    from workbench.models.identity import settled
+
+    commits = iter(["1" * 40, "2" * 40])
+    monkeypatch.setattr(sources, "commit_of", lambda name, revision: next(commits))
+    first, second = (next(iter(build(tiny, ["seed=1"], fixed={"model": "org/name"}).cells())).key for _ in range(2))
+    assert first != second
+    line = {"name": "org/name", "identity": "commit:3"}
+    assert settled({"org/name": "commit:1"}, {}, [line]) == {"org/name": "commit:3"}, "what was loaded counts"
+    assert settled({"/x": "sha256:1"}, {"/x": "sha256:2"}, []) == {"/x": "sha256:1, changed meanwhile"}

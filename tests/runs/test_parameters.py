@@ -48,6 +48,11 @@ def test_nothing_of_the_cell_is_executed(tmp_path):
         ("a: int", "'a' of n.ipynb has no default"),
         ("a: int = 2 * seed", "no plain value"),
         ("a: complex = 1", "annotation 'complex'"),
+        ("a: Any = {1, 2}", "no plain value"),
+        ("a: Any = b'x'", "no plain value"),
+        ("a: float = 1e999", "no plain value"),
+        ("a: Any = " + "[" * 70 + "]" * 70, "no plain value"),
+        ("a: int = 1\0", "no Python|cannot be read as Python"),
         ("a: int = = 2", "no Python: line 1"),
     ],
 )
@@ -137,6 +142,13 @@ def test_an_unknown_name_names_its_neighbour(tmp_path):
         resolve(known, {"concpet": "01"}, "n")
     with pytest.raises(UsageError, match="`workbench params n` lists them"):
         resolve(known, {"zzz": "01"}, "n")
+
+
+@pytest.mark.parametrize("value", ["[" * 70 + "]" * 70, "1" + "0" * 400])
+def test_what_a_record_could_not_hold_is_refused_before_anything_starts(tmp_path, value):
+    known = parameters(tmp_path, "a: int = 0\nb: list | None = None")
+    with pytest.raises(UsageError, match="cannot be kept in a record"):
+        resolve(known, {"b" if value[0] == "[" else "a": value}, "n")
 
 
 def test_an_unknown_profile_is_refused_before_anything_starts(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import math
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -58,6 +59,31 @@ def test_what_is_no_number_is_refused(value, kept, tmp_path):
     with pytest.raises(UsageError, match=r"metric 'a' has value = .*; give a number or an Estimate"):
         record({"a": value})
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "value", [10**400, -(10**400), Fraction(10**400), 10**5000], ids=["big", "minus", "part", "vast"]
+)
+def test_what_no_number_can_hold_is_null_with_a_word(kept, value, capsys):
+    record({"a": value, "b": 2**70, "c": Estimate(1.0, 0.5, value)}, {"t": [{"x": value, "y": 2**70}]})
+    metrics = kept()["metrics"]
+    assert metrics["a"]["value"] is None and "beyond the largest number" in metrics["a"]["note"]
+    assert metrics["b"]["value"] == 2**70 and metrics["c"]["value"] == 1.0 and "high is beyond" in metrics["c"]["note"]
+    assert kept()["tables"]["t"] == [{"x": "beyond 1.8e308", "y": 2**70}]
+
+
+def test_half_a_character(kept):
+    with pytest.raises(UsageError, match="half a character"):
+        record({"a\ud800": 1})
+    record({"a": Estimate(1.0, unit="\ud800")}, {"t": [{"x\ud800": "y\ud800"}]})
+    assert kept()["metrics"]["a"]["unit"] == "?" and kept()["tables"]["t"] == [{"x?": "y?"}]
+
+
+@pytest.mark.parametrize("before", ["[]", "{", '{"metrics": null}'])
+def test_what_somebody_else_left_under_the_name_is_no_obstacle(kept, tmp_path, before):
+    (tmp_path / "metrics.json").write_text(before)
+    record({"a": 1})
+    assert kept()["metrics"]["a"]["value"] == 1
 
 
 def test_tables_become_rows(kept):

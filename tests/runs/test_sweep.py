@@ -386,3 +386,24 @@ def test_without_ray_the_install_command_is_told(swept, run_workbench, tmp_path)
     answer = run_workbench("sweep", swept[0], *grid, env=surroundings)
     assert answer.returncode == 2 and "pip install 'ray>=2.40'" in answer.stderr
     assert len(answer.stderr.strip().splitlines()) == 1
+
+
+def test_a_sweep_runs_again_what_changed_under_it(tmp_path, run_workbench):
+    """The cell over a folder whose weights changed is done anew; the others, and an unchanged folder, are skipped."""
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    (model / "model.safetensors").write_bytes(b"a" * 100)
+    notebook = write_notebook(tmp_path / "look.ipynb", "import workbench\nworkbench.record({'score': 1})")
+    command = ["sweep", notebook, "-g", f"model={model},smollm2", "--out", tmp_path / "runs"]
+
+    def done():
+        answer = run_workbench(*command)
+        assert answer.returncode == 0, answer.stderr
+        return sorted(record.parameters["model"] for record in store.all_runs(tmp_path / "runs", "look"))
+
+    assert done() == done() == sorted([str(model), "smollm2"])
+    (model / "model.safetensors").write_bytes(b"b" * 100)
+    assert done() == done() == sorted([str(model), str(model), "smollm2"])
+    held = [list(record.contents.values()) for record in store.all_runs(tmp_path / "runs", "look")]
+    assert sorted(map(len, held)) == [0, 1, 1] and len({tuple(values) for values in held}) == 3

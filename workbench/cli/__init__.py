@@ -13,7 +13,9 @@ from typing import Annotated, Optional
 import typer
 
 from ..errors import UsageError, WorkbenchError
-from ..files import forbid_world_writing
+from ..files import CONTROL, forbid_world_writing
+
+PASSED_OVER = 12  # unreadable records that are named one by one
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -70,15 +72,34 @@ def console(stderr: bool = False):
     return made if made.is_terminal else Console(stderr=stderr, highlight=False, width=160)
 
 
+def harmless(text: str) -> str:
+    """A text from a record for a table on a terminal: no markup, and nothing that steers the terminal."""
+    from rich.markup import escape
+
+    return escape(CONTROL.sub("\ufffd", text))
+
+
 def complain(sentence: str) -> None:
     """One sentence on standard error, red on a terminal."""
+    sentence = CONTROL.sub("\ufffd", sentence)  # it may name what somebody else wrote
     red = sys.stderr.isatty() and "NO_COLOR" not in os.environ
     print(f"\033[31m{sentence}\033[0m" if red else sentence, file=sys.stderr)
 
 
+def passed_over(sentences: list[str]) -> None:
+    """Name the records that cannot be read; the command goes on without them."""
+    for sentence in sentences[:PASSED_OVER]:
+        complain(f"passed over: {sentence}")
+    if len(sentences) > PASSED_OVER:
+        complain(f"passed over: {len(sentences) - PASSED_OVER} more records; `workbench report` lists them")
+
+
 def main() -> None:
     """The entry point: errors as sentences, exit codes as DESIGN.md says."""
+    from ..runs.processes import adopt_orphans
+
     forbid_world_writing()
+    adopt_orphans()  # what a killed child of ours leaves behind comes here and not to the system
     try:
         app(prog_name="workbench", standalone_mode=True)
     except WorkbenchError as error:

@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 import typer
 
 from ..errors import UsageError
-from . import Out, Paper, app, complain, console
+from . import Out, Paper, app, complain, console, harmless, passed_over
 
 Params = Annotated[
     Optional[list[str]],  # noqa: UP045
@@ -25,13 +25,15 @@ Timeout = Annotated[float | None, typer.Option("--timeout", "-t", metavar="SECON
 
 def gather(flags: dict[str, str | None], assignments: list[str] | None) -> dict[str, str]:
     """The parameters that flags and ``-p name=value`` set; one that is set twice is an error."""
+    from ..runs.masking import masked
     from ..runs.parameters import split_assignment
 
     given = {name: value for name, value in flags.items() if value is not None}
     for text in assignments or []:
         name, value = split_assignment(text)
         if name in given:
-            raise UsageError(f"parameter {name!r} is given twice ({given[name]!r} and {value!r}); give it once")
+            one, two = (masked(name, text) for text in (given[name], value))
+            raise UsageError(f"parameter {name!r} is given twice ({one!r} and {two!r}); give it once")
         given[name] = value
     return given
 
@@ -76,7 +78,6 @@ def run(
 
 def _show_end(record) -> None:
     """What a finished run tells the terminal: its metrics and its page, or its error."""
-    from rich.markup import escape
     from rich.table import Table
 
     from ..runs.page import duration
@@ -89,7 +90,7 @@ def _show_end(record) -> None:
             table.add_column(title, justify="right")
         table.add_column("unit")
         for name, entry in record.metrics.items():
-            table.add_row(escape(name), *map(escape, show(entry).values()))
+            table.add_row(harmless(name), *map(harmless, show(entry).values()))
         screen.print(table)
     elif record.status == "done":
         print("the notebook recorded no metrics")
@@ -105,7 +106,6 @@ def runs(
     out: Out = None,
 ):
     """The runs there are, oldest first. Example: [bold]workbench runs randomness[/bold]"""
-    from rich.markup import escape
     from rich.table import Table
 
     from ..runs import store
@@ -113,7 +113,10 @@ def runs(
     from ..runs.record import show
 
     folder = store.runs_folder(out)
-    records = store.all_runs(folder, paper)
+    if paper is not None:
+        _known(paper, folder)
+    records, unreadable = store.scan(folder, paper)
+    passed_over(unreadable)
     if not records:
         print(f"no runs{f' of {paper}' if paper else ''} in {folder}; start one with: workbench run randomness")
         return
@@ -123,8 +126,19 @@ def runs(
         chosen = " ".join(f"{name}={plain(record.parameters.get(name))}" for name in record.given)
         numbers = " ".join(f"{name}={show(entry)['value']}" for name, entry in list(record.metrics.items())[:3])
         state = f"[{color}]{record.status}[/{color}]"
-        table.add_row(record.id, record.paper, state, duration(record.seconds), escape(chosen), escape(numbers))
+        table.add_row(record.id, record.paper, state, duration(record.seconds), harmless(chosen), harmless(numbers))
     console().print(table)
+
+
+def _known(paper: str, folder) -> None:
+    """A name that is neither a paper's nor a folder of runs is a slip, not an empty list."""
+    from ..papers import PAPERS
+    from ..runs.parameters import unknown
+
+    there = {path.name for path in folder.glob("[!.]*/") if path.is_dir()}
+    names = sorted({item.name for item in PAPERS} | {"start"} | there)
+    if paper not in names:
+        raise UsageError(unknown(paper, names, f"paper and has no runs in {folder}", "`workbench list` shows them all"))
 
 
 @app.command()
@@ -144,7 +158,9 @@ def rerun(
     """
     from ..runs import compare, store
 
-    old = store.find(store.runs_folder(out), run_id)
+    records, unreadable = store.scan(store.runs_folder(out))
+    passed_over(unreadable)
+    old = store.find(store.runs_folder(out), run_id, records)
     new = compare.rerun(old, out=out)
     _show_end(new)
     found = _show_differences(old, new)
@@ -178,7 +194,9 @@ def diff(
     from ..runs import store
 
     folder = store.runs_folder(out)
-    old, new = store.find(folder, first), store.find(folder, second)
+    records, unreadable = store.scan(folder)
+    passed_over(unreadable)
+    old, new = (store.find(folder, wanted, records) for wanted in (first, second))
     if old.paper != new.paper:
         print(f"note: {old.id} is a run of {old.paper}, {new.id} one of {new.paper}")
     if not _show_differences(old, new):
@@ -187,7 +205,6 @@ def diff(
 
 def _show_differences(old, new) -> list:
     """A table of what two runs do not share."""
-    from rich.markup import escape
     from rich.table import Table
 
     from ..runs.compare import differences
@@ -196,7 +213,7 @@ def _show_differences(old, new) -> list:
     if found:
         table = Table("differs", "what", old.id, new.id, box=None, header_style="bold")
         for item in found:
-            table.add_row(item.kind, escape(item.name), escape(_brief(item.before)), escape(_brief(item.after)))
+            table.add_row(item.kind, harmless(item.name), harmless(_brief(item.before)), harmless(_brief(item.after)))
         console().print(table)
     return found
 
@@ -226,6 +243,7 @@ def report(
     if show not in ("yes", "no"):
         raise UsageError(f"--open is {show!r}; give yes or no")
     page = write_report(store.runs_folder(out))
+    passed_over(store.scan(store.runs_folder(out))[1])
     print(f"report: {page}")
     # a terminal without a display would open a text browser over the user's work
     if show == "yes" and sys.stdout.isatty() and (sys.platform != "linux" or os.environ.get("DISPLAY")):

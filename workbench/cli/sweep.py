@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 import typer
 
 from ..errors import UsageError
-from . import Out, app, complain
+from . import Out, app, complain, passed_over
 from .runs import BaseUrl, Bits, Model, Params, Profile, Revision, Timeout, gather
 
 SHOWN = 12  # cells that a dry run lists, and failures that a summary names
@@ -151,7 +151,8 @@ def _dry_run(grid, folder: Path, jobs: int | None, threads: int | None, engine: 
     from ..runs.page import duration
     from ..runs.plan import describe, estimate
 
-    records = store.all_runs(folder, grid.notebook.name)
+    records, unreadable = store.scan(folder, grid.notebook.name)
+    passed_over(unreadable)
     finished = claims.finished(records)
     left = 0
     for number, cell in enumerate(grid.cells()):
@@ -181,7 +182,9 @@ def _print_commands(grid, folder: Path, options: list[str]) -> None:
     from ..runs import claims, store, sweep
     from ..runs.plan import commands
 
-    finished = claims.finished(store.all_runs(folder, grid.notebook.name))
+    records, unreadable = store.scan(folder, grid.notebook.name)
+    passed_over(unreadable)
+    finished = claims.finished(records)
     cells = [cell for cell in grid.cells() if cell.key not in finished]
     sweep.write_manifest(grid, folder)
     for line in commands(grid, cells, out=folder, options=options):
@@ -201,18 +204,20 @@ def _show_summary(summary, grid, folder: Path, quiet: bool) -> None:
     from ..runs.page import duration
     from ..runs.plan import describe
 
-    for cell, outcome in summary.failed[:SHOWN]:
+    for cell, outcome in [*summary.halted, *summary.failed][:SHOWN]:
         where = f" (run {outcome.run})" if outcome.run else ""
         complain(f"{outcome.state}: {describe(cell.values, cell.values)}: {outcome.error}{where}")
-    if len(summary.failed) > SHOWN:
-        complain(f"… and {len(summary.failed) - SHOWN} more failed")
+    if len(summary.halted) + len(summary.failed) > SHOWN:
+        complain(f"… and {len(summary.halted) + len(summary.failed) - SHOWN} more")
     for sentence in filter(None, [summary.stopped, summary.uncopied]):
         complain(sentence)
     if quiet:
         return
+    passed_over(summary.unreadable)
     parts = [f"{summary.done} run"]
     parts += [f"{summary.before} finished before"] if summary.before else []
     parts += [f"{summary.elsewhere} finished elsewhere meanwhile"] if summary.elsewhere else []
+    parts += [f"{len(summary.halted)} stopped by the notebook"] if summary.halted else []
     parts += [f"{len(summary.failed)} failed"] if summary.failed else []
     parts += [f"{summary.left} left"] if summary.left else []
     print(f"{grid.notebook.name}: {summary.cells} cells, {', '.join(parts)}, in {duration(summary.seconds)}")

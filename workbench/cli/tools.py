@@ -31,16 +31,21 @@ def list_papers():
 
 @app.command()
 def params(paper: Paper):
-    """What can be set: name, type, default, meaning. Example: [bold]workbench params randomness[/bold]"""
+    """What can be set: name, type, default, least value, meaning. Example: [bold]workbench params randomness[/bold]"""
     from rich.markup import escape
     from rich.table import Table
 
+    from ..runs.masking import masked
     from ..runs.notebooks import read
     from ..runs.page import plain
 
-    table = Table("parameter", "type", "default", "meaning", box=None, header_style="bold")
-    for item in read(paper).known.values():
-        table.add_row(item.name, escape(item.annotation), escape(plain(item.default)), escape(item.help))
+    table = Table("parameter", "type", "default", "least", "meaning", box=None, header_style="bold")
+    notebook = read(paper)
+    sizes = notebook.sizes
+    for item in notebook.known.values():
+        least = sizes[item.name].bounds if item.name in sizes else ""
+        default = plain(masked(item.name, item.default))
+        table.add_row(item.name, escape(item.annotation), escape(default), least, escape(item.help))
     console().print(table)
     print(f"\nset one with -p, for example: workbench run {paper} -p seed=1")
 
@@ -125,6 +130,7 @@ def lab(context: typer.Context):
     import secrets
 
     from ..files import ROOT
+    from ..runs.processes import adopt_orphans
 
     # in the environment, not on the command line, which every user of a machine can read
     token = os.environ["JUPYTER_TOKEN"] = secrets.token_urlsafe(32)
@@ -147,6 +153,7 @@ def lab(context: typer.Context):
         port = _free_port()
         command.insert(3, f"--ServerApp.port={port}")
         print(f"JupyterLab: http://127.0.0.1:{port}/{start}?token={token}", flush=True)
+    adopt_orphans(False)  # it would go on as JupyterLab's, which does not expect any
     os.execv(sys.executable, command)
 
 

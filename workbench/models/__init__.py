@@ -88,7 +88,7 @@ def load_encoder(name: str = "minilm", *, device="auto"):
 
 
 def fit(name: str, *, bits=None, dtype="auto", length: int = 4096, device="auto", revision: str | None = None):
-    """Estimate whether ``load(name, …)`` fits into free memory; see `workbench.models.fit`."""
-    from .fit import fit
+    """Estimate whether ``load(name, …)`` fits into free memory; see `workbench.models.memory`."""
+    from .memory import fit
 
     return fit(name, bits=bits, dtype=dtype, length=length, device=device, revision=revision)

@@ -22,7 +22,7 @@ CAPABILITIES = {
 }
 
 Message = dict[str, str]  # {"role": "user" | "assistant" | "system", "content": text}
-Prompt = str | list[Message]
+Prompt = str | Sequence[int] | list[Message]  # a text, token ids, or a conversation
 
 
 @dataclass(frozen=True)
@@ -93,16 +93,16 @@ class Model(Protocol):
         ...
 
     def logprobs(
-        self, prefixes: Sequence[str | list[int]], continuations: Sequence[Sequence[str | list[int]]]
+        self, prefixes: Sequence[Prompt], continuations: Sequence[Sequence[str | list[int]]]
     ) -> list[list[Scored]]:
         """Exact log-probabilities of each prefix's continuations."""
         ...
 
-    def next_logprobs(self, prompt: str | list[int]):
+    def next_logprobs(self, prompt: Prompt):
         """(T, V) natural log-probabilities: row t is the distribution of the token after position t."""
         ...
 
-    def hidden(self, prompts: Sequence[str | list[int]], *, layers: Sequence[int] | None = None):
+    def hidden(self, prompts: Sequence[Prompt], *, layers: Sequence[int] | None = None):
         """(L, B, T, H) hidden states, right-padded, zero at the pads."""
         ...
 

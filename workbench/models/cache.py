@@ -22,7 +22,7 @@ from ..files import make_folder, sha256_file, write_json
 from .base import say
 
 CACHE = "WORKBENCH_CACHE"
-FORMAT = 1  # raised whenever entries made by older code must not be read any more
+FORMAT = 2  # raised whenever entries made by older code must not be read any more
 
 
 class CacheUnusable(WorkbenchError):
@@ -54,7 +54,7 @@ def cache_folder() -> Path:
 
 def entries() -> list[CacheEntry]:
     """All readable entries, newest first."""
-    found = [_read(folder) for folder in _models().iterdir()] if _models().is_dir() else []
+    found = [cache_entry(folder) for folder in _models().iterdir()] if _models().is_dir() else []
     return sorted((entry for entry in found if entry), key=lambda entry: -entry.created)
 
 
@@ -127,7 +127,7 @@ def fetch(
         if folder.exists():
             fault = damage(folder)
             if fault is None:
-                return _read(folder), False
+                return cache_entry(folder), False
             say(f"the cached {settings['form']} form of {model} is damaged ({fault}) and is made again")
             shutil.rmtree(folder, ignore_errors=True)
         for left in folder.parent.glob(f".tmp-{key}~*"):  # of a process that was killed: we hold its lock
@@ -158,7 +158,7 @@ def fetch(
             os.replace(temporary, folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-        return _read(folder), True
+        return cache_entry(folder), True
     finally:
         lock.release()
 
@@ -182,9 +182,11 @@ def damage(folder: Path) -> str | None:
 
 
 def content_hash(path: Path) -> str:
-    """SHA-256 of a file, remembered by path, size and time of change."""
+    """SHA-256 of a file, remembered by path, size, inode and times of change (the system's own can't be set back)."""
     path = path.resolve()
-    memory, stamp = cache_folder() / "hashes.json", _stamp(path)
+    status = path.stat()
+    memory = cache_folder() / "hashes.json"
+    stamp = _stamp(path) | {"changed": status.st_ctime_ns, "inode": status.st_ino}
     try:
         known = json.loads(memory.read_text())
     except (OSError, ValueError):
@@ -226,7 +228,7 @@ def _stamp(file: Path) -> dict:
     return {"bytes": status.st_size, "time": status.st_mtime_ns}
 
 
-def _read(folder: Path) -> CacheEntry | None:
+def cache_entry(folder: Path) -> CacheEntry | None:
     """The entry in a folder, or None if there is none that can be read."""
     try:
         entry = json.loads((folder / "entry.json").read_text())

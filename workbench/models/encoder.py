@@ -1,16 +1,22 @@
 """Sentence encoders: texts to vectors, through sentence-transformers."""
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from ..errors import ModelError
 from ..files import run_folder
-from .loading import import_quietly, pick_device, quiet
+from . import weights
+from .base import say
+from .device import pick_device
+from .headers import read_safetensors
+from .loading import quiet
 from .names import Source, encoder_folder
-from .note import note_encoder
+from .note import encoder_hash, note_encoder
 from .problems import advice
-from .sources import PICKLES, fetch_encoder, refuse_code_in, refuse_pickles
+from .sources import PICKLES, fetch_encoder, refuse_code_in, refuse_pickles, weights_in
 
 
 class Encoder:
@@ -100,26 +106,59 @@ def load_encoder(name: str = "minilm", *, device="auto") -> Encoder:
             folder, commit = fetch_encoder(name)
         else:
             folder, commit = source.path, None
-        if not (folder / "config.json").is_file() and not (folder / "modules.json").is_file():
+        if not (folder / "config.json").exists() and not (folder / "modules.json").exists():
             raise ModelError(f"{name} has neither modules.json nor config.json, so it is no encoder's folder")
         refuse_code_in(folder, name)
-        weights = sorted(folder.rglob("*.safetensors"))
-        if not weights:
+        files = sorted(folder.rglob("*.safetensors"))
+        if not files:
             refuse_pickles([file.name for kind in PICKLES for file in folder.rglob(kind)], name)
             raise ModelError(f"{name} has no *.safetensors weights: is the download complete?")
-        from .cache import content_hash
-        from .headers import read_safetensors
-
-        read_safetensors(weights)  # a file cut short is named here, before a library trips over it
+        # a file cut short is named here, before a library trips over it
+        headers = {
+            place: read_safetensors(weights_in(place, name)).tensors for place in {file.parent for file in files}
+        }
+        mapping = weights.key_mapping(key for tensors in headers.values() for key in tensors)
         with quiet():
-            inner = import_quietly("sentence_transformers").SentenceTransformer(
+            from sentence_transformers import SentenceTransformer
+
+            inner = SentenceTransformer(
                 str(folder),
                 device=str(pick_device(device)),
                 local_files_only=True,
                 trust_remote_code=False,
-                model_kwargs={"use_safetensors": True},
+                model_kwargs={"use_safetensors": True} | ({"key_mapping": mapping} if mapping else {}),
             )
-    identity = f"commit:{commit}" if commit else f"sha256:{content_hash(weights[0])}"
+        if mapping:
+            say(weights.wrapped((key for tensors in headers.values() for key in tensors), name))
+        for place, part in _parts(inner, folder):
+            tensors = headers.get(place, {})
+            module = getattr(part, "auto_model", part)
+            if not tensors and list(part.parameters()):
+                refuse_pickles([file.name for kind in PICKLES for file in place.glob(kind)], name)
+            _verify(module, tensors, name)
+    identity = f"commit:{commit}" if commit else f"sha256:{encoder_hash(folder)}"
     if run_folder() is not None:
         note_encoder(name)
     return Encoder(inner, name=str(name), identity=identity)
+
+
+def _parts(inner, folder: Path) -> list[tuple[Path, object]]:
+    """The encoder's modules, each with the folder its weights are in."""
+    if not (folder / "modules.json").is_file():
+        return [(folder, part) for part in inner][:1]
+    listed = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
+    return [(folder / str(one.get("path", "")), part) for one, part in zip(listed, inner, strict=False)]
+
+
+def _verify(module, tensors: dict, name: str) -> None:
+    """`weights.verify` for a module that sentence-transformers has read; no vector uses the pooler, which may lack."""
+    new = ("pooler.",) if hasattr(module, "base_model_prefix") else ()
+    told = {}
+    if getattr(module, "_weight_conversions", None):  # renamed on the way in: transformers' own lists are needed
+        folder = next(iter(tensors.values())).file.parent if tensors else None
+        if folder is not None:
+            _, told = type(module).from_pretrained(
+                folder, output_loading_info=True, use_safetensors=True, local_files_only=True,
+                key_mapping=weights.key_mapping(tensors),
+            )  # fmt: skip
+    weights.verify(module, tensors, told, name, lambda line, harmless=False: say(line), new=new)

@@ -7,7 +7,7 @@ Formats: GGUF version 2 and 3 (the specification in ggml's docs/gguf.md), safete
 import json
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
 
@@ -15,17 +15,28 @@ from ..errors import ModelError
 
 # GGUF's metadata types by number: struct letters; 8 is a string, 9 an array
 _GGUF_TYPES = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
+DEEP = 64  # levels of brackets in a model's JSON
 _SAFE_BYTES = {"F64": 8, "I64": 8, "U64": 8, "F32": 4, "I32": 4, "U32": 4, "F16": 2, "BF16": 2, "I16": 2, "U16": 2}
 
 
 @dataclass(frozen=True)
+class Tensor:
+    """One tensor as its file's header describes it."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    file: Path
+
+
+@dataclass(frozen=True)
 class Header:
-    """Parameters in all tensors, the bytes of the file(s), the commonest float type, and GGUF's metadata."""
+    """Parameters in all tensors, bytes of the file(s), the commonest float type, GGUF's metadata, and the tensors."""
 
     parameters: int
     bytes: int
     dtype: str
     metadata: dict
+    tensors: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
 
 def read_gguf(parts: Sequence[Path], name: str) -> Header:
@@ -71,19 +82,20 @@ def read_gguf(parts: Sequence[Path], name: str) -> Header:
             for _ in range(pairs):
                 key = text()
                 metadata[key] = value(take("I"))
-            parameters, end = 0, 0
+            end, found = 0, {}
             for _ in range(tensors):
-                text()
-                parameters += prod(take("Q") for _ in range(take("I")))
-                take("I")
+                key = text()
+                shape = tuple(take("Q") for _ in range(take("I")))
+                found[key] = Tensor(f"gguf {take('I')}", shape, parts[0])
                 end = max(end, take("Q"))
+            parameters = sum(prod(tensor.shape) for tensor in found.values())
             if file.tell() + end >= size or tensors == 0:
                 raise ValueError("cut short")
-        except (struct.error, ValueError, KeyError, MemoryError, OverflowError) as error:
+        except (struct.error, ValueError, KeyError, MemoryError, OverflowError, RecursionError) as error:
             raise broken from error
     # of the vocabulary's long lists only the length is of use
     short = {k: len(v) if isinstance(v, list) and len(v) > 1024 else v for k, v in metadata.items()}
-    return Header(parameters, size, "gguf", short)
+    return Header(parameters, size, "gguf", short, found)
 
 
 def read_safetensors(files: Sequence[Path]) -> Header:
@@ -94,7 +106,7 @@ def read_safetensors(files: Sequence[Path]) -> Header:
     ModelError
         A file is cut short or is no safetensors file.
     """
-    parameters, size, kinds = 0, 0, {}
+    size, kinds, found = 0, {}, {}
     for path in files:
         total = path.stat().st_size
         try:
@@ -102,23 +114,49 @@ def read_safetensors(files: Sequence[Path]) -> Header:
                 (length,) = struct.unpack("<Q", file.read(8))
                 if length > total:
                     raise ValueError("header longer than the file")
-                header = json.loads(file.read(length))
+                header = parse_json(file.read(length))
             header.pop("__metadata__", None)
             end = max((tensor["data_offsets"][1] for tensor in header.values()), default=0)
             if 8 + length + end != total:
                 raise ValueError(f"{total} bytes where {8 + length + end} belong")
+            here = {key: Tensor(one["dtype"], tuple(one["shape"]), path) for key, one in header.items()}
+            counts = [(tensor.dtype, prod(tensor.shape)) for tensor in here.values()]
         except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
             raise ModelError(
                 f"{path} is not a whole safetensors file (cut short or damaged): fetch or save it again"
             ) from error
-        for tensor in header.values():
-            count = prod(tensor["shape"])
-            parameters += count
-            kinds[tensor["dtype"]] = kinds.get(tensor["dtype"], 0) + count
+        if twice := sorted(found.keys() & here.keys()):
+            raise ModelError(f"{path} and {found[twice[0]].file.name} both hold {twice[0]}: keep the right one of them")
+        found |= here
+        for kind, count in counts:
+            kinds[kind] = kinds.get(kind, 0) + count
         size += total
     floats = {kind: count for kind, count in kinds.items() if "F" in kind}
     common = max(floats or kinds or {"F32": 0}, key=(floats or kinds or {"F32": 0}).get)
-    return Header(parameters, size, common, {})
+    return Header(sum(kinds.values()), size, common, {}, found)
+
+
+def parse_json(text: str | bytes):
+    """`json.loads` that takes no more than `DEEP` levels of brackets (a library that copies them would overflow).
+
+    Raises
+    ------
+    ValueError
+        No JSON, or brackets in brackets in brackets.
+    """
+    try:
+        value = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("its brackets are nested too deeply") from error
+    level = [value]
+    for _ in range(DEEP):
+        level = [
+            inner for one in level if isinstance(one, dict | list)
+            for inner in (one.values() if isinstance(one, dict) else one)
+        ]  # fmt: skip
+        if not level:
+            return value
+    raise ValueError("its brackets are nested too deeply")
 
 
 def dtype_bytes(kind: str) -> int:

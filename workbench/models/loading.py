@@ -1,15 +1,9 @@
-"""Making the torch module: GGUF -> safetensors (cached) -> bitsandbytes (cached) -> module, with its report.
-
-Types: on the CPU weights are float32 (bfloat16 is slow and coarse there) unless only the checkpoint's own type fits;
-on a GPU the checkpoint's own type, and bfloat16 for GGUF, which has none. Quantised models keep everything else in
-bfloat16 (float16 on GPUs without it, and for bits=8, which computes in float16 whatever it is given).
-"""
+"""Making the torch module: GGUF -> safetensors (cached) -> bitsandbytes (cached) -> module, with its report."""
 
 import atexit
 import importlib
-import logging
+import json
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -21,14 +15,19 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from ..errors import ModelError
-from ..files import sha256_file, user_path
+from ..files import write_json
+from . import adapters, quantised, unpack, weights
 from .base import say
-from .cache import CacheUnusable, fetch
-from .fit import BIG, estimate, free_bytes
+from .cache import CacheUnusable, cache_entry, fetch
+from .device import BIG, pick_device, pick_dtype
+from .headers import read_safetensors
+from .memory import estimate
 from .names import GEMMA_TERMS
 from .problems import advice
 from .report import LoadReport, Peak, describe, note_model
-from .sources import Outline, outline
+from .sources import Outline, outline, weight_files
+
+NOTES, NAME = "notes.json", "{model}"  # what was said while a cache entry was made is true of it ever after
 
 
 @dataclass
@@ -43,11 +42,18 @@ class _Plan:
     notes: list[str] = field(default_factory=list)
     cold: float | None = None
     cached: bool = False
+    told: list[list] = field(default_factory=list)  # the notes, with NAME for the model's, to keep with a cache entry
     whole: Path | None = None  # the folder with the unquantised weights, once it is there
 
-    def fall_back(self, why: str) -> None:
-        """Say in one line why something differs from what was asked; with strict=True raise it instead."""
-        if self.strict:
+    def fall_back(self, why: str, harmless: bool = False) -> None:
+        """Say in one line why something differs from what was asked; with strict=True raise it instead.
+
+        What is ``harmless`` (a part of the files that the architecture leaves out by design) is said in any case.
+        """
+        if why in self.notes:  # the unquantised weights have said it already
+            return
+        self.told.append([why.replace(str(self.outline.name), NAME), harmless])
+        if self.strict and not harmless:
             raise ModelError(f"{why} (strict=True forbids falling back)")
         say(why)
         self.notes.append(why)
@@ -68,17 +74,20 @@ def load_local(name, *, bits, device, dtype, revision, adapter, strict):
             _terms_once()
         notes: list[str] = []
         plan = _Plan(found, None, None, bits, strict, notes)
-        plan.device = pick_device(device, plan)
+        plan.device = pick_device(device, plan.fall_back)
+        for note in found.notes:
+            plan.fall_back(note)
         _check_bits(plan)
-        plan.dtype = pick_dtype(dtype, plan.device, found, plan.bits)
+        plan.dtype = pick_dtype(dtype, plan.device, found.header, plan.bits)
         expected = estimate(found, bits=plan.bits, dtype=plan.dtype, length=2048, device=plan.device)
         if expected.weights > BIG or not expected.fits:
             say(expected.line())
         with Peak(plan.device) as peak, quiet():
             module, folder = _module(plan)
             tokenizer = _tokenizer(folder)
+            _compare(tokenizer, module, plan)
             if adapter is not None:
-                module = _adapted(module, adapter, name)
+                module = adapters.put_on(module, adapter, name, _is_base(plan, folder), plan.fall_back)
             module.eval()
         report = _report(plan, module, peak.bytes, time.perf_counter() - began, adapter)
         note_model(report)
@@ -87,58 +96,11 @@ def load_local(name, *, bits, device, dtype, revision, adapter, strict):
         return model
 
 
-def pick_device(device, plan: _Plan | None = None):
-    """The torch device: "auto" is CUDA where there is one."""
-    import torch
-
-    if device == "auto":
-        return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-    except (RuntimeError, TypeError) as error:
-        raise ModelError(f"there is no device {device!r}: give auto, cpu, cuda or cuda:0") from error
-    if chosen.type == "cuda" and not torch.cuda.is_available():
-        why = f"device={str(device)!r} was asked for but torch sees no CUDA GPU: using the CPU"
-        if plan is not None:
-            plan.fall_back(why)
-        return torch.device("cpu")
-    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
-        raise ModelError(
-            f"there is no {device}: this machine has {torch.cuda.device_count()} GPU(s), counted from cuda:0"
-        )
-    return torch.device("cuda:0") if str(chosen) == "cuda" else chosen
-
-
-def pick_dtype(dtype, device, found: Outline, bits: int | None):
-    """The type of the weights that are not quantised; see the module's docstring for "auto"."""
-    import torch
-
-    if isinstance(dtype, torch.dtype):
-        return dtype
-    if dtype != "auto":
-        chosen = getattr(torch, str(dtype), None)
-        if chosen not in (torch.float32, torch.bfloat16, torch.float16):
-            raise ModelError(f"dtype is {dtype!r}: give auto, float32, bfloat16 or float16")
-        return chosen
-    half = torch.bfloat16
-    if device.type == "cuda" and torch.cuda.get_device_capability(device)[0] < 8:
-        half = torch.float16  # bfloat16 is emulated, slowly, before compute capability 8
-    if bits:
-        return torch.float16 if bits == 8 else half  # LLM.int8 computes in float16 whatever it is given
-    own = {"F32": torch.float32, "BF16": half, "F16": torch.float16}.get(found.header.dtype, half)
-    if device.type == "cuda":
-        return own
-    return torch.float32 if found.header.parameters * 4 < 0.8 * free_bytes(device) else own
-
-
 def _check_bits(plan: _Plan) -> None:
     """bits=4/8 needs bitsandbytes, and weights that are not quantised yet."""
-    packed = getattr(plan.outline.config, "quantization_config", None)
     if plan.bits is None:
-        if isinstance(packed, dict) and packed.get("quant_method") == "bitsandbytes" and find_spec("bitsandbytes"):
-            import_bitsandbytes()  # before transformers does
         return
-    if packed:
+    if getattr(plan.outline.config, "quantization_config", None):
         raise ModelError(f"{plan.outline.name} is already quantised: leave bits out")
     if find_spec("bitsandbytes") is None:
         plan.fall_back(
@@ -146,38 +108,7 @@ def _check_bits(plan: _Plan) -> None:
         )
         plan.bits = None
         return
-    import_bitsandbytes()
-
-
-def import_bitsandbytes():
-    """The module bitsandbytes, imported without anything from the network; raises what its import raises.
-
-    Some libraries import it by themselves: transformers for a quantised checkpoint, others see `import_quietly`.
-    """
-    # where the package `kernels` is installed, importing bitsandbytes 0.50 fetches native code from the hub: not here
-    hidden = "kernels" not in sys.modules
-    logger = logging.getLogger("bitsandbytes.backends.cpu.ops")
-    try:
-        if hidden:
-            sys.modules["kernels"] = None
-        logger.addFilter(_is_news)
-        return importlib.import_module("bitsandbytes")
-    finally:
-        logger.removeFilter(_is_news)
-        if hidden:
-            del sys.modules["kernels"]
-
-
-def import_quietly(name: str):
-    """A module that imports bitsandbytes by itself where that is installed: bitsandbytes first, then the module."""
-    if find_spec("bitsandbytes"):
-        import_bitsandbytes()
-    return importlib.import_module(name)
-
-
-def _is_news(record: logging.LogRecord) -> bool:
-    """False for bitsandbytes' line that a CPU kernel, hidden from it above, could not be fetched."""
-    return not record.getMessage().startswith("Failed to load CPU gemm_4bit_forward")
+    importlib.import_module("bitsandbytes")
 
 
 def _module(plan: _Plan):
@@ -189,11 +120,11 @@ def _module(plan: _Plan):
         folder = _quantised_folder(plan)
     except _NothingQuantised:
         plan.fall_back(
-            f"bits={plan.bits} changes nothing in {plan.outline.name}: it has no linear layers that bitsandbytes knows "
-            "(GPT-2's are Conv1D), so it stays unquantised"
+            f"bits={plan.bits} changes nothing in {plan.outline.name}: it has no linear layers that bitsandbytes takes "
+            "here (GPT-2's are Conv1D, others are of odd sizes), so it stays unquantised"
         )
         plan.bits, plan.cold, plan.cached = None, None, False
-        plan.dtype = pick_dtype("auto", plan.device, plan.outline, None)
+        plan.dtype = pick_dtype("auto", plan.device, plan.outline.header, None)
         folder = _whole_folder(plan)
     return _read(folder, plan), folder
 
@@ -207,7 +138,7 @@ def _whole_folder(plan: _Plan) -> Path:
         return plan.whole
     settings = {"form": "float32", "content": found.content(), "transformers": _major("transformers")}
     need = found.header.parameters * 4 + 2**23
-    plan.whole = _cached(plan, settings, need, lambda folder: _unpack(found, folder), "unpacking")
+    plan.whole = _cached(plan, settings, need, lambda folder: unpack.unpack(found, folder, plan.fall_back), "unpacking")
     return plan.whole
 
 
@@ -223,8 +154,10 @@ def _quantised_folder(plan: _Plan) -> Path:
     }
 
     def build(folder: Path) -> None:
-        module = _read(_whole_folder(plan), plan, _bnb(plan))
-        if not any(type(part).__name__ in ("Linear4bit", "Linear8bitLt") for part in module.modules()):
+        whole = _whole_folder(plan)
+        skip = _unsuited(plan, whole)
+        module = _read(whole, plan, quantised.settings(plan.bits, plan.dtype, skip))
+        if not any(quantised.is_quantised(part) for part in module.modules()):
             raise _NothingQuantised
         module.save_pretrained(folder)
         _tokenizer(_whole_folder(plan)).save_pretrained(folder)
@@ -240,8 +173,14 @@ class _NothingQuantised(Exception):
 def _cached(plan: _Plan, settings: dict, need: int, build, why: str) -> Path:
     """The cache entry's folder; a temporary one for this process where the cache cannot be written."""
     name = plan.outline.name
+
+    def noted(folder: Path) -> None:
+        before = len(plan.told)
+        build(folder)
+        write_json(folder / NOTES, plan.told[before:])
+
     try:
-        entry, built = fetch(name, settings, need, build, why=why)
+        entry, built = fetch(name, settings, need, noted, why=why)
     except CacheUnusable as error:
         plan.fall_back(f"{error}: {name} is prepared in a temporary folder, and again at every load")
         folder = Path(tempfile.mkdtemp(prefix="workbench-"))
@@ -251,61 +190,65 @@ def _cached(plan: _Plan, settings: dict, need: int, build, why: str) -> Path:
         plan.cold, plan.cached = time.perf_counter() - began, False
         return folder
     plan.cold, plan.cached = entry.seconds, not built
+    for note, harmless in json.loads((entry.path / NOTES).read_text(encoding="utf-8")):
+        plan.fall_back(note.replace(NAME, str(name)), harmless)
     return entry.path
 
 
-def _unpack(found: Outline, folder: Path) -> None:
-    """GGUF to float32 safetensors with tokenizer, in ``folder``."""
+def _unsuited(plan: _Plan, folder: Path) -> list[str]:
+    """Linear layers that stay as they are on a CPU, and with them those that transformers leaves out by default."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM
 
-    file, joined = found.source.path, None
-    if found.source.parts:
-        joined = folder / "joined.gguf"
-        with open(joined, "wb") as whole:
-            for part in found.source.parts:
-                with open(part, "rb") as piece:
-                    shutil.copyfileobj(piece, whole, 2**24)
-        if sha256_file(joined) != found.source.sha256:
-            raise ModelError(f"the parts of {found.name} do not make the file they should: reinstall its packages")
-        file = joined
-    options = {"gguf_file": file.name, "local_files_only": True, "trust_remote_code": False}
-    tokenizer = AutoTokenizer.from_pretrained(file.parent, **options)
-    module = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float32, **options)
-    # transformers takes unpacked GGUF weights for quantised ones and refuses to save them: they are plain by now
-    module.hf_quantizer, module.is_quantized = None, False
-    if hasattr(module.config, "quantization_config"):
-        del module.config.quantization_config
-    module.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    if joined is not None:
-        joined.unlink()
+    if plan.device.type != "cpu":
+        return []
+    with torch.device("meta"):
+        module = AutoModelForCausalLM.from_config(_own_config(folder))
+    found = quantised.unsuited(module, plan.bits)
+    if not found:
+        return []
+    try:
+        from transformers.quantizers.base import get_keys_to_not_convert
+    except ImportError:  # before transformers 5
+        from transformers.integrations import get_keys_to_not_convert
+    return sorted({*found, *get_keys_to_not_convert(module)})
 
 
-def _bnb(plan: _Plan):
-    """bitsandbytes' settings. Its defaults are FP4 and float32 compute; ours are the QLoRA paper's."""
-    from transformers import BitsAndBytesConfig
+def _own_config(folder: Path):
+    """A folder's config, with the choice of attention left to transformers: a config.json could name code to fetch."""
+    from transformers import AutoConfig
 
-    if plan.bits == 8:
-        return BitsAndBytesConfig(load_in_8bit=True)
-    return BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=plan.dtype
-    )
+    config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    inner = [getattr(config, name, None) for name in getattr(config, "sub_configs", None) or ()]
+    for one in (config, *filter(None, inner)):
+        for part in ("attn", "experts"):
+            if hasattr(one, f"_{part}_implementation_internal"):
+                setattr(one, f"_{part}_implementation_internal", None)
+    return config
 
 
 def _read(folder: Path, plan: _Plan, quantisation=None):
     """from_pretrained, with nothing from the network, no pickles and no code but the library's."""
     import torch
     from transformers import AutoModelForCausalLM
+    from transformers.integrations import hub_kernels
 
-    options = {"dtype": plan.dtype, "local_files_only": True, "trust_remote_code": False, "use_safetensors": True}
+    # some layers (Mamba's) fetch native code from the hub where the package `kernels` is installed, in the middle of a
+    # forward: a model with files on this machine opens no connection
+    hub_kernels._kernels_enabled = False
+    options = {
+        "config": _own_config(folder), "dtype": plan.dtype, "local_files_only": True, "trust_remote_code": False,
+        "use_safetensors": True,
+    }  # fmt: skip
     if plan.device.type == "cuda":
         options["device_map"] = "auto" if torch.cuda.device_count() > 1 else {"": plan.device.index or 0}
     elif plan.bits or plan.device.type != "cpu":
         options["device_map"] = {"": str(plan.device)}
     if quantisation is not None:
         options["quantization_config"] = quantisation
-    module = AutoModelForCausalLM.from_pretrained(folder, **options)
+    name = str(plan.outline.name)
+    tensors = read_safetensors(weight_files(folder, name)[0]).tensors
+    module = weights.read(AutoModelForCausalLM, folder, tensors, name, plan.fall_back, **options)
     elsewhere = {str(place) for place in getattr(module, "hf_device_map", {}).values()} & {"cpu", "disk"}
     if plan.device.type == "cuda" and elsewhere:
         plan.fall_back(
@@ -317,23 +260,50 @@ def _read(folder: Path, plan: _Plan, quantisation=None):
 def _tokenizer(folder: Path):
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    found = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    if len(found) <= len(found.all_special_tokens):  # some classes make a tokenizer of no files at all
+        raise ModelError(
+            f"{folder} has no tokenizer that can be read: save one beside the weights, with tokenizer.save_pretrained"
+        )
+    return found
 
 
-def _adapted(module, adapter, name: str):
-    """The module with a peft adapter (LoRA and its kin) on it."""
-    folder = user_path(adapter)
-    if not (folder / "adapter_config.json").is_file():
-        raise ModelError(
-            f"adapter={str(adapter)!r} has no adapter_config.json: give the folder that peft's save_pretrained wrote"
+def _compare(tokenizer, module, plan: _Plan) -> None:
+    """Refuse a tokenizer with tokens that the embedding has no row for; control tokens of other uses are only noted."""
+    rows = module.get_input_embeddings().weight.shape[0]
+    added = tokenizer.added_tokens_decoder
+    size = max(len(tokenizer), *(number + 1 for number in added), 0)
+    if size <= rows:
+        return
+    beyond = [added[number] for number in range(rows, size) if number in added]
+    if len(beyond) == size - rows and all(token.special for token in beyond):
+        plan.notes.append(
+            f"the tokenizer's {', '.join(str(token) for token in beyond[:3])} has no row in the embedding ({size} "
+            f"tokens, {rows} rows): no text may hold it"
         )
-    if not (folder / "adapter_model.safetensors").is_file():
-        raise ModelError(
-            f"the adapter {folder} has no adapter_model.safetensors (pickles are refused): save it again with peft"
-        )
-    if find_spec("peft") is None:
-        raise ModelError(f"an adapter for {name} needs the package peft: `pip install peft`")
-    return import_quietly("peft").PeftModel.from_pretrained(module, str(folder), local_files_only=True)
+        return
+    raise ModelError(
+        f"{plan.outline.name} has a tokenizer of {size} tokens and an embedding of {rows} rows, which do not belong "
+        "together: give the folder the tokenizer that the model was saved with, or resize the model's embedding"
+    )
+
+
+def _is_base(plan: _Plan, folder: Path):
+    """Whether a name or path, as an adapter tells its base, is the model at hand: by name, or by the files' content."""
+
+    def same(base: str) -> bool:
+        here = {str(plan.outline.name), str(folder), str(plan.whole), str(plan.outline.source.path)}
+        if base in here:
+            return True
+        try:
+            entry = cache_entry(Path(base))
+            if entry is not None:
+                return entry.settings.get("content") == plan.outline.content()
+            return Path(base).exists() and outline(base).content() == plan.outline.content()
+        except (ModelError, OSError):
+            return False
+
+    return same
 
 
 def _report(plan: _Plan, module, peak: int, seconds: float, adapter) -> LoadReport:

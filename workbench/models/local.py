@@ -7,13 +7,17 @@ import torch
 
 from ..errors import ModelError
 from . import decode
-from .base import Generation, Prompt, Scored, check_messages, check_options, check_text
-from .fit import cache_bytes, free_bytes
+from .base import Generation, Prompt, Scored, check_options
+from .decode_trial import way
+from .device import free_bytes
+from .forward import check_causal, fresh, longest, side, takes
+from .memory import cache_bytes
+from .packed import padded
 from .problems import advice
+from .reader import CONTEXT, is_conversation, read_conversation, read_ids, read_text, special_texts
 from .report import LoadReport
 
 HIDDEN_TOKENS = 8192  # tokens of one forward of `hidden`
-CONTEXT = 8  # prompt tokens decoded along with new ones, so that a leading space survives
 
 
 class LocalModel:
@@ -40,6 +44,8 @@ class LocalModel:
         self.tokenizer = tokenizer
         self.name = name
         self.report = report
+        check_causal(module, name)
+        fresh(module)
 
     def __repr__(self) -> str:
         return f"<workbench model {self.name}: {self.report.line()}>"
@@ -70,7 +76,7 @@ class LocalModel:
         Parameters
         ----------
         prompts
-            Texts, or conversations (lists of {"role", "content"}).
+            Texts, token ids, or conversations (lists of {"role", "content"}); see `prompt_ids`.
         max_new_tokens
             The most tokens a sample may have.
         temperature
@@ -80,7 +86,7 @@ class LocalModel:
         n, seed
             Samples a prompt. Sample s of prompt i depends on (seed, i, s) and never on the rest of the batch.
         stop
-            Texts that end a sample; the sample's text is cut before the first.
+            Texts that end a sample; the sample's text is cut before the first. One may be or hold a special token.
         chat
             None: a text is taken as it is, a conversation goes through the model's chat template. True: a text is one
             message of the user. False: only plain texts are allowed.
@@ -99,30 +105,22 @@ class LocalModel:
         check_options(
             prompts, max_new_tokens=max_new_tokens, temperature=temperature, top_k=top_k, top_p=top_p, n=n, stop=stop
         )
-        ids = [self.prompt_ids(prompt, chat) for prompt in prompts]
-        limit = getattr(self._config, "max_position_embeddings", None)
-        for index, prompt in enumerate(ids):
-            if not prompt:
-                raise ModelError(
-                    f"prompt {index} is empty and {self.name} has no start token: give at least one character"
-                )
-            if limit and len(prompt) + max_new_tokens > limit:
-                raise ModelError(
-                    f"prompt {index} has {len(prompt)} tokens, and with max_new_tokens={max_new_tokens} that is "
-                    "more than "
-                    f"the {limit} that {self.name} can read: shorten one of them"
-                )
+        ids = [self._readable(prompt, index, chat, more=max_new_tokens) for index, prompt in enumerate(prompts)]
+        if not ids:
+            return []
+        options = decode.Options(
+            max_new_tokens, temperature, top_k, top_p, stop, self.end_tokens(), self.new_text,
+            special_texts(self.tokenizer) if stop else (),
+        )  # fmt: skip
         with advice(self.name, doing="generating"):
             return decode.generate(
-                self.module, ids,
-                max_new_tokens=max_new_tokens, temperature=temperature, top_k=top_k, top_p=top_p, n=n, seed=seed,
-                stop=stop, eos=self.end_tokens(), decode=self.new_text,
+                self.module, ids, options, n=n, seed=seed, way=way(self.module, self.name), side=side(self._config),
                 row_bytes=lambda length: cache_bytes(self._config, length, self._dtype.itemsize),
                 memory=int(free_bytes(self.device) * 0.4),
             )  # fmt: skip
 
     def logprobs(
-        self, prefixes: Sequence[str | list[int]], continuations: Sequence[Sequence[str | list[int]]]
+        self, prefixes: Sequence[Prompt], continuations: Sequence[Sequence[str | list[int]]]
     ) -> list[list[Scored]]:
         """Exact natural log-probabilities of continuations; what they share, with each other and with what was read
         before, is encoded once (`models.prefix`).
@@ -130,7 +128,7 @@ class LocalModel:
         Parameters
         ----------
         prefixes
-            Texts (tokenised with the model's start token, if it has one) or token ids (taken as they are).
+            Texts, token ids or conversations; see `prompt_ids`.
         continuations
             For each prefix its continuations: texts (tokenised on their own, no start token) or token ids.
 
@@ -154,7 +152,7 @@ class LocalModel:
                 f"there are {len(prefixes)} prefixes and {len(continuations)} lists of continuations: give one "
                 "list a prefix"
             )
-        heads = [self.token_ids(prefix) for prefix in prefixes]
+        heads = [self.prompt_ids(prefix) for prefix in prefixes]
         for index, head in enumerate(heads):
             if not head and len(continuations[index]):
                 raise ModelError(
@@ -170,29 +168,32 @@ class LocalModel:
         ]
 
     @torch.no_grad()
-    def next_logprobs(self, prompt: str | list[int]) -> torch.Tensor:
+    def next_logprobs(self, prompt: Prompt) -> torch.Tensor:
         """The next-token distribution after every position of a prompt, in one forward.
+
+        Parameters
+        ----------
+        prompt
+            A text, token ids or a conversation; see `prompt_ids`.
 
         Returns
         -------
         (T, V) float32 tensor on the CPU, natural logarithms; row t follows token t. For a text T counts the start
         token, if the model has one.
         """
-        ids = self.token_ids(prompt)
-        if not ids:
-            raise ModelError(f"the prompt is empty and {self.name} has no start token: give at least one character")
+        ids = self._readable(prompt)
         with advice(self.name, doing="reading a prompt"):
             logits = self.module(input_ids=torch.tensor([ids], device=self.device), use_cache=False).logits[0]
             return logits.float().log_softmax(dim=-1).cpu()
 
     @torch.no_grad()
-    def hidden(self, prompts: Sequence[str | list[int]], *, layers: Sequence[int] | None = None) -> torch.Tensor:
+    def hidden(self, prompts: Sequence[Prompt], *, layers: Sequence[int] | None = None) -> torch.Tensor:
         """Hidden states of prompts.
 
         Parameters
         ----------
         prompts
-            Texts or token ids.
+            Texts, token ids or conversations; see `prompt_ids`. One of no tokens gives no states.
         layers
             0 is the embedding, i the output of block i, the last one after the final norm; negative counts from the
             end. None takes all.
@@ -200,6 +201,12 @@ class LocalModel:
         Returns
         -------
         (L, B, T, H) float32 tensor on the CPU, right-padded to the longest prompt, zero at the pads.
+
+        Raises
+        ------
+        ModelError
+            A layer the model does not have, more tokens than it reads, or an architecture that keeps no state, several,
+            or states of another width in a layer (asked for alone, layers of one width are given).
         """
         if isinstance(prompts, str):
             raise ModelError("prompts is a list of texts, not one text: write [prompt]")
@@ -208,81 +215,101 @@ class LocalModel:
         for layer in chosen:
             if not -depth <= layer < depth:
                 raise ModelError(f"{self.name} has no layer {layer}: give 0 (the embedding) to {depth - 1}")
-        ids = [self.token_ids(prompt) for prompt in prompts]
+        ids = [self._readable(prompt, index, empty=True) for index, prompt in enumerate(prompts)]
         longest = max(map(len, ids), default=0)
         states = torch.zeros(len(chosen), len(ids), longest, self._config.hidden_size)  # (L, B, T, H)
-        order = sorted((i for i in range(len(ids)) if ids[i]), key=lambda i: len(ids[i]))
+        few = {"logits_to_keep": 1} if takes(self.module, "logits_to_keep") else {}
         with advice(self.name, doing="reading hidden states"):
-            while order:
-                width = len(ids[order[-1]])
-                batch = order[-max(1, HIDDEN_TOKENS // width) :]
-                order = order[: -len(batch)]
-                tokens = torch.zeros(len(batch), width, dtype=torch.long)
-                mask = torch.zeros(len(batch), width, dtype=torch.long)
-                for row, index in enumerate(batch):
-                    tokens[row, : len(ids[index])] = torch.tensor(ids[index])
-                    mask[row, : len(ids[index])] = 1
-                found = self.module(
-                    input_ids=tokens.to(self.device), attention_mask=mask.to(self.device), use_cache=False,
-                    output_hidden_states=True, logits_to_keep=1,
-                ).hidden_states  # fmt: skip
+            for batch, inputs in padded(self, ids, HIDDEN_TOKENS):
+                found = self.module(**inputs, use_cache=False, output_hidden_states=True, **few).hidden_states or ()
+                if len(found) != depth:
+                    raise ModelError(
+                        f"{self.name} gives {len(found)} states a token for its {depth - 1} layers, so there is no "
+                        "telling which is whose: choose another model, such as smollm2"
+                    )
+                for layer in chosen:
+                    self._check_state(layer, found[layer], found[chosen[0]])
+                if states.shape[-1] != found[chosen[0]].shape[-1]:
+                    states = states.new_zeros(*states.shape[:-1], found[chosen[0]].shape[-1])
+                mask = inputs.get("attention_mask", torch.ones_like(inputs["input_ids"])).cpu()
                 for place, layer in enumerate(chosen):
-                    states[place, batch, :width] = found[layer].float().cpu() * mask[..., None]
+                    states[place, batch, : mask.shape[1]] = found[layer].float().cpu() * mask[..., None]
         return states
+
+    def _check_state(self, layer: int, state: torch.Tensor, first: torch.Tensor) -> None:
+        if state.dim() != 3:
+            raise ModelError(
+                f"{self.name} carries {state.shape[0]} states a token at layer {layer}, not one: its last layer "
+                "(layers=[-1]) has one, or choose another model, such as smollm2"
+            )
+        if state.shape[-1] != first.shape[-1]:
+            raise ModelError(
+                f"{self.name} has {state.shape[-1]} numbers a token at layer {layer} and {first.shape[-1]} at another: "
+                "ask for layers of one width"
+            )
 
     @property
     def _dtype(self) -> torch.dtype:
         return self.module.get_input_embeddings().weight.dtype
 
-    def token_ids(self, text: str | list[int], *, start: bool = True) -> list[int]:
+    # --- the one reader of texts, ids and conversations ---------------------------------------------------------------
+
+    def token_ids(self, text: str | Sequence[int], *, start: bool = True) -> list[int]:
         """Token ids of a text; with ``start`` the tokenizer's start token in front. Ids are checked and passed on.
+
+        A text stays open: an end token that the tokenizer would put behind it is left out. Special tokens that are
+        typed in a text are read as the control tokens they are, as in a template written by hand.
 
         Raises
         ------
         ModelError
-            An id that the model's vocabulary does not have; half a surrogate pair in the text.
+            An id that the model's vocabulary does not have, or no id at all; half a surrogate pair in the text.
         """
-        if not isinstance(text, str):
-            ids = [int(token) for token in text]
-            wrong = [token for token in ids if not 0 <= token < self._config.vocab_size]
-            if wrong:
-                raise ModelError(f"{wrong[0]} is no token of {self.name}: its ids run to {self._config.vocab_size - 1}")
-            return ids
-        check_text(text)
-        ids = list(self.tokenizer(text, add_special_tokens=start)["input_ids"])
-        end = self.tokenizer.eos_token_id
-        # some tokenizers close every text with the end token; a prefix must stay open
-        if start and ids and end is not None and ids[-1] == end and end != self.tokenizer.bos_token_id:
-            plain = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-            if not plain or plain[-1] != end:
-                ids.pop()
-        return ids
+        if isinstance(text, str):
+            return read_text(self.tokenizer, text, start=start)
+        return read_ids(text, self._config.vocab_size, self.name)
 
     def prompt_ids(self, prompt: Prompt, chat: bool | None = None) -> list[int]:
-        """The token ids `generate` begins from: of a text, with the start token, or of a conversation in its template.
+        """The token ids that a model goes on from: of a text, with the start token, of given ids, or of a conversation
+        in the model's chat template, up to where its answer begins.
 
         Parameters
         ----------
-        prompt, chat
+        prompt
+            A text, token ids, or a list of messages {"role", "content"}.
+        chat
             As in `generate`.
 
         Raises
         ------
         ModelError
-            A conversation with ``chat=False``, one for a model without chat template, a message without role.
+            A conversation with ``chat=False``, one for a model without chat template, a message without role or with a
+            control token in its text, ids with ``chat=True``; and what `token_ids` refuses.
         """
         if isinstance(prompt, str) and not chat:
             return self.token_ids(prompt)
-        if chat is False:
-            raise ModelError("chat=False takes plain texts, and a prompt is a list of messages: leave chat out")
-        if not self.tokenizer.chat_template:
+        if isinstance(prompt, str) or is_conversation(prompt):
+            if chat is False:
+                raise ModelError("chat=False takes plain texts, and a prompt is a list of messages: leave chat out")
+            with advice(self.name, doing="filling the chat template"):
+                return read_conversation(self.tokenizer, prompt, self.name)
+        if chat:
+            raise ModelError("chat=True takes texts and conversations, and a prompt is token ids: leave chat out")
+        return self.token_ids(prompt)
+
+    def _readable(self, prompt, index=None, chat=None, *, more: int = 0, empty: bool = False) -> list[int]:
+        """`prompt_ids`, refused where they are none or where they and ``more`` new tokens are too many."""
+        ids, limit = self.prompt_ids(prompt, chat), longest(self._config)
+        which = "the prompt" if index is None else f"prompt {index}"
+        if not ids and not empty:
+            raise ModelError(f"{which} is empty and {self.name} has no start token: give at least one character")
+        if limit and len(ids) + more > limit:
+            added = f", and with max_new_tokens={more} that is" if more else ", which is"
             raise ModelError(
-                f"{self.name} has no chat template (it is no chat model): give plain texts and leave chat out"
+                f"{which} has {len(ids)} tokens{added} more than the {limit} that {self.name} can read: shorten "
+                f"{'one of them' if more else 'it'}"
             )
-        messages = check_messages(prompt)
-        with advice(self.name, doing="filling the chat template"):
-            text = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-        return self.token_ids(text, start=False)
+        return ids
 
     def end_tokens(self) -> frozenset[int]:
         """Ids of the tokens that end a text: those of the generation config and the tokenizer's own."""
@@ -292,16 +319,16 @@ class LocalModel:
         found.update(named if isinstance(named, list | tuple) else [named])
         return frozenset(token for token in found if token is not None)
 
-    def new_text(self, prompt: list[int], tokens: list[int]) -> str:
-        """The text of new tokens behind a prompt, both as ids, without special tokens.
+    def new_text(self, prompt: list[int], tokens: list[int], special: bool = False) -> str:
+        """The text of new tokens behind a prompt, both as ids, without special tokens unless ``special``.
 
         They are decoded in their context: alone, some tokenizers drop a leading space.
         """
         context = prompt[-CONTEXT:]
-        before = self.tokenizer.decode(context, skip_special_tokens=True)
-        both = self.tokenizer.decode(context + tokens, skip_special_tokens=True)
+        before = self.tokenizer.decode(context, skip_special_tokens=not special)
+        both = self.tokenizer.decode(context + tokens, skip_special_tokens=not special)
         if not both.startswith(before):
-            return self.tokenizer.decode(tokens, skip_special_tokens=True)
+            return self.tokenizer.decode(tokens, skip_special_tokens=not special)
         return both[len(before) :]
 
     def probe(self, speed: bool = True, perplexity: bool = True) -> LoadReport:

@@ -1,9 +1,24 @@
 """A run's record names every model it used; encoders that a paper loads for itself are noted here."""
 
+import hashlib
 import json
+from pathlib import Path
 
 from ..files import run_folder
 from .names import encoder_folder
+
+
+def encoder_hash(folder: Path) -> str:
+    """SHA-256 of an encoder's weights: of the file, or over the files' names and hashes where there are several."""
+    from .cache import content_hash
+
+    files = sorted(folder.rglob("*.safetensors"))
+    if len(files) == 1:
+        return content_hash(files[0])
+    total = hashlib.sha256()
+    for file in files:
+        total.update(f"{file.relative_to(folder)}:{content_hash(file)}\n".encode())
+    return total.hexdigest()
 
 
 def note_encoder(name: str) -> dict:
@@ -20,7 +35,6 @@ def note_encoder(name: str) -> dict:
         There is no such encoder, or its folder holds no *.safetensors.
     """
     from ..errors import ModelError
-    from .cache import content_hash
     from .problems import advice
     from .sources import fetch_encoder
 
@@ -30,10 +44,9 @@ def note_encoder(name: str) -> dict:
             commit = fetch_encoder(name)[1]
         where = f"hub: {name}"
     else:
-        weights = sorted(source.path.rglob("*.safetensors"))
-        if not weights:
+        if not any(source.path.rglob("*.safetensors")):
             raise ModelError(f"{name} has no *.safetensors weights: is the download complete?")
-        digest = content_hash(weights[0])
+        digest = encoder_hash(source.path)
         where = "embedded" if source.embedded else f"folder: {source.path}"
     facts = {
         "name": str(name),

@@ -1,10 +1,10 @@
-"""The next-token distribution after many token sequences, reduced to what is asked: a question to the prefix engine.
+"""Many token sequences at once: padded batches, and the next-token distribution after each, reduced to what is asked.
 
-Sequences that share their beginnings are read in one forward (`models.prefix`), in the tree that all users of a model
-share. A model without weights here is asked for one longest sequence after the other.
+For the latter, sequences that share their beginnings are read in one forward (`models.prefix`), in the tree that all
+users of a model share. A model without weights here is asked for one longest sequence after the other.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from ..errors import UsageError
 
@@ -73,10 +73,46 @@ def _remote(model, sequences, reduce):
     return torch.stack([found[tuple(sequence)] for sequence in sequences])
 
 
+def padded(model, sequences: Sequence[Sequence[int]], most: int) -> Iterator[tuple[list[int], dict]]:
+    """Token sequences in batches of at most ``most`` tokens, pads included, the longest first.
+
+    Sequences on different sides of a rope's switch go apart, and each by itself where the model cannot be trusted with
+    a padded batch (`decode_trial.way`).
+
+    Yields
+    ------
+    The places of a batch's sequences in ``sequences`` (empty ones are left out), and the module's ``input_ids`` (B, T)
+    and ``attention_mask``, padded on the right, where causal attention never looks.
+    """
+    import torch
+
+    from .decode_trial import way
+    from .forward import side
+
+    alike = side(model.module.config.get_text_config(decoder=True))
+    lengths = [len(sequence) for sequence in sequences]
+    order = sorted((i for i, length in enumerate(lengths) if length), key=lengths.__getitem__)
+    alone = len(order) > 1 and way(model.module, model.name) != "rows"
+    while order:
+        width = lengths[order[-1]]
+        rows = 1 if alone else max(1, most // width)
+        batch = [i for i in order[-rows:] if alike(lengths[i]) == alike(width)]
+        order = order[: -len(batch)]
+        tokens = torch.zeros(len(batch), width, dtype=torch.long)
+        mask = torch.zeros_like(tokens)
+        for row, i in enumerate(batch):
+            tokens[row, : lengths[i]] = torch.tensor(list(sequences[i]))
+            mask[row, : lengths[i]] = 1
+        inputs = {"input_ids": tokens.to(model.device)}
+        yield batch, inputs if bool(mask.all()) else inputs | {"attention_mask": mask.to(model.device)}
+
+
 def max_length(model) -> int | None:
     """The longest text in tokens that the model's configuration allows; None when it does not say."""
+    from .forward import longest
+
     config = getattr(getattr(model, "module", None), "config", None)
-    return getattr(config.get_text_config(), "max_position_embeddings", None) if config is not None else None
+    return longest(config.get_text_config(decoder=True)) if config is not None else None
 
 
 def check_length(model, length: int) -> None:

@@ -10,7 +10,7 @@ Memory is bounded: when columns run out, the prefix leaves used longest ago are 
 asked for, so eviction changes the cost of a result and never the result. Sliding-window layers get a mask of their own.
 
 >>> tree = PrefixTree(model)                                        # doctest: +SKIP
->>> start = tree.node(model.tokenizer("The capital of").input_ids)  # doctest: +SKIP
+>>> start = tree.node(model.token_ids("The capital of"))            # doctest: +SKIP
 >>> tree.logits([start, tree.extend(start, [260])])                 # doctest: +SKIP
 """
 
@@ -26,15 +26,16 @@ import torch
 
 from ..errors import ModelError
 from .base import say
+from .forward import logits_at, longest, side, switches
 from .prefix_cache import Columns, Counters, Node, column_bytes
-from .prefix_check import compare, forward, read_plainly, sliding_window, tree_mask, weights_now
+from .prefix_check import borders, compare, read_plainly, sliding_window, tree_mask, weights_now
 
 BATCH = 1024  # new tokens in one forward; beyond it the mask's quadratic share outgrows the gain
 # a beginning this long that all share goes first: alone it needs no mask, and causal attention halves its work
 TRUNK = 256
 LOGIT_BYTES = 2**28  # float32 logits of one forward
 ROW_BYTES = 2**26  # next-token distributions kept for the next question
-# module -> {beyond its sliding window?: why it may not share prefixes, "" where it may}
+# module -> {border passed (0: none): why it may not share prefixes, "" where it may}
 _verdicts: WeakKeyDictionary = WeakKeyDictionary()
 _trees: WeakKeyDictionary = WeakKeyDictionary()  # module -> weak reference to the tree its users share
 
@@ -82,18 +83,20 @@ class PrefixTree:
         embedding = module.get_input_embeddings().weight
         self.dtype = embedding.dtype if embedding.dtype.is_floating_point else torch.float32
         if memory is None:
-            from .fit import free_bytes
+            from .device import free_bytes
 
             memory = min(2**30, int(free_bytes(self.device) / 3))
         self.columns = Columns(max(1, memory // column_bytes(self.config, self.dtype.itemsize)))
         self.vocabulary = self.config.vocab_size
         self.most_rows = max(1, LOGIT_BYTES // (4 * self.vocabulary))
         self.window = sliding_window(self.config)
+        self.limit, self.side, self.switches = longest(self.config), side(self.config), switches(self.config)
+        self._borders = borders(self.config)
         self._forget()
-        self._allow(beyond=False)
+        self._allow(beyond=0)
 
-    def _allow(self, beyond: bool) -> None:
-        """Whether this module may share prefixes: compared with plain forwards once, and once beyond its window."""
+    def _allow(self, beyond: int) -> None:
+        """Whether this module may share prefixes: compared with plain forwards once, and once beyond each border."""
         if not self.reuse:
             return
         verdicts = _verdicts.setdefault(self.module, {})
@@ -179,20 +182,22 @@ class PrefixTree:
         ModelError
             An empty prefix, one longer than the model reads or the cache holds, or logits that are not numbers.
         """
-        limit = getattr(self.config, "max_position_embeddings", None)
         for node in nodes:
             if node.parent is None:
                 raise ModelError("there is no next token after an empty prefix: give at least one token")
-            if limit and len(node) > limit:
-                raise ModelError(f"a prefix has {len(node)} tokens, but {self.name} reads at most {limit}: shorten it")
-        if self.window is not None and any(len(node) > self.window for node in nodes):
-            self._allow(beyond=True)
+            self.check_length(len(node))
+        near = max((len(node) for node in nodes if not self.side(len(node))), default=0)
+        for border in self._borders:
+            if near > border:
+                self._allow(beyond=border)
         distinct = list(dict.fromkeys(nodes))
         before = self.counters.tokens
         found = {node: self._rows[node] for node in distinct if node in self._rows}
         missing = [node for node in distinct if node not in found]
         if self.reuse:
-            self._compute(missing, found)
+            # beyond the switch of a rope a prefix's columns depend on its length: it is read by itself
+            read_plainly(self, [node for node in missing if self.side(len(node))], found)
+            self._compute([node for node in missing if not self.side(len(node))], found)
         else:
             read_plainly(self, missing, found)
         self.counters.reused += max(0, sum(map(len, distinct)) - (self.counters.tokens - before))
@@ -205,6 +210,11 @@ class PrefixTree:
         while len(self._rows) > keep:
             self._rows.popitem(last=False)
         return torch.stack([found[node] for node in nodes]) if nodes else torch.zeros(0, self.vocabulary)
+
+    def check_length(self, length: int) -> None:
+        """One sentence where a text of ``length`` tokens is more than the model reads."""
+        if self.limit and length > self.limit:
+            raise ModelError(f"a prefix has {length} tokens, but {self.name} reads at most {self.limit}: shorten it")
 
     def _compute(self, nodes: list[Node], found: dict) -> None:
         """Fill ``found`` for ``nodes``, in as few forwards as BATCH and the memory for logits allow."""
@@ -305,8 +315,8 @@ class PrefixTree:
             positions, np.arange(len(work))
         )  # one text from its start
         start = time.perf_counter()
-        logits = forward(
-            self, [node.token for node in work], [row[node] for node in wants],
+        logits = logits_at(
+            self.module, [node.token for node in work], [row[node] for node in wants],
             position_ids=torch.from_numpy(positions)[None].to(self.device),
             attention_mask=None if plain else tree_mask(self, sees, positions, self._depth[columns]),
             past_key_values=self.columns, use_cache=True,

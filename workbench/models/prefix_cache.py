@@ -71,6 +71,7 @@ class Columns(DynamicCache):
         super().__init__()
         self.most = most
         self.size = 0
+        self.sparse = SLICE
         self.used = np.zeros(0, dtype=bool)
         self._keys: dict[int, torch.Tensor] = {}
         self._values: dict[int, torch.Tensor] = {}
@@ -105,7 +106,7 @@ class Columns(DynamicCache):
         """
         low, high = int(wanted[0]), int(wanted[-1]) + 1
         self._write, self._read, self._slots = {}, {}, write
-        if len(wanted) >= SLICE * (high - low):
+        if len(wanted) >= self.sparse * (high - low):
             self._wanted = slice(low, high)
             return np.arange(low, high)
         self._wanted = wanted

@@ -3,14 +3,20 @@
 Beside the comparison stand its two sides: the mask that makes one row of tokens a tree, and the plain forward.
 """
 
+import re
 import time
 
 import numpy as np
 import torch
 
 from ..errors import ModelError
+from .forward import alike, logits_at, takes
 
 KINDS = {"full_attention", "sliding_attention"}  # layers a tree's mask can be written for
+# columns that nobody sees between a prefix and its continuations: more than any window known to count in columns
+GAP, SIBLINGS = 384, 16
+# names of a configuration's lengths at which attention may change
+BORDER = re.compile(r"window|attention_chunk|attn_chunk|local_att|index_topk|(^|_)block_size")
 
 
 def sliding_window(config) -> int | None:
@@ -23,8 +29,21 @@ def sliding_window(config) -> int | None:
     return getattr(config, "sliding_window", None)
 
 
-def compare(tree, name: str, *, beyond: bool) -> str:
+def borders(config) -> list[int]:
+    """Lengths in tokens beyond which a text configuration's attention may see less than everything, ascending."""
+    named = {
+        value for name, value in config.to_dict().items()
+        if type(value) is int and value > 1 and BORDER.search(name) and not re.search("layers|pattern", name)
+    }  # fmt: skip
+    window = sliding_window(config)
+    return sorted(named - {getattr(config, "sliding_window", None)} | ({window} if window else set()))
+
+
+def compare(tree, name: str, *, beyond: int) -> str:
     """Why a model's prefixes may not be shared: "" if they may, else a sentence that names the model and its family.
+
+    A short prefix and its continuations are read at once; then others behind a gap of columns, beside siblings, so that
+    a mask or a bias that counts columns and not positions shows.
 
     Parameters
     ----------
@@ -32,8 +51,9 @@ def compare(tree, name: str, *, beyond: bool) -> str:
         A fresh one of the module in question.
     name : str
         What the sentence calls the model.
-    beyond : bool
-        Compare on a prefix longer than the sliding window, where the layers cut what they see.
+    beyond : int
+        Compare on a prefix longer than this one of its `borders`, where the layers may cut what they see; 0: on a few
+        tokens.
     """
     family = getattr(tree.config, "model_type", "?")
     strange = sorted(set(getattr(tree.config, "layer_types", None) or ()) - KINDS)
@@ -42,21 +62,32 @@ def compare(tree, name: str, *, beyond: bool) -> str:
     kernel = getattr(tree.config, "_attn_implementation", None)
     if kernel not in (None, "sdpa", "eager"):
         return f"{name} uses {kernel}, which takes no tree mask (load it with attn_implementation='sdpa')"
-    length = (tree.window or 0) + 8 if beyond else 6
-    ids = [int(i) for i in np.random.default_rng(0).integers(tree.vocabulary // 10, tree.vocabulary // 2, length + 6)]
-    nodes = [tree.node(ids[:length] + tail) for tail in ([], ids[-6:-4], ids[-4:])]
+    if not takes(tree.module, "past_key_values"):
+        return f"{name} ({family}) keeps no keys and values, which the shared-prefix engine needs"
+    length = beyond + 8 if beyond else 6
+    lengths = [tree.limit or 10**9, *(last for last, _ in tree.switches)]
+    length = max(1, min(length, *(one - 6 for one in lengths)))
+    ids = np.random.default_rng(0).integers(tree.vocabulary // 10, tree.vocabulary // 2, length + 9).tolist()
+    trunk = tree.node(ids[:length])
+    nodes = [trunk, tree.extend(trunk, ids[-9:-7]), tree.extend(trunk, ids[-7:-3])]
+    late = tree.extend(trunk, ids[-3:])
+    siblings = [tree.extend(trunk, [token]) for token in range(SIBLINGS) if token != ids[-3]]
     ours, plain = {}, {}
     try:
         with torch.inference_mode():
             tree._compute(nodes, ours)
+            tree.columns.take(min(GAP, max(0, tree.columns.free - 2 * SIBLINGS)))
+            tree.columns.sparse = 0.0  # all columns of a range are seen by the kernel, and hidden by the mask
+            tree._compute([*siblings, late], ours)
+            nodes += [siblings[-1], late]
             read_plainly(tree, nodes, plain)
     except (TypeError, ValueError, RuntimeError, AttributeError, KeyError, IndexError) as error:
         if isinstance(error, torch.OutOfMemoryError):
             raise
         said = (str(error).strip() or type(error).__name__).splitlines()[0]
         return f"{name} ({family}) takes no tree mask ({said}), which the shared-prefix engine needs"
-    apart = max(float((ours[n].softmax(-1) - plain[n].softmax(-1)).abs().sum()) / 2 for n in nodes)  # total variation
-    if apart > (1e-3 if tree.dtype == torch.float32 else 0.25):  # bf16: a batch of another shape alone moves 0.05
+    apart = alike(torch.stack([ours[node] for node in nodes]), torch.stack([plain[node] for node in nodes]), tree.dtype)
+    if apart:
         return (
             f"{name} ({family}) reads a tree of prefixes differently from plain text (by {apart:.2g}): "
             "the shared-prefix engine does not support it"
@@ -96,34 +127,23 @@ def _additive(tree, sees: np.ndarray) -> torch.Tensor:
     return mask.masked_fill_(~allowed, torch.finfo(tree.dtype).min)[None, None]
 
 
-def forward(tree, ids, rows, **options) -> torch.Tensor:
-    """One forward over token ``ids``: float32 logits (R, V) at the places ``rows`` (none: the last), on tree's device.
-
-    Of a model spread over several devices all logits are made: the places would have to lie on the head's device, and
-    accelerate moves whatever is passed in to the first one.
-    """
-    spread = len(set((getattr(tree.module, "hf_device_map", None) or {}).values())) > 1
-    keep = torch.tensor(list(rows) or [len(ids) - 1], device=tree.device)
-    input_ids = torch.tensor([list(ids)], device=tree.device)
-    logits = tree.module(input_ids=input_ids, logits_to_keep=0 if spread else keep, **options).logits[0]
-    return (logits[keep.to(logits.device)] if spread else logits).float().to(tree.device)
-
-
 def read_plainly(tree, nodes, found: dict) -> None:
-    """A plain forward for each longest prefix among ``nodes``; it answers for those that begin it, too."""
+    """A plain forward for each longest prefix among ``nodes``; it answers for those that begin it, too, unless a rope
+    changes in between.
+    """
     left = dict.fromkeys(nodes)
     for last in sorted(nodes, key=len, reverse=True):
         if last not in left:
             continue
         path, at = [], last
         while at.parent is not None:
-            if at in left:
+            if at in left and tree.side(len(at)) == tree.side(len(last)):
                 path.append(at)
                 del left[at]
             at = at.parent
         for some in (path[i : i + tree.most_rows] for i in range(0, len(path), tree.most_rows)):
             start = time.perf_counter()
-            logits = forward(tree, last.ids, [node.depth for node in some], use_cache=False)
+            logits = logits_at(tree.module, last.ids, [node.depth for node in some], use_cache=False)
             tree.count(start, len(last))
             if not torch.isfinite(logits.amax(dim=-1)).all():
                 raise ModelError(

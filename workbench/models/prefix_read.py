@@ -8,6 +8,7 @@ Randomness comes in with the question (a uniform number), so it depends neither 
 what the tree remembers.
 """
 
+import time
 from collections.abc import Generator, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from ..errors import ModelError
+from .forward import logits_at
 from .prefix import Node, PrefixTree
 
 Task = Generator[list, list, Any]
@@ -244,6 +247,21 @@ def weigh(tree: PrefixTree, node: Node, continuation: Sequence[int]) -> Task:
     return [value for (value,) in found]
 
 
+def _whole(tree: PrefixTree, node: Node, continuation: Sequence[int]) -> Task:
+    """A task that asks nothing: what `weigh` returns, from a plain forward of the whole text."""
+    yield from ()  # a task is a generator
+    ids = [*node.ids, *continuation]
+    tree.check_length(len(ids))
+    start = time.perf_counter()
+    with torch.inference_mode():
+        logits = logits_at(tree.module, ids, range(len(node) - 1, len(ids) - 1), use_cache=False)  # (n, V)
+        tree.count(start, len(ids))
+        if not torch.isfinite(logits.amax(dim=-1)).all():
+            raise ModelError(f"{tree.name} gave logits that are not numbers after {len(ids)} tokens: check its weights")
+        found = logits.log_softmax(-1).gather(-1, torch.tensor(continuation, device=logits.device)[:, None])
+    return found[:, 0].tolist()
+
+
 def sample(tree: PrefixTree, starts: Sequence[Node], length: int, *, streams: Sequence, **options) -> list[list[int]]:
     """One chain a start and stream, all in lock-step (`chain` takes the options); their tokens."""
     tasks = [chain(tree, node, length, random=random, **options) for node, random in zip(starts, streams, strict=True)]
@@ -251,9 +269,15 @@ def sample(tree: PrefixTree, starts: Sequence[Node], length: int, *, streams: Se
 
 
 def score(tree: PrefixTree, prefixes: Sequence[Node], continuations: Sequence[Sequence[Sequence[int]]]):
-    """Log-probabilities of every continuation of every prefix (token ids): lists of lists of one number a token."""
+    """Log-probabilities of every continuation of every prefix (token ids): lists of lists of one number a token.
+
+    They are those of one forward of prefix and continuation. Where nothing is shared, it is that forward; and so it is
+    where a rope changes with the text's length, in texts beyond its switch.
+    """
     tasks = [
-        weigh(tree, node, list(text)) for node, texts in zip(prefixes, continuations, strict=True) for text in texts
+        (weigh if tree.reuse and not tree.side(len(node) + len(text)) else _whole)(tree, node, list(text))
+        for node, texts in zip(prefixes, continuations, strict=True)
+        for text in texts
     ]
     found = iter(run(tree, together(tasks)))
     return [[next(found) for _ in texts] for texts in continuations]

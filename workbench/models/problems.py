@@ -68,8 +68,16 @@ _KNOWN: tuple[tuple[tuple[str, ...], str], ...] = (
         "has a config.json without a known model_type: give the folder that save_pretrained wrote",
     ),
     (
+        ("instantiate the backend tokenizer",),
+        "has no tokenizer that can be read: save one beside the weights, with tokenizer.save_pretrained",
+    ),
+    (
         ("gguf model with architecture", "not supported"),
         "is a GGUF file of an architecture that transformers cannot unpack: use the model's safetensors form",
+    ),
+    (
+        ("recursion",),
+        "has a file whose brackets are nested too deeply to be read: fetch or save it again",
     ),
     (
         ("safetensor",),

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 from ..files import run_folder
 from .cache import size_text
+from .quantised import is_quantised
 
 
 class Table:
@@ -161,14 +162,17 @@ def note_model(report) -> None:
 
 
 def describe(module) -> dict:
-    """What the torch module is made of: the report's fields on layers and bytes."""
+    """What the torch module is made of: the report's fields on layers and bytes. Layers have the names they have
+    without an adapter; weights of more than two dimensions (experts in one piece) stand among the unquantised."""
     import torch
 
-    quantised, skipped, packed, states, owned, compute = [], [], 0, 0, set(), None
+    quantised, skipped, packed, states, owned, compute, bits = {}, {}, 0, 0, set(), None, None
     for name, part in module.named_modules():
-        kind = type(part).__name__
-        if kind in ("Linear4bit", "Linear8bitLt") and not name.endswith(".base_layer.base_layer"):
-            quantised.append(name)
+        plain, kind = _own_name(name), is_quantised(part)
+        if plain is None:
+            continue
+        if kind:
+            quantised[plain], bits = True, kind
             weight = part.weight
             packed += weight.nbytes
             owned.add(id(weight))
@@ -180,23 +184,37 @@ def describe(module) -> dict:
                 if isinstance(scale, torch.Tensor) and id(scale) not in owned:
                     owned.add(id(scale))
                     states += scale.nbytes
-        elif isinstance(part, torch.nn.Linear) and "lora_" not in name:
-            skipped.append(name)
+        elif isinstance(part, torch.nn.Linear):
+            skipped[plain] = True
+        else:
+            stacked = [key for key, weight in part.named_parameters(recurse=False) if weight.dim() == 3]
+            if "conv" not in type(part).__name__.lower():
+                skipped |= dict.fromkeys(f"{plain}.{key}" if plain else key for key in stacked)
     rest = sum(t.nbytes for t in [*module.parameters(), *module.buffers()] if id(t) not in owned)
     embedding = module.get_input_embeddings().weight.dtype
-    form = None
-    if quantised:
-        form = "nf4 + double quantisation" if packed and compute is not None else "int8"
+    form = {"4bit": "nf4 + double quantisation", "8bit": "int8"}.get(bits)
     return {
         "dtype": str(embedding).removeprefix("torch."),
         "quantisation": form,
         "compute_dtype": str(compute if compute is not None else embedding).removeprefix("torch."),
-        "quantised": quantised,
-        "skipped": skipped,
+        "quantised": list(quantised),
+        "skipped": list(skipped),
         "bytes_packed": packed,
         "bytes_quant_state": states,
         "bytes_rest": rest,
     }
+
+
+def _own_name(name: str) -> str | None:
+    """A layer's name without peft's wrappers around it; None for a layer that is the adapter's own."""
+    if name.startswith("base_model.model"):
+        name = name.removeprefix("base_model.model").lstrip(".")
+    parts = name.split(".")
+    if any(part.startswith("lora_") or part in ("original_module", "token_adapter") for part in parts):
+        return None
+    if "modules_to_save" in parts:
+        parts = parts[: parts.index("modules_to_save")]
+    return ".".join(part for part in parts if part != "base_layer")
 
 
 def _tensor_bytes(state) -> int:
@@ -279,7 +297,7 @@ def probe(model, *, speed: bool = True, perplexity: bool = True) -> LoadReport:
 
 def text_perplexity(model, text: str) -> float:
     """exp of the mean negative log-probability of a text's tokens, each given all before it."""
-    ids = model.tokenizer(text)["input_ids"]
+    ids = model.token_ids(text)
     (scored,) = model.logprobs([ids[:1]], [[ids[1:]]])[0]
     return math.exp(-scored.total / len(scored.tokens))
 

@@ -9,11 +9,11 @@ from typing import Any
 
 from ..errors import RunError
 from . import store
-from .claims import Claim
+from .claims import Claim, key_of
 from .grid import Cell
 from .notebooks import Notebook
 from .progress import Progress
-from .runner import execute
+from .runner import RESERVE_BYTES, execute
 from .supervise import Signals, Slot
 
 PAUSE_SECONDS = 2  # before the second try where the folder could not be written: a disk may come back
@@ -69,12 +69,26 @@ def attempt(work: Work, cell: Cell, signals: Signals, slot: Slot | None = None) 
         try:
             outcome, again = _once(work, cell, signals, slot)
         except RunError as error:
-            outcome, again = Outcome("failed", error=str(error), unwritable=True), True
+            outcome, again = Outcome("failed", error=str(error), unwritable=not _takes_files(work.out)), True
             if not last and not signals.count:
                 time.sleep(PAUSE_SECONDS)
+        except Exception as error:  # whatever it is, it is this cell's affair, and the sweep goes on
+            outcome, again = Outcome("failed", error=f"the cell broke off ({type(error).__name__}: {error})"), False
         if not again or signals.count:
             break
     return outcome
+
+
+def _takes_files(out: Path) -> bool:
+    """Whether the folder of runs can be written, with room for a record and a notebook; else going on is of no use."""
+    import tempfile
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out, buffering=0) as file:
+            return file.write(bytes(RESERVE_BYTES)) == RESERVE_BYTES
+    except OSError:
+        return False
 
 
 def _once(work: Work, cell: Cell, signals: Signals, slot: Slot | None) -> tuple[Outcome, bool]:
@@ -83,9 +97,10 @@ def _once(work: Work, cell: Cell, signals: Signals, slot: Slot | None) -> tuple[
         if not claim.held:
             return Outcome("busy"), False
         for record in claim.attempts():
-            if record.status == "done":
+            if record.counts and key_of(record) == cell.key:
                 return Outcome("skipped", record.id), False
-            if record.cause == "experiment" and (record.ended or "") >= work.began:
+            own = record.cause == "experiment" or record.status == "stopped"
+            if own and (record.ended or "") >= work.began:
                 return Outcome(record.status, record.id, record.error), False
         record = execute(
             work.notebook,
@@ -103,7 +118,8 @@ def _once(work: Work, cell: Cell, signals: Signals, slot: Slot | None) -> tuple[
         )
     if record.folder.exists():
         make_page(record)
-    return Outcome(record.status, record.id, record.error, record.seconds), record.cause == "infrastructure"
+    state = "done" if record.counts else record.status
+    return Outcome(state, record.id, record.error, record.seconds), record.cause == "infrastructure"
 
 
 def make_page(record: store.Record) -> None:

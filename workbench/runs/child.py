@@ -22,9 +22,11 @@ import traceback
 from pathlib import Path
 
 from ..errors import WorkbenchError
-from ..files import RUN_FOLDER, forbid_world_writing, write_atomic
+from ..files import RUN_FOLDER, forbid_world_writing, read_json, write_atomic
+from .masking import Masker
 from .page import skip_iri_grammar
-from .processes import die_with_parent, kill_run
+from .processes import adopt_orphans, die_with_parent, end_descendants, kill_run
+from .record import STOP
 
 START_TIMEOUT = 120  # seconds a kernel may take to answer: a loaded machine is slow, a broken one fails at once
 EXPERIMENT, INFRASTRUCTURE = "experiment", "infrastructure"  # whose failure it was: only the second is tried again
@@ -62,6 +64,7 @@ class Lifeline(threading.Thread):
 
     def give_up(self, *_):
         """The runner is gone: nobody is left to answer to, so end everything that belongs to the run."""
+        end_descendants()
         for folder in self.folders:
             kill_run(folder)
         os._exit(1)
@@ -77,6 +80,7 @@ def main() -> None:
         answers.write(json.dumps({"event": event, **fields}) + "\n")
 
     lifeline = Lifeline()
+    adopt_orphans()
     signal.signal(signal.SIGTERM, lifeline.give_up)
     die_with_parent(signal.SIGTERM)
     lifeline.start()
@@ -94,31 +98,46 @@ def do(job: dict, lifeline: Lifeline, tell, kernel=None):
     if job["warm"]:
         log_to(Path(job["folder"]) / "log.txt")
     before = spent(lifeline)["cpu_seconds"]
+    masker, speak = Masker(job["secrets"]), tell
+
+    def tell(event: str, **fields) -> None:
+        speak(event, **masker.tree(fields))
+
     try:
-        status, error, cause, kernel = execute(job, lifeline, tell, kernel)
+        outcome, kernel = execute(job, lifeline, tell, masker, kernel)
     except WorkbenchError as problem:
-        status, error, cause = "failed", str(problem), INFRASTRUCTURE  # the output could not be written
+        outcome = ended("failed", str(problem), INFRASTRUCTURE)  # the output could not be written
     except Exception as problem:  # a defect of ours or a library's: the runner is to hear of it, whatever it is
         log_traceback()
-        status, error = "failed", f"the run broke off ({_said(type(problem).__name__, problem)}); see log.txt"
-        cause = INFRASTRUCTURE
-    if lifeline.stop:
-        status, error, cause = (lifeline.stop[key] for key in ("status", "error", "cause"))
-    tell("executed", status=status, error=error, cause=cause)
+        error = f"the run broke off ({_said(type(problem).__name__, problem)}); see log.txt"
+        outcome = ended("failed", error, INFRASTRUCTURE)
+    with contextlib.suppress(OSError):
+        (Path(job["folder"]) / STOP).unlink()  # a stop that some code on the way has swallowed
+    end_descendants(keep=lifeline.kernel if job["warm"] else None)  # whatever its cells have started ends with the run
+    outcome = lifeline.stop or outcome
+    tell("executed", **outcome)
     page_error = None
     if job["page"]:
         try:
             from .page import write_page
 
-            now = {"status": status, "error": error, "seconds": time.time() - job["start"]}
+            masker.folder(Path(job["folder"]))
+            now = masker.tree(outcome)
+            now = {key: now[key] for key in ("status", "error")} | {"seconds": time.time() - job["start"]}
+            now["skipped"] = kernel.skipped if kernel is not None else None
             write_page(Path(job["folder"]), job["record"] | now)
         except Exception as problem:  # a page that cannot be made must not hide what the run measured
             page_error = f"the report page could not be made ({_said(type(problem).__name__, problem)}); see log.txt"
             log_traceback()
     used = spent(lifeline)
     used["cpu_seconds"] -= before
-    tell("end", status=status, error=error, cause=cause, page_error=page_error, **used)
+    tell("end", **outcome, page_error=page_error, **used)
     return kernel
+
+
+def ended(status: str, error: str | None = None, cause: str | None = None, **more) -> dict:
+    """How a run ended, as the runner is told."""
+    return {"status": status, "error": error, "cause": cause, **more}
 
 
 def spent(lifeline: Lifeline) -> dict:
@@ -137,10 +156,11 @@ def spent(lifeline: Lifeline) -> dict:
     return {"cpu_seconds": seconds, "largest_bytes": max(usage.ru_maxrss for usage in both) * unit}
 
 
-def execute(job: dict, lifeline: Lifeline, tell, state=None) -> tuple:
-    """Run the notebook with papermill; returns (status, error sentence or None, cause or None, the kernel's state).
+def execute(job: dict, lifeline: Lifeline, tell, masker: Masker, state=None) -> tuple:
+    """Run the notebook with papermill; returns (how it ended, the kernel's state).
 
-    A kernel that does not come up is tried once more (ports and slow disks have bad moments), one that dies later not.
+    A kernel that does not come up is tried once more (ports and slow disks have bad moments), one that dies later not,
+    nor a notebook that papermill cannot take: that will be no different the next time.
     """
     skip_iri_grammar()
     import papermill
@@ -148,7 +168,7 @@ def execute(job: dict, lifeline: Lifeline, tell, state=None) -> tuple:
     from papermill.exceptions import PapermillExecutionError
     from papermill.iorw import papermill_io
 
-    from .engine import Kernel, register
+    from .engine import Kernel, LeftEarly, register
 
     class AtomicNotebook:
         """The text that was hashed is what runs, and output goes through `write_atomic`: always whole on disk."""
@@ -157,14 +177,14 @@ def execute(job: dict, lifeline: Lifeline, tell, state=None) -> tuple:
             return job["notebook"]
 
         def write(self, text, path):
-            write_atomic(path.removeprefix("atomic:"), text)
+            write_atomic(path.removeprefix("atomic:"), masker.notebook(text))
 
         def pretty_path(self, path):
             return path.removeprefix("atomic:")
 
     papermill_io.register("atomic:", AtomicNotebook())
-    state = state or Kernel(lifeline, tell)
-    state.begin(job)
+    state = state or Kernel(lifeline)
+    state.begin(job, tell)
     register(state)
     output = Path(job["folder"]) / "notebook.ipynb"
     for attempt in (1, 2):
@@ -178,25 +198,59 @@ def execute(job: dict, lifeline: Lifeline, tell, state=None) -> tuple:
                 cwd=job["cwd"],
                 progress_bar=False,
                 start_timeout=START_TIMEOUT,
+                language=job["language"],
             )
-            return "done", None, None, state
+            if state.ran < state.total:  # papermill takes sys.exit(0) for a good end
+                return _early(state), state
+            return ended("done"), state
+        except LeftEarly:
+            return _early(state), state
         except PapermillExecutionError as problem:
+            if problem.ename == "Stopped" and (said := _stopped(Path(job["folder"]))):
+                error = f"stopped in cell [{problem.exec_count}]{state.where}: {said['why']}"
+                return ended("stopped", error, finished=said["finished"]), state
+            if problem.ename == "SystemExit" and problem.evalue in ("None", "False"):
+                return _early(state), state
             disk = any(words in str(problem.evalue) for words in DISK)
             error = f"cell [{problem.exec_count}]{state.where} raised {_said(problem.ename, problem.evalue)}"
-            return "failed", error, INFRASTRUCTURE if disk else EXPERIMENT, state
+            return ended("failed", error, INFRASTRUCTURE if disk else EXPERIMENT), state
         except (DeadKernelError, CellTimeoutError):
-            return "failed", state.death(), INFRASTRUCTURE if state.killed else EXPERIMENT, state
+            if state.exit_code == 0 and state.count:  # os._exit(0): papermill or not, the later cells never ran
+                return _early(state), state
+            return ended("failed", state.death(), INFRASTRUCTURE if state.killed else EXPERIMENT), state
         except WorkbenchError:
             raise
         except Exception as problem:
-            if state.ready or lifeline.stop or attempt == 2:
+            if state.ready or lifeline.stop or attempt == 2 or not state.launched:
                 log_traceback()
                 what = "the run broke off" if state.ready else "the notebook's kernel did not start"
+                what = what if state.launched else "the notebook cannot be executed as it is"
                 error = f"{what} ({_said(type(problem).__name__, problem)}); see log.txt in the run's folder"
-                return "failed", error, INFRASTRUCTURE, state
+                # what papermill or nbformat stumble over lies in the notebook, and a second try stumbles again
+                own = not state.launched or isinstance(problem, (AttributeError, LookupError, TypeError, ValueError))
+                return ended("failed", error, EXPERIMENT if own else INFRASTRUCTURE), state
             log(f"workbench: the kernel did not start ({problem}); trying once more\n")
             state.reset()
     raise AssertionError("both attempts return or raise")
+
+
+def _early(state) -> dict:
+    """The verdict on a notebook whose later cells never ran, although nothing is said to be wrong."""
+    left = state.total - state.ran - 1
+    error = f"cell [{state.count}]{state.where} ended the notebook before its end (sys.exit, exit or os._exit): "
+    error += f"{left} later cell(s) never ran; " if left > 0 else "the rest of it never ran; "
+    return ended("ended early", error + "if that is meant, call workbench.stop('why') instead", EXPERIMENT)
+
+
+def _stopped(folder: Path) -> dict | None:
+    """What `workbench.stop` has left for us, taken away; None where it was not called."""
+    path = folder / STOP
+    try:
+        said = read_json(path)
+        path.unlink()
+        return {"why": str(said["why"]), "finished": said["finished"] is True}
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
 
 
 def log_to(path: Path) -> None:
@@ -228,7 +282,7 @@ def _kernel(wanted: str) -> str:
 
 def _said(name: str, text: object) -> str:
     """An exception in one line of bounded length."""
-    text = " ".join(str(text).split())
+    text = " ".join(str(text).encode("utf-8", "replace").decode().split())  # half a character is in no record
     text = text if len(text) <= 600 else text[:597] + "..."
     return f"{name}: {text}" if text else name
 

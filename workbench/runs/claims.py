@@ -8,13 +8,15 @@ listing of a folder that a network file system shows is out of date. Only a lock
 
 import contextlib
 import os
+import re
 from pathlib import Path
 
 from ..errors import RunError
 from . import store
 from .grid import identity
+from .processes import CELLS as FOLDER
 
-FOLDER = ".cells"
+RUN = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")  # a run's ID, as `store.new_folder` makes them
 
 
 class Claim:
@@ -68,13 +70,15 @@ class Claim:
     def attempts(self) -> list[store.Record]:
         """The records of the attempts so far; one that never got so far as a record is left out."""
         try:
-            lines = (self.folder / f"{self.key}.runs").read_text("ascii").split()
+            lines = (self.folder / f"{self.key}.runs").read_text("ascii", errors="replace").split()
         except FileNotFoundError:
             return []
         except OSError as error:
             raise RunError(_cannot(self.folder, error)) from error
         found = []
         for name in lines:
+            if not RUN.fullmatch(name):
+                continue  # nothing of ours wrote that
             with contextlib.suppress(RunError):
                 found.append(store.load(self.out / self.paper / name))
         return found
@@ -84,9 +88,14 @@ def finished(records: list[store.Record]) -> dict[str, store.Record]:
     """Cell key -> its finished record, the oldest where there are several; ``records`` come oldest first."""
     found: dict[str, store.Record] = {}
     for record in records:
-        if record.status == "done":
-            found.setdefault(identity(record.paper, record.notebook_sha256, record.parameters), record)
+        if record.counts:
+            found.setdefault(key_of(record), record)
     return found
+
+
+def key_of(record: store.Record) -> str:
+    """The key of the cell that a record is of: by what its run has seen, where weights changed while it ran."""
+    return identity(record.paper, record.notebook_sha256, record.parameters, record.contents)
 
 
 def _cannot(folder: Path, error: OSError) -> str:

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+from ..errors import UsageError
 from ..files import ROOT
+from . import masking
 from .store import Record
 
 TOLERANCE = 1e-9  # relative; below it two floats count as the same number
@@ -31,6 +33,12 @@ def rerun(old: Record, *, out=None, progress: bool = True) -> Record:
     """
     from .runner import run
 
+    for name in old.given:
+        if masking.has_mask(old.parameters[name]):
+            raise UsageError(
+                f"parameter {name!r} of {old.id} holds a secret, which its record does not have; give it again with"
+                f" `workbench run {old.paper} -p {name}=…` and the other parameters"
+            )
     named = old.notebook == f"notebooks/{old.paper}.ipynb"
     return run(
         old.paper if named else str(ROOT / old.notebook),

@@ -21,28 +21,38 @@ from .processes import CONNECTION, die_with_parent
 
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x1f\x7f-\x9f]")  # what would move or colour a terminal
 LONGEST_SOCKET_PATH = 100  # bytes; Unix sockets allow 104 (macOS) or 108
+SKIP = "skip"  # the tag of code cells that a headless run leaves out
+INJECTED = "injected-parameters"  # papermill's tag of the cell that sets the parameters
 NOTE_SECONDS = 1.0  # a cell's own progress is passed on no more often
+
+
+class LeftEarly(Exception):
+    """A cell has asked its kernel to end (``exit()``), and there are cells behind it."""
 
 
 class Kernel:
     """What is known about the kernel of a run while it lives and after."""
 
-    def __init__(self, lifeline, tell):
+    def __init__(self, lifeline):
         self.lifeline = lifeline
-        self.tell = tell
         self.client: Client | None = None  # of a warm worker's last run: it holds the kernel and the way to it
         self.reset()
 
-    def begin(self, job: dict):
-        """Get ready for a run."""
+    def begin(self, job: dict, tell):
+        """Get ready for a run; ``tell`` takes what the runner is to hear."""
         self.job = job
+        self.tell = tell
         self.reset()
 
     def reset(self):
         """Forget an attempt that did not come up."""
+        self.launched = False  # whether it was tried to start the kernel: before, only the notebook can be wrong
         self.ready = False  # whether a cell was ever started
+        self.total = self.ran = 0  # code cells there are to run, and those that ran to their end
         self.exit_code: int | None = None  # minus the signal that killed it; None unless it ended by itself
         self.count = 0  # code cells started
+        self.skipped: list[str] = []  # code cells left out for their tag
+        self.leaving = False  # whether a cell has asked it to end
         self.where = ""  # the current cell's title, as a bracket for error sentences
         self.noted = 0.0  # when the current cell's own progress was last passed on
 
@@ -99,6 +109,7 @@ class Client(PapermillNotebookClient):
         return manager
 
     async def async_start_new_kernel(self, **kwargs):
+        self.state.launched = True
         if sys.platform == "linux":
             kwargs["preexec_fn"] = _die_with_parent  # should this process be killed, the kernel goes too
         await super().async_start_new_kernel(**kwargs)
@@ -141,7 +152,14 @@ def register(state: Kernel) -> None:
         @classmethod
         def execute_managed_notebook(cls, nb_man, kernel_name, start_timeout=60, **_):
             cells = nb_man.nb.cells
-            state.tell("cells", total=sum(1 for cell in cells if cell.cell_type == "code" and cell.source.strip()))
+            written = [(index, cell) for index, cell in enumerate(cells) if cell.cell_type == "code"]
+            written = [(index, cell) for index, cell in written if cell.source.strip()]
+            skipped = [index for index, cell in written if SKIP in cell.metadata.get("tags", [])]
+            state.total = len(written) - len(skipped)
+            # numbered as in the notebook's own file: the cell that papermill puts in is not there
+            own = [index for index, cell in written if INJECTED not in cell.metadata.get("tags", [])]
+            state.skipped = [f"code cell {own.index(index) + 1} ({title_of(cells, index)})" for index in skipped]
+            state.tell("cells", total=state.total, skipped=state.skipped)
 
             def on_start(cell, cell_index):
                 if cell.cell_type == "code":
@@ -152,9 +170,18 @@ def register(state: Kernel) -> None:
                     state.tell("cell", number=state.count, title=title)
 
             def on_end(cell, cell_index, execute_reply):
+                content = execute_reply["content"]
+                allowed = "raises-exception" in cell.metadata.get("tags", [])
+                state.ran += content["status"] == "ok" or allowed
                 state.tell("cell_end", number=state.count)
+                if any(item.get("source") == "ask_exit" for item in content.get("payload") or []):
+                    state.leaving = True  # a warm worker's next run gets a kernel of its own
+                    if state.ran < state.total:
+                        state.ran -= 1  # exit() ends its own cell too, by what is meant
+                        raise LeftEarly
 
             old = state.client
+            state.launched = old is not None
             client = Client(
                 nb_man,
                 km=old.km if old else None,
@@ -165,14 +192,16 @@ def register(state: Kernel) -> None:
                 on_cell_execute=on_start,
                 on_cell_executed=on_end,
                 log=logger,
+                skip_cells_with_tag=SKIP,
             )
             client.state = state
             if old is not None:
                 client.kc = old.kc
-            if state.job["warm"]:
-                state.client = client
-                return client.execute(cleanup_kc=False)
-            return client.execute()
+            if not state.job["warm"]:
+                return client.execute()
+            made = client.execute(cleanup_kc=False)
+            state.client = None if state.leaving else client
+            return made
 
     papermill_engines.register("workbench", Engine)
 

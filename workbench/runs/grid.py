@@ -1,7 +1,8 @@
 """A grid of experiments: ``-g name=v1,v2`` and grid.yaml as the cells to run, all checked before anything starts.
 
-A cell is one combination of the values. Its identity is what was asked of which notebook: paper, notebook hash and
-every parameter's value, the model and the seed among them. Two cells of the same identity are the same cell, whichever
+A cell is one combination of the values. Its identity is what was asked of which notebook: paper, notebook hash, every
+parameter's value, the model and the seed among them, and the content of the files that they name (a folder's weights
+may have changed, a hub model's branch may have moved). Two cells of the same identity are the same cell, whichever
 command, file or cluster asked for them.
 """
 
@@ -11,11 +12,13 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
-from . import parameters
+from ..models.identity import contents
+from . import masking, parameters
 from .notebooks import Notebook, read
 
 SEED = "seed"
@@ -49,18 +52,35 @@ class Grid:
         for values in itertools.product(*(self.axes[name] for name in names)):
             chosen = dict(zip(names, values))
             chosen = self.fixed | {name: chosen[name] for name in self.axes}
-            yield Cell(identity(self.notebook.name, self.notebook.sha256, self.notebook.filled(chosen)), chosen)
+            asked = masking.mask(self.notebook.filled(chosen))  # as the record will have it
+            held = contents(asked, self.looked_up)
+            yield Cell(identity(self.notebook.name, self.notebook.sha256, asked, held), chosen)
+
+    @property
+    def shown(self) -> tuple[dict[str, list], dict[str, Any]]:
+        """Axes and fixed parameters as they may be written down, without secrets."""
+        axes = {name: [masking.masked(name, value) for value in values] for name, values in self.axes.items()}
+        return axes, masking.mask(self.fixed)
+
+    @cached_property
+    def looked_up(self) -> dict:
+        """What the files and hub models hold that the values name: each is looked at once for all cells."""
+        return {}
 
     @property
     def name(self) -> str:
         """Eight hex digits that this grid alone has."""
-        content = [self.notebook.name, self.notebook.sha256, self.axes, self.fixed]
-        return hashlib.sha256(_canonical(content)).hexdigest()[:8]
+        axes, fixed = self.shown
+        content = [self.notebook.name, self.notebook.sha256, axes, fixed]
+        held = contents(masking.mask(self.notebook.filled(self.fixed)) | axes, self.looked_up)
+        return hashlib.sha256(_canonical([*content, held] if held else content)).hexdigest()[:8]
 
 
-def identity(paper: str, notebook_sha256: str, filled: dict[str, Any]) -> str:
-    """A cell's identity as 20 hex digits, from the paper, the notebook's hash and every parameter's value."""
-    return hashlib.sha256(_canonical([paper, notebook_sha256, filled])).hexdigest()[:20]
+def identity(paper: str, notebook_sha256: str, filled: dict[str, Any], held: dict[str, str] | None = None) -> str:
+    """A cell's identity as 20 hex digits: the paper, the notebook's hash, every parameter's value, and what the files
+    hold that the values name (``held``, as `models.identity.contents` gives it)."""
+    content = [paper, notebook_sha256, filled, *([held] if held else [])]
+    return hashlib.sha256(_canonical(content)).hexdigest()[:20]
 
 
 def _canonical(value) -> bytes:
@@ -144,9 +164,11 @@ def _axis(notebook: Notebook, name: str, values: list) -> list:
         if not isinstance(value, str) and isinstance(notebook.known[name].default, str):
             hint = f"; in YAML write it in quotes: '{value}'" if not isinstance(value, (list, dict)) else ""
             if not _fits(notebook, name, value):
+                value = masking.masked(name, value)
                 raise UsageError(f"the grid's value {value!r} of {name!r} is no text{hint}")
         item = notebook.resolve({name: value})[name]
         if _canonical(item) in typed:
+            item = masking.masked(name, item)
             raise UsageError(f"the grid has the value {item!r} of {name!r} twice; each combination is run once")
         typed[_canonical(item)] = item
     return list(typed.values())
@@ -188,6 +210,7 @@ def split_values(text: str) -> list[str]:
             values.append(text[start:place])
             start = place + 1
     if quoted or depth:
+        text = masking.shown("", text)
         raise UsageError(f"the values {text!r} have an open {'quote' if quoted else 'bracket'}; close it")
     values.append(text[start:])
     if not text.strip():
@@ -197,6 +220,7 @@ def split_values(text: str) -> list[str]:
 
 def _unquoted(value: str, text: str) -> str:
     if not value:
+        text = masking.shown("", text)
         raise UsageError(f'the values {text!r} have an empty one; write "" for an empty text, null for None')
     if value.startswith('"'):
         try:

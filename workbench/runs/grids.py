@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..files import read_json
 from . import claims
 from .grid import SEED
 from .page import plain
@@ -42,25 +43,30 @@ class GridTable:
 
 def tables(out: Path, records: list[Record]) -> list[GridTable]:
     """Every grid under ``out`` by paper; one whose cells all lie in a larger one of the same notebook is left out."""
-    manifests = list(_manifests(out))
+    manifests = [item for item in _manifests(out) if all(item["axes"].values())]
     sets = [(item["notebook_sha256"], set(item["cells"])) for item in manifests]
     found = []
     finished = claims.finished(records)
     for item, (sha256, cells) in zip(manifests, sets):
         if any(sha256 == other_sha and cells < other for other_sha, other in sets):
             continue
-        mine = [finished[key] for key in item["cells"] if key in finished]
+        mine = [finished[key] for key in item["cells"] if key in finished and _fits(finished[key], item["axes"])]
         if mine:
             found.append(_table(item, mine))
     return sorted(found, key=lambda table: (table.paper, table.name))
 
 
 def _manifests(out: Path) -> Iterator[dict]:
+    from .schema import Manifest, checked
+
     for path in sorted(out.glob(f"*/{FOLDER}/*.json")):
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # somebody else's file: not ours to show
-            item = json.loads(path.read_text("utf-8"))
-            if isinstance(item["axes"], dict) and isinstance(item["fixed"], dict) and item["notebook_sha256"]:
-                yield item | {"cells": list(item["cells"]), "name": str(item["name"]), "paper": str(item["paper"])}
+        with contextlib.suppress(OSError, ValueError):  # somebody else's file: not ours to show
+            yield checked(Manifest, read_json(path))
+
+
+def _fits(record: Record, axes: dict[str, list]) -> bool:
+    """Whether a record has one of each axis' values: a manifest that was edited by hand may say otherwise."""
+    return all(record.parameters.get(name) in values for name, values in axes.items())
 
 
 def _table(item: dict, records: list[Record]) -> GridTable:
@@ -150,7 +156,9 @@ def draw(table: GridTable):
     rows = -(-len(metrics) // columns)
     places = table.axes[across]
     numeric = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in places)
-    with style():
+    import matplotlib
+
+    with style(), matplotlib.rc_context({"text.parse_math": False}):  # a metric's name may have a $ in it
         figure = Figure(figsize=(4.2 * columns, 2.9 * rows + (0.5 if len(shown) > 1 else 0)))
         axes = figure.subplots(rows, columns, squeeze=False)
         for index, metric in enumerate(metrics):

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,13 +29,35 @@ class Notebook:
     kernel: str
     where: str
     known: dict[str, parameters.Parameter]
+    language: str = "python"
 
     def resolve(self, given: dict[str, Any]) -> dict[str, Any]:
-        """The given values, checked and converted; see `parameters.resolve`."""
+        """The given values, checked and converted; see `parameters.resolve`. Sizes and paths are looked at, too."""
         values = parameters.resolve(self.known, given, self.where)
         filled = self.filled(values)
         self._check_server([filled.get("model"), *(filled.get("models") or [])])
+        self._check_early(values)
         return values
+
+    def _check_early(self, values: dict[str, Any]) -> None:
+        """What would fail minutes later inside the notebook: sizes out of range, words that are none, missing files."""
+        from .. import profiles
+
+        folders = [self.path.parent]  # where the kernel works
+        bits = self.known.get("bits")
+        if bits is not None and bits.default is None and values.get("bits") not in (None, 4, 8):
+            raise UsageError(f"bits={values['bits']!r} cannot be: give 4 or 8 to quantise the model, or leave it out")
+        named = [("model", values.get("model")), *(("models", name) for name in values.get("models") or [])]
+        for name, value in [*named, ("judge", values.get("judge")), ("adapter", values.get("adapter"))]:
+            if isinstance(value, str) and profiles.looks_like_a_path(value):
+                profiles.check_path(name, value, folders, folder=None)
+        if self.path.parent != ROOT / "notebooks":
+            return  # somebody's own: its names may mean anything
+        if isinstance(values.get("seed"), int) and values["seed"] < 0:
+            raise UsageError(f"seed={values['seed']} cannot be: give a whole number from 0 up")
+        paper = profiles.of_paper(self.name)
+        if paper is not None:
+            paper.check(values, folders)
 
     def _check_server(self, models: list) -> None:
         """A paper that cannot do without a model's weights is not started on a server's."""
@@ -53,9 +76,18 @@ class Notebook:
         return {name: item.default for name, item in self.known.items()} | values
 
     @property
+    def sizes(self) -> dict[str, Any]:
+        """Its paper's sizes (`workbench.profiles.Size`) by name; none where it is nobody's."""
+        from .. import profiles
+
+        paper = profiles.of_paper(self.name) if self.path.parent == ROOT / "notebooks" else None
+        return {} if paper is None else paper.sizes
+
+    @property
     def shown(self) -> str:
         """Its path for the record: relative inside the checkout."""
-        return str(self.path.relative_to(ROOT)) if self.path.is_relative_to(ROOT) else str(self.path)
+        path = self.path.relative_to(ROOT) if self.path.is_relative_to(ROOT) else self.path
+        return str(path).encode("utf-8", "replace").decode()  # a folder's name may be no UTF-8
 
 
 def find_notebook(paper: str) -> tuple[str, Path]:
@@ -106,4 +138,7 @@ def read(paper: str) -> Notebook:
     with contextlib.suppress(KeyError, TypeError):  # metadata that is no dict: the file is somebody's own make
         kernel = str(notebook["metadata"]["kernelspec"]["name"])
     known = parameters.read_parameters(notebook, where)
-    return Notebook(name, path, raw.decode(), hashlib.sha256(raw).hexdigest(), kernel, where, known)
+    spec, info = (notebook["metadata"].get(key, {}) for key in ("kernelspec", "language_info"))
+    language = str(spec.get("language") or info.get("name") or "python")
+    text = json.dumps(notebook)  # not the file's own: that may be UTF-16, or have nulls where lists belong
+    return Notebook(name, path, text, hashlib.sha256(raw).hexdigest(), kernel, where, known, language)

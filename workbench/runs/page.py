@@ -13,8 +13,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ..errors import RunError
 from ..files import write_atomic
-from .store import Record
+from .store import Record, inside, load_metrics
 
 TEMPLATES = Path(__file__).parent / "templates"
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -44,8 +45,8 @@ def write_page(folder: Path, record: dict[str, Any] | Record) -> Path:
     import nbformat
 
     fields = vars(record) if isinstance(record, Record) else record
-    path = folder / "notebook.ipynb"
-    notebook = nbformat.read(path, as_version=4) if path.exists() else None
+    path = inside(folder, "notebook.ipynb")
+    notebook = nbformat.read(path, as_version=4) if path is not None else None
     return write_atomic(folder / "report.html", render(notebook, fields, folder))
 
 
@@ -96,7 +97,7 @@ def environment():
 
 def duration(seconds: float | None) -> str:
     """Seconds for people: 3.2 s, 4 min 10 s, 2 h 5 min."""
-    if seconds is None:
+    if not isinstance(seconds, (int, float)):  # None, or what the template does not know
         return ""
     if seconds < 60:
         return f"{seconds:.1f} s"
@@ -106,7 +107,7 @@ def duration(seconds: float | None) -> str:
 
 def size(count: float | None) -> str:
     """Bytes for people."""
-    if count is None:
+    if not isinstance(count, (int, float)):  # None, or what the template does not know
         return ""
     return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
@@ -277,11 +278,7 @@ def _fold(soup) -> None:
 
 
 def _metrics(folder: Path | None) -> dict:
-    import json
-
-    from .record import FILE
-
-    path = None if folder is None else folder / FILE
-    if path is None or not path.exists():
+    try:
+        return {} if folder is None else load_metrics(folder)
+    except RunError:  # said in the record
         return {}
-    return json.loads(path.read_text("utf-8"))["metrics"]

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError, UsageError
-from ..files import lone_surrogate
-
-PROFILES = ("smoke", "quick", "standard", "paper")  # the sizes every paper's notebook offers
+from ..files import lone_surrogate, parse_json
+from ..profiles import NAMES as PROFILES
+from .masking import masked, shown
 
 _SCALARS = {"str": str, "int": int, "float": float, "bool": bool, "Any": Any, "object": Any}
 _CONTAINERS = {"list": list, "List": list, "dict": dict, "Dict": dict}
@@ -48,7 +48,9 @@ class Parameter:
 
 
 def read_notebook(path: Path, raw: bytes | None = None) -> dict:
-    """A notebook file as plain JSON (nbformat 4); ``raw`` is its content where it was read already.
+    """A notebook file as plain JSON (nbformat 4), in UTF-8 or UTF-16; ``raw`` is its content where it was read already.
+
+    What other tools leave out or write as null (metadata, tags, outputs) is put in its place, as Jupyter itself does.
 
     Raises
     ------
@@ -61,16 +63,59 @@ def read_notebook(path: Path, raw: bytes | None = None) -> dict:
         raise UsageError(f"there is no notebook at {path}; check the path") from None
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} cannot be read as a notebook ({error}); save it again in Jupyter") from error
-    cells = notebook.get("cells") if isinstance(notebook, dict) else None
-    whole = isinstance(cells, list) and all(
-        isinstance(cell, dict)
-        and isinstance(cell.get("metadata", {}), dict)
-        and isinstance(cell.get("source", ""), str | list)
-        for cell in cells
-    )
-    if not whole or notebook.get("nbformat") != 4:
+    if not _mended(notebook):
         raise UsageError(f"{path} is no version 4 notebook; open it in Jupyter and save it again")
+    for number, cell in enumerate(notebook["cells"]):
+        if half := lone_surrogate(cell["source"]):
+            raise UsageError(f"cell {number + 1} of {path} has {half} in it, half a character; write whole ones")
     return notebook
+
+
+def _mended(notebook: Any) -> bool:
+    """Whether it is a version 4 notebook; what may be missing or null in one is filled in, in place."""
+    if not isinstance(notebook, dict) or notebook.get("nbformat") != 4 or not isinstance(notebook.get("cells"), list):
+        return False
+    metadata = notebook["metadata"] = _or(notebook.get("metadata"), {})
+    minor = notebook.setdefault("nbformat_minor", 5)
+    if not isinstance(metadata, dict) or not isinstance(minor, int) or isinstance(minor, bool):
+        return False
+    for name in ("kernelspec", "language_info", "widgets"):
+        if not isinstance(metadata.get(name, {}), dict):
+            del metadata[name]
+    if spec := metadata.get("kernelspec"):
+        metadata["kernelspec"] = spec | {key: str(spec.get(key) or "python3") for key in ("name", "display_name")}
+    return all(map(_mended_cell, notebook["cells"]))
+
+
+def _mended_cell(cell: Any) -> bool:
+    if not isinstance(cell, dict) or cell.get("cell_type") not in ("code", "markdown", "raw"):
+        return False
+    metadata = cell["metadata"] = _or(cell.get("metadata"), {})
+    source = cell["source"] = _or(cell.get("source"), "")
+    if not isinstance(metadata, dict) or not _text(source):
+        return False
+    tags = metadata.get("tags")
+    if isinstance(tags, str):
+        metadata["tags"] = [tags]
+    elif not (isinstance(tags, list) and all(isinstance(tag, str) for tag in tags)):
+        metadata.pop("tags", None)
+    if not isinstance(cell.get("id", ""), str):
+        del cell["id"]
+    if cell["cell_type"] == "code":
+        outputs = cell.get("outputs")
+        whole = isinstance(outputs, list) and all(isinstance(item, dict) and "output_type" in item for item in outputs)
+        cell["outputs"] = outputs if whole else []
+        cell.setdefault("execution_count", None)
+    return True
+
+
+def _or(value: Any, otherwise: Any) -> Any:
+    """What is null counts as left out; what is merely of the wrong kind does not."""
+    return otherwise if value is None else value
+
+
+def _text(source: Any) -> bool:
+    return isinstance(source, str) or (isinstance(source, list) and all(isinstance(line, str) for line in source))
 
 
 def read_parameters(notebook: dict, where: str) -> dict[str, Parameter]:
@@ -91,7 +136,7 @@ def read_parameters(notebook: dict, where: str) -> dict[str, Parameter]:
     cells = [
         cell
         for cell in notebook["cells"]
-        if cell.get("cell_type") == "code" and "parameters" in cell.get("metadata", {}).get("tags", [])
+        if cell["cell_type"] == "code" and "parameters" in cell["metadata"].get("tags", [])
     ]
     if len(cells) != 1:
         found = "no cell" if not cells else f"{len(cells)} cells"
@@ -99,12 +144,18 @@ def read_parameters(notebook: dict, where: str) -> dict[str, Parameter]:
             f"{where} has {found} tagged 'parameters', so nothing says what can be set;"
             " give exactly one code cell that tag (in JupyterLab: Property Inspector, Cell Tags)"
         )
+    if "skip" in cells[0]["metadata"]["tags"]:
+        raise UsageError(f"the parameters cell of {where} is tagged 'skip' too, and nothing runs without it; untag it")
     source = cells[0]["source"]
     source = source if isinstance(source, str) else "".join(source)
     try:
         tree = ast.parse(source)
     except SyntaxError as error:
         raise UsageError(f"the parameters cell of {where} is no Python: line {error.lineno}, {error.msg}") from error
+    except (ValueError, RecursionError, MemoryError) as error:  # a NUL, or brackets without end
+        raise UsageError(
+            f"the parameters cell of {where} cannot be read as Python ({error}); write it simpler"
+        ) from error
     comments = _comments(source)
     parameters = {}
     for statement in tree.body:
@@ -119,7 +170,8 @@ def read_parameters(notebook: dict, where: str) -> dict[str, Parameter]:
             raise UsageError(f"parameter {name!r} of {where} has no default; write {name}: {annotation} = …")
         try:
             default = ast.literal_eval(statement.value)
-        except ValueError:
+            parse_json(json.dumps(default))  # what a record cannot hold (a set, bytes, 1e999) is no plain value either
+        except (TypeError, ValueError, RecursionError, MemoryError):
             raise UsageError(
                 f"parameter {name!r} of {where} has the default {ast.unparse(statement.value)!r}, no plain value;"
                 " write a literal (a number, a text, a list) and compute from it in a later cell"
@@ -159,10 +211,17 @@ def resolve(parameters: dict[str, Parameter], given: dict[str, Any], where: str)
     values = {name: convert(parameters[name], value) for name, value in given.items()}
     for name, value in values.items():
         if half := lone_surrogate(value):
+            value = masked(name, value)
             raise UsageError(
                 f"parameter {name!r} cannot be {ascii(value)[:80]}: {half} is half a character (bytes that are no"
                 " UTF-8, or half of a surrogate pair); give UTF-8 text"
             )
+        try:
+            parse_json(json.dumps(value))
+        except (TypeError, ValueError, RecursionError) as error:
+            raise UsageError(
+                f"parameter {name!r} cannot be kept in a record ({error}); give something simpler"
+            ) from None
     if values.get("base_url") is not None:  # before a record is written: an address may have a key in it
         from ..models.server import check_url
 
@@ -215,6 +274,8 @@ def convert(parameter: Parameter, value: Any) -> Any:
             reason = f" ({spot}: {first['msg']})" if spot else ""
         except ValueError as error:
             reason = f" ({error})"
+    told = shown(parameter.name, value)
+    value, reason = told, reason if told == value else ""
     raise UsageError(
         f"parameter {parameter.name!r} cannot be {value!r}{reason}: expected {expected(parameter.type)},"
         f" as its annotation {parameter.annotation or 'none'} says"

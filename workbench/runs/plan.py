@@ -6,7 +6,8 @@ import statistics
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import store
+from ..errors import UsageError
+from . import masking, store
 from .grid import Grid
 from .page import plain
 
@@ -50,6 +51,13 @@ def commands(grid: Grid, cells: list, *, out: Path, options: list[str]) -> list[
     Absolute paths, every value quoted for a POSIX shell; the commands may be run in any order, on any machine that
     shares ``out`` and has the checkout at the same place.
     """
+    told = grid.notebook.filled(grid.fixed | {name: values[0] for name, values in grid.axes.items()})
+    for name in (*grid.fixed, *grid.axes):
+        if masking.masked(name, told[name]) != told[name]:
+            raise UsageError(
+                f"parameter {name!r} holds a secret, which would stand in every printed command: let the notebook read"
+                " it from an environment variable or a file"
+            )
     paper = grid.notebook.name if grid.notebook.where == grid.notebook.name else str(grid.notebook.path)
     lines = []
     for cell in cells:
@@ -71,4 +79,4 @@ def as_typed(value, in_grid: bool) -> str:
 
 def describe(cell_values: dict, names) -> str:
     """A cell by the values of its axes, as one would type them."""
-    return " ".join(f"{name}={plain(cell_values[name])}" for name in names)
+    return " ".join(f"{name}={plain(masking.masked(name, cell_values[name]))}" for name in names)

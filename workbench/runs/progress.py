@@ -3,6 +3,7 @@
 import sys
 import time
 
+from ..files import CONTROL
 from .page import duration
 
 QUIET_SECONDS = 60  # where there is no terminal, a long cell gives a sign of life this often
@@ -39,6 +40,7 @@ class _Shown:
         self._spoke = time.monotonic()
         if self.bar is not None:
             self.bar.clear()
+        text = CONTROL.sub("\ufffd", text)  # an error's sentence may be a model's
         print(f"{self.name}: {text}", file=self.stream, flush=True)
 
     def close(self) -> None:

@@ -1,16 +1,50 @@
-"""What a notebook's last cell calls: the run's numbers, printed for the reader and kept for the runner.
+"""What a notebook's cells call: ``record`` for the run's numbers, ``stop`` where there is no point in going on.
 
 Light on purpose: a notebook imports it beside torch, the CLI without; it needs neither pandas nor numpy itself.
 """
 
-import json
 import math
 import numbers
 
 from ..errors import UsageError
-from ..files import run_folder, write_json
+from ..files import lone_surrogate, read_json, run_folder, write_json
 
 FILE = "metrics.json"
+WHOLE = 10**299  # from here on a whole number is kept as a float: a reader of JSON has to stop somewhere
+STOP = "stop.json"  # beside it while a run is being stopped: the exception's name alone could be anybody's
+
+
+class Stopped(BaseException):
+    """Raised by `stop`. No Exception, so that no ``except Exception`` on the way takes it for an error."""
+
+    def _render_traceback_(self) -> list[str]:  # IPython asks for it: a sentence, where errors have a traceback
+        return [f"Stopped here: {self}"]
+
+
+def stop(why: str, *, finished: bool = False) -> None:
+    """End the notebook here, on purpose: the cells behind this one do not run.
+
+    Parameters
+    ----------
+    why
+        The reason, a short sentence; the run's record has it.
+    finished
+        Whether there was nothing more to do. Then a sweep counts the cell as finished; else it runs it again next time.
+
+    Raises
+    ------
+    Stopped
+        Always: that is how it ends the cell. The run's status is ``stopped``.
+    UsageError
+        There is no reason.
+    """
+    if not isinstance(why, str) or not why.strip():
+        raise UsageError(f"stop: the reason is {why!r}; give a short sentence")
+    why = " ".join(why.encode("utf-8", "replace").decode().split())[:500]
+    folder = run_folder()
+    if folder is not None:
+        write_json(folder / STOP, {"why": why, "finished": bool(finished)})
+    raise Stopped(why)
 
 
 def record(metrics: dict, tables: dict | None = None) -> None:
@@ -40,9 +74,20 @@ def record(metrics: dict, tables: dict | None = None) -> None:
     folder = run_folder()
     if folder is not None:
         path = folder / FILE
-        old = json.loads(path.read_text("utf-8")) if path.exists() else {"metrics": {}, "tables": {}}
+        old = _before(path)
         write_json(path, {"metrics": old["metrics"] | rows, "tables": old["tables"] | kept})
     print(as_text(rows))
+
+
+def _before(path) -> dict:
+    """What an earlier call has kept; nothing, where the file is none of ours."""
+    try:
+        raw = read_json(path)
+        from .schema import Kept, checked  # pydantic: only where there is something to look at
+
+        return {"tables": {}} | checked(Kept, raw)
+    except (OSError, ValueError):
+        return {"metrics": {}, "tables": {}}
 
 
 def as_text(metrics: dict) -> str:
@@ -68,7 +113,7 @@ def show(entry: dict) -> dict[str, str]:
 
 def number(value: float) -> str:
     """A number for people: whole numbers whole, the rest with four significant digits."""
-    if value == int(value) and abs(value) < 1e9:
+    if abs(value) < 1e9 and value == int(value):
         return str(int(value))
     return f"{value:.4g}"
 
@@ -77,6 +122,8 @@ def _entry(name, value) -> dict:
     """A metric as it is stored: {value, low, high, n, unit}, and a note where a value is not finite."""
     if not isinstance(name, str) or not name.strip():
         raise UsageError(f"record: a metric's name is {name!r}; use a short text such as 'accuracy'")
+    if half := lone_surrogate(name):
+        raise UsageError(f"record: the metric's name {name!a} has {half} in it, half a character; use whole ones")
     fields = value.as_dict() if hasattr(value, "as_dict") else {"value": value}
     entry = {"value": None, "low": None, "high": None, "n": None, "unit": ""}
     for key in ("value", "low", "high", "n"):
@@ -89,15 +136,18 @@ def _entry(name, value) -> dict:
                 f"record: metric {name!r} has {key} = {_short(raw)} ({type(raw).__name__});"
                 " give a number or an Estimate"
             )
-        plain = int(plain) if isinstance(plain, numbers.Integral) else float(plain)
+        try:
+            plain = int(plain) if isinstance(plain, numbers.Integral) and -WHOLE < plain < WHOLE else float(plain)
+            word = "not a number" if math.isnan(plain) else "infinite" if plain > 0 else "minus infinite"
+        except OverflowError:  # 10**400, or a fraction of such
+            plain, word = math.inf, "beyond the largest number there is (1.8e308)"
         if math.isfinite(plain):
             entry[key] = plain
         else:
-            word = "not a number" if math.isnan(plain) else "infinite" if plain > 0 else "minus infinite"
             entry["note"] = word if key == "value" else "; ".join(filter(None, [entry.get("note"), f"{key} is {word}"]))
     if entry["value"] is None and "note" not in entry:
         entry["note"] = "not measured"
-    entry["unit"] = str(fields.get("unit") or "")
+    entry["unit"] = _whole(str(fields.get("unit") or ""))
     return entry
 
 
@@ -112,18 +162,25 @@ def _rows(name, table) -> list[dict]:
 
 
 def _key(key) -> str:
-    return " ".join(map(str, key)) if isinstance(key, tuple) else str(key)
+    return _whole(" ".join(map(str, key)) if isinstance(key, tuple) else str(key))
 
 
 def _cell(value):
     value = _plain(value)
-    if value is None or isinstance(value, (str, bool, int)):
+    if value is None or isinstance(value, bool) or (isinstance(value, int) and -WHOLE < value < WHOLE):
         return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
     if isinstance(value, numbers.Real):
-        return _cell(float(value))
-    return str(value)
+        try:
+            value = float(value)
+        except OverflowError:
+            return "beyond 1.8e308"
+        return value if math.isfinite(value) else None
+    return _whole(str(value))
+
+
+def _whole(text: str) -> str:
+    """A text without halves of characters, which no file takes."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _plain(value):

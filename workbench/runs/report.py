@@ -35,9 +35,9 @@ def write_report(out: Path) -> Path:
     WorkbenchError
         The folder cannot be written.
     """
-    records = store.all_runs(out)
+    records, unreadable = store.scan(out)
     for record in records:
-        if record.status != "running" and not record.report.exists() and (record.folder / "notebook.ipynb").exists():
+        if record.status != "running" and not record.report.exists() and store.inside(record.folder, "notebook.ipynb"):
             make_page(record)
     found = grids.tables(out, records)
     table, latex = as_csv(records), as_latex(records)
@@ -52,13 +52,18 @@ def write_report(out: Path) -> Path:
         write_atomic(out / "grids.tex", grids.as_latex(found))
         if rows:
             write_atomic(out / "grids.parquet", as_parquet(rows))
-    return write_atomic(out / "index.html", render(records, out, table, latex, found))
+    return write_atomic(out / "index.html", render(records, out, table, latex, found, unreadable))
 
 
 def render(
-    records: list[store.Record], out: Path, table: str, latex: str, found: list[grids.GridTable] | None = None
+    records: list[store.Record],
+    out: Path,
+    table: str,
+    latex: str,
+    found: list[grids.GridTable] | None = None,
+    unreadable: list[str] | None = None,
 ) -> str:
-    """The page as text; a grid's figure is also written beside it."""
+    """The page as text; a grid's figure is also written beside it. ``unreadable``: what was passed over, and why."""
     from ..papers import PAPERS
 
     titles = {paper.name: paper.title for paper in PAPERS}
@@ -91,6 +96,7 @@ def render(
         .render(
             papers=papers,
             total=len(records),
+            unreadable=unreadable or [],
             counts={status: count for status, count in counts.items() if count},
             script=script,
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -129,6 +135,8 @@ def figures(record: store.Record, out: Path, room: int) -> tuple[list[dict], int
     """A run's pictures as {name, source}, and how much room is left on the page; too large a one is only linked."""
     found = []
     for path in sorted((record.folder / "figures").glob("*.png")):
+        if store.inside(record.folder, f"figures/{path.name}") is None:
+            continue  # a link to somewhere else: not this run's picture
         count = path.stat().st_size
         if count <= min(FIGURE_BYTES, room):
             room -= count
@@ -208,8 +216,22 @@ def _csv(rows: list[dict]) -> str:
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, columns, restval="", lineterminator="\n")
     writer.writeheader()
-    writer.writerows({name: "" if cell is None else cell for name, cell in row.items()} for row in rows)
+    writer.writerows({name: _harmless(cell) for name, cell in row.items()} for row in rows)
     return buffer.getvalue()
+
+
+def _harmless(cell):
+    """A cell that no spreadsheet takes for a formula: a text that begins like one gets an apostrophe; numbers stay."""
+    if cell is None:
+        return ""
+    if isinstance(cell, str):
+        cell = cell.replace("\r\n", "\n").replace("\r", "\n")  # csv does not quote a lone one
+    if isinstance(cell, str) and cell.lstrip(" ")[:1] in tuple("=+-@\t\n＝＋－＠"):
+        try:
+            float(cell)
+        except ValueError:
+            return "'" + cell
+    return cell
 
 
 def as_parquet(rows: list[dict]) -> bytes:
@@ -222,7 +244,8 @@ def as_parquet(rows: list[dict]) -> bytes:
         cells = [row.get(name) for row in rows]
         texts = any(isinstance(cell, str) for cell in cells)
         kind = pa.string() if texts else pa.float64()
-        columns[name] = pa.array([cell if cell is None or not texts else str(cell) for cell in cells], kind)
+        make = str if texts else float
+        columns[name] = pa.array([cell if cell is None else make(cell) for cell in cells], kind)
     sink = io.BytesIO()
     pq.write_table(pa.table(columns), sink)
     return sink.getvalue()

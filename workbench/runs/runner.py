@@ -8,13 +8,15 @@ child does the work (`workbench.runs.child`).
 import contextlib
 import datetime
 import json
+import math
 import os
 import time
 from pathlib import Path
 
 from ..errors import RunError, UsageError, WorkbenchError
-from ..files import write_atomic
-from . import environment, processes, record, store
+from ..files import JSON_BYTES, parse_json, write_atomic
+from ..models.identity import contents, settled
+from . import environment, masking, processes, store
 from .notebooks import Notebook, read
 from .progress import Progress
 from .supervise import Signals, Slot, Worker
@@ -111,6 +113,8 @@ def execute(
     """
     now = datetime.datetime.now(datetime.UTC)
     filled = notebook.filled(values)
+    secrets = masking.secrets_in(notebook.filled({})) | masking.secrets_in(filled)  # a default stands in its cell
+    masker = masking.Masker(secrets)
     seed = filled.get("seed")
     identity, folder = store.new_folder(out, notebook.name, now)
     entry = store.Record(
@@ -118,10 +122,11 @@ def execute(
         paper=notebook.name,
         notebook=notebook.shown,
         notebook_sha256=notebook.sha256,
-        parameters=filled,
+        parameters=(asked := masking.mask(filled)),
+        contents=contents(asked),
         given=sorted(values),
         started=now.isoformat(timespec="seconds"),
-        seed=seed if isinstance(seed, int) else None,
+        seed=seed if isinstance(seed, int) and not isinstance(seed, bool) else None,
         timeout=timeout,
         rerun_of=rerun_of,
         threads=threads,
@@ -149,14 +154,19 @@ def execute(
             "notebook": notebook.text,
             "cwd": str(notebook.path.parent),
             "kernel": notebook.kernel,
+            "language": notebook.language,
             "parameters": values,
             "start": time.time(),
             "page": page,
+            "secrets": secrets,
             "record": {key: value for key, value in vars(entry).items() if key in shown},
         }
     )
     try:
         worker.watch(entry, bar, signals, None if timeout is None else start + timeout)
+    except Exception as problem:  # a defect of ours or a library's: it costs this run, never the sweep around it
+        entry.status, entry.cause = "failed", "infrastructure"
+        entry.error = f"the run could not be followed to its end ({type(problem).__name__}: {problem})"
     finally:
         bar.close()
         if slot is None:
@@ -175,19 +185,43 @@ def execute(
         else:
             with contextlib.suppress(OSError):  # already gone: then there is no room to give back
                 (folder / RESERVE).unlink()
-            _collect(entry)
-            entry.save()
+            if (folder / store.FILE).is_dir():  # a cell's doing; the name is ours
+                _remove(folder / store.FILE)
+            try:
+                masker.folder(folder)
+                _collect(entry)
+            except Exception as problem:  # whatever the notebook has left, how it ended is saved
+                entry.error = "; ".join(filter(None, [entry.error, f"its numbers could not be collected ({problem})"]))
+            entry.save()  # once: a record that says done has its numbers, whoever is killed when
     return entry
 
 
 def _collect(entry: store.Record) -> None:
-    """Take what the notebook left in its folder into the record."""
-    with contextlib.suppress(FileNotFoundError, ValueError):
-        entry.metrics = json.loads((entry.folder / record.FILE).read_text("utf-8"))["metrics"]
-    with contextlib.suppress(FileNotFoundError):
-        for line in (entry.folder / "models.jsonl").read_text("utf-8").splitlines():
-            with contextlib.suppress(ValueError):  # a line cut short by a kill
-                entry.models.append(json.loads(line))
+    """Take what the notebook left in its folder into the record, as far as it is what it should be.
+
+    A cell may have written anything under our names: what is wrong there is said, and costs the run its numbers only.
+    """
+    try:
+        entry.metrics = store.load_metrics(entry.folder)
+    except RunError as error:
+        entry.error = "; ".join(filter(None, [entry.error, str(error)]))
+    with contextlib.suppress(OSError):
+        path = store.inside(entry.folder, "models.jsonl")
+        for line in path.read_bytes().splitlines() if path and path.stat().st_size <= JSON_BYTES else ():
+            with contextlib.suppress(ValueError, RecursionError):  # a line cut short by a kill
+                found = parse_json(json.dumps(_finite(json.loads(line))))
+                entry.models += [found] if isinstance(found, dict) else []
+    if entry.contents:
+        entry.contents = settled(entry.contents, contents(entry.parameters), entry.models)
+
+
+def _finite(value):
+    """A JSON value with null for every number that is not finite: a report that has one is kept."""
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return list(map(_finite, value))
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _remove(folder: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import RunError, UsageError
 from .page import plain
-from .store import FILE, Record
+from .store import FILE, Record, inside
 
 TAG = "workbench.id"
 COPIED = ("metrics.json", "notebook.ipynb", "report.html", FILE)  # the record last: where it is, the rest is too
@@ -85,11 +85,10 @@ class MLflow:
                 return found
 
     def _copy(self, experiment: str, record: Record) -> None:
-        from datetime import datetime
-
         from mlflow.entities import Metric, Param, RunTag
 
-        start, end = (int(datetime.fromisoformat(text).timestamp() * 1000) for text in (record.started, record.ended))
+        start = _milliseconds(record.started)
+        end = _milliseconds(record.ended) or start
         run = self._client.create_run(experiment, start_time=start, run_name=record.id, tags={TAG: record.id})
         metrics = [
             Metric(_name(name + part), entry[key], end, 0)
@@ -140,14 +139,24 @@ class CopyTo:
                     continue
                 self._system.create_dir(place, recursive=True)
                 for name in COPIED:
-                    source = record.folder / name
-                    if source.exists():
+                    source = inside(record.folder, name)
+                    if source is not None:
                         with self._system.open_output_stream(f"{place}/{name}") as target:
                             target.write(source.read_bytes())
             except OSError as error:
                 raise RunError(
                     f"{record.id} cannot be copied to {self.url} ({_short(error)}); the run itself is kept"
                 ) from error
+
+
+def _milliseconds(moment: str | None) -> int:
+    """A record's time as MLflow keeps it; 0 where the record has none."""
+    from datetime import datetime
+
+    try:
+        return int(datetime.fromisoformat(moment or "").timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return 0
 
 
 def _name(text: str) -> str:

@@ -4,11 +4,9 @@
 ID is the UTC time of the start and four random hex digits (``20261122-141500-a1b2``): it sorts by time.
 """
 
-import contextlib
 import dataclasses
 import datetime
 import glob
-import json
 import os
 import secrets
 from dataclasses import dataclass, field
@@ -16,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RunError, UsageError, WorkbenchError
-from ..files import ROOT, write_json
+from ..files import ROOT, read_json, write_json
 from .processes import gone
 
 FILE = "record.json"
-STATUSES = ("running", "done", "failed", "timed out", "interrupted", "killed")
-EXIT_CODES = {"done": 0, "running": 0, "failed": 1, "killed": 1, "timed out": 124, "interrupted": 130}
+STATUSES = ("running", "done", "stopped", "ended early", "failed", "timed out", "interrupted", "killed")
+EXIT_CODES = {"done": 0, "running": 0, "timed out": 124, "interrupted": 130}  # of every other status: 1
 
 
 @dataclass
@@ -46,6 +44,7 @@ class Record:
     timeout: float | None = None
     metrics: dict[str, dict] = field(default_factory=dict)
     models: list[dict] = field(default_factory=list)
+    contents: dict[str, str] = field(default_factory=dict)  # parameter value -> hash or commit of what it names
     git: dict[str, Any] | None = None
     workbench: str = ""
     python: str = ""
@@ -55,12 +54,19 @@ class Record:
     rerun_of: str | None = None
     threads: int | None = None  # what a sweep allowed the run; None: as many as the libraries choose
     warm: int | None = None  # how many runs the same kernel had done before; None: a kernel of its own
+    finished: bool | None = None  # of a stopped run: whether it counts as finished (`workbench.stop`)
+    skipped: list[str] | None = None  # the code cells that were left out for their tag ``skip``
     folder: Path | None = field(default=None, compare=False)
 
     @property
     def exit_code(self) -> int:
         """What a command that ended with this run exits with."""
-        return EXIT_CODES[self.status]
+        return 0 if self.counts else EXIT_CODES.get(self.status, 1)
+
+    @property
+    def counts(self) -> bool:
+        """Whether its cell is finished: every cell ran, or the notebook said that there was no more to do."""
+        return self.status == "done" or (self.status == "stopped" and self.finished is True)
 
     @property
     def report(self) -> Path:
@@ -113,16 +119,14 @@ def load(folder: Path) -> Record:
     Raises
     ------
     RunError
-        There is no record, or it cannot be understood.
+        There is no record, or it is not what `schema.Written` says.
     """
+    from .schema import Written, checked
+
     path = Path(folder) / FILE
     try:
-        raw = json.loads(path.read_text("utf-8"))
-        known = {item.name for item in dataclasses.fields(Record)}
-        record = Record(**{key: value for key, value in raw.items() if key in known}, folder=Path(folder))
-        if record.status not in STATUSES:
-            raise ValueError(f"status {record.status!r}")
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+        record = Record(**checked(Written, read_json(path)), folder=Path(folder))
+    except (OSError, ValueError) as error:
         raise RunError(f"{path} is no record of a run ({error}); delete its folder if it is in the way") from error
     if record.status == "running" and gone(record.process):
         record.status = "killed"
@@ -133,26 +137,79 @@ def load(folder: Path) -> Record:
     return record
 
 
-def all_runs(out: Path, paper: str | None = None) -> list[Record]:
-    """Every readable run under ``out``, oldest first; folders without a readable record are passed over."""
-    records = []
+def load_metrics(folder: Path) -> dict[str, dict]:
+    """The metrics that a run's notebook has recorded; none where it has not.
+
+    Raises
+    ------
+    RunError
+        metrics.json is not what `workbench.record` writes.
+    """
+    from .record import FILE as METRICS
+    from .schema import Kept, checked
+
+    path = Path(folder) / METRICS
+    if os.path.lexists(path) and path.is_file() and inside(Path(folder), METRICS) is None:
+        raise RunError(f"{METRICS} is a link to a file that is not the run's own; use workbench.record()")
+    try:
+        return checked(Kept, read_json(path))["metrics"]
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise RunError(f"{METRICS} is not what workbench.record() writes ({why}); use that alone") from error
+
+
+def inside(folder: Path, name: str) -> Path | None:
+    """A run's file of that name, if it is a plain file in the run's folder and no link to something elsewhere."""
+    path = folder / name
+    try:
+        found = path.resolve(strict=True)
+    except (OSError, RuntimeError):  # not there, or a circle of links
+        return None
+    return path if found.is_file() and found.is_relative_to(folder.resolve()) else None
+
+
+def scan(out: Path, paper: str | None = None) -> tuple[list[Record], list[str]]:
+    """(the runs under ``out``, oldest first; a sentence for each record that cannot be read and is passed over).
+
+    A run counts once, however often its folder was copied: the folder that has its name is taken, else a finished one.
+    """
+    runs: dict[tuple[str, str], Record] = {}
+    unreadable = []
     if paper is not None and (Path(paper).name != paper or paper == ".."):
-        return records  # a path, not a paper: nothing outside ``out`` is listed
+        return [], []  # a path, not a paper: nothing outside ``out`` is listed
     for path in sorted(out.glob(f"{glob.escape(paper) if paper else '*'}/*/{FILE}")):
-        with contextlib.suppress(RunError):
-            records.append(load(path.parent))
-    return sorted(records, key=lambda record: (record.id, record.paper))
+        try:
+            record = load(path.parent)
+        except RunError as error:
+            if path.exists():  # else it was deleted meanwhile
+                unreadable.append(str(error))
+            continue
+        known = runs.get((record.id, record.paper))
+        if known is None or _rank(record) > _rank(known):
+            runs[record.id, record.paper] = record
+    return [runs[key] for key in sorted(runs)], unreadable
 
 
-def find(out: Path, prefix: str) -> Record:
-    """The one run whose ID begins with ``prefix`` ("last" is the newest).
+def _rank(record: Record) -> tuple[bool, bool]:
+    return (record.folder.parent.name, record.folder.name) == (record.paper, record.id), record.counts
+
+
+def all_runs(out: Path, paper: str | None = None) -> list[Record]:
+    """Every readable run under ``out``, oldest first; see `scan`."""
+    return scan(out, paper)[0]
+
+
+def find(out: Path, prefix: str, records: list[Record] | None = None) -> Record:
+    """The one run whose ID begins with ``prefix`` ("last" is the newest); ``records`` where they are known already.
 
     Raises
     ------
     UsageError
         No run or more than one fits.
     """
-    records = all_runs(out)
+    records = all_runs(out) if records is None else records
     if prefix == "last" and records:
         return records[-1]
     fitting = [record for record in records if record.id.startswith(prefix)] if prefix else []

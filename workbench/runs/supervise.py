@@ -10,9 +10,10 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import ClassVar
 
 from ..errors import RunError
-from ..files import ROOT, RUN_FOLDER, TYPED_IN, typed_in
+from ..files import ROOT, RUN_FOLDER, TYPED_IN, make_folder, typed_in
 from . import processes
 from .progress import Progress
 from .store import Record
@@ -41,9 +42,13 @@ class Worker:
         It cannot be started.
     """
 
+    _living: ClassVar[set[int]] = set()  # the children there are, so that none is taken for an orphan
+    _births = threading.Lock()
+
     def __init__(self, tag: Path, log: Path, settings: dict[str, str], warm: bool = False):
         self.tag, self.warm = str(tag), warm
         self.runs = 0  # how many it was given
+        self.usage: processes.Usage | None = None
         search = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         mine = {
             RUN_FOLDER: self.tag,
@@ -54,7 +59,7 @@ class Worker:
             "PYTHONUNBUFFERED": "1",
         }
         try:
-            with open(log, "wb") as file:
+            with open(log, "wb") as file, Worker._births:
                 self.process = subprocess.Popen(
                     [sys.executable, "-m", "workbench.runs.child"],
                     stdin=subprocess.PIPE,
@@ -63,6 +68,7 @@ class Worker:
                     env=os.environ | settings | mine,
                     start_new_session=True,  # the terminal's Ctrl-C is for the parent alone
                 )
+                Worker._living.add(self.process.pid)
         except OSError as error:
             raise RunError(f"the run in {tag} cannot be started: {error.strerror or error}") from error
         self.events: queue.Queue[dict | None] = queue.Queue()
@@ -94,7 +100,7 @@ class Worker:
         executed: dict | None = None  # the child's verdict on the notebook, before it makes the page
         verdict: dict | None = None  # the status this parent decided on while the notebook ran
         latest: float | None = None  # when the child is waited for no longer
-        usage = processes.Usage(self.process.pid, before=self.runs > 1)
+        usage = self.usage = processes.Usage(self.process.pid, before=self.runs > 1)
         pause, sampled = SAMPLE_SECONDS, 0.0
         while outcome is None:
             try:
@@ -110,6 +116,7 @@ class Worker:
             elif event["event"] == "tick":
                 bar.tick()
             else:
+                entry.skipped = event.get("skipped") or entry.skipped
                 bar.event(event)
             now = time.monotonic()
             if now - sampled >= pause:
@@ -138,6 +145,7 @@ class Worker:
             verdict = {"status": "failed", "error": error, "cause": "infrastructure"}
         final = verdict or outcome
         entry.status, entry.error, entry.cause = final["status"], final["error"], final["cause"]
+        entry.finished = final.get("finished")
         page_error = (outcome or {}).get("page_error")
         if page_error:
             entry.error = "; ".join(filter(None, [entry.error, page_error]))
@@ -157,6 +165,11 @@ class Worker:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        if self.usage is not None:
+            self.usage.kill_seen()
+        with Worker._births:
+            Worker._living.discard(self.process.pid)
+            processes.end_adopted(keep=Worker._living)
 
 
 class Slot:
@@ -164,6 +177,7 @@ class Slot:
 
     def __init__(self):
         self.worker: Worker | None = None
+        self._lock = None  # held as long as the worker stands, so that nobody takes its kernel for an orphan
 
     @property
     def runs(self) -> int:
@@ -173,7 +187,12 @@ class Slot:
     def take(self, folder: Path, settings: dict[str, str]) -> Worker:
         """The worker, started where there is none, its log then in the run's folder."""
         if self.worker is None:
+            from filelock import FileLock
+
             tag = folder.parent / f".warm-{os.getpid()}-{id(self):x}"
+            cells = make_folder(folder.parent / processes.CELLS)
+            self._lock = FileLock(cells / f"{tag.name}.lock", thread_local=False)
+            self._lock.acquire()
             self.worker = Worker(tag, folder / "log.txt", settings, warm=True)
         return self.worker
 
@@ -182,6 +201,11 @@ class Slot:
         if self.worker is not None:
             self.worker.end()
             self.worker = None
+        if self._lock is not None:
+            self._lock.release()
+            with contextlib.suppress(OSError):  # the folder has vanished
+                os.unlink(self._lock.lock_file)
+            self._lock = None
 
 
 class Signals:

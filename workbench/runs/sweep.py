@@ -35,8 +35,10 @@ class Summary:
     done: int = 0
     elsewhere: int = 0
     failed: list[tuple[Cell, Outcome]] = field(default_factory=list)
+    halted: list[tuple[Cell, Outcome]] = field(default_factory=list)  # by `workbench.stop`, to be run again
     left: int = 0
     stopped: str | None = None
+    unreadable: list[str] = field(default_factory=list)  # records that were passed over when it began, and why
     uncopied: str | None = None  # why a sink (`workbench.runs.sinks`) has not every finished run
     interrupted: bool = False
     seconds: float = 0.0
@@ -46,7 +48,7 @@ class Summary:
         """0 when every cell is finished (and copied, if asked), 130 after an interruption, else 1."""
         if self.interrupted:
             return 130
-        return 1 if self.failed or self.left or self.stopped or self.uncopied else 0
+        return 1 if self.failed or self.halted or self.left or self.stopped or self.uncopied else 0
 
 
 class Local:
@@ -78,7 +80,12 @@ class Local:
         """What has ended, waiting for at most ``timeout`` seconds."""
         first = concurrent.futures.FIRST_COMPLETED
         ended, _ = concurrent.futures.wait(self._running, timeout=timeout, return_when=first)
-        return [(self._running.pop(future), future.result()) for future in ended]
+        return [(self._running.pop(future), self._outcome(future)) for future in ended]
+
+    @staticmethod
+    def _outcome(future: concurrent.futures.Future) -> Outcome:
+        error = future.exception()
+        return future.result() if error is None else Outcome("failed", error=f"{type(error).__name__}: {error}")
 
     def stop(self, now: bool) -> None:
         """The runs look at the signals themselves."""
@@ -137,13 +144,13 @@ def sweep(
     folder = store.runs_folder(out)
     start = time.monotonic()
     processes.reap(folder)
-    records = store.all_runs(folder, grid.notebook.name)
+    records, unreadable = store.scan(folder, grid.notebook.name)
     before = claims.finished(records)
     cells = list(grid.cells())
     todo = collections.deque(cell for cell in cells if cell.key not in before)
     old = [before[cell.key] for cell in cells if cell.key in before]
     write_manifest(grid, folder)
-    summary = Summary(len(cells), before=len(old))
+    summary = Summary(len(cells), before=len(old), unreadable=unreadable)
     work = Work(grid.notebook, folder, _now(), timeout)
     told = _Told(sinks or [], folder, grid.notebook.name, summary)
     if not todo:
@@ -206,6 +213,9 @@ def _drive(todo, running, signals, bar, summary: Summary, told: "_Told", max_fai
                 told.one(outcome.run)
             elif outcome.state == "interrupted":
                 todo.append(cell)
+            elif outcome.state == "stopped":
+                summary.halted.append((cell, outcome))
+                bar.ended(cell, outcome)
             else:
                 summary.failed.append((cell, outcome))
                 bar.ended(cell, outcome)
@@ -230,15 +240,18 @@ class _Told:
 
     def one(self, run: str) -> None:
         if self.sinks:
-            self.all([store.load(self.folder / self.paper / run)])
+            try:
+                self.all([store.load(self.folder / self.paper / run)])
+            except RunError as error:  # gone or spoilt since it was written
+                self.summary.uncopied = f"{run} was not copied: {error}"
 
     def all(self, records: list[store.Record]) -> None:
         for sink in list(self.sinks):
             try:
                 sink.add(records)
-            except RunError as error:
+            except Exception as error:  # a library's or a disk's: a copy is never worth a run
                 self.sinks.remove(sink)
-                self.summary.uncopied = str(error)
+                self.summary.uncopied = str(error) if isinstance(error, RunError) else f"runs are not copied: {error}"
 
 
 def check(jobs, threads, timeout, max_failures, warm, engine, address, gpus_per_run) -> None:
@@ -272,13 +285,14 @@ def write_manifest(grid: Grid, folder: Path) -> None:
 
     A single cell is no grid: it is most often one line of ``--print-commands``, part of a grid that is written already.
     """
+    axes, fixed = grid.shown
     content = {
         "name": grid.name,
         "paper": grid.notebook.name,
         "notebook": grid.notebook.shown,
         "notebook_sha256": grid.notebook.sha256,
-        "axes": grid.axes,
-        "fixed": grid.fixed,
+        "axes": axes,
+        "fixed": fixed,
         "cells": [cell.key for cell in grid.cells()],
     }
     path = folder / grid.notebook.name / GRIDS / f"{grid.name}.json"

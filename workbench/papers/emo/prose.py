@@ -10,7 +10,6 @@ import torch
 
 from workbench.errors import DataError, UsageError
 from workbench.files import ROOT
-from workbench.models.loading import import_quietly
 
 from .settings import variant as _variant
 from .trainer import EMOLoss, fuse, output_head, unfuse
@@ -31,7 +30,7 @@ def prose(name: str = TRAIN) -> str:
 
 def windows(model, text: str, length: int) -> torch.Tensor:
     """``text`` as token windows, (n, length); the end that fills no window is left out."""
-    ids = model.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+    ids = model.token_ids(text, start=False)
     if len(ids) < length:
         raise DataError(f"the text has {len(ids)} tokens, fewer than one window of {length}: choose a smaller window")
     return torch.tensor(ids[: len(ids) // length * length]).reshape(-1, length)
@@ -92,7 +91,8 @@ def finetune(
 
 
 def _add_lora(module, rank, seed):
-    peft = import_quietly("peft")
+    import peft
+
     torch.manual_seed(seed)
     config = peft.LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
     model = peft.get_peft_model(module, config)

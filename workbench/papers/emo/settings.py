@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 
-from workbench.errors import UsageError
+from ...errors import UsageError
+from ...profiles import Choice, Profiles, Size
 
 FORMS = ("emo1", "emo2")
 BASELINES = ("ce", "label_smoothing", "tvd", "mixce")
@@ -65,26 +66,22 @@ def variant(name: str) -> Variant:
     return VARIANTS[name]
 
 
-# One line a profile. grammar: seeds, sentences to learn from, training steps, samples a model, temperatures of every
-# loss's sweep and the finer ones of cross-entropy's, the control; prose: LoRA steps, tokens a window, windows a step,
-# held-out windows, tokens generated from each.
 SWEEP = [1.1, 1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4]
 FINE = [round(1.1 - 0.02 * i, 2) for i in range(36)]
-PROFILES: dict[str, dict] = {
-    "smoke": dict(
-        seeds=2, pretrain_steps=60, steps=20, sentences=100, samples=200, temperatures=[0.8],
-        mle_temperatures=[0.8, 0.6], lora_steps=1, window=32, batch=1, held_out=1, generated=8,
-    ),
-    "quick": dict(
-        seeds=3, pretrain_steps=1500, steps=150, sentences=500, samples=400, temperatures=[0.85, 0.7, 0.5],
-        mle_temperatures=[0.9, 0.8, 0.7, 0.6, 0.5], lora_steps=6, window=64, batch=2, held_out=4, generated=24,
-    ),
-    "standard": dict(
-        seeds=8, pretrain_steps=1500, steps=200, sentences=500, samples=1500, temperatures=SWEEP,
-        mle_temperatures=FINE, lora_steps=240, window=64, batch=2, held_out=48, generated=24,
-    ),
-    "paper": dict(
-        seeds=20, pretrain_steps=1500, steps=200, sentences=500, samples=10000, temperatures=SWEEP,
-        mle_temperatures=FINE, lora_steps=600, window=256, batch=32, held_out=128, generated=128,
-    ),
-}  # fmt: skip
+PROFILES = Profiles(
+    {"variant": Choice(tuple(VARIANTS))},
+    # on the grammar
+    seeds=Size(2, 3, 8, 20),
+    pretrain_steps=Size(60, 1500, 1500, 1500),
+    steps=Size(20, 150, 200, 200),
+    sentences=Size(100, 500, 500, 500),
+    samples=Size(200, 400, 1500, 10000),
+    temperatures=Size([0.8], [0.85, 0.7, 0.5], SWEEP, SWEEP, least=0.05, most=20),
+    mle_temperatures=Size([0.8, 0.6], [0.9, 0.8, 0.7, 0.6, 0.5], FINE, FINE, least=0.05, most=20),
+    # on prose
+    lora_steps=Size(1, 6, 240, 600, least=0),
+    window=Size(32, 64, 64, 256, least=4),
+    batch=Size(1, 2, 2, 32),
+    held_out=Size(1, 4, 48, 128),
+    generated=Size(8, 24, 24, 128),
+)

@@ -1,8 +1,7 @@
-"""EMO inside a training loop: a module, the function for Hugging Face's Trainer, and the patch for the fused path.
+"""EMO inside a training loop: a module with a variant's cost embedding, and the function for Hugging Face's Trainer.
 
-The patch is one attribute: while the model trains, its output head hands the hidden states through, so that Trainer's
-``outputs.logits`` are hidden states and `fused_emo_loss` multiplies by the head itself. In eval mode (evaluation,
-generation) the head is the head. Nothing else of the model is touched.
+On the fused path (`head.fuse`) Trainer's ``outputs.logits`` are hidden states, and `fused_emo_loss` multiplies by the
+head itself. In eval mode (evaluation, generation) the head is the head. Nothing else of the model is touched.
 """
 
 import torch
@@ -10,23 +9,11 @@ import torch
 from workbench.errors import ModelError, UsageError
 
 from .fused import fused_emo_loss
+from .head import FusedHead, fuse, gather, head_matrix, is_plain, output_head, through_a_head, unfuse
 from .loss import SMOOTH, baseline_loss, check_cost_embedding, emo_loss
 from .settings import variant as _variant
 
-# what some models do to their logits after the head
-LOGIT_CHANGES = ("final_logit_softcapping", "logit_scale", "logits_scaling", "lm_head_multiplier")
-
-
-def output_head(model):
-    """The output head of a Hugging Face model, a peft model or a workbench model: a module with a (V, H) weight."""
-    module = getattr(model, "module", model)
-    find = getattr(module, "get_output_embeddings", None)
-    head = find() if find is not None else None
-    if head is None or getattr(head, "weight", None) is None or head.weight.dim() != 2:
-        raise ModelError(
-            f"{type(module).__name__} has no output head with a (V, H) weight: EMO needs a causal language model"
-        )
-    return head
+__all__ = ["EMOLoss", "compute_loss_func", "fuse", "output_head", "unfuse"]
 
 
 class EMOLoss(torch.nn.Module):
@@ -63,9 +50,9 @@ class EMOLoss(torch.nn.Module):
             takes = "the model's current head as its cost embedding" if kind else "no cost embedding"
             raise UsageError(f"variant {variant!r} takes {takes}: leave cost_embedding out, or choose another variant")
         if head is not None and cost_embedding is not None:
-            check_cost_embedding(cost_embedding, head.weight.shape[0])
+            check_cost_embedding(cost_embedding, head_matrix(head).shape[0])
         if kind in ("frozen_head", "initial_head", "buffer") and cost_embedding is None:
-            cost_embedding = head.weight.detach().clone()
+            cost_embedding = head_matrix(head).clone()
         self.register_buffer("cost_embedding", cost_embedding, persistent=False)
 
     def _cost(self, given):
@@ -73,7 +60,7 @@ class EMOLoss(torch.nn.Module):
             return given
         if self.variant.cost_embedding != "head" and self.cost_embedding is not None:
             return self.cost_embedding
-        return self.cost_embedding if self._head[0] is None else self._head[0].weight
+        return self.cost_embedding if self._head[0] is None else head_matrix(self._head[0])
 
     def forward(self, logits, labels, *, cost_embedding=None, num_items_in_batch=None):
         """The loss from whole logits (B, T, V) and labels (B, T); see `emo_loss`. Divides by ``num_items_in_batch``."""
@@ -89,55 +76,20 @@ class EMOLoss(torch.nn.Module):
     def from_hidden(self, hidden, labels, *, cost_embedding=None, num_items_in_batch=None):
         """The loss from hidden states (B, T, H): fused for EMO; a baseline goes through the logits."""
         head = self._head[0]
+        if not is_plain(head):
+            raise ModelError(
+                f"the output head is a {type(head).__module__}.{type(head).__name__}, which is more than one matrix: "
+                "give its logits to EMOLoss, not the hidden states"
+            )
         if not self.variant.is_emo:
             logits = torch.nn.functional.linear(hidden.to(head.weight.dtype), head.weight, head.bias)
             return self(logits, labels, num_items_in_batch=num_items_in_batch)
         cost = self._cost(cost_embedding)
         return fused_emo_loss(
-            hidden, head.weight, labels, bias=head.bias, cost_embedding=None if cost is head.weight else cost,
-            **self.variant.settings, active_eps=self.active_eps, chunk_size=self.chunk_size,
-            num_items_in_batch=num_items_in_batch,
+            hidden, head.weight, labels, bias=head.bias,
+            cost_embedding=None if cost.data_ptr() == head.weight.data_ptr() else cost, **self.variant.settings,
+            active_eps=self.active_eps, chunk_size=self.chunk_size, num_items_in_batch=num_items_in_batch,
         )  # fmt: skip
-
-
-def fuse(model):
-    """Let the model's head hand hidden states through while it trains; returns the head. `unfuse` undoes it.
-
-    Raises
-    ------
-    ModelError
-        The head is not a plain linear layer (LoRA on it, or quantised), or the model changes its logits after the head.
-    """
-    head = output_head(model)
-    if type(head) is not torch.nn.Linear:
-        raise ModelError(
-            f"the output head is a {type(head).__name__}, not a plain Linear layer: leave it out of LoRA's target "
-            "modules and of quantisation, or use compute_loss_func(model, fused=False)"
-        )
-    config = getattr(getattr(model, "module", model), "config", None)
-    text = config.get_text_config(decoder=True) if hasattr(config, "get_text_config") else config
-    for name in LOGIT_CHANGES:
-        value = getattr(config, name, None) or getattr(text, name, None)  # of a vision model the text part's
-        if value not in (None, 1, 1.0):
-            raise ModelError(
-                f"this model changes its logits after the head ({name}={value}), which the fused loss "
-                "does not do: use compute_loss_func(model, fused=False)"
-            )
-    if not hasattr(head, "_emo_forward"):
-        head._emo_forward = head.__dict__.get("forward")  # an earlier patch (accelerate's hooks), or None
-        plain = head.forward
-        head.forward = lambda hidden: hidden if head.training else plain(hidden)
-    return head
-
-
-def unfuse(model) -> None:
-    """Give the model its head back."""
-    head = output_head(model)
-    if hasattr(head, "_emo_forward"):
-        earlier = head._emo_forward
-        del head.forward, head._emo_forward
-        if earlier is not None:
-            head.forward = earlier
 
 
 def compute_loss_func(model, variant="emo1_adaptive", *, cost_embedding=None, fused=True, active_eps=None):
@@ -172,7 +124,14 @@ def compute_loss_func(model, variant="emo1_adaptive", *, cost_embedding=None, fu
         if torch.is_tensor(num_items_in_batch):
             num_items_in_batch = num_items_in_batch.to(rows.device)
         labels = labels.to(rows.device)
-        if head.training and hasattr(head, "_emo_forward"):
+        handed, weight = through_a_head(rows)
+        if isinstance(head, FusedHead) and (handed or (head.training and head.fused)):
+            gather(model, head)
+            if weight is not None and weight is not head.weight:
+                raise UsageError(
+                    "these outputs come from another model's head (a copy's?) than the one that the loss was made for: "
+                    "make one with compute_loss_func for each model that trains"
+                )
             return criterion.from_hidden(rows, labels, num_items_in_batch=num_items_in_batch)
         return criterion(rows, labels, num_items_in_batch=num_items_in_batch)
 

@@ -196,7 +196,7 @@ def pull(model, context: str, *, variant: str = "emo1_adaptive", temperature: fl
         raise UsageError(f"context {context!r} needs a bar before the token that comes, as in 'The sky is| blue'")
     if not 0.05 <= temperature <= 20:
         raise UsageError(f"temperature={temperature} must lie between 0.05 and 20")
-    target = model.tokenizer(comes, add_special_tokens=False)["input_ids"][:1]
+    target = model.token_ids(comes, start=False)[:1]
     logits = model.next_logprobs(text)[-1].float().cpu() / temperature
     weight = output_head(model).weight.detach().cpu().float()[: len(logits)]
     label = torch.tensor(target)

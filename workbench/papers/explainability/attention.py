@@ -11,8 +11,11 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from ...errors import ModelError
+from ...errors import ModelError, UsageError
+from ...models.cache import size_text
 from .reading import Question
+
+MAP_BYTES = 2**31  # memory that the maps of one prompt may take
 
 
 def attention_scores(method: str, question: Question, *, layer: int | None) -> tuple[np.ndarray, int]:
@@ -45,7 +48,23 @@ def attention_scores(method: str, question: Question, *, layer: int | None) -> t
 
 @torch.no_grad()
 def attention_weights(model, ids) -> list[torch.Tensor]:
-    """Attention of each layer, (H, T, T) on the model's device: row t is where position t looks."""
+    """Attention of each layer, (H, T, T) on the model's device: row t is where position t looks.
+
+    Raises
+    ------
+    UsageError
+        The maps would take more than `MAP_BYTES`.
+    ModelError
+        A model that gives none.
+    """
+    config = model.module.config.get_text_config(decoder=True)
+    maps = config.num_hidden_layers * (getattr(config, "num_attention_heads", None) or 1)
+    need = maps * len(ids) ** 2 * model.module.get_input_embeddings().weight.dtype.itemsize
+    if need > MAP_BYTES:
+        raise UsageError(
+            f"the {maps} attention maps of {len(ids)} tokens take {size_text(need)}, more than the "
+            f"{size_text(MAP_BYTES)} they may: give at most {int(len(ids) * (MAP_BYTES / need) ** 0.5)} tokens"
+        )
     with eager(model):
         out = model.module(
             input_ids=torch.tensor([list(ids)], device=model.device), use_cache=False, output_attentions=True,

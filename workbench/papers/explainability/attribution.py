@@ -191,6 +191,8 @@ def _play(info, question: Question, samples, seed, baseline, removal, layer, pro
         scores[game.free], used = perturbation.shapley(game, samples=samples, default=info.samples, seed=seed)
     elif info.family == "surrogate":
         used = samples or max(info.samples, 2 * len(game.free) + 2)
+        if info.name == "kernel_shap":
+            used = min(used, max(1, 2 ** len(game.free) - 2))  # there are no more
         fitted = {"kernel_shap": perturbation.kernel_shap, "lime": perturbation.lime}[info.name]
         scores[game.free] = fitted(game, samples=used, seed=seed)
     else:

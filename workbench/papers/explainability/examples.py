@@ -153,7 +153,7 @@ def counterfactuals(
         raise UsageError(f"max_edits={max_edits} and keep={keep}: give at least 1 of each")
     start = time.perf_counter()
     require(model, "logprobs", for_="a counterfactual")
-    prompt_ids(model, prompt)
+    _check_words(model, prompt)
     tokens = answer_tokens(model, answer, foil)
     options = _from_mapping(prompt, candidates) if candidates is not None else _own_words(
         model, prompt, per_word, {answer.strip().lower(), foil.strip().lower()}
@@ -193,7 +193,7 @@ def adversarial(
         raise UsageError(f"max_edits={max_edits} and keep={keep}: give at least 1 of each")
     start = time.perf_counter()
     require(model, "logprobs", for_="adversarial substitutions")
-    prompt_ids(model, prompt)
+    _check_words(model, prompt)
     tokens = answer_tokens(model, answer, foil)
     options = _from_mapping(prompt, known_substitutions() if substitutions is None else substitutions)
     if not any(options.values()):
@@ -218,6 +218,13 @@ def adversarial(
 
 
 # --- underneath -----------------------------------------------------------------------------------------------------
+
+
+def _check_words(model, prompt) -> None:
+    """One sentence where a prompt has no words to exchange."""
+    if not isinstance(prompt, str):
+        raise UsageError(f"the prompt is {str(prompt)[:60]}, which is no text: give a text to change words in")
+    prompt_ids(model, prompt)
 
 
 def _scores(model, texts: Sequence[str], tokens: tuple[int, int]) -> np.ndarray:

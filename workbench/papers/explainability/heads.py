@@ -58,14 +58,14 @@ def attention_maps(model, prompt) -> AttentionMaps:
     ----------
     model : Model
         A handle with weights in this process.
-    prompt : str or list of int
+    prompt : str, list of int, or list of messages
 
     Raises
     ------
     ModelError
         ``model`` has no weights here, or its architecture gives no attention weights.
     UsageError
-        ``prompt`` holds no token.
+        ``prompt`` holds no token, or so many that their maps take more than `attention.MAP_BYTES`.
     """
     local(model)
     reading = read_prompt(model, prompt)

@@ -16,6 +16,13 @@ from torch import nn
 
 from ...errors import ModelError, UsageError
 from ...models import require
+from ...models.base import Prompt
+from ...models.forward import longest
+from ...models.packed import padded
+from ...models.read_out import ReadOut, find_blocks, read_out
+
+PROJECTIONS = ("o_proj", "c_proj", "out_proj", "dense")
+NEURONS = ("down_proj", "c_proj", "fc2", "fc_out", "dense_4h_to_h")
 
 
 @dataclass(frozen=True)
@@ -26,18 +33,17 @@ class Anatomy:
     ----------
     blocks
         The decoder's blocks, first to last.
-    norm, head
-        The final norm and the matrix from the stream to logits.
-    cap : float or None
-        Logits are cap * tanh(logits / cap), where the architecture does so.
+    read_out
+        stream (..., H), as it is before the final norm -> logits (..., V), float32.
+    head
+        The matrix that gives the logits.
     heads : int
-        Attention heads a block.
+        Attention heads a block; 0 for a model without attention.
     """
 
     blocks: nn.ModuleList
-    norm: nn.Module
+    read_out: ReadOut
     head: nn.Module
-    cap: float | None
     heads: int
 
     def attention(self, block: int) -> nn.Module:
@@ -46,20 +52,17 @@ class Anatomy:
 
     def mlp(self, block: int) -> nn.Module:
         """The feed-forward module of block number ``block`` (from 1)."""
-        return _child(self.blocks[block - 1], ("mlp", "feed_forward", "ffn"), "feed-forward layer")
+        # fc2: where its two matrices stand in the block itself (OPT), what the second one gives is what it adds
+        return _child(self.blocks[block - 1], ("mlp", "feed_forward", "ffn", "fc2"), "feed-forward layer")
 
     def out_projection(self, block: int) -> nn.Module:
         """The matrix that joins the heads of a block; its input is the heads' outputs side by side."""
-        return _child(self.attention(block), ("o_proj", "c_proj", "out_proj", "dense"), "output projection")
+        return _child(self.attention(block), PROJECTIONS, "output projection")
 
     def neurons(self, block: int) -> nn.Module:
         """The matrix out of a block's feed-forward layer; its input is the activation of every neuron."""
-        return _child(self.mlp(block), ("down_proj", "c_proj", "fc2", "dense_4h_to_h"), "neurons")
-
-    def read_out(self, stream: torch.Tensor) -> torch.Tensor:
-        """Logits (..., V), float32, of stream vectors (..., H) as they are before the final norm."""
-        logits = self.head(self.norm(stream)).float()
-        return logits if self.cap is None else self.cap * torch.tanh(logits / self.cap)
+        mlp = self.mlp(block)
+        return mlp if isinstance(mlp, nn.Linear) else _child(mlp, NEURONS, "neurons")
 
 
 def anatomy(model, *, for_: str) -> Anatomy:
@@ -68,38 +71,25 @@ def anatomy(model, *, for_: str) -> Anatomy:
     Raises
     ------
     ModelError
-        No hidden states to reach (a server), or an architecture whose parts have none of the usual names.
+        No hidden states to reach (a server), or an architecture whose logits cannot be read from its stream.
     """
     require(model, "hidden", for_=for_)
     module = getattr(model, "module", None)
     if module is None:
         raise ModelError(f"{for_} needs the weights of {model.name} in this process: choose a local model")
-    config = module.config.get_text_config(decoder=True)
-    depth = config.num_hidden_layers
-    lists = [m for m in module.modules() if isinstance(m, nn.ModuleList) and len(m) == depth]
-    blocks = max(lists, key=lambda m: sum(p.numel() for p in m.parameters()), default=None)
-    parents = [m for m in module.modules() if any(child is blocks for child in m.children())]
-    head = module.get_output_embeddings()
-    norm = next(
-        (getattr(p, n) for p in parents for n in ("norm", "final_layernorm", "ln_f", "final_layer_norm")
-         if isinstance(getattr(p, n, None), nn.Module)),
-        None,
-    )  # fmt: skip
-    if blocks is None or head is None or norm is None:
-        raise ModelError(
-            f"{for_} does not know the parts of {type(module).__name__} (blocks, final norm, head): "
-            "choose a Llama-like model such as smollm2"
-        )
-    return Anatomy(blocks, norm, head, getattr(config, "final_logit_softcapping", None), config.num_attention_heads)
+    reader = read_out(model, for_=for_)
+    heads = getattr(module.config.get_text_config(decoder=True), "num_attention_heads", 0)
+    return Anatomy(find_blocks(module), reader, module.get_output_embeddings(), heads or 0)
 
 
 def _child(module: nn.Module, names: tuple[str, ...], what: str) -> nn.Module:
     for name in names:
         if isinstance(getattr(module, name, None), nn.Module):
             return getattr(module, name)
-    raise ModelError(
-        f"{type(module).__name__} has no {what} under a usual name ({', '.join(names)}): choose another model"
+    advice = (
+        "choose another model" if names is NEURONS else "patch part='stream', or choose other layers or another model"
     )
+    raise ModelError(f"{type(module).__name__} has no {what} under a usual name ({', '.join(names)}): {advice}")
 
 
 @contextmanager
@@ -107,9 +97,10 @@ def edited_output(module: nn.Module, edit: Callable[[torch.Tensor], torch.Tensor
     """Inside the block ``module``'s output tensor (the first, where it gives several) goes through ``edit``."""
 
     def hook(_, __, output):
-        if isinstance(output, tuple):
-            return (edit(output[0]), *output[1:])
-        return edit(output)
+        if torch.is_tensor(output):
+            return edit(output)
+        changed = [edit(output[0]), *output[1:]]  # a list stays one: the first GPT adds lists together
+        return changed if isinstance(output, list) else tuple(changed)
 
     handle = module.register_forward_hook(hook)
     try:
@@ -149,21 +140,28 @@ def recorded(**modules: tuple[nn.Module, str]) -> Iterator[dict[str, list[torch.
         for name, (module, side) in modules.items():
 
             def keep(tensor, name=name):
-                found[name].append(tensor.detach())
+                found[name].append(tensor.detach().clone())  # some blocks add into what they are given (Falcon)
                 return tensor
 
             stack.enter_context((edited_input if side == "input" else edited_output)(module, keep))
         yield found
 
 
-def prompt_ids(model, prompt: str, *, what: str = "the prompt") -> list[int]:
-    """Token ids of a prompt with the model's start token, or one sentence (empty, or longer than the model reads)."""
-    if not isinstance(prompt, str):
-        raise UsageError(f"{what} is {prompt!r}, which is no text: give a text")
-    if not prompt.strip():
+def prompt_ids(model, prompt: Prompt, *, what: str = "the prompt") -> list[int]:
+    """Token ids of a prompt (a text, with the model's start token; token ids; messages, in its chat template), or one
+    sentence (empty, or longer than the model reads).
+    """
+    if isinstance(prompt, str) and not prompt.strip():
         raise UsageError(f"{what} is empty ({prompt!r}): give some text")
-    ids = model.token_ids(prompt)
-    limit = getattr(model.module.config.get_text_config(decoder=True), "max_position_embeddings", None)
+    try:
+        ids = model.prompt_ids(prompt)
+    except ModelError as error:
+        if isinstance(prompt, str):
+            raise
+        raise UsageError(f"{what}: {error}") from None
+    if not ids:
+        raise UsageError(f"{what} is empty ({prompt!r}): give some text")
+    limit = longest(model.module.config.get_text_config(decoder=True))
     if limit and len(ids) > limit:
         raise UsageError(f"{what} has {len(ids)} tokens, but {model.name} reads at most {limit}: give a shorter one")
     return ids
@@ -171,7 +169,12 @@ def prompt_ids(model, prompt: str, *, what: str = "the prompt") -> list[int]:
 
 def first_token(model, text: str, *, what: str = "the answer") -> int:
     """The first token of ``text`` as it would follow a prompt (" Paris"), or one sentence."""
-    ids = model.token_ids(text, start=False) if isinstance(text, str) else []
+    try:
+        ids = model.token_ids(text, start=False)
+    except ModelError as error:
+        if isinstance(text, str):
+            raise
+        raise UsageError(f"{what}: {error}") from None
     if not ids:
         raise UsageError(f"{what} is empty ({text!r}): give the text that would follow, with its leading space")
     return ids[0]
@@ -217,27 +220,14 @@ def last_stream(model, texts: list[str], layers: tuple[int, ...], *, what: str) 
     """The stream at each text's last token: (len(layers), N, H) float32. Texts go in padded batches, longest first."""
     parts = anatomy(model, for_=what)
     ids = [prompt_ids(model, text, what=f"text {i}") for i, text in enumerate(texts)]
-    order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
     out = np.zeros((len(layers), len(ids), model.module.config.get_text_config(decoder=True).hidden_size), np.float32)
-    for start in range(0, len(order), 16):
-        batch = order[start : start + 16]
-        width = len(ids[batch[0]])
-        tokens = torch.zeros(len(batch), width, dtype=torch.long)
-        mask = torch.zeros(len(batch), width, dtype=torch.long)
-        for row, i in enumerate(batch):  # padded on the right: causal attention never looks there
-            tokens[row, : len(ids[i])] = torch.tensor(ids[i])
-            mask[row, : len(ids[i])] = 1
+    for batch, inputs in padded(model, ids, 4096):
         modules = {
             f"at{layer}": (parts.blocks[0], "input") if layer == 0 else (parts.blocks[layer - 1], "output")
             for layer in layers
         }
         with recorded(**modules) as found:
-            model.module(
-                input_ids=tokens.to(model.device),
-                attention_mask=mask.to(model.device),
-                use_cache=False,
-                logits_to_keep=1,
-            )
+            model.module(**inputs, use_cache=False, logits_to_keep=1)
         ends = [len(ids[i]) - 1 for i in batch]
         for place, layer in enumerate(layers):
             out[place, batch] = found[f"at{layer}"][0][range(len(batch)), ends].float().cpu().numpy()

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...errors import UsageError
+from ...errors import ModelError, UsageError
+from ...models.packed import padded
 from ...stats import Estimate, auroc
 from .hooks import Anatomy, anatomy, checked_layers, prompt_ids, recorded, token_texts
 
@@ -146,21 +147,9 @@ def _read(model, texts, layer):
     layer = checked_layers([max(1, depth // 2) if layer is None else layer], 1, depth, model.name)[0]
     ids = [prompt_ids(model, text, what=f"text {i}") for i, text in enumerate(texts)]
     found: list = [None] * len(ids)
-    order = sorted(range(len(ids)), key=lambda i: len(ids[i]))
-    for start in range(0, len(order), 16):
-        batch = order[start : start + 16]
-        width = max(len(ids[i]) for i in batch)
-        tokens, mask = torch.zeros(2, len(batch), width, dtype=torch.long)
-        for row, i in enumerate(batch):
-            tokens[row, : len(ids[i])] = torch.tensor(ids[i])
-            mask[row, : len(ids[i])] = 1
+    for batch, inputs in padded(model, ids, 4096):
         with torch.inference_mode(), recorded(inner=(parts.neurons(layer), "input")) as kept:
-            model.module(
-                input_ids=tokens.to(model.device),
-                attention_mask=mask.to(model.device),
-                use_cache=False,
-                logits_to_keep=1,
-            )
+            model.module(**inputs, use_cache=False, logits_to_keep=1)
         for row, i in enumerate(batch):
             found[i] = kept["inner"][0][row, : len(ids[i])].float().cpu().numpy()
     return parts, layer, ids, found
@@ -177,7 +166,13 @@ def _card(model, parts: Anatomy, texts, ids, found, layer, neuron, tails, count)
     )
     matrix = parts.neurons(layer)
     with torch.inference_mode():
-        one = torch.zeros(1, found[0].shape[1], device=model.device, dtype=parts.norm.weight.dtype)
-        one[0, neuron] = 1.0  # its column, whichever way the matrix is stored
-        effect = parts.head(matrix(one)).float()[0]
+        both = torch.zeros(2, found[0].shape[1], device=model.device, dtype=parts.read_out.dtype)
+        both[0, neuron] = 1.0  # its column, whichever way the matrix is stored: with the neuron, less without (biases)
+        columns = matrix(both)
+        if columns.shape[-1] != parts.head.weight.shape[-1]:
+            raise ModelError(
+                f"{model.name} projects its states from {columns.shape[-1]} to {parts.head.weight.shape[-1]} numbers "
+                "before its head, so a neuron has no direct effect to read: choose another model"
+            )
+        effect = parts.head(columns).float().diff(dim=0)[0].neg()
     return NeuronCard(layer, neuron, tails, examples, token_texts(model, effect.topk(8).indices.tolist()))

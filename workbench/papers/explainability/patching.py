@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from .hooks import token_texts
-from .sweep import PARTS, Job, can_patch, sweep, takes_mask
+from .sweep import PARTS, Job, can_patch, resumes, sweep
 
 __all__ = [
     "PARTS",
@@ -131,7 +131,7 @@ def patching_grid(
     """
     job = Job(model, clean, corrupt, answer, foil, part, layers, positions)
     start = time.perf_counter()
-    if not takes_mask(model):  # no mask of our own reaches its attention: whole runs are all that is left
+    if not resumes(model, job.anatomy):  # no mask of our own reaches its attention: whole runs are all that is left
         return _result(job, *_one_by_one(job), start)
     with torch.inference_mode():
         clean_run, corrupt_run = job.trunk(job.clean_ids), job.trunk(job.corrupt_ids)
@@ -162,7 +162,7 @@ def patch_heads(model, clean, corrupt, answer, foil, *, position: int = -1, laye
     with torch.inference_mode():
         clean_run, corrupt_run = job.trunk(job.clean_ids), job.trunk(job.corrupt_ids)
         runs = [(block, head) for block in job.layers for head in range(heads)]
-        if takes_mask(model):
+        if resumes(model, job.anatomy):
             values, _ = sweep(job, clean_run, corrupt_run, at, runs)
         else:
             values = np.array([job.run_once(clean_run, block, at, head) for block, head in runs])

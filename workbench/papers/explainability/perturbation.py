@@ -80,9 +80,15 @@ def joining(order: Sequence[int]) -> np.ndarray:
 
 
 def kernel_shap(game: Game, *, samples: int, seed: int) -> np.ndarray:
-    """captum's KernelShap over the game, all its coalitions in one call: (P,)."""
+    """captum's KernelShap over the game, all its coalitions in one call: (P,).
+
+    Where ``samples`` reach all 2^P - 2 proper coalitions they are enumerated: fitted to all of them under its kernel,
+    the linear model's weights are the Shapley values themselves (Lundberg and Lee 2017, theorem 2).
+    """
     from captum.attr import KernelShap
 
+    if 2 ** len(game.free) - 2 <= samples:
+        return exact_shapley(game)
     return _surrogate(KernelShap, {}, game, samples, seed)
 
 

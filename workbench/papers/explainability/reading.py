@@ -1,10 +1,13 @@
 """A prompt, a target and an explained quantity, read once and checked: what every method starts from."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...errors import ModelError, UsageError
-from ...models.base import require
+from ...models.base import Prompt, require
+from ...models.forward import longest
+from ...models.reader import is_conversation
+from ...models.reader import pieces as token_pieces
 from .settings import QUANTITIES, REMOVALS
 
 NEUTRAL = (" _", " …", " ...", "_")  # an underscore leaves the sentence standing; end-of-text would cut it in two
@@ -54,22 +57,23 @@ class Question:
         return pieces(self.model, list(self.target_ids), self.ids)
 
 
-def read_prompt(model, prompt: str | Sequence[int]) -> Reading:
-    """Tokenise a prompt (with the model's start token, if it has one); token ids are taken as they are.
+def read_prompt(model, prompt: Prompt | Sequence[int]) -> Reading:
+    """Tokenise a prompt: a text (with the model's start token, if it has one), token ids, or a list of messages, which
+    go through the model's chat template.
 
     Raises
     ------
     UsageError
         An empty prompt, ids the model does not have, or more tokens than the model reads.
     ModelError
-        A model without local weights.
+        A model without local weights, or without chat template for messages.
     """
     local(model)
-    ids = _ids(model, prompt, start=True)
+    ids = list(model.prompt_ids(prompt)) if is_conversation(prompt) else _ids(model, prompt, start=True)
     plain = _ids(model, prompt, start=False) if isinstance(prompt, str) else ids
     if not plain:
         raise UsageError("the prompt is empty: give at least two tokens of text to explain")
-    limit = getattr(model.module.config.get_text_config(), "max_position_embeddings", None)
+    limit = longest(model.module.config.get_text_config(decoder=True))
     if limit and len(ids) > limit:
         raise UsageError(f"the prompt has {len(ids)} tokens, but {model.name} reads at most {limit}: shorten it")
     return Reading(ids, pieces(model, ids))
@@ -104,12 +108,10 @@ def ask(model, prompt, target, *, foil=None, quantity=None, keep_first=True) -> 
             f"the prompt is the single token {reading.tokens[0]!r}, which is held fixed: give a longer prompt, "
             "or keep_first=False"
         )
-    longest = len(reading.ids) + max(len(target_ids), len(foil_ids))
-    limit = getattr(model.module.config.get_text_config(), "max_position_embeddings", None)
-    if limit and longest > limit:
-        raise UsageError(
-            f"prompt and target have {longest} tokens, but {model.name} reads at most {limit}: shorten one"
-        )
+    length = len(reading.ids) + max(len(target_ids), len(foil_ids))
+    limit = longest(model.module.config.get_text_config(decoder=True))
+    if limit and length > limit:
+        raise UsageError(f"prompt and target have {length} tokens, but {model.name} reads at most {limit}: shorten one")
     return Question(
         model, prompt if isinstance(prompt, str) else "".join(reading.tokens), reading, _text(model, target),
         target_ids, None if foil is None else _text(model, foil), foil_ids, quantity, held,
@@ -171,18 +173,7 @@ def pieces(model, ids: Sequence[int], before: Sequence[int] = ()) -> list[str]:
 
     A token that is only part of a character gives "" and the token that completes it gives the character.
     """
-    decode = model.tokenizer.decode
-    context = list(before[-4:])
-    texts, shown = [], decode(context)
-    for place, token in enumerate(ids):
-        context.append(token)
-        text = decode(context)
-        if text.endswith("�") and place + 1 < len(ids):
-            texts.append("")
-            continue
-        texts.append(text[len(shown) :] if text.startswith(shown) else decode([token]))
-        shown = text
-    return texts
+    return token_pieces(model.tokenizer, ids, before)
 
 
 def _text(model, text: str | Sequence[int]) -> str:
@@ -197,14 +188,9 @@ def _continuation(model, text, what: str) -> tuple[int, ...]:
 
 
 def _ids(model, text: str | Sequence[int], *, start: bool) -> list[int]:
-    if isinstance(text, str):
+    try:
         return list(model.token_ids(text, start=start))
-    given = list(text) if isinstance(text, Iterable) else [None]
-    if not all(hasattr(token, "__index__") for token in given):
-        raise UsageError(f"{text!r} is neither a text nor token ids: give a text, or a list of whole numbers")
-    ids = [int(token) for token in given]
-    size = model.module.config.get_text_config().vocab_size
-    wrong = [token for token in ids if not 0 <= token < size]
-    if wrong:
-        raise UsageError(f"{wrong[0]} is no token of {model.name}: its ids run from 0 to {size - 1}")
-    return ids
+    except ModelError as error:
+        if isinstance(text, str):
+            raise
+        raise UsageError(str(error)) from None

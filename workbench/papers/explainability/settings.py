@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from ...errors import UsageError
+from ...profiles import Profiles, Size
 
 QUANTITIES = ("log_probability", "probability", "logit_difference")
 REMOVALS = ("replace", "delete")
@@ -110,48 +111,37 @@ METHODS = MappingProxyType(
     }
 )  # fmt: skip
 
-# Sizes that the notebook leaves at None. faithfulness_prompts: prompts of the faithfulness table; methods: the methods
-# in it; permutations, coalitions, steps: samples of Shapley, of KernelSHAP and LIME, of integrated gradients;
-# random_draws: random orders a prompt; counterfactuals: of the simulatability check. The rest is the other branches':
-# steps of weight randomisation; pairs of the circuit (0: none); layers and random labellings of the probes; texts
-# browsed; tasks, chains and questions asked; random directions beside steering; rows left out one at a time; epochs of
-# the small classifier; thin: every how many-th row (or pair of rows) is taken of the data sets that are used whole.
-_QUICK = {
-    "faithfulness_prompts": 10,
-    "methods": ["occlusion", "kernel_shap", "gradient", "gradient_x_input", "integrated_gradients", "decomposition",
-                "attention", "rollout", "random"],
-    "permutations": 4, "coalitions": 32, "steps": 8, "random_draws": 5, "counterfactuals": 12, "randomised_steps": 1,
-    "circuit_pairs": 8, "probe_layers": 4, "control_labels": 5, "corpus_texts": 72, "demo_tasks": 3,
-    "reasoning_rows": 6, "questions": 12, "answer_samples": 4, "steer_openings": 6, "random_directions": 10,
-    "left_out": 24, "story_epochs": 4, "thin": 1,
-}  # fmt: skip
-_STANDARD = _QUICK | {
-    "faithfulness_prompts": 32, "methods": list(METHODS), "permutations": 8, "coalitions": 96, "steps": 32,
-    "random_draws": 10, "counterfactuals": 24, "randomised_steps": 4, "probe_layers": 11, "demo_tasks": 12,
-    "reasoning_rows": 16, "questions": 48, "answer_samples": 8, "steer_openings": 24, "random_directions": 20,
-    "left_out": 48,
-}  # fmt: skip
-PROFILES: dict[str, dict] = {
-    "smoke": _QUICK | {
-        "faithfulness_prompts": 2, "methods": ["occlusion", "gradient_x_input", "random"], "permutations": 2,
-        "coalitions": 16, "random_draws": 2, "counterfactuals": 6, "circuit_pairs": 0, "probe_layers": 2,
-        "control_labels": 2, "corpus_texts": 12, "demo_tasks": 1, "reasoning_rows": 2, "questions": 2,
-        "answer_samples": 2, "steer_openings": 2, "random_directions": 2, "left_out": 6, "story_epochs": 1, "thin": 4,
-    },
-    "quick": _QUICK,
-    "standard": _STANDARD,
-    "paper": _STANDARD | {
-        "faithfulness_prompts": 60, "permutations": 32, "coalitions": 512, "steps": 128, "random_draws": 20,
-        "counterfactuals": 48, "randomised_steps": 8, "probe_layers": 31, "control_labels": 20, "answer_samples": 16,
-        "random_directions": 50,
-    },
-}  # fmt: skip
+_SOME = ["occlusion", "kernel_shap", "gradient", "gradient_x_input", "integrated_gradients", "decomposition",
+         "attention", "rollout", "random"]  # fmt: skip
+PROFILES = Profiles(
+    methods=Size(["occlusion", "gradient_x_input", "random"], _SOME, list(METHODS), list(METHODS),
+                 choices=tuple(METHODS), item="method"),
+    faithfulness_prompts=Size(2, 10, 32, 60),
+    permutations=Size(2, 4, 8, 32, help="orders sampled for Shapley values"),
+    coalitions=Size(16, 32, 96, 512, help="samples of KernelSHAP and LIME"),
+    steps=Size(8, 8, 32, 128, help="of integrated gradients"),
+    random_draws=Size(2, 5, 10, 20),
+    counterfactuals=Size(6, 12, 24, 48, least=2),
+    randomised_steps=Size(1, 1, 4, 8),
+    circuit_pairs=Size(0, 8, 8, 8, least=4, zero=True),
+    probe_layers=Size(2, 4, 11, 31),
+    control_labels=Size(2, 5, 5, 20),
+    corpus_texts=Size(12, 72, 72, 72, least=2),
+    demo_tasks=Size(1, 3, 12, 12),
+    reasoning_rows=Size(2, 6, 16, 16, least=2),
+    questions=Size(2, 12, 48, 48),
+    answer_samples=Size(2, 4, 8, 16, least=2),
+    steer_openings=Size(2, 6, 24, 24),
+    random_directions=Size(2, 10, 20, 50),
+    left_out=Size(6, 24, 48, 48, least=4),
+    story_epochs=Size(1, 4, 4, 4),
+    thin=Size(4, 1, 1, 1, most=8, help="every how many-th row (or pair of rows) of the data sets that are used whole"),
+)  # fmt: skip
 
 
 def fill(profile: str, **given) -> dict:
     """The sizes of a profile, replaced by those that are ``given`` (not None)."""
-    sizes(profile)  # an unknown profile is told here
-    return {**PROFILES[profile], **{name: value for name, value in given.items() if value is not None}}
+    return PROFILES.fill(profile, given)
 
 
 def sizes(profile: str | dict) -> dict[str, int]:

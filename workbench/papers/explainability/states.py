@@ -4,15 +4,18 @@ Layer 0 is the embedding, layer i the output of block i: what `Model.hidden` cou
 the given states; positions of the target, which stand behind the prompt, keep what the real run gives them.
 """
 
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
 
 from ...errors import ModelError, UsageError
+from ...models.read_out import FAILURES, find_blocks
 from .coalitions import combine
 from .reading import Question, baseline_token
 
+_reads_embeddings: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # module -> bool
 ROW_TOKENS = 1536  # tokens of one forward with gradients: the graph is kept until its backward
 
 
@@ -24,11 +27,11 @@ def blocks(model) -> torch.nn.ModuleList:
     ModelError
         There is no such list.
     """
-    depth = model.module.config.get_text_config(decoder=True).num_hidden_layers
-    for module in model.module.modules():
-        if isinstance(module, torch.nn.ModuleList) and len(module) == depth:
-            return module
-    raise ModelError(f"{model.name} has no list of {depth} blocks: its layers cannot be looked into")
+    found = find_blocks(model.module)
+    if found is None:
+        depth = model.module.config.get_text_config(decoder=True).num_hidden_layers
+        raise ModelError(f"{model.name} has no list of {depth} blocks: its layers cannot be looked into")
+    return found
 
 
 def check_layer(model, layer: int | None) -> int:
@@ -39,6 +42,31 @@ def check_layer(model, layer: int | None) -> int:
     if isinstance(layer, bool) or not isinstance(layer, int) or not -depth - 1 <= layer <= depth:
         raise UsageError(f"{model.name} has no layer {layer}: give 0 (the embedding) to {depth}")
     return layer if layer >= 0 else layer + depth + 1
+
+
+def check_embeddings(model) -> None:
+    """One sentence where a model reads embeddings otherwise than the tokens they belong to; compared once a module."""
+    module = model.module
+    if module not in _reads_embeddings:
+        ids = torch.arange(5, 11, device=model.device)[None] % module.get_input_embeddings().weight.shape[0]
+        try:
+            with torch.no_grad():
+                moved = module.get_input_embeddings()(ids) * 1.001  # not the rows of the matrix, which some look up
+                module(inputs_embeds=moved, use_cache=False)
+                plain = module(input_ids=ids, use_cache=False).logits.float()
+                given = module(inputs_embeds=module.get_input_embeddings()(ids), use_cache=False).logits.float()
+            apart = float((plain - given).abs().max() / plain.std().clamp_min(1e-30))
+            exact = plain.dtype == torch.float32 and module.dtype == torch.float32
+            _reads_embeddings[module] = apart < (1e-3 if exact else 0.25)
+        except torch.OutOfMemoryError:
+            raise
+        except FAILURES:
+            _reads_embeddings[module] = False
+    if not _reads_embeddings[module]:
+        raise ModelError(
+            f"{model.name} ({type(module).__name__}) cannot be read from embeddings alone, so it has no gradient by "
+            "them: choose another method, such as occlusion"
+        )
 
 
 class StateFunction:
@@ -60,6 +88,7 @@ class StateFunction:
         self.device = question.model.device
         self.rows = self.tokens = 0
         self.block = None if layer == 0 else blocks(question.model)[layer - 1]
+        check_embeddings(question.model)
         with torch.no_grad():
             self.states = self.at(question.ids)
         self.held = torch.zeros(1, len(question.ids), 1, dtype=torch.bool, device=self.device)
@@ -75,7 +104,9 @@ class StateFunction:
         if self.block is None:
             return self.embed(ids)
         found = {}
-        handle = self.block.register_forward_hook(lambda module, inputs, output: found.update(out=_first(output)))
+        handle = self.block.register_forward_hook(
+            lambda module, inputs, output: found.update(out=_first(output).clone())
+        )
         try:
             self.module(input_ids=torch.tensor([list(ids)], device=self.device), use_cache=False, logits_to_keep=1)
         finally:
@@ -116,7 +147,8 @@ class StateFunction:
         tail = self.embed(text[:-1]) if len(text) > 1 else states[:, :0]  # (·, T - 1, H)
         inputs = torch.cat([states if self.layer == 0 else self._embedded(rows), tail.expand(rows, -1, -1)], 1)
         with self._replaced(states if self.layer else None):
-            logits = self.module(inputs_embeds=inputs, use_cache=False, logits_to_keep=len(text)).logits.float()
+            logits = self.module(inputs_embeds=inputs, use_cache=False, logits_to_keep=len(text)).logits
+        logits = logits[:, -len(text) :].float()  # some models give the logits of every token all the same (xLSTM)
         self.rows += rows
         self.tokens += rows * (length + len(text) - 1)
         tokens = torch.tensor(text, device=logits.device)[None, :, None].expand(rows, -1, -1)

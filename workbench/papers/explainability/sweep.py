@@ -8,6 +8,7 @@ it.
 """
 
 import inspect
+import weakref
 from contextlib import nullcontext
 from dataclasses import dataclass
 
@@ -17,10 +18,23 @@ import torch
 from ...errors import UsageError
 from ...models.prefix import shared_tree
 from ...models.prefix_check import sliding_window
-from .hooks import Anatomy, anatomy, answer_tokens, checked_layers, edited_input, edited_output, prompt_ids, recorded
+from ...models.read_out import FAILURES
+from .hooks import (
+    Anatomy,
+    anatomy,
+    answer_tokens,
+    checked_layers,
+    edited_input,
+    edited_output,
+    prompt_ids,
+    recorded,
+    stream_of,
+)
+from .parts import part_module
 
 PARTS = ("stream", "attention", "mlp")
 ROW_TOKENS = 4096  # tokens of one batch through a block: bounds the memory
+_resumes: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # module -> bool
 
 
 @dataclass
@@ -69,28 +83,54 @@ class _Keep(_Behind):
         return False
 
 
-def part_module(parts: Anatomy, part: str, block: int):
-    """The module whose output ("attention", "mlp") or input ("heads") is patched."""
-    if part == "heads":
-        return parts.out_projection(block)
-    return parts.attention(block) if part == "attention" else parts.mlp(block)
+@torch.inference_mode()
+def resumes(model, parts: Anatomy) -> bool:
+    """Whether a run of this model can go on from its middle: compared with its plain forward, once a module."""
+    if not shared_tree(model).reuse:  # no mask of our own reaches its attention
+        return False
+    if model.module not in _resumes:
+        try:
+            _resumes[model.module] = _compared(model, parts)
+        except torch.OutOfMemoryError:
+            raise
+        except FAILURES:  # a block that asks our cache or our cut arguments for what they do not have
+            _resumes[model.module] = False
+    return _resumes[model.module]
 
 
-def takes_mask(model) -> bool:
-    """Whether a mask of our own reaches this model's attention (the shared-prefix engine has compared it)."""
-    return shared_tree(model).reuse
+def _compared(model, parts: Anatomy) -> bool:
+    config = model.module.config.get_text_config(decoder=True)
+    window = sliding_window(config)
+    length = 24 if window is None or window > 512 else window + 8
+    length = min(length, getattr(config, "max_position_embeddings", None) or length)
+    size = model.module.get_input_embeddings().weight.shape[0]
+    ids = np.random.default_rng(0).integers(size // 10, max(size // 2, size // 10 + 1), length).tolist()
+    plain = parts.read_out(stream_of(model, parts, ids)[-1]).softmax(-1)  # (T, V)
+    run = plain_run(model, parts, ids, resume=True)
+    most = 1e-3 if run.streams.dtype == torch.float32 else 0.25  # bfloat16: a batch of another shape moves .05
+    for start in (0, length // 2, length - 1):
+        state = run.streams[0, start:].expand(2, -1, -1)
+        for number in range(1, len(parts.blocks) + 1):
+            state = through(parts, run, number, state, start)
+        apart = (parts.read_out(state).softmax(-1) - plain[start:]).abs().sum(-1) / 2  # total variation, (2, T - start)
+        if not float(apart.max()) < most:
+            return False
+    return True
 
 
 @torch.inference_mode()
-def plain_run(model, parts: Anatomy, ids: list[int], *, part: str | None = None) -> Trunk:
-    """A plain run of ``ids``, keeping streams, one part of every block, keys and values, and each block's arguments."""
+def plain_run(model, parts: Anatomy, ids: list[int], *, part: str | None = None, numbers=(), resume=None) -> Trunk:
+    """A plain run of ``ids``: streams, one part of the blocks ``numbers``, keys and values, and each block's arguments.
+
+    ``resume``: whether it is to be gone on from (None: where the model can); the mask is then one of our own, which can
+    be cut and reused.
+    """
     blocks, held, calls = parts.blocks, _Keep(), {}
+    own = resumes(model, parts) if resume is None else resume
     modules = {"layer0": (blocks[0], "input")}
-    for number, block in enumerate(blocks, 1):
-        modules[f"layer{number}"] = (block, "output")
-        if part is not None:
-            modules[f"part{number}"] = (part_module(parts, part, number), "input" if part == "heads" else "output")
-    own = takes_mask(model)  # the mask of our own is what can be cut and reused; some architectures take none
+    modules |= {f"layer{number}": (block, "output") for number, block in enumerate(blocks, 1)}
+    side = "input" if part == "heads" else "output"
+    modules |= {f"part{number}": (part_module(model, parts, part, number), side) for number in numbers}
     handles = [
         block.register_forward_pre_hook(
             lambda block, arguments, keywords, i=i: calls.__setitem__(i, _named(block, arguments, keywords)),
@@ -167,7 +207,7 @@ class Job:
         self.texts = (clean, corrupt, answer, foil)
         self.anatomy: Anatomy = anatomy(model, for_="activation patching")
         can_patch(model, clean, corrupt)
-        self.clean_ids, self.corrupt_ids = model.token_ids(clean), model.token_ids(corrupt)
+        self.clean_ids, self.corrupt_ids = prompt_ids(model, clean), prompt_ids(model, corrupt)
         self.tokens = answer_tokens(model, answer, foil)
         depth, length = len(self.anatomy.blocks), len(self.clean_ids)
         self.layers = checked_layers(layers, 0 if part == "stream" else 1, depth, model.name)
@@ -190,7 +230,8 @@ class Job:
 
     def trunk(self, ids: list[int]) -> Trunk:
         """`plain_run` with the part that is patched."""
-        return plain_run(self.model, self.anatomy, ids, part=None if self.part == "stream" else self.part)
+        numbers = () if self.part == "stream" else self.layers
+        return plain_run(self.model, self.anatomy, ids, part=self.part, numbers=numbers)
 
     def run_once(self, clean_run: Trunk, layer: int, position: int, head: int | None = None) -> float:
         """One whole forward of the corrupt prompt with one activation replaced."""
@@ -209,7 +250,7 @@ class Job:
             where = edited_input(blocks[0], put) if layer == 0 else edited_output(blocks[layer - 1], put)
         else:
             where = (edited_input if self.part == "heads" else edited_output)(
-                part_module(self.anatomy, self.part, layer), put
+                part_module(self.model, self.anatomy, self.part, layer), put
             )
         with where, recorded(last=(blocks[-1], "output")) as found:
             ids = torch.tensor([self.corrupt_ids], device=self.model.device)
@@ -274,7 +315,9 @@ def _patched(job: Job, clean_run: Trunk, block: int, position: int, new: list[in
             tensor[row, 0, share] = clean[share]
         return tensor
 
-    return (edited_input if job.part == "heads" else edited_output)(part_module(job.anatomy, job.part, block), put)
+    return (edited_input if job.part == "heads" else edited_output)(
+        part_module(job.model, job.anatomy, job.part, block), put
+    )
 
 
 def _share(tensor, head: int | None, heads: int) -> slice:

@@ -2,17 +2,20 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from ...errors import ModelError, UsageError
+from ...models import weights
+from ...models.base import say
 from ...models.headers import read_safetensors
 from ...models.loading import quiet
 from ...models.names import encoder_folder
 from ...models.problems import advice
-from ...models.sources import fetch_encoder, refuse_code_in, refuse_pickles
+from ...models.sources import fetch_encoder, refuse_code_in, weight_files
 from .families import family_of
 
 # one of them is in every folder with a tokenizer; without any, transformers makes an empty one that knows no word
@@ -40,15 +43,12 @@ def _load(encoder: str, task: str, labels: list[str], seed: int, attention: str)
     if not (Path(folder) / "config.json").is_file():
         raise ModelError(f"{encoder} has no config.json, so it is no encoder's folder: give one of AutoModel's")
     refuse_code_in(folder, encoder)
-    if not list(Path(folder).glob("*.safetensors")):
-        refuse_pickles([file.name for file in Path(folder).glob("*.bin")], encoder)
-        raise ModelError(f"{encoder} has no *.safetensors weights: is the download complete?")
     config = transformers.AutoConfig.from_pretrained(
         folder, num_labels=len(labels), id2label=dict(enumerate(labels)),
         label2id={name: i for i, name in enumerate(labels)}, local_files_only=True,
     )  # fmt: skip
     family = family_of(config)
-    read_safetensors(sorted(Path(folder).glob("*.safetensors")))  # a file cut short is named here
+    tensors = read_safetensors(weight_files(Path(folder), encoder)[0]).tensors  # a file cut short is named here
     if not any(any(Path(folder).glob(kind)) for kind in _TOKENIZERS):
         raise ModelError(f"{encoder} has no tokenizer (tokenizer.json or vocab.txt): save the model's own beside it")
     if attention not in ("sdpa", "eager"):
@@ -63,7 +63,8 @@ def _load(encoder: str, task: str, labels: list[str], seed: int, attention: str)
             module, found = getattr(transformers, kind).from_pretrained(
                 folder, config=config, local_files_only=True, trust_remote_code=False, use_safetensors=True,
                 dtype=torch.float32, attn_implementation=attention if attention in family.attention else "eager",
-                output_loading_info=True,
+                output_loading_info=True, ignore_mismatched_sizes=True,
+                key_mapping=weights.key_mapping(tensors) or None,
             )  # fmt: skip
             tokenizer = transformers.AutoTokenizer.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=False
@@ -73,22 +74,19 @@ def _load(encoder: str, task: str, labels: list[str], seed: int, attention: str)
         raise ModelError(f"{encoder} cannot be loaded ({said}): is its folder complete?") from error
     finally:
         torch.random.set_rng_state(generator)
-    _refuse_random(module, found["missing_keys"], encoder)
+    if weights.key_mapping(tensors):
+        _say_once(weights.wrapped(tensors, encoder))
+    # the head is new, and some checkpoints leave the pooler out; anything else missing would be a random encoder
+    base = module.base_model_prefix + "."
+    new = tuple({key.split(".")[0] + "." for key, _ in module.named_parameters() if not key.startswith(base)})
+    weights.verify(module, tensors, found, encoder, _say_once, new=(*new, base + "pooler.", "pooler."))
     return module, tokenizer
 
 
-def _refuse_random(module, missing, encoder: str) -> None:
-    """An encoder whose own weights are not in its files would be a random one, trained without a word about it.
-
-    The head is new, and some checkpoints leave the pooler out.
-    """
-    base = module.base_model_prefix + "."
-    lacks = sorted(name for name in missing if name.startswith(base) and ".pooler." not in name)
-    if lacks:
-        raise ModelError(
-            f"{encoder} lacks {len(lacks)} weights of a {module.config.model_type} encoder, {lacks[0]} among them: do "
-            "its config.json and *.safetensors belong together?"
-        )
+@cache
+def _say_once(line: str, harmless: bool = False) -> None:
+    """A study loads its encoder many times."""
+    say(line)
 
 
 @contextmanager

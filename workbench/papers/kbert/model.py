@@ -13,7 +13,8 @@ import torch
 from ...errors import DataError, ModelError, UsageError
 from ...files import write_json
 from ...models.base import say
-from ...models.loading import pick_device, quiet
+from ...models.device import pick_device
+from ...models.loading import quiet
 from .collate import KnowledgeCollator, check_mask
 from .encoders import freeze, load, met_rows
 from .settings import SETTINGS, KBertSettings

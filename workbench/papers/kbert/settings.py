@@ -1,10 +1,11 @@
-"""What the paper fixes, the arms of the study, and the closed-class words of English."""
+"""What the paper fixes, the arms of the study, the closed-class words of English, and the sizes of a run."""
 
 from dataclasses import dataclass
 from numbers import Integral
 from types import MappingProxyType
 
 from ...errors import UsageError
+from ...profiles import File, Profiles, Size
 
 _MOST = 2**15 - 1  # positions and branch numbers are int16
 
@@ -96,3 +97,46 @@ _CLOSED = """
     more most less least much many few several own same
 """
 FUNCTION_WORDS = frozenset(_CLOSED.split())
+
+TASKS = ("typing", "typing_two", "teaching", "own")
+# how much of the study fits into 40 seconds, 3 minutes, half an hour, or a GPU's afternoon. learning_rate, epochs and
+# batch_size are not the paper's (2e-5, 5, 32): with 200 sentences those would be 35 steps.
+_ALL = ["typing", "typing_two", "teaching"]
+PROFILES = Profiles(
+    {"graph": File(words=("wordnet", "teaching")), "data": File(), "encoder": File(words=("minilm",), hub=True)},
+    tasks=Size(["typing"], ["typing", "teaching"], _ALL, _ALL, choices=TASKS, item="task"),
+    n_seeds=Size(1, 1, 3, 10),
+    n_train=Size(12, 96, 198, 1200, least=12),
+    n_test=Size(12, 96, 180, 600, least=12),
+    epochs=Size(1, 5, 8, 8),
+    learning_rate=Size(4e-4, 4e-4, 4e-4, 4e-4, least=1e-8, most=1),
+    rates=Size(
+        [],
+        [],
+        [1e-4, 4e-4],
+        [5e-5, 1e-4, 2e-4, 4e-4],
+        least=1e-8,
+        most=1,
+        zero=True,
+        help="what each arm chooses its rate from, on held-out training entities; none: learning_rate for all",
+    ),
+    batch_size=Size(12, 16, 16, 16),
+    top_layers=Size(1, -1, -1, -1, least=-1, help="the encoder's layers that are trained; -1 trains everything"),
+    noise_seeds=Size(0, 0, 1, 10, least=0),
+)
+
+
+def fill(profile: str, **given) -> dict:
+    """The profile's sizes, each replaced by the ``given`` one that is not None: a notebook's parameters win.
+
+    ``top_layers`` is the number of the encoder's layers that are trained; -1 trains everything. A given
+    ``learning_rate`` goes for every arm: then none is chosen, unless ``rates`` are given too.
+
+    Raises
+    ------
+    UsageError
+        An unknown profile, size or task, or a size that is too small.
+    """
+    if given.get("learning_rate") is not None and given.get("rates") is None:
+        given = given | {"rates": []}  # one rate is asked for
+    return PROFILES.fill(profile, given)

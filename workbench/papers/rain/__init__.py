@@ -13,13 +13,18 @@ The algorithm, for each token set ("move") of a reply:
  6. stop early when the most visited child is visited and good enough, else when the searches are used up; commit it,
     keep its subtree, go on from there.
 
+Where paper and code differ, the code is followed, each time by a named setting (`RainSettings`, with its source): what
+a node embeds, no simulation where the clause has ended, the root's own evaluation, the most visited child as the move.
+
 Where this differs from the reference code, on purpose:
  * children are made when first passed through, not when first visited (the same tree, fewer chains);
  * the end-of-text token is compared as a token (the code compares it with a tuple and never sees it), and
    errors are raised where a bare except ends the code's generation silently;
  * a simulation has at most ``rollout_tokens`` tokens; a node without candidates ends the reply;
  * the priors of a node that got one more child are normalised again over all of them;
- * a sibling's mean embedding is compared with the mean embedding of the node on the path;
+ * (q + 1) / 2 stands without the code's 1e-5 in the denominator; of equal children the more probable is taken (the
+   code: the lower token);
+ * TruthfulQA's text is judged as it is (the code cuts it behind its last full stop);
  * templates and demonstrations are our own, and labels are found by the model's tokenizer (the code
    hard-codes LLaMA's ids);
  * ``commit="sample"`` draws the move by visits as §3 words it; the default takes the most visited, as the code does;

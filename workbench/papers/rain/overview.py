@@ -65,7 +65,8 @@ class Page:
         """What this run shows, a sentence each."""
         lines = []
         if self.report is not None:
-            chance = "cannot be told from guessing" if self.report.at_chance else "is better than guessing"
+            chance = "is reversed" if self.report.is_reversed else "is better than guessing"
+            chance = "cannot be told from guessing" if self.report.at_chance else chance
             lines.append(f"{self.title}: the scorer {chance} on held-out replies (AUC {self.report.auc}).")
         if self.judge_warning:
             lines.append(f"{self.title}: {self.judge_warning}.")
@@ -84,18 +85,9 @@ def sizes(profile: str, **given) -> dict:
     UsageError
         An unknown profile or size, or a number below 1.
     """
-    if profile not in PROFILES:
-        raise UsageError(f"profile {profile!r} is unknown: choose one of {', '.join(PROFILES)}")
-    unknown = sorted(set(given) - set(PROFILES[profile]))
-    if unknown:
-        raise UsageError(f"size {unknown[0]!r} is unknown: there are {', '.join(PROFILES[profile])}")
-    found = PROFILES[profile] | {name: value for name, value in given.items() if value is not None}
+    found = PROFILES.fill(profile, given)
     if given.get("budget") is not None and given.get("budgets") is None:
         found["budgets"] = [found["budget"]]  # one budget was asked for: no sweep around it
-    for name, value in found.items():
-        for one in value if isinstance(value, list) else [value]:
-            if one < 1:
-                raise UsageError(f"{name}={value} is none: give at least 1")
     return found
 
 

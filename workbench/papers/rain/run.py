@@ -7,8 +7,10 @@ import numpy as np
 
 from ...errors import UsageError, WorkbenchError
 from ...models.base import require
+from ...models.packed import max_length
 from ...models.prefix import PrefixTree, shared_tree
 from ...models.prefix_read import Task, chain, run, serve, together
+from ...models.reader import is_conversation
 from .result import RainResult
 from .scorers import ZeroScorer
 from .search import Searcher, stream
@@ -106,7 +108,7 @@ def rain(
         result = yield from Searcher(
             tree, name, ids, settings=settings, evaluate=evaluate,
             embed=(lambda text: _ask(_Embed(text))) if settings.embeds else None,
-            decode=lambda tokens: model.new_text(ids, tokens), eos=model.end_tokens(), index=index, seed=seed,
+            decode=model.new_text, eos=model.end_tokens(), index=index, seed=seed,
         ).task()  # fmt: skip
         if progress:
             progress(result)
@@ -178,10 +180,12 @@ def _checked(value, text: str) -> float:
 
 def _prompt_ids(model, prompt, chat, index: int, more: int) -> list[int]:
     require(model, "logprobs", for_="RAIN")
+    if not isinstance(prompt, str) and not is_conversation(prompt):
+        raise UsageError(f"prompt {index} is {str(prompt)[:60]}, which no scorer can judge: give a text or messages")
     ids = model.prompt_ids(prompt, chat)
     if not ids:
         raise UsageError(f"prompt {index} is empty and {model.name} has no start token: give at least one character")
-    limit = getattr(model.module.config.get_text_config(), "max_position_embeddings", None) if model.module else None
+    limit = max_length(model)
     if limit and len(ids) + more > limit:
         raise UsageError(
             f"prompt {index} has {len(ids)} tokens, and with max_new_tokens={more} that is more than the {limit} that "

@@ -13,6 +13,7 @@ from typing import Any
 from ...errors import UsageError
 from ...models.prefix import shared_tree
 from ...models.prefix_read import Task, Weigh, run, together
+from ...models.reader import read_text
 
 # templates of our own; each ends where the label's first token is read
 SENTIMENT = "{prompt}{reply}\nSentiment:"
@@ -46,9 +47,8 @@ class _Asked:
 
     def _first(self, label: str) -> int:
         """The label's first token where it follows a text: SentencePiece puts a blank before what begins a text."""
-        ids, before, both = (
-            self.model.tokenizer(text, add_special_tokens=False)["input_ids"] for text in (label, ":", ":" + label)
-        )
+        read = self.model.tokenizer
+        ids, before, both = (read_text(read, text, start=False) for text in (label, ":", ":" + label))
         if not ids:
             raise UsageError(f"the label {label!r} has no token: write a word, with the blank before it")
         follows = len(both) > len(before) and list(both[: len(before)]) == list(before)
@@ -57,7 +57,7 @@ class _Asked:
     def _node(self, tree, **slots):
         # not str.format: a reply may hold braces, and they stay as they are
         text = re.sub(r"\{(prompt|reply|a|b)\}", lambda found: slots.get(found[1], found[0]), self.template)
-        return tree.node(self.model.tokenizer(text)["input_ids"])
+        return tree.node(self.model.token_ids(text))
 
     def plan(self, tree, prompt: str, reply: str) -> Task:
         """A task that returns the value of one reply."""
@@ -223,34 +223,62 @@ class ScorerReport:
         How often a good reply scores above a bad one (.5 is chance).
     partial : Estimate, optional
         The same for texts cut short, as a search sees them.
+    length, partial_length : Estimate, optional
+        AUC of the number of characters alone, on whole and on partial texts: what a scorer could reach without reading.
     zeros : Estimate
         Share of replies with the value exactly 0.
     orders : dict
         For an A/B vote: the AUC with the good option first, with it second, and the share of replies for which the
         letter A won in both orders (the letter's own pull).
-    at_chance : bool
-        The AUC's interval reaches .5: searching with this scorer follows noise.
+    at_chance, is_reversed : bool
+        The AUC's interval holds .5: searching with this scorer follows noise. It lies below .5: the scorer prefers bad
+        replies, and a search with it looks for them.
     rows : list of dict
         {prompt, reply, label, partial, value}.
     """
 
     auc: Any
     partial: Any
+    length: Any
+    partial_length: Any
     zeros: Any
     orders: dict
-    at_chance: bool
     rows: list[dict] = field(repr=False)
 
     @property
+    def at_chance(self) -> bool:
+        """Whether the AUC's interval holds .5."""
+        return self.auc.low <= 0.5 <= self.auc.high
+
+    @property
+    def is_reversed(self) -> bool:
+        """Whether the AUC's interval lies below .5."""
+        return self.auc.high < 0.5
+
+    @property
     def warning(self) -> str:
-        """One sentence where the scorer is at chance, else empty."""
-        if not self.at_chance:
-            return ""
-        return f"this scorer is at chance on these texts (AUC {self.auc}): what a search gains with it is noise"
+        """One sentence where the scorer is at chance or reversed, on all texts or on the partial ones, else empty."""
+        if self.is_reversed:
+            return f"this scorer is reversed on these texts (AUC {self.auc}): a search with it looks for bad replies"
+        if self.partial is not None and self.partial.high < 0.5:
+            return (
+                f"this scorer is reversed on partial texts (AUC {self.partial}), which are what a search sees: it "
+                "looks for bad replies"
+            )
+        if self.at_chance:
+            return f"this scorer is at chance on these texts (AUC {self.auc}): what a search gains with it is noise"
+        return ""
 
     def table(self) -> list[dict]:
         """The measures as records {measure, value, low, high, n}."""
-        named = {"AUC": self.auc, "AUC, partial texts": self.partial, "share of zero values": self.zeros, **self.orders}
+        named = {
+            "AUC": self.auc,
+            "AUC, partial texts": self.partial,
+            "length alone": self.length,
+            "length alone, partial texts": self.partial_length,
+            "share of zero values": self.zeros,
+            **self.orders,
+        }
         return [{"measure": name, **estimate.as_dict()} for name, estimate in named.items() if estimate is not None]
 
 
@@ -292,13 +320,23 @@ def scorer_report(model, scorer, labelled: Sequence[Mapping], *, seed: int = 0) 
             same = [row for row in rows if row["prompt"] == prompt]
             for row, value in zip(same, scorer(prompt, [row["reply"] for row in same]), strict=True):
                 row["value"] = float(value)
-    auc = auroc(*_split(rows, [row["value"] for row in rows]), groups=_prompts(rows), seed=seed)
-    cut = [row for row in rows if row["partial"]]
-    partial = None
-    if {row["label"] for row in cut} == {0, 1}:
-        partial = auroc(*_split(cut, [row["value"] for row in cut]), groups=_prompts(cut), seed=seed)
+    whole, cut = ([row for row in rows if row["partial"] == partial] for partial in (False, True))
+
+    def apart(own, measure):
+        """AUC of a measure of each row, where both labels are there."""
+        if {row["label"] for row in own} != {0, 1}:
+            return None
+        return auroc(*_split(own, list(map(measure, own))), groups=_prompts(own), seed=seed)
+
+    def value(row):
+        return row["value"]
+
+    def characters(row):
+        return len(row["reply"])
+
     zeros = proportion_interval(sum(row["value"] == 0 for row in rows), len(rows))
-    return ScorerReport(auc, partial, zeros, orders, auc.low <= 0.5, rows)
+    lengths = apart(whole, characters), apart(cut, characters)
+    return ScorerReport(apart(rows, value), apart(cut, value), *lengths, zeros, orders, rows)
 
 
 def _split(rows, values):

@@ -25,11 +25,11 @@ def stream(*words: int) -> np.random.Generator:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A simulation: the reply text it reached, its value, its embedding."""
+    """A simulation: the reply text it reached, its value, and for each node on the path the embedding of its part."""
 
     text: str
     value: float
-    embedding: np.ndarray | None
+    embeddings: dict[Node, np.ndarray]
 
 
 class Searcher:
@@ -49,25 +49,27 @@ class Searcher:
     embed : callable, optional
         text -> task that returns its embedding (D,).
     decode : callable
-        tokens after the prompt -> text.
+        (tokens before, new tokens) -> text of the new ones, as `Model.new_text`.
     eos : set of int
     """
 
     def __init__(
         self, tree, prompt: str, ids: list[int], *, settings: RainSettings, evaluate: Callable[[str], Task],
-        embed: Callable[[str], Task] | None, decode: Callable[[list[int]], str], eos: frozenset[int], index: int,
-        seed: int,
+        embed: Callable[[str], Task] | None, decode: Callable[[list[int], list[int]], str], eos: frozenset[int],
+        index: int, seed: int,
     ):  # fmt: skip
         self.tree, self.prompt, self.settings, self.eos = tree, prompt, settings, eos
         self.evaluate, self.embed, self.decode = evaluate, embed, decode
-        self.name = (seed, index)
+        self.ids, self.name = ids, (seed, index)
         self.pool = Pool()
         self.foreseen: dict[Node, list[Node]] = {}  # children of nodes the search has not passed through
         self.nodes: list[Node] = []
         self.texts: list[str] = []
         self.searches: list[Search] = []
-        self.memo: dict[str, Outcome] = {}  # by text: a text has one value
-        self.ends_at: dict[int, bool] = {}  # token -> does its text hold a character that ends a simulation?
+        self.memo: dict[str, float] = {}  # by text: a text has one value
+        self.embedded: dict[str, np.ndarray] = {}  # by text
+        self.outcomes: dict[Node, Outcome] = {}  # by node visited: what its first visit found
+        self.ends_at: dict[int, bool | None] = {}  # token -> is its text's last character one that ends a simulation?
         self.root = Node(0, (), None, 0, place=tree.node(ids))
         self.nodes.append(self.root)
         self.texts.append("")
@@ -106,7 +108,8 @@ class Searcher:
         """The child with the most visits (code), or one drawn by normalised visits (the paper's words)."""
         if self.settings.commit == "visits":
             return self._most_visited(root)
-        weights = np.array([child.n for child in root.children])
+        by = "n" if any(child.n for child in root.children) else "prior"  # else only the root was evaluated
+        weights = np.array([getattr(child, by) for child in root.children])
         uniform = stream(*self.name, COMMIT, *root.prefix).random() * weights.sum()
         return root.children[min(int(np.searchsorted(weights.cumsum(), uniform, side="right")), len(weights) - 1)]
 
@@ -122,7 +125,7 @@ class Searcher:
     def _search(self, root: Node, move: int, left: int) -> Task:
         """Select a leaf, simulate and evaluate it, back its value up."""
         path = [root]
-        while True:
+        while not self._evaluates(root):
             node = path[-1]
             if node.children is None and not node.ends:
                 yield from self._wait("expand", node, root, left)
@@ -134,11 +137,10 @@ class Searcher:
             if not path[-1].n or path[-1].ends:
                 break
         leaf = path[-1]
-        if leaf.fn:  # nothing can follow it, or nothing was found to: its value stands
-            outcome = self.memo[leaf.text]
-        else:
-            (outcome,) = yield from self._wait("simulate", leaf, root, left)
-            leaf.text, leaf.value = outcome.text, outcome.value
+        if leaf not in self.outcomes:  # else nothing can follow it, or nothing was found to: its value stands
+            (self.outcomes[leaf],) = yield from self._wait("simulate", leaf, root, left)
+        outcome = self.outcomes[leaf]
+        leaf.text, leaf.value = outcome.text, outcome.value
         changed = self._back_up(path, outcome)
         self.searches.append(
             Search(
@@ -146,6 +148,10 @@ class Searcher:
                 {node.id: (node.n, node.fn, node.q) for node in changed},
             )
         )  # fmt: skip
+
+    def _evaluates(self, root: Node) -> bool:
+        """Whether the next search stops at the root itself: the first of all, where ``evaluate_root`` asks for it."""
+        return self.settings.evaluate_root and not root.fn and root.parent is None
 
     def _select(self, node: Node, children: list[Node]) -> Node:
         """argmax of (q + 1) / 2 + c p sqrt(n_parent) / (1 + n); an unvisited child's first term is ``first_play``."""
@@ -163,14 +169,11 @@ class Searcher:
             node.q = (node.q * node.n + outcome.value) / (node.n + 1)
             node.n += 1
             node.fn += 1
-            if outcome.embedding is not None:
-                mean = node.embedding
-                node.embedding = (
-                    outcome.embedding.astype(float) if mean is None else mean + (outcome.embedding - mean) / node.fn
-                )
-        if outcome.embedding is None:
-            return changed
         for node in path[1:]:
+            if node not in outcome.embeddings:
+                continue
+            new, mean = outcome.embeddings[node].astype(float), node.embedding
+            node.embedding = new if mean is None else mean + (new - mean) / node.fn
             for sibling in node.parent.children:
                 if sibling is node or sibling.embedding is None:
                     continue
@@ -222,15 +225,14 @@ class Searcher:
             if len(self.pool) >= self.settings.lanes:
                 break
             path = [root]
-            while (path[-1].n or path[-1] is root) and (children := self._foresee(path[-1])):
+            inside = root.n or not self._evaluates(root)  # else the next search stops at the root
+            while (path[-1].n or (inside and path[-1] is root)) and (children := self._foresee(path[-1])):
                 path.append(self._select(path[-1], children))
             leaf = path[-1]
             done = self.pool.results.get(("simulate", leaf))
             if not leaf.n:
                 self._start("simulate", leaf)
-            elif (
-                self._foresee(leaf) is None and not leaf.ends
-            ):  # also one still being simulated, if it seems to be next again
+            elif self._foresee(leaf) is None and not leaf.ends:  # also one still simulated, if next again, it seems
                 self._start("expand", leaf)
             value = done.value if done else leaf.q if leaf.fn else path[-2].q if len(path) > 1 else 0.0
             for node in path:
@@ -250,9 +252,9 @@ class Searcher:
     # --- simulation ---------------------------------------------------------------------------------------------------
 
     def _simulate(self, leaf: Node) -> Task:
-        """Sample to the next end of a clause, evaluate the text reached."""
+        """Sample to the next end of a clause, evaluate the text reached, embed each path node's part of it."""
         tokens = list(leaf.prefix)
-        if not leaf.ends:
+        if not leaf.ends and (self.settings.simulate_ended or not self._clause_ended([*self.ids, *tokens])):
             room = min(self.settings.rollout_tokens, self.settings.max_new_tokens - len(tokens))
             random = stream(*self.name, ROLLOUT, *leaf.prefix)
             drawn, _, _ = yield from chain(
@@ -260,26 +262,45 @@ class Searcher:
             )
             tokens = tokens + drawn
         text, _ = self._text(tokens)
-        if text not in self.memo:
-            tasks = [self.evaluate(text)] + ([self.embed(text)] if self.embed else [])
-            value, *embedding = yield from together(tasks)
-            self.memo.setdefault(text, Outcome(text, value, embedding[0] if embedding else None))
-        return self.memo[text]
+        seen = (
+            {node: self._embedded_text(node, tokens, text) for node in leaf.path if node.parent} if self.embed else {}
+        )
+        new = [words for words in dict.fromkeys(seen.values()) if words not in self.embedded]
+        known = text in self.memo
+        found = yield from together([*([] if known else [self.evaluate(text)]), *map(self.embed, new)])
+        if not known:
+            self.memo.setdefault(text, found.pop(0))
+        self.embedded.update(zip(new, found, strict=True))
+        return Outcome(text, self.memo[text], {node: self.embedded[words] for node, words in seen.items()})
+
+    def _embedded_text(self, node: Node, tokens: list[int], text: str) -> str:
+        """What of a simulated reply is embedded for a node: from its own tokens on (code), or all of it."""
+        if self.settings.embedded_text == "reply":
+            return text
+        start = len(node.prefix) - len(node.tokens)
+        new = tokens[start:]
+        return self.decode([*self.ids, *tokens[:start]], new[:-1] if new[-1] in self.eos else new)
+
+    def _clause_ended(self, ids: list[int]) -> bool:
+        """Whether a text, prompt and all, ends with a character that ends a simulation."""
+        return next((ended for ended in map(self._ends_clause, reversed(ids)) if ended is not None), False)
+
+    def _ends_clause(self, token: int) -> bool | None:
+        """Whether the last character of a token's text ends a simulation; None for a token without text."""
+        if token not in self.ends_at:
+            text = self.decode([], [token])
+            self.ends_at[token] = text[-1] in self.settings.rollout_ends if text else None
+        return self.ends_at[token]
 
     def _rollout_ends(self, before: list[int], new: list[int]) -> bool:
-        last = new[-1]
-        if last in self.eos:
-            return True
-        if last not in self.ends_at:
-            text = self.decode([last])
-            self.ends_at[last] = any(char in text for char in self.settings.rollout_ends)
-        return self.ends_at[last] or (not self.settings.rollout_ends and self._text(before + new)[1])
+        last, turns = new[-1], bool(self.settings.stop)
+        return last in self.eos or bool(self._ends_clause(last)) or (turns and self._text(before + new)[1])
 
     def _text(self, tokens: list[int]) -> tuple[str, bool]:
         """The reply's text without its end token, cut before a new turn; and whether it was cut."""
         if tokens and tokens[-1] in self.eos:
             tokens = tokens[:-1]
-        text = self.decode(tokens)
+        text = self.decode(self.ids, tokens)
         places = [text.find(stop) for stop in self.settings.stop if stop in text]
         return (text[: min(places)], True) if places else (text, False)
 
@@ -294,14 +315,18 @@ class Searcher:
         """The candidates of a node: (tokens, probability) each, the greedy one first, all different."""
         wanted = self.settings.candidates
         if self.length(node) == 1:
-            (top,) = yield [Top(node.place, wanted)]
-            return [((token,), chance) for token, chance in top]
+            return list((yield from self._top(node, wanted)).items())
         found: dict[tuple[int, ...], float] = {}
         tokens, chance, _ = yield from self._chain(node, None)
         found[tokens] = chance
         while len(found) < wanted and node.tried < self.settings.tries:
             yield from self._draw(node, min(wanted - len(found), self.settings.tries - node.tried), found)
         return list(found.items())
+
+    def _top(self, node: Node, count: int) -> Task:
+        """The most probable tokens; p^(1/T) is what the temperature makes of p, up to a factor that cancels."""
+        (top,) = yield [Top(node.place, count)]
+        return {(token,): chance ** (1 / self.settings.temperature) for token, chance in top}
 
     def _draw(self, node: Node, count: int, found: dict) -> Task:
         """``count`` more sampled chains in lock-step; the new ones into ``found``."""
@@ -346,20 +371,20 @@ class Searcher:
     def _wants_another(self, node: Node) -> bool:
         """Dynamic node addition: all children visited, alike, and none of them good."""
         children = node.children
-        if len(children) >= self.settings.max_children or any(c.embedding is None or not c.fn for c in children):
+        if not 1 < len(children) < self.settings.max_children or any(c.embedding is None for c in children):
             return False
-        spread = float(np.linalg.norm(np.var([c.embedding for c in children], axis=0)))
+        # torch.var, as in the code, divides by K - 1
+        spread = float(np.linalg.norm(np.var([c.embedding for c in children], axis=0, ddof=1)))
         return spread < self.settings.variance * self.length(node) and max(c.q for c in children) < 0
 
     def _add(self, node: Node, *, mix: bool) -> Task:
-        """One more child: the next most probable token, or the first new chain of ``tries``."""
+        """One more child: the next most probable token, or the first new chain of ``added_tries``."""
         held = {child.tokens for child in node.children}
         found: dict[tuple[int, ...], float] = {}
         if self.length(node) == 1:
-            (top,) = yield [Top(node.place, len(held) + 1)]
-            found = {(token,): chance for token, chance in top}
+            found = yield from self._top(node, len(held) + 1)
         else:
-            limit = node.tried + max(1, self.settings.tries)
+            limit = node.tried + self.settings.added_tries
             while node.tried < limit and not set(found) - held:
                 yield from self._draw(node, 1, found)
         new = [(tokens, chance) for tokens, chance in found.items() if tokens not in held]

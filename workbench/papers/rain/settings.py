@@ -5,29 +5,29 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ...errors import UsageError
+from ...profiles import Choice, File, Profiles, Size, Text
 
 TASKS = ("hh", "advbench", "truthfulqa")
 
 # sizes a notebook fills in where a parameter is None: smoke for tests, quick < 3 minutes, standard < 30, paper on a GPU
 # (17 tokens are the first four token sets: 1 + 2 + 4 + 10)
-PROFILES: dict[str, dict] = {
-    "smoke": {
-        "budget": 2, "max_new_tokens": 6, "prompts_used": 1, "labelled_used": 8, "budgets": [2], "sweep_used": 1,
-        "attack_used": 1,
+PROFILES = Profiles(
+    {
+        "prompts": File(),
+        "form": Choice(("words", "hard", "vote", "yesno")),
+        "objective": Text(
+            r"(?s)both|harmlessness|sentiment|truthfulness|.+\n[^\n/]*[^\s/][^\n/]*/[^\n/]*[^\s/][^\n/]*\n*",
+            "harmlessness, sentiment, both, or a template whose last line is 'good / bad'",
+        ),
     },
-    "quick": {
-        "budget": 6, "max_new_tokens": 16, "prompts_used": 3, "labelled_used": 48, "budgets": [6], "sweep_used": 3,
-        "attack_used": 3,
-    },
-    "standard": {
-        "budget": 12, "max_new_tokens": 17, "prompts_used": 20, "labelled_used": 96, "budgets": [6, 12, 25, 50],
-        "sweep_used": 6, "attack_used": 10,
-    },
-    "paper": {
-        "budget": 50, "max_new_tokens": 256, "prompts_used": 120, "labelled_used": 150, "budgets": [12, 25, 50],
-        "sweep_used": 48, "attack_used": 120,
-    },
-}  # fmt: skip
+    budget=Size(2, 6, 12, 50),
+    max_new_tokens=Size(6, 16, 17, 256),
+    prompts_used=Size(1, 3, 20, 120),
+    labelled_used=Size(8, 48, 96, 150),
+    budgets=Size([2], [6], [6, 12, 25, 50], [12, 25, 50]),
+    sweep_used=Size(1, 3, 6, 48),
+    attack_used=Size(1, 3, 10, 120),
+)
 
 
 @dataclass(frozen=True)
@@ -49,23 +49,35 @@ class RainSettings:
         Tokens in the sets below a node, by the node's step; the last repeats. Code: 1, 2, 4, then 10.
     candidates : int
         K, the children a node gets. Code: 10.
-    tries : int
-        Chains sampled for a node beside the greedy one. Code: K - 1; AdvBench 2K - 1.
+    tries, added_tries : int
+        Chains sampled for a node beside the greedy one, and for one more child of it. Code (`group_getp` asked for K
+        candidates, and for 2): K - 1 and 1; AdvBench 2K - 1 and 3.
     top_k, temperature : int, float
-        Of the candidate chains. Code: 15; 1.0, AdvBench 2.0.
+        Top k of the candidate chains; temperature of all candidates, sets of one token too. Code (`group_getp`): 15;
+        1.0, AdvBench 2.0.
     root_mix : float
         Share of the uniform distribution in the root's priors. Code: .25.
     rollout_ends : str
         Characters that end a simulation; "" simulates to the end of the text. Code: , . ? : ; newline; TruthfulQA "".
     rollout_tokens : int
         The most tokens of a simulation. Ours (the code's bound is the text's length).
+    simulate_ended : bool
+        Whether a simulation goes on where the text, prompt included, already ends with one of ``rollout_ends``. Code
+        (`simg` looks before it draws): False.
+    evaluate_root : bool
+        Whether the first search of all evaluates the text before any candidate. Code (`search`, where the root begins
+        as a leaf): True.
     similarity, similarity_weight : float
         A sibling whose mean embedding has at least this cosine shares the value with weight ``similarity_weight`` x
         cosine. Code: .95, .2. A similarity above 1 switches both this and the node addition off, and no encoder is
         needed.
+    embedded_text : "node" or "reply"
+        What a node embeds of a simulated reply: from the node's own tokens on, or all of it. Code (`node.backup`):
+        "node".
     max_children, variance : int, float
-        A node with all children visited, fewer than ``max_children``, embeddings whose per-dimension variance has a
-        norm below ``variance`` x token-set length, and no child of value >= 0, gets one more. Code: 20, .03.
+        A node with all children visited, fewer than ``max_children``, embeddings whose per-dimension variance
+        (unbiased, as torch.var in `node.child_embedings_variance`) has a norm below ``variance`` x token-set length,
+        and no child of value >= 0, gets one more. Code: 20, .03.
     commit : "visits" or "sample"
         Make the move to the most visited child (code) or sample one by normalised visits (§3).
     max_new_tokens : int
@@ -88,13 +100,17 @@ class RainSettings:
     lengths: tuple[int, ...] = (1, 2, 4, 10)
     candidates: int = 10
     tries: int = 9
+    added_tries: int = 1
     top_k: int = 15
     temperature: float = 1.0
     root_mix: float = 0.25
     rollout_ends: str = ",.?:;\n"
     rollout_tokens: int = 64
+    simulate_ended: bool = False
+    evaluate_root: bool = True
     similarity: float = 0.95
     similarity_weight: float = 0.2
+    embedded_text: Literal["node", "reply"] = "node"
     max_children: int = 20
     variance: float = 0.03
     commit: Literal["visits", "sample"] = "visits"
@@ -105,9 +121,8 @@ class RainSettings:
 
     def __post_init__(self):
         least = {
-            "max_searches": 1, "floor": 0, "min_visits": 0, "candidates": 1, "tries": 0, "top_k": 0,
-            "rollout_tokens": 0,
-            "max_children": 0, "max_new_tokens": 1, "lanes": 1,
+            "max_searches": 1, "floor": 0, "min_visits": 0, "candidates": 1, "tries": 0, "added_tries": 0,
+            "top_k": 0, "rollout_tokens": 0, "max_children": 0, "max_new_tokens": 1, "lanes": 1,
         }  # fmt: skip
         for name, low in least.items():
             if getattr(self, name) < low:
@@ -120,6 +135,8 @@ class RainSettings:
             raise UsageError(f"RainSettings(temperature={self.temperature}): give a positive number")
         if not 0 <= self.root_mix <= 1:
             raise UsageError(f"RainSettings(root_mix={self.root_mix}): give a share between 0 and 1")
+        if self.embedded_text not in ("node", "reply"):
+            raise UsageError(f"RainSettings(embedded_text={self.embedded_text!r}): give 'node' or 'reply'")
         if self.commit not in ("visits", "sample"):
             raise UsageError(f"RainSettings(commit={self.commit!r}): give 'visits' or 'sample'")
 
@@ -130,15 +147,15 @@ class RainSettings:
             raise UsageError(f"RainSettings.paper({task!r}): the paper's tasks are {', '.join(TASKS)}")
         preset = {
             "hh": {},
-            "advbench": {"min_visits": 5, "temperature": 2.0, "tries": 19},
+            "advbench": {"min_visits": 5, "temperature": 2.0, "tries": 19, "added_tries": 3},
             "truthfulqa": {"min_visits": 16, "rollout_ends": ""},
         }[task]
         return cls(**{**preset, **changes})
 
     @classmethod
     def embedded(cls, **changes) -> "RainSettings":
-        """For small models on a CPU: the paper's search with 12 searches a move, replies of 32 tokens, short
-        simulations.
+        """For small models on a CPU: 12 searches a move, replies of 32 tokens, short simulations; all else, what a node
+        embeds, where a simulation ends and the search of the root included, is the code's as in ``paper("hh")``.
         """
         return cls(**{"budget": 12, "max_new_tokens": 32, "rollout_tokens": 24, **changes})
 

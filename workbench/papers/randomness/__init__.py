@@ -26,7 +26,7 @@ from .concept import ConceptCurve, concept_curve, concept_curves, random_control
 from .curve import next_flip_curve
 from .flips import Preset, as_digits, parse_flips, presets, random_flips, read_flips, repeat_concept, write_flips
 from .generate import Generated, SampledFlip, generate_sequences, sample_next_flip
-from .judge import judge, words
+from .judging import judge, words
 from .measures import (
     alternation_rate,
     bits_per_flip,

@@ -21,6 +21,7 @@ def next_flip_curve(
     alphabet: str = "words",
     p_tails: float = 50,
     packed: bool | None = None,
+    chat: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """P(the next flip is Tails) after every prefix of ``flips``, from ONE forward.
 
@@ -39,6 +40,9 @@ def next_flip_curve(
         The % Tails that the prompt "paper" states.
     packed : bool, optional
         As in `models.packed.packed_next`; matters only where a tokenizer merges across a cut.
+    chat : bool
+        True asks a chat model: each prefix, prompt and flips, is one message of the user, and the flip that would begin
+        the answer is weighed (`sample_next_flip` with the same ``chat`` counts it).
 
     Returns
     -------
@@ -52,11 +56,11 @@ def next_flip_curve(
     UsageError
         Not flips, an unknown prompt or alphabet, more flips than the model can read.
     ModelError
-        The model gives no log-probabilities (use `sample_next_flip`).
+        The model gives no log-probabilities (use `sample_next_flip`), or has no chat template to fill.
     """
     flips = parse_flips(flips)
     contexts = prefix_texts(flips, prompt=prompt, alphabet=alphabet, p_tails=p_tails)
-    log_mass = flip_masses(model, contexts, alphabet=alphabet, packed=packed)  # (n + 1, 2)
+    log_mass = flip_masses(model, contexts, alphabet=alphabet, packed=packed, chat=chat)  # (n + 1, 2)
     return normalise(log_mass)
 
 
@@ -78,19 +82,23 @@ def prefix_texts(flips: str, *, prompt: str, alphabet: str, p_tails: float) -> l
     return [start + written[:end] for end in ends]
 
 
-def flip_masses(model, contexts: list[str], *, alphabet: str, packed: bool | None = None) -> np.ndarray:
-    """Natural-log masses (N, 2) of Heads and Tails as the next flip after each context."""
+def flip_masses(
+    model, contexts: list[str], *, alphabet: str, packed: bool | None = None, chat: bool = False
+) -> np.ndarray:
+    """Natural-log masses (N, 2) of Heads and Tails as the next flip after each context (``chat``: as its answer)."""
+    require(model, "logprobs", for_="the next-flip curve")
     names = get_alphabet(alphabet)
     groups: dict[bool, list[int]] = {True: [], False: []}
     for i, context in enumerate(contexts):
-        groups[context.endswith(",")].append(i)
+        groups[context.endswith(",") and not chat].append(i)
     sequences, spans = [None] * len(contexts), [()] * len(contexts)
     if contexts:  # the prefixes of a text far too long would take long to encode: look at the longest first
-        check_length(model, len(_encode(model, [max(contexts, key=len)])[0]))
-    ids = _encode(model, contexts)
+        check_length(model, len(model.prompt_ids(max(contexts, key=len), chat)))
+    ids = [model.prompt_ids(context, chat) for context in contexts]
     for comma, members in groups.items():
         space = " " if comma else ""
-        bridge = _bridge(model, contexts[members[0]], (space + names.heads, space + names.tails)) if members else []
+        answers = (space + names.heads, space + names.tails)
+        bridge = _bridge(model, contexts[members[0]], answers, chat) if members else []
         for i in members:
             sequences[i], spans[i] = ids[i], tuple(bridge)
     return _letter_masses(model, sequences, spans, names.letters, packed)
@@ -98,22 +106,23 @@ def flip_masses(model, contexts: list[str], *, alphabet: str, packed: bool | Non
 
 def letter_masses(model, contexts: list[str], answers: tuple[str, str], *, packed: bool | None = None) -> np.ndarray:
     """Natural-log masses (N, 2) of the tokens that begin like each of two answers, after each context."""
-    bridge = tuple(_bridge(model, contexts[0], answers))
+    require(model, "logprobs", for_="the masses of two answers")
+    bridge = tuple(_bridge(model, contexts[0], answers, chat=False))
     letters = tuple(answer.strip()[0].lower() for answer in answers)
-    return _letter_masses(model, _encode(model, contexts), [bridge] * len(contexts), letters, packed)
+    return _letter_masses(
+        model, [model.token_ids(context) for context in contexts], [bridge] * len(contexts), letters, packed
+    )
 
 
-def _encode(model, texts: list[str]) -> list[list[int]]:
-    """Token ids with the tokenizer's own special tokens (a BOS if it has one), as model.logprobs has them."""
-    return model.tokenizer(texts)["input_ids"]
-
-
-def _bridge(model, context: str, answers: tuple[str, str]) -> list[int]:
+def _bridge(model, context: str, answers: tuple[str, str], chat: bool) -> list[int]:
     """The tokens that both answers begin with, whichever comes: a lone space before a digit, for instance.
 
     The letters are told apart only after them. Nothing where the tokenizer merges context and answer.
     """
-    alone, first, second = _encode(model, [context, context + answers[0], context + answers[1]])
+    if chat:  # behind the template an answer begins by itself
+        alone, first, second = [], *(model.token_ids(answer, start=False) for answer in answers)
+    else:
+        alone, first, second = (model.token_ids(context + answer) for answer in ("", *answers))
     common = 0
     while common < min(len(first), len(second)) and first[common] == second[common]:
         common += 1
@@ -123,7 +132,6 @@ def _bridge(model, context: str, answers: tuple[str, str]) -> list[int]:
 def _letter_masses(model, sequences, bridges, letters, packed) -> np.ndarray:
     import torch
 
-    require(model, "logprobs", for_="the next-flip curve")
     sets = [torch.tensor(s) for s in _beginning_with(model.tokenizer, letters)]
     walked = sorted({token for bridge in bridges for token in bridge})
     column = {token: 2 + i for i, token in enumerate(walked)}

@@ -88,14 +88,13 @@ def as_chat(model, chat: bool | None = None) -> bool:
 
 def _tokens_a_flip(model, alphabet: str) -> int:
     """The most tokens that one flip and its comma take; a guess of 4 where the tokenizer is out of reach."""
-    tokenizer = getattr(model, "tokenizer", None)
-    if tokenizer is None:
+    read = getattr(model, "token_ids", None)
+    if read is None:
         return 4
     names = get_alphabet(alphabet)
     lengths = []
     for name in (names.heads, names.tails):
-        one, two = tokenizer([f"[{names.heads},", f"[{names.heads}, {name},"])["input_ids"]
-        lengths.append(len(two) - len(one))
+        lengths.append(len(read(f"[{names.heads}, {name},")) - len(read(f"[{names.heads},")))
     return max(lengths)
 
 

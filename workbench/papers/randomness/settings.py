@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from ...errors import UsageError
+from ...profiles import Choice, Profiles, Size, Text
 
 P_TAILS_GRID = (5, 10, 20, 30, 40, 49, 50, 51, 60, 70, 80, 90, 95)  # % Tails, the paper's grid
 
@@ -105,30 +106,28 @@ def get_alphabet(alphabet: str) -> Alphabet:
     return ALPHABETS[alphabet]
 
 
-# Sizes that the notebook leaves at None. n_flips: flips of context; n_points: places on the concept curve;
-# n_random: seeds of random-x controls; n_judge: flips of a judged sequence; max_word: length of the words judged;
-# n_generate: sequences for each p(Tails) of p_grid, each cropped to generate_flips; n_prefixes: places where a model on
-# a server is asked for samples of the next flip.
-PROFILES = {
-    "smoke": {
-        "concepts": ["01"], "n_flips": 24, "n_random": 10, "n_points": 4, "n_judge": 12, "max_word": 3,
-        "n_generate": 4, "generate_flips": 12, "p_grid": [50], "n_prefixes": 2,
+_WORD = r"(?is)(?=.*[01ht])(?:heads?|tails?|[01ht]|[\s,;\[\]])+"  # what `parse_flips` reads, with a flip in it
+_FLIPS = "a word of H and T, or of 0 (Heads) and 1 (Tails)"
+PROFILES = Profiles(
+    {
+        "prompt": Choice(tuple(PROMPTS)), "concept_prompt": Choice(tuple(PROMPTS)),
+        "alphabet": Choice(tuple(ALPHABETS)),
+        "concept": Text(_WORD, _FLIPS), "flips": Text(_WORD.replace("(?=.*[01ht])", "").replace(")+", ")*"), _FLIPS),
     },
-    "quick": {
-        "concepts": ["01", "011", "010"], "n_flips": 60, "n_random": 10, "n_points": 8, "n_judge": 24, "max_word": 4,
-        "n_generate": 30, "generate_flips": 30, "p_grid": [20, 50, 80], "n_prefixes": 6,
-    },
-    "standard": {
-        "concepts": ["01", "010", "011", "01000", "10110"], "n_flips": 140, "n_random": 20, "n_points": 12,
-        "n_judge": 60, "max_word": 5, "n_generate": 30, "generate_flips": 50, "p_grid": list(P_TAILS_GRID),
-        "n_prefixes": 12,
-    },
-    "paper": {
-        "concepts": ["01", "010", "011", "0011", "01000", "10110", "010011"], "n_flips": 140, "n_random": 100,
-        "n_points": 20, "n_judge": 140, "max_word": 6, "n_generate": 1000, "generate_flips": 50,
-        "p_grid": list(P_TAILS_GRID), "n_prefixes": 24,
-    },
-}  # fmt: skip
+    concepts=Size(
+        ["01"], ["01", "011", "010"], ["01", "010", "011", "01000", "10110"],
+        ["01", "010", "011", "0011", "01000", "10110", "010011"], pattern=_WORD, item="concept", help=_FLIPS,
+    ),
+    n_flips=Size(24, 60, 140, 140, help="flips of context"),
+    n_random=Size(10, 10, 20, 100, least=10, short="too few for a control", help="seeds of the random controls"),
+    n_points=Size(4, 8, 12, 20, help="places on the concept curve"),
+    n_judge=Size(12, 24, 60, 140, help="flips of a judged sequence"),
+    max_word=Size(3, 4, 5, 6, help="length of the words judged"),
+    n_generate=Size(4, 30, 30, 1000, help="sequences for each stated % Tails, cropped to generate_flips"),
+    generate_flips=Size(12, 30, 50, 50),
+    p_grid=Size([50], [20, 50, 80], list(P_TAILS_GRID), list(P_TAILS_GRID), least=0, most=100, whole=False),
+    n_prefixes=Size(2, 6, 12, 24, least=2, help="on a server: places where samples of the next flip are asked for"),
+)  # fmt: skip
 # on a server every token is a wait and perhaps a price: the two small profiles write fewer and shorter sequences there
 SERVED = {
     "smoke": {"n_generate": 2, "generate_flips": 4},
@@ -146,13 +145,7 @@ def fill(profile: str, *, served: bool = False, **given) -> dict:
     UsageError
         An unknown profile or size, or fewer than 10 control seeds.
     """
-    if profile not in PROFILES:
-        raise UsageError(f"profile {profile!r} is unknown: choose one of {', '.join(PROFILES)}")
-    unknown = set(given) - set(PROFILES[profile])
-    if unknown:
-        raise UsageError(f"size {sorted(unknown)[0]!r} is unknown: there are {', '.join(PROFILES[profile])}")
-    sizes = PROFILES[profile] | (SERVED.get(profile, {}) if served else {})
-    sizes |= {name: value for name, value in given.items() if value is not None}
-    if sizes["n_random"] < 10:
-        raise UsageError(f"n_random={sizes['n_random']} is too few for a control: give at least 10 seeds")
+    sizes = PROFILES.fill(profile, given)
+    if served:
+        sizes |= {name: value for name, value in SERVED.get(profile, {}).items() if given.get(name) is None}
     return sizes

@@ -15,7 +15,7 @@ from .concept import ConceptCurve, concept_curve, points, random_controls
 from .curve import next_flip_curve
 from .flips import as_digits, parse_flips, random_flips, repeat_concept
 from .generate import Generated, sample_next_flip
-from .judge import judge, words
+from .judging import judge, words
 from .measures import alternation_rate, bits_per_flip, distinct_subsequences, gzip_length, longest_run, repeat_match
 from .settings import SETTINGS
 

@@ -22,7 +22,7 @@ _WHERE = {
     "corpus": ("Corpus", "Premise", "TracedTheorem", "load_corpus", "save_corpus"),
     "explore": ("Ranker", "Subject", "human_step", "lean_file", "split_proof", "subject"),
     "metamath": ("Assertion", "Hypothesis", "read_metamath"),
-    "metamath_corpus": ("database_queries", "metamath_corpus"),
+    "metamath_reading": ("database_queries", "metamath_corpus"),
     "retrieve": (
         "BM25", "RETRIEVERS", "Query", "Scores", "ceiling", "evaluate", "measure", "measure_scores", "queries", "top",
     ),

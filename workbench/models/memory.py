@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 from .cache import size_text
-
-BIG = 10**9  # bytes of weights from which `load` announces its estimate
+from .device import free_bytes, pick_device, pick_dtype
 
 
 @dataclass(frozen=True)
@@ -71,10 +70,8 @@ def fit(name: str, *, bits=None, dtype="auto", length: int = 4096, device="auto"
 
 def estimate(outline, *, bits, dtype, length, device) -> Fit:
     """`fit` for an `sources.Outline` (name, config, header)."""
-    from .loading import pick_device, pick_dtype
-
     place = pick_device(device)
-    number_type = pick_dtype(dtype, place, outline, bits)
+    number_type = pick_dtype(dtype, place, outline.header, bits)
     free = free_bytes(place)
     parameters = outline.header.parameters
     text = outline.config.get_text_config(decoder=True)
@@ -100,31 +97,20 @@ def weight_bytes(parameters: int, config, bits: int | None, itemsize: int) -> in
 
 
 def cache_bytes(config, length: int, itemsize: int, rows: int = 1) -> int:
-    """Bytes of the key-value cache of ``rows`` sequences of ``length`` tokens; sliding layers hold their window "
-    "only."""
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    """Bytes of the key-value cache of ``rows`` sequences of ``length`` tokens.
+
+    Sliding layers hold their window only; layers without attention (Mamba, RWKV, convolutions) keep nothing that grows
+    with the length, and count as nothing.
+    """
+    queries = getattr(config, "num_attention_heads", None)
+    if not isinstance(queries, int) or queries < 1:
+        return 0
+    heads = getattr(config, "num_key_value_heads", None) or queries
+    width = getattr(config, "head_dim", None) or config.hidden_size // queries
     kinds = getattr(config, "layer_types", None) or ["full_attention"] * config.num_hidden_layers
     window = getattr(config, "sliding_window", None) or length
-    held = sum(min(length, window) if kind == "sliding_attention" else length for kind in kinds)
+    held = sum(min(length, window) if kind == "sliding_attention" else length for kind in kinds if "attention" in kind)
     return 2 * heads * width * itemsize * held * rows
-
-
-def free_bytes(device) -> int:
-    """Free memory in bytes: of all GPUs for CUDA, of the machine (or its cgroup) otherwise."""
-    import torch
-
-    if torch.device(device).type == "cuda":
-        return sum(torch.cuda.mem_get_info(number)[0] for number in range(torch.cuda.device_count()))
-    import psutil
-
-    free = psutil.virtual_memory().available
-    try:  # a container may be allowed less than the machine has
-        with open("/sys/fs/cgroup/memory.max") as limit, open("/sys/fs/cgroup/memory.current") as used:
-            free = min(free, int(limit.read()) - int(used.read()))
-    except (OSError, ValueError):
-        return free  # no cgroup, or "max": no limit
-    return max(free, 0)
 
 
 def _advice(parameters, config, bits, number_type, length, free, working) -> str:

@@ -1,0 +1,136 @@
+"""Sizes, words and paths are looked at before a kernel starts: a slip costs one sentence and exit code 2."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from workbench.cli import app
+from workbench.errors import UsageError
+from workbench.papers import PAPERS
+from workbench.profiles import Profiles, Size, of_paper
+from workbench.runs.notebooks import read
+
+ROOT = Path(__file__).resolve().parent.parent
+READY = [paper.name for paper in PAPERS if paper.status == "done"]
+
+
+@pytest.mark.parametrize("paper", READY)
+def test_every_size_of_a_paper_is_declared_once_with_its_least_value(paper):
+    profiles = of_paper(paper)
+    assert list(profiles) == ["smoke", "quick", "standard", "paper"]
+    notebook = read(paper)
+    left_open = {item.name for item in notebook.known.values() if item.default is None and "None" in item.annotation}
+    numbers = {name for name in left_open if any(word in notebook.known[name].annotation for word in ("int", "float"))}
+    assert numbers - {"bits"} <= set(profiles.sizes), "a size that the notebook leaves open has a least value"
+    for name in profiles:
+        assert profiles.fill(name, {}) == profiles[name], "what a profile says passes its own check"
+
+
+@pytest.mark.parametrize("paper", READY)
+def test_the_least_value_passes_and_less_does_not(paper):
+    notebook = read(paper)
+    sizes = {name: size for name, size in of_paper(paper).sizes.items() if name in notebook.known}
+    assert len(sizes) >= 6
+    for name, size in sizes.items():
+        if size.choices or size.pattern:
+            wrong, right = ["no such word"], size.quick
+        else:
+            many = isinstance(size.quick, list)
+            right, wrong = ([size.least], [size.least - 1]) if many else (size.least, size.least - 1)
+        notebook.resolve({name: json.dumps(right)})
+        with pytest.raises(UsageError) as caught:
+            notebook.resolve({name: json.dumps(wrong)})
+        assert caught.value.exit_code == 2 and "\n" not in str(caught.value)
+        if size.zero:
+            notebook.resolve({name: "[]" if isinstance(size.quick, list) else "0"})
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("randomness -p n_flips=-3", "n_flips=-3 is too small: give at least 1"),
+        ("randomness -p n_random=9", "give at least 10"),
+        ("randomness -p p_grid=[50,101]", "give at most 100"),
+        ("randomness -p concept=0x1", "a word of H and T"),
+        ("randomness -p flips=HTX", "a word of H and T"),
+        ("randomness -p prompt=papper", "did you mean paper?"),
+        ("explainability -p thin=0", "thin=0 is too small: give at least 1"),
+        ("explainability -p circuit_pairs=3", "give at least 4, or 0 to leave it out"),
+        ('explainability -p methods=["lim"]', "did you mean lime?"),
+        ("explainability -p methods=[]", "methods is empty"),
+        ("emo -p window=0", "window=0 is too small: give at least 4"),
+        ("emo -p temperatures=[0.0]", "give at least 0.05"),
+        ("emo -p variant=emo3", "variant='emo3' is unknown"),
+        ("kbert -p n_train=3", "n_train=3 is too small: give at least 12"),
+        ("kbert -p learning_rate=-1", "learning_rate=-1.0 is too small"),
+        ("kbert -p graph=nosuch.tsv", "there is no file at"),
+        ("kbert -p data=nosuch.csv", "there is no file at"),
+        ("kbert -p encoder=./nosuch", "there is no file or folder at"),
+        ("rain -p prompts=nosuch.txt -p objective=sentiment", "there is no file at"),
+        ("rain -p budgets=[0]", "give at least 1"),
+        ("rain -p objective=sentimnt", "whose last line is 'good / bad'"),
+        ("reprover -p metamath=/nosuch/set.mm", "there is no file at /nosuch/set.mm"),
+        ("reprover -p theorems=/etc/hostname", "is a file, and a folder is needed"),
+        ("reprover -p benchmark=nosuch", "there is no folder at"),
+        ("start --bits 5", "bits=5 cannot be: give 4 or 8"),
+        ("rain --bits 0", "bits=0 cannot be: give 4 or 8"),
+        ("start --model ./nosuch.gguf", "there is no file or folder at"),
+        ("emo --seed -3", "seed=-3 cannot be"),
+    ],
+)
+def test_a_slip_is_told_before_a_kernel_starts(tmp_path, monkeypatch, line, says):
+    monkeypatch.chdir(tmp_path)
+    for command in (["run"], ["sweep", "-g", "seed=1,2"] if "--seed" not in line else ["sweep", "-g", "profile=smoke"]):
+        words = line.replace("--seed ", "-p seed=").split() if command[0] == "sweep" else line.split()
+        answer = CliRunner().invoke(app, [*command, *words, "--out", str(tmp_path / "runs")])
+        assert isinstance(answer.exception, UsageError), answer.output
+        assert says in str(answer.exception) and answer.exception.exit_code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_table_of_parameters_shows_the_least_values():
+    answer = CliRunner().invoke(app, ["params", "emo"])
+    rows = {line.split()[0]: line for line in answer.output.splitlines() if line.strip()}
+    assert " least " in rows["parameter"] and " 4 " in rows["window"] and "0.05 to 20" in rows["temperatures"]
+
+
+def test_paths_mean_where_the_command_is_typed_or_where_the_notebook_works(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.tsv").write_text("gout\tis a\tillness\n")
+    (tmp_path / "empty.tsv").write_text("")
+    (tmp_path / "folder").mkdir()
+    notebook = read("kbert")
+    for good in ("mine.tsv", str(tmp_path / "mine.tsv"), "wordnet", "teaching", "kbert.ipynb"):
+        assert notebook.resolve({"graph": good}) == {"graph": good}
+    for wrong, says in (("empty.tsv", "is empty"), ("folder", "is a folder"), ("a\0b", "cannot be read")):
+        with pytest.raises(UsageError, match=says):
+            notebook.resolve({"graph": wrong})
+    assert notebook.resolve({"encoder": "owner/name"}), "a name on the hub cannot be looked up here"
+
+
+def test_a_notebook_of_ones_own_is_not_measured_by_a_papers_sizes(tmp_path):
+    shutil.copy(ROOT / "notebooks" / "emo.ipynb", tmp_path / "emo.ipynb")
+    assert read(str(tmp_path / "emo.ipynb")).resolve({"window": "0"}) == {"window": 0}
+
+
+def test_filling():
+    profiles = Profiles(n=Size(1, 2, 3, 4, least=1, most=9), words=Size(["a"], ["a"], ["b"], ["b"], choices=("a", "b")))
+    sizes = profiles.fill("quick", {"n": 5, "words": None})
+    assert sizes == {"n": 5, "words": ["a"]} and sizes.n == 5
+    sizes["words"].append("x")
+    assert profiles["quick"]["words"] == ["a"], "nobody can change a profile"
+    for wrong, says in (
+        ({"m": 1}, "size 'm' is unknown"), ({"n": 0}, "n=0 is too small: give at least 1"),
+        ({"n": 10}, "at most 9"), ({"n": 1.5}, "no whole number"), ({"n": True}, "no whole number"),
+        ({"n": float("nan")}, "no whole number"), ({"n": "3"}, "no whole number"), ({"words": "a"}, "is no list"),
+    ):  # fmt: skip
+        with pytest.raises(UsageError, match=says):
+            profiles.fill("quick", wrong)
+    with pytest.raises(UsageError, match="profile 'fast' is unknown: choose one of smoke, quick"):
+        profiles.fill("fast", {})
+    with pytest.raises(AttributeError, match="there is no size 'k'"):
+        _ = sizes.k
+    assert of_paper("tips") is None and of_paper("../x") is None
