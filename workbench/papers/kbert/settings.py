@@ -106,8 +106,8 @@ PROFILES = Profiles(
     {"graph": File(words=("wordnet", "teaching")), "data": File(), "encoder": File(words=("minilm",), hub=True)},
     tasks=Size(["typing"], ["typing", "teaching"], _ALL, _ALL, choices=TASKS, item="task"),
     n_seeds=Size(1, 1, 3, 10),
-    n_train=Size(12, 120, 198, 1200, least=12),
-    n_test=Size(12, 120, 180, 600, least=12),
+    n_train=Size(12, 96, 198, 1200, least=12),
+    n_test=Size(12, 96, 180, 600, least=12),
     epochs=Size(1, 5, 8, 8),
     learning_rate=Size(4e-4, 4e-4, 4e-4, 4e-4, least=1e-8, most=1),
     rates=Size(
