@@ -135,7 +135,7 @@ PROFILES = Profiles(
     random_directions=Size(2, 10, 20, 50),
     left_out=Size(6, 24, 48, 48, least=4),
     story_epochs=Size(1, 4, 4, 4),
-    thin=Size(4, 1, 1, 1, most=8, help="every how many-th row (or pair of rows) of the data sets that are used whole"),
+    thin=Size(4, 1, 1, 1, most=4, help="every how many-th row (or pair of rows) of the data sets that are used whole"),
 )  # fmt: skip
 
 
