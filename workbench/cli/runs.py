@@ -138,6 +138,7 @@ def _known(paper: str, folder) -> None:
     there = {path.name for path in folder.glob("[!.]*/") if path.is_dir()}
     names = sorted({item.name for item in PAPERS} | {"start"} | there)
     if paper not in names:
+        print(f"no runs of {paper} in {folder}")
         raise UsageError(unknown(paper, names, f"paper and has no runs in {folder}", "`workbench list` shows them all"))
 
 

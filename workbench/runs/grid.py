@@ -152,6 +152,9 @@ def build(
     grid = Grid(notebook, typed, notebook.resolve(shared))
     if len(grid) > TOO_MANY:
         raise UsageError(f"the grid has {len(grid):,} cells, more than {TOO_MANY:,}; leave some values away")
+    for name, values in typed.items():
+        for value in values:
+            notebook.check_early({name: value})
     return grid
 
 
@@ -166,7 +169,7 @@ def _axis(notebook: Notebook, name: str, values: list) -> list:
             if not _fits(notebook, name, value):
                 value = masking.masked(name, value)
                 raise UsageError(f"the grid's value {value!r} of {name!r} is no text{hint}")
-        item = notebook.resolve({name: value})[name]
+        item = notebook.resolve({name: value}, early=False)[name]
         if _canonical(item) in typed:
             item = masking.masked(name, item)
             raise UsageError(f"the grid has the value {item!r} of {name!r} twice; each combination is run once")
@@ -176,7 +179,7 @@ def _axis(notebook: Notebook, name: str, values: list) -> list:
 
 def _fits(notebook: Notebook, name: str, value) -> bool:
     try:
-        notebook.resolve({name: value})
+        notebook.resolve({name: value}, early=False)
     except UsageError:
         return False
     return True

@@ -31,15 +31,16 @@ class Notebook:
     known: dict[str, parameters.Parameter]
     language: str = "python"
 
-    def resolve(self, given: dict[str, Any]) -> dict[str, Any]:
-        """The given values, checked and converted; see `parameters.resolve`. Sizes and paths are looked at, too."""
+    def resolve(self, given: dict[str, Any], *, early: bool = True) -> dict[str, Any]:
+        """The given values, checked and converted; see `parameters.resolve`. With ``early`` also `check_early`."""
         values = parameters.resolve(self.known, given, self.where)
         filled = self.filled(values)
         self._check_server([filled.get("model"), *(filled.get("models") or [])])
-        self._check_early(values)
+        if early:
+            self.check_early(values)
         return values
 
-    def _check_early(self, values: dict[str, Any]) -> None:
+    def check_early(self, values: dict[str, Any]) -> None:
         """What would fail minutes later inside the notebook: sizes out of range, words that are none, missing files."""
         from .. import profiles
 

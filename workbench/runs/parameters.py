@@ -75,9 +75,10 @@ def _mended(notebook: Any) -> bool:
     """Whether it is a version 4 notebook; what may be missing or null in one is filled in, in place."""
     if not isinstance(notebook, dict) or notebook.get("nbformat") != 4 or not isinstance(notebook.get("cells"), list):
         return False
-    metadata = notebook["metadata"] = _or(notebook.get("metadata"), {})
+    metadata = notebook.get("metadata")
+    metadata = notebook["metadata"] = metadata if isinstance(metadata, dict) else {}  # nothing of ours stands there
     minor = notebook.setdefault("nbformat_minor", 5)
-    if not isinstance(metadata, dict) or not isinstance(minor, int) or isinstance(minor, bool):
+    if not isinstance(minor, int) or isinstance(minor, bool):
         return False
     for name in ("kernelspec", "language_info", "widgets"):
         if not isinstance(metadata.get(name, {}), dict):

@@ -131,11 +131,11 @@ PROFILES = Profiles(
     reasoning_rows=Size(2, 6, 16, 16, least=2),
     questions=Size(2, 12, 48, 48),
     answer_samples=Size(2, 4, 8, 16, least=2),
-    steer_openings=Size(2, 6, 24, 24),
+    steer_openings=Size(2, 6, 24, 24, least=2),
     random_directions=Size(2, 10, 20, 50),
     left_out=Size(6, 24, 48, 48, least=4),
     story_epochs=Size(1, 4, 4, 4),
-    thin=Size(4, 1, 1, 1, most=8, help="every how many-th row (or pair of rows) of the data sets that are used whole"),
+    thin=Size(4, 1, 1, 1, most=4, help="every how many-th row (or pair of rows) of the data sets that are used whole"),
 )  # fmt: skip
 
 
