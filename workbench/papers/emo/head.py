@@ -103,7 +103,7 @@ def fuse(model):
     module = getattr(model, "module", model)
     if change := behind_the_head(module, head):
         raise ModelError(
-            f"{type(module).__name__} {change}, which the fused loss does not do: use "
+            f"{type(module).__name__} {change}, so the fused loss would not be that of its logits: use "
             "compute_loss_func(model, fused=False)"
         )
     head.__class__ = FusedHead
