@@ -56,7 +56,7 @@ def output_head(model):
 
 def is_plain(head) -> bool:
     """Whether the head is its weight and bias, and nothing else: no adapter, no quantised numbers."""
-    return isinstance(head, nn.Linear) and head.weight.is_floating_point() and head.weight.shape[-1] == head.in_features
+    return head.weight.is_floating_point() and head.weight.dim() == 2 and not any(True for _ in head.children())
 
 
 def head_matrix(head) -> torch.Tensor:
@@ -103,7 +103,7 @@ def fuse(model):
     module = getattr(model, "module", model)
     if change := behind_the_head(module, head):
         raise ModelError(
-            f"{type(module).__name__} {change}, which the fused loss does not do: use "
+            f"{type(module).__name__} {change}, so the fused loss would not be that of its logits: use "
             "compute_loss_func(model, fused=False)"
         )
     head.__class__ = FusedHead

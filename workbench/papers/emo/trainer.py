@@ -81,12 +81,13 @@ class EMOLoss(torch.nn.Module):
                 f"the output head is a {type(head).__module__}.{type(head).__name__}, which is more than one matrix: "
                 "give its logits to EMOLoss, not the hidden states"
             )
+        bias = getattr(head, "bias", None)
         if not self.variant.is_emo:
-            logits = torch.nn.functional.linear(hidden.to(head.weight.dtype), head.weight, head.bias)
+            logits = torch.nn.functional.linear(hidden.to(head.weight.dtype), head.weight, bias)
             return self(logits, labels, num_items_in_batch=num_items_in_batch)
         cost = self._cost(cost_embedding)
         return fused_emo_loss(
-            hidden, head.weight, labels, bias=head.bias,
+            hidden, head.weight, labels, bias=bias,
             cost_embedding=None if cost.data_ptr() == head.weight.data_ptr() else cost, **self.variant.settings,
             active_eps=self.active_eps, chunk_size=self.chunk_size, num_items_in_batch=num_items_in_batch,
         )  # fmt: skip

@@ -284,9 +284,7 @@ def _moved(model, parts: Anatomy, ids: list[int], layer: int, moves: np.ndarray)
 
     size = max(1, ROW_TOKENS // len(ids))
     shifts = [torch.as_tensor(some)[:, None] for some in np.split(moves, range(size, len(moves), size))]  # (B, 1, H)
-    if not resumes(
-        model, parts
-    ):  # what its blocks are handed cannot be reused for more rows: whole runs are all there is
+    if not resumes(model, parts):  # what its blocks are handed fits no other rows: whole runs are all there is
         return torch.cat([_whole(model, parts, ids, layer, shift) for shift in shifts])
     run = plain_run(model, parts, ids)  # the blocks below are passed once; what is above them, with many rows at a time
     out = []

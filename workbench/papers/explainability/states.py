@@ -56,8 +56,7 @@ def check_embeddings(model) -> None:
                 plain = module(input_ids=ids, use_cache=False).logits.float()
                 given = module(inputs_embeds=module.get_input_embeddings()(ids), use_cache=False).logits.float()
             apart = float((plain - given).abs().max() / plain.std().clamp_min(1e-30))
-            exact = plain.dtype == torch.float32 and module.dtype == torch.float32
-            _reads_embeddings[module] = apart < (1e-3 if exact else 0.25)
+            _reads_embeddings[module] = apart < (1e-3 if moved.dtype == torch.float32 else 0.25)
         except torch.OutOfMemoryError:
             raise
         except FAILURES:

@@ -109,7 +109,7 @@ def _compared(model, parts: Anatomy) -> bool:
     run = plain_run(model, parts, ids, resume=True)
     most = 1e-3 if run.streams.dtype == torch.float32 else 0.25  # bfloat16: a batch of another shape moves .05
     for start in (0, length // 2, length - 1):
-        state = run.streams[0, start:].expand(2, -1, -1)
+        state = run.streams[0, start:].repeat(2, 1, 1)
         for number in range(1, len(parts.blocks) + 1):
             state = through(parts, run, number, state, start)
         apart = (parts.read_out(state).softmax(-1) - plain[start:]).abs().sum(-1) / 2  # total variation, (2, T - start)
