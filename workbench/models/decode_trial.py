@@ -21,6 +21,8 @@ def way(module, name: str) -> str:
     """How a module's samples are decoded so that they follow the naive path, found out once: "rows" (in lock step), or
     one by one in a way of `Reader`. Only the first is not announced.
     """
+    if module.training and module not in _ways:
+        return "rows"  # dropout would speak in the trial
     if module not in _ways:
         family = getattr(module.config.get_text_config(decoder=True), "model_type", "?")
         ids, plain = _texts(module, name)

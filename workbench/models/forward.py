@@ -83,9 +83,10 @@ def longest(config) -> int | None:
 
 def switches(config) -> list[tuple[int, bool]]:
     """For each rope that changes with the text's length: the last length before it does, and whether it then changes
-    with every token.
+    with every token. So does Doge's choice of the keys it keeps, among those of the whole text.
     """
-    found = []
+    kept = getattr(config, "keep_window_size", None)
+    found = [(int(kept), True)] if kept else []
     for rope in _ropes(config):
         kind, trained = _kind(rope), getattr(config, "max_position_embeddings", None)
         if "dynamic" in kind:

@@ -71,7 +71,7 @@ def compare(tree, name: str, *, beyond: int) -> str:
     trunk = tree.node(ids[:length])
     nodes = [trunk, tree.extend(trunk, ids[-9:-7]), tree.extend(trunk, ids[-7:-3])]
     late = tree.extend(trunk, ids[-3:])
-    siblings = [tree.extend(trunk, [token]) for token in range(SIBLINGS) if token != ids[-3]]
+    siblings = [tree.extend(trunk, [token]) for token in range(min(SIBLINGS, tree.vocabulary)) if token != ids[-3]]
     ours, plain = {}, {}
     try:
         with torch.inference_mode():

@@ -43,7 +43,7 @@ def attribute(
     ----------
     model : Model
         A local model ("gradient" in ``can`` for the gradient family and the decomposition).
-    prompt : str or list of int
+    prompt : str, list of int, or list of messages
         Text, or token ids taken as they are.
     target : str or list of int
         What is explained: the text that follows, with its leading space. Of several tokens the log-probabilities are
