@@ -126,7 +126,9 @@ def load_encoder(name: str = "minilm", *, device="auto") -> Encoder:
                 device=str(pick_device(device)),
                 local_files_only=True,
                 trust_remote_code=False,
-                model_kwargs={"use_safetensors": True} | ({"key_mapping": mapping} if mapping else {}),
+                # (other shapes are refused below, by name)
+                model_kwargs={"use_safetensors": True, "ignore_mismatched_sizes": True}
+                | ({"key_mapping": mapping} if mapping else {}),
             )
         if mapping:
             say(weights.wrapped((key for tensors in headers.values() for key in tensors), name))

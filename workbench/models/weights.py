@@ -123,6 +123,14 @@ def verify(module, tensors: dict[str, Tensor], told: dict, name: str, fall_back,
     if bare:  # packed weights whose scales are not in the files
         raise lacks(name, bare, len(weights))
     wrong = [(key, theirs, ours) for key, theirs, ours in sorted(told.get("mismatched_keys", ())) if own(key)]
+    if not wrong:  # a matrix that is quantised on the way in is not compared by transformers
+        layers = {f"{key}.weight": (part.out_features, part.in_features) for key, part, kind in kinds if kind}
+        shapes = {key: layers.get(key, tuple(weights[key].shape)) for key in at if own(key)}
+        packed = {key for key in shapes if key in layers and _is_packed(at[key], tensors)}
+        wrong = [
+            (key, tensors[at[key]].shape, ours) for key, ours in shapes.items()
+            if key not in packed and tensors[at[key]].shape not in ((ours, ours[::-1]) if key in layers else (ours,))
+        ]  # fmt: skip
     if wrong:
         key, theirs, ours = wrong[0]
         raise ModelError(
@@ -157,7 +165,7 @@ def _refuse_values(module, weights: dict, at: dict[str, str], tensors: dict[str,
     for key, where in at.items():
         kind, told = tensors[where].dtype, tensors[where]
         if key in quantised:
-            if kind in ("I8", "U8"):  # the files hold quantised weights already
+            if _is_packed(where, tensors):
                 continue
         elif tuple(weights[key].shape) != told.shape or weights[key].device.type == "meta":
             continue
@@ -190,6 +198,11 @@ def _refuse_values(module, weights: dict, at: dict[str, str], tensors: dict[str,
                 f"{name} was not read rightly: {key} is not what its file says under {where}; this is a fault of the "
                 "installed transformers or of the workbench, so do not trust this model here"
             )
+
+
+def _is_packed(key: str, tensors: dict[str, Tensor]) -> bool:
+    """Whether the file holds the weight as bitsandbytes has quantised it."""
+    return tensors[key].dtype in ("I8", "U8") or f"{key}.absmax" in tensors
 
 
 def _dequantised(part):
