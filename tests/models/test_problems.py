@@ -169,7 +169,8 @@ def test_an_encoder_is_no_text_writer():
 
 
 def test_a_lost_shard(copy):
-    index = {"weight_map": {"a": "model.safetensors", "b": "model-2.safetensors"}}
+    (copy / "model.safetensors").rename(copy / "model-1.safetensors")
+    index = {"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}
     (copy / "model.safetensors.index.json").write_text(json.dumps(index))
     with pytest.raises(ModelError, match=r"lacks 1 of its 2 weight files \(first model-2\.safetensors\)"):
         load(str(copy))

@@ -282,8 +282,8 @@ def _foreign(place):
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (_foreign, "lacks 37 of its 39 weights"),  # else a random encoder is trained without a word
-        (lambda place: _config(place, num_hidden_layers=3), "lacks 16 weights"),
+        (_foreign, "lacks 37 of its 41 weights"),  # else a random encoder is trained without a word
+        (lambda place: _config(place, num_hidden_layers=3), "lacks 16 of its 57 weights"),
         (lambda place: (place / "config.json").write_text('{"a": 1}'), "without a known model_type"),
         (lambda place: (place / "model.safetensors").write_text("version git-lfs\n"), "not a whole safetensors"),
         (lambda place: [file.unlink() for file in place.glob("*") if "token" in file.name], "has no tokenizer"),
