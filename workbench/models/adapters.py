@@ -8,7 +8,6 @@ from pathlib import Path
 from ..errors import ModelError
 from ..files import user_path
 from .headers import Tensor, read_safetensors
-from .quantised import is_quantised
 from .sources import check_files, read_json
 from .weights import some
 
@@ -47,13 +46,6 @@ def put_on(module, adapter, name: str, is_base: Callable[[str], bool], fall_back
         raise ModelError(f"an adapter for {name} needs the package peft: `pip install peft`")
     import peft
 
-    if read_json(folder / "adapter_config.json", f"the adapter {folder}").get("use_dora") and any(
-        is_quantised(part) == "8bit" for part in module.modules()
-    ):
-        raise ModelError(
-            f"the adapter {folder} is a DoRA, which the installed libraries compute but once on an 8-bit model: "
-            "use bits=4, or leave bits out"
-        )
     tensors = read_safetensors([folder / FILE]).tensors
     _refuse_other_sizes(module, tensors, folder, name)
     try:

@@ -1,6 +1,6 @@
 """bitsandbytes: imported without the hub, trained through on a CPU, and given only layers that it can compute.
 
-Three repairs, each for whoever uses the library in this process, however it got there (`install` is called by
+Four repairs, each for whoever uses the library in this process, however it got there (`install` is called by
 ``import workbench``; the modules are mended in the moment they are imported):
 
 1. Where the package ``kernels`` is installed, importing bitsandbytes 0.50 fetches native code from the hub. Here it
@@ -10,6 +10,7 @@ Three repairs, each for whoever uses the library in this process, however it got
    the derivative of what it computes; in training mode it has its own weights back, bit for bit.
 3. Whatever else reads the weights (DoRA, merging, saving) read the packed ones as if they were not. Here they are
    unpacked first.
+4. An 8-bit layer loses its scales where peft's DoRA reads its weights. Here it keeps them.
 
 In eval mode a layer computes by the kernel whether a gradient is wanted or not, in training mode never: what it
 returns does not depend on what it was used for before.
@@ -178,14 +179,31 @@ def restore(part) -> None:
         state.__dict__.update(plain.__dict__)
 
 
+def _mend_8bit(kind) -> None:
+    """Let `Linear8bitLt` keep its scales where its weight was copied without them.
+
+    peft's DoRA reads the weights and puts a copy in their place. After the first forward the scales lie in the layer's
+    state alone, so the copy has none, and the second forward would replace the state's by nothing.
+    """
+    initialise = kind.init_8bit_state
+
+    def kept(self):
+        if self.weight.SCB is None and self.state.SCB is not None:
+            self.weight.SCB = self.state.SCB
+        initialise(self)
+
+    kind.init_8bit_state = kept
+
+
 def _mend(layers) -> None:
-    """Give `Linear4bit` its repairs."""
+    """Give `Linear4bit` and `Linear8bitLt` their repairs."""
     import torch
     from bitsandbytes import functional
 
     kind = layers.Linear4bit
     if hasattr(kind.forward, "mended"):
         return
+    _mend_8bit(layers.Linear8bitLt)
     forward, save, dequantize = kind.forward, kind._save_to_state_dict, functional.dequantize_4bit
 
     class Packed(torch.autograd.Function):
