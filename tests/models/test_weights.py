@@ -254,6 +254,28 @@ def test_a_tokenizer_larger_than_the_embedding_is_found_at_load(whole, tmp_path)
         load(str(folder))
 
 
+def test_a_control_token_without_a_row_may_be_in_no_text(whole, tmp_path):
+    from transformers import AutoTokenizer
+
+    folder = shutil.copytree(whole(), tmp_path / "x")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]})
+    tokenizer.chat_template = "{% for m in messages %}<image>{{ m.content }}{% endfor %}"
+    tokenizer.save_pretrained(folder)
+    model = load(str(folder))
+    assert "<image> has no row in the embedding" in model.report.notes[0]
+    said = "the text holds '<image>', token 320, for which .* has no row"
+    for call in (
+        lambda: model.token_ids("a <image>"),
+        lambda: model.generate(["a", "a <image>"], max_new_tokens=1),
+        lambda: model.generate(["a"], max_new_tokens=1, chat=True),
+        lambda: model.logprobs(["a"], [["b", " <image>"]]),
+        lambda: model.next_logprobs("<image>"),
+    ):
+        with pytest.raises(ModelError, match=said):
+            call()
+
+
 # ---- GGUF files
 
 
