@@ -151,6 +151,9 @@ def test_options_out_of_range_are_refused(tiny):
         ({"chat": False, "prompts": [[{"role": "user", "content": "x"}]]}, "chat=False takes plain texts"),
         ({"prompts": [""]}, "prompt 0 is empty"),
         ({"prompts": [[{"content": "x"}]]}, "a message is"),
+        ({"prompts": ["a", [5, 6]]}, r"prompt 1 is neither a text nor .* \(\[5, 6\]\): .* no token ids"),
+        ({"prompts": [[5, 6]], "chat": True}, "give the text and no token ids"),
+        ({"prompts": [None]}, "prompt 0 is neither a text nor a list of messages"),
     ):
         prompts = options.pop("prompts", ["a"])
         with pytest.raises(ModelError, match=sentence):

@@ -143,6 +143,53 @@ def test_weights_of_another_model_are_refused(whole, tmp_path, bits):
             "model.layers.2.self_attn.o_proj.weight": torch.ones(32, 64)})), bits=bits)  # fmt: skip
 
 
+QUERY = "model.layers.1.self_attn.q_proj.weight"
+
+
+def turned(w):
+    return w | {QUERY.replace("q_proj", "k_proj"): w[QUERY.replace("q_proj", "k_proj")].T.contiguous()}
+
+
+def holed(value):
+    def change(w):
+        w[QUERY][3, 5] = value
+        return w
+
+    return change
+
+
+DAMAGED = {
+    "whole numbers": (lambda w: w | {QUERY: (w[QUERY] * 10).to(torch.int32)}, "stores .*q_proj.weight as I32"),
+    "bytes without scales": (lambda w: w | {QUERY: (w[QUERY] * 10).to(torch.int8)}, "stores .*q_proj.weight as I8"),
+    "truth values": (lambda w: w | {QUERY: w[QUERY] > 0}, "stores .*q_proj.weight as BOOL"),
+    "a nan": (holed(float("nan")), r"not finite in model\.layers\.1\.self_attn\.q_proj\.weight"),
+    "an infinity": (holed(float("inf")), r"not finite in model\.layers\.1\.self_attn\.q_proj\.weight"),
+    "the other way round": (turned, r"k_proj\.weight has the shape 64 x 32 in the file and 32 x 64"),
+    "two of a name": (lambda w: w | {f"module.{QUERY}": -w[QUERY]}, "holds .*q_proj.weight twice, as"),
+    "with and without the prefix": (lambda w: w | {QUERY[6:]: -w[QUERY]}, "holds .*q_proj.weight twice, as"),
+}
+
+
+@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("harm", DAMAGED)
+def test_damaged_values_are_named(whole, tmp_path, harm, bits):
+    change, said = DAMAGED[harm]
+    with pytest.raises(ModelError, match=said):
+        load(str(changed(whole(), tmp_path / "x", change)), bits=bits)
+
+
+def test_gpt2_whose_matrices_stand_the_other_way_round_is_read_in_8_bits(whole):
+    assert close(answer(load(str(whole("gpt2")), bits=8).module), answer(raw(whole("gpt2"))), 8)
+
+
+@pytest.mark.parametrize("bits", BITS)
+def test_a_second_base_prefix_is_said(whole, tmp_path, bits):
+    folder = changed(whole(), tmp_path / "x", prefixed("model."))
+    model = load(str(folder), bits=bits)
+    assert close(answer(model.module), answer(raw(whole())), bits)
+    assert any("model. in front (model.model." in note for note in model.report.notes)
+
+
 @pytest.mark.parametrize("bits", BITS)
 def test_half_an_expert_is_refused(whole, tmp_path, bits):
     for harm, said in (("layers.1.block_sparse_moe.experts.3.", "experts"), ("experts.1.w1", "experts"),
@@ -161,7 +208,9 @@ def test_a_tied_head_may_be_missing_and_an_untied_one_may_be_there(whole, tmp_pa
     with torch.no_grad():
         wanted = raw(tied).model(IDS).last_hidden_state @ head.T
     for bits in BITS:
-        assert close(answer(load(str(own), bits=bits).module), wanted, bits)
+        model = load(str(own), bits=bits)
+        assert close(answer(model.module), wanted, bits)
+        assert any("tie_word_embeddings) and its files hold two that differ" in note for note in model.report.notes)
 
 
 def test_float8_matrices_without_their_scales_are_refused(whole, tmp_path):
@@ -203,6 +252,28 @@ def test_a_tokenizer_larger_than_the_embedding_is_found_at_load(whole, tmp_path)
     tokenizer.save_pretrained(folder)
     with pytest.raises(ModelError, match="tokenizer of 322 tokens and an embedding of 320 rows"):
         load(str(folder))
+
+
+def test_a_control_token_without_a_row_may_be_in_no_text(whole, tmp_path):
+    from transformers import AutoTokenizer
+
+    folder = shutil.copytree(whole(), tmp_path / "x")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<image>"]})
+    tokenizer.chat_template = "{% for m in messages %}<image>{{ m.content }}{% endfor %}"
+    tokenizer.save_pretrained(folder)
+    model = load(str(folder))
+    assert "<image> has no row in the embedding" in model.report.notes[0]
+    said = "the text holds '<image>', token 320, for which .* has no row"
+    for call in (
+        lambda: model.token_ids("a <image>"),
+        lambda: model.generate(["a", "a <image>"], max_new_tokens=1),
+        lambda: model.generate(["a"], max_new_tokens=1, chat=True),
+        lambda: model.logprobs(["a"], [["b", " <image>"]]),
+        lambda: model.next_logprobs("<image>"),
+    ):
+        with pytest.raises(ModelError, match=said):
+            call()
 
 
 # ---- GGUF files
@@ -324,11 +395,37 @@ def test_encoders_are_held_to_their_files(encoder, tmp_path, whole, capsys, kind
         ("a norm", without("embeddings.LayerNorm"), r"embeddings\.LayerNorm"),
         ("half", lambda w: dict(list(w.items())[: len(w) // 2]), "lacks"),
         ("foreign", lambda w: load_file(whole("gpt2") / "model.safetensors"), r"lacks \d+ of its"),
+        ("a nan", lambda w: w | {"encoder.layer.0.attention.self.query.bias": torch.full((32,), torch.nan)},
+         r"not finite in .*encoder\.layer\.0"),
+        ("whole numbers", lambda w: {key: (value * 99).int() for key, value in w.items()}, "as I32"),
         ("narrower", lambda w: w | {"encoder.layer.0.attention.self.query.weight": torch.ones(16, 32)},
          "has the shape 16 x 32 in the file and 32 x 32"),
     ):  # fmt: skip
         with pytest.raises(ModelError, match=said):
             read(changed(encoder, tmp_path / tag, change))
+
+
+def test_an_encoder_whose_parts_are_missing(encoder, tmp_path):
+    from sentence_transformers import SentenceTransformer, models
+
+    parts = [models.Transformer(str(encoder)), models.Pooling(32), models.Dense(32, 16)]
+    SentenceTransformer(modules=parts).save(str(tmp_path / "whole"))
+    assert load_encoder(str(tmp_path / "whole")).embed(["a"]).shape == (1, 16)
+
+    def harmed(tag, harm):
+        folder = shutil.copytree(tmp_path / "whole", tmp_path / tag)
+        harm(folder)
+        return folder
+
+    listed = json.loads((tmp_path / "whole" / "modules.json").read_text())
+    for folder, said in (
+        (harmed("weights", lambda f: next(f.glob("2_*/*.safetensors")).unlink()), "lacks the weights of its Dense"),
+        (harmed("folder", lambda f: shutil.rmtree(f / "2_Dense")), r"lacks the config\.json of its Dense"),
+        (harmed("pooling", lambda f: (f / "1_Pooling" / "config.json").unlink()), r"config\.json of its Pooling"),
+        (harmed("headless", lambda f: (f / "modules.json").write_text(json.dumps(listed[1:]))), "begins with a Pool"),
+    ):
+        with pytest.raises(ModelError, match=said):
+            load_encoder(str(folder))
 
 
 # ---- adapters
@@ -445,6 +542,55 @@ def test_adapters_that_do_not_fit_are_refused(whole, adapter, tmp_path, bits):
             load(str(whole()), bits=bits, adapter=folder)
     with pytest.raises(ModelError, match=r"(lacks|not found|none of the layers|no layer)"):
         load(str(whole("gpt2")), bits=bits, adapter=adapter("lora"))
+
+
+KINDS = {  # beside LoRA: (peft's config, its options, what it is refused for at some bits)
+    "ia3": ("IA3Config", {"target_modules": ["k_proj", "down_proj"], "feedforward_modules": ["down_proj"]}, (4, 8)),
+    "lokr": ("LoKrConfig", {"target_modules": ["q_proj"]}, (4,)),
+    "loha": ("LoHaConfig", {"target_modules": ["q_proj"]}, (4,)),
+    "prompt": ("PromptTuningConfig", {"num_virtual_tokens": 4}, BITS),
+    "prefix": ("PrefixTuningConfig", {"num_virtual_tokens": 4}, BITS),
+    "layers": ("LoraConfig", {"target_modules": ["q_proj"], "layers_to_transform": [1]}, ()),
+    "root": ("LoraConfig", {"target_modules": ["q_proj"], "use_rslora": True, "alpha_pattern": {"q_proj": 3}}, ()),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_other_kinds_of_adapters_are_read_or_refused(whole, tmp_path, kind):
+    import peft
+
+    config, options, refused = KINDS[kind]
+    torch.manual_seed(3)
+    wrapped = peft.get_peft_model(raw(whole()), getattr(peft, config)(task_type="CAUSAL_LM", **options))
+    with torch.no_grad():
+        for parameter in wrapped.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn_like(parameter) * 0.1)
+    wrapped.save_pretrained(tmp_path / "x")
+    for bits in BITS:
+        if bits in refused:
+            with pytest.raises(ModelError, match=r"which (puts trained states|the installed peft cannot compute)"):
+                load(str(whole()), bits=bits, adapter=tmp_path / "x")
+        else:
+            assert close(answer(load(str(whole()), bits=bits, adapter=tmp_path / "x").module),
+                         answer(wrapped.eval()), bits)  # fmt: skip
+
+
+def test_damaged_adapters_are_named(whole, adapter, tmp_path):
+    def holed(w):
+        next(iter(w.values()))[0, 0] = float("nan")
+        return w
+
+    for tag, change, said in (("holed", holed, "not finite in"),
+                              ("whole", lambda w: {key: v.int() for key, v in w.items()}, "as I32")):  # fmt: skip
+        folder = changed(adapter("lora"), tmp_path / tag, change, "adapter_model.safetensors")
+        with pytest.raises(ModelError, match=said):
+            load(str(whole()), adapter=folder)
+    folder = shutil.copytree(adapter("lora"), tmp_path / "kind")
+    config = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps(config | {"peft_type": "NEWER"}))
+    with pytest.raises(ModelError, match=r"'NEWER' by its .* which the installed peft does not know"):
+        load(str(whole()), adapter=folder)
 
 
 def test_an_adapter_of_another_base_is_said(whole, adapter, tmp_path):

@@ -19,6 +19,7 @@ from rain_toy import (
     search,
 )
 
+import workbench as wb
 from workbench.errors import ModelError
 from workbench.models.prefix import PrefixTree
 from workbench.models.prefix_cache import column_bytes
@@ -160,3 +161,23 @@ def test_best_of_n_stops_at_the_last_reply_that_its_tokens_allow():
 
     enough = best(10**6, 11).counters["tokens"]  # the eleventh is long: a wave of several would not fit
     assert best(enough).n == 11 and best(enough - 1).n == 10
+
+
+def test_a_stop_string_that_is_a_special_token_ends_the_reply(zoo):
+    model = wb.load(str(zoo("llama")))
+    (greedy,) = model.generate(["The cat"], max_new_tokens=60)[0]
+    place = next(i for i, token in enumerate(greedy.tokens) if token >= 259)  # the zoo's fillers: <x0>, <x1>, …
+    word = model.tokenizer.convert_ids_to_tokens(greedy.tokens[place])
+    model.tokenizer.add_special_tokens({"additional_special_tokens": [word]})
+    settings = RainSettings(
+        budget=2,
+        candidates=1,
+        lengths=(1,),
+        max_new_tokens=60,
+        rollout_tokens=3,
+        similarity=2.0,
+        stop=("\nUser:", word),
+    )
+    wanted = model.tokenizer.decode(greedy.tokens[:place])
+    (found,) = rain(model, ["The cat"], scorer=lambda prompt, texts: [0.0 for _ in texts], settings=settings)
+    assert (found.tokens, found.finish, found.reply) == (greedy.tokens[: place + 1], "stop", wanted)

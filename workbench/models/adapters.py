@@ -8,8 +8,9 @@ from pathlib import Path
 from ..errors import ModelError
 from ..files import user_path
 from .headers import Tensor, read_safetensors
+from .quantised import is_quantised
 from .sources import check_files, read_json
-from .weights import some
+from .weights import FLOATS, some, unfinite
 
 FILE = "adapter_model.safetensors"
 _OUTER = "base_model.model."
@@ -46,7 +47,15 @@ def put_on(module, adapter, name: str, is_base: Callable[[str], bool], fall_back
         raise ModelError(f"an adapter for {name} needs the package peft: `pip install peft`")
     import peft
 
+    given = read_json(folder / "adapter_config.json", f"the adapter {folder}")
+    quantised = any(map(is_quantised, module.modules()))
+    _refuse_kind(given, folder)
     tensors = read_safetensors([folder / FILE]).tensors
+    for key, tensor in tensors.items():
+        if tensor.dtype not in FLOATS:
+            raise ModelError(
+                f"the adapter {folder} stores {key} as {tensor.dtype}, which no adapter's weights are: save it again"
+            )
     _refuse_other_sizes(module, tensors, folder, name)
     try:
         adapted = peft.PeftModel.from_pretrained(module, str(folder), local_files_only=True)
@@ -55,11 +64,60 @@ def put_on(module, adapter, name: str, is_base: Callable[[str], bool], fall_back
             f"the adapter {folder} lacks {error.args[0]}, which its adapter_config.json lists among modules_to_save: "
             "save it again"
         ) from error
+    except (RuntimeError, TypeError, ValueError) as error:
+        if not quantised or given["peft_type"] == "LORA":
+            raise
+        raise _not_quantised(folder, given, name) from error
     _verify(adapted, folder, tensors, name)
-    base = read_json(folder / "adapter_config.json", f"the adapter {folder}").get("base_model_name_or_path")
+    if quantised:
+        _try(adapted, folder, given, name)
+    base = given.get("base_model_name_or_path")
     if isinstance(base, str) and base and not is_base(base):
         fall_back(f"the adapter {folder} was made for {base}, which may be another model than {name}", harmless=True)
     return adapted
+
+
+def _refuse_kind(given: dict, folder: Path) -> None:
+    """Refuse an adapter that this peft does not know, or that puts tokens of its own before every text."""
+    import peft
+
+    kind = given.get("peft_type")
+    known = peft.PEFT_TYPE_TO_CONFIG_MAPPING.get(kind) if isinstance(kind, str) else None
+    if known is None:
+        raise ModelError(
+            f"the adapter {folder} is of the kind {kind!r} by its adapter_config.json, which the installed peft does "
+            "not know: give a LoRA adapter, or install the peft that wrote it"
+        )
+    if issubclass(known, peft.PromptLearningConfig):
+        raise ModelError(
+            f"the adapter {folder} is of the kind {kind}, which puts trained states before every text, so that no "
+            "position is the text's own: the workbench reads adapters that change weights, such as LoRA"
+        )
+
+
+def _try(adapted, folder: Path, given: dict, name: str) -> None:
+    """One forward: some kinds of adapters change only weights that are not packed, and trip over those that are."""
+    import torch
+
+    ids = torch.tensor([[0, 1]], device=adapted.get_input_embeddings().weight.device)
+    training = adapted.training
+    adapted.eval()
+    try:
+        with torch.no_grad():
+            adapted(input_ids=ids, use_cache=False)
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, TypeError, ValueError, AttributeError, NotImplementedError) as error:
+        raise _not_quantised(folder, given, name) from error
+    finally:
+        adapted.train(training)
+
+
+def _not_quantised(folder: Path, given: dict, name: str) -> ModelError:
+    return ModelError(
+        f"the adapter {folder} is of the kind {given['peft_type']}, which the installed peft cannot compute on a "
+        f"quantised model: leave bits out to use it on {name}"
+    )
 
 
 def _refuse_other_sizes(module, tensors: dict[str, Tensor], folder: Path, name: str) -> None:
@@ -119,7 +177,9 @@ def _verify(adapted, folder: Path, tensors: dict[str, Tensor], name: str) -> Non
         if tensor.shape != theirs[key].shape:
             raise ModelError(_foreign(folder, name, key, theirs[key].shape, tensor.shape))
         here = tensor.detach().cpu()
-        if not torch.equal(here, theirs[key].to(here.dtype)) and not torch.isnan(here.float()).any():
+        if not torch.isfinite(theirs[key]).all():
+            raise unfinite(f"the adapter {folder}", key)
+        if not torch.equal(here, theirs[key].to(here.dtype)):
             raise ModelError(
                 f"the adapter {folder} was not read rightly: {key} is not what its file says; this is a fault of the "
                 "installed peft or of the workbench, so do not trust it here"

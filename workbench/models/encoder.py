@@ -18,6 +18,9 @@ from .note import encoder_hash, note_encoder
 from .problems import advice
 from .sources import PICKLES, fetch_encoder, refuse_code_in, refuse_pickles, weights_in
 
+BARE = ("Normalize", "Dropout", "Asym", "Router", "StaticEmbedding")  # parts that may have no config.json, or several
+TRAINED = ("Dense", "LayerNorm", "LSTM", "CNN", "WeightedLayerPooling")  # parts with weights of their own
+
 
 class Encoder:
     """A sentence encoder; made by `workbench.load_encoder`.
@@ -117,6 +120,7 @@ def load_encoder(name: str = "minilm", *, device="auto") -> Encoder:
         headers = {
             place: read_safetensors(weights_in(place, name)).tensors for place in {file.parent for file in files}
         }
+        _refuse_parts(folder, headers, name)
         mapping = weights.key_mapping(key for tensors in headers.values() for key in tensors)
         with quiet():
             from sentence_transformers import SentenceTransformer
@@ -130,6 +134,11 @@ def load_encoder(name: str = "minilm", *, device="auto") -> Encoder:
                 model_kwargs={"use_safetensors": True, "ignore_mismatched_sizes": True}
                 | ({"key_mapping": mapping} if mapping else {}),
             )
+        if getattr(inner[0], "auto_model", None) is None:
+            raise ModelError(
+                f"{name} begins with a {type(inner[0]).__name__} and not with a transformer, so it has no token states "
+                "to work on: choose an encoder whose modules.json begins with a Transformer"
+            )
         if mapping:
             say(weights.wrapped((key for tensors in headers.values() for key in tensors), name))
         for place, part in _parts(inner, folder):
@@ -142,6 +151,23 @@ def load_encoder(name: str = "minilm", *, device="auto") -> Encoder:
     if run_folder() is not None:
         note_encoder(name)
     return Encoder(inner, name=str(name), identity=identity)
+
+
+def _refuse_parts(folder: Path, headers: dict, name: str) -> None:
+    """Name what a part of modules.json lacks, before sentence-transformers trips over it."""
+    if not (folder / "modules.json").is_file():
+        return
+    for part in json.loads((folder / "modules.json").read_text(encoding="utf-8")):
+        kind, place = str(part.get("type", "")).rpartition(".")[2], folder / str(part.get("path", ""))
+        if kind in BARE:
+            continue
+        if kind != "Transformer" and not (place / "config.json").is_file():
+            raise ModelError(f"{name} lacks the config.json of its {kind} ({place.name}/): fetch or save it again")
+        if kind in TRAINED and not any(place.samefile(other) for other in headers):
+            refuse_pickles([file.name for file in sorted(place.iterdir()) if file.suffix in (".bin", ".pt")], name)
+            raise ModelError(
+                f"{name} lacks the weights of its {kind} ({place.name}/model.safetensors): fetch or save it again"
+            )
 
 
 def _parts(inner, folder: Path) -> list[tuple[Path, object]]:

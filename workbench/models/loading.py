@@ -232,10 +232,14 @@ def _read(folder: Path, plan: _Plan, quantisation=None):
     import torch
     from transformers import AutoModelForCausalLM
     from transformers.integrations import hub_kernels
+    from transformers.quantizers import base as quantizers
 
     # some layers (Mamba's) fetch native code from the hub where the package `kernels` is installed, in the middle of a
     # forward: a model with files on this machine opens no connection
     hub_kernels._kernels_enabled = False
+    # to quantise Llama-4, transformers puts another layer in place of the experts and finds no weights for it: here
+    # they stay whole, as in every mixture that keeps its experts in one piece
+    getattr(quantizers, "MODULES_TO_PATCH_FOR_QUANTIZATION", {}).clear()
     options = {
         "config": _own_config(folder), "dtype": plan.dtype, "local_files_only": True, "trust_remote_code": False,
         "use_safetensors": True,

@@ -263,10 +263,11 @@ class LocalModel:
         Raises
         ------
         ModelError
-            An id that the model's vocabulary does not have, or no id at all; half a surrogate pair in the text.
+            An id that the model's vocabulary does not have, or no id at all; half a surrogate pair in the text, or a
+            token that the embedding has no row for.
         """
         if isinstance(text, str):
-            return read_text(self.tokenizer, text, start=start)
+            return self._embedded(read_text(self.tokenizer, text, start=start))
         return read_ids(text, self._config.vocab_size, self.name)
 
     def prompt_ids(self, prompt: Prompt, chat: bool | None = None) -> list[int]:
@@ -292,10 +293,20 @@ class LocalModel:
             if chat is False:
                 raise ModelError("chat=False takes plain texts, and a prompt is a list of messages: leave chat out")
             with advice(self.name, doing="filling the chat template"):
-                return read_conversation(self.tokenizer, prompt, self.name)
+                return self._embedded(read_conversation(self.tokenizer, prompt, self.name))
         if chat:
             raise ModelError("chat=True takes texts and conversations, and a prompt is token ids: leave chat out")
         return self.token_ids(prompt)
+
+    def _embedded(self, ids: list[int]) -> list[int]:
+        """``ids``, refused where the tokenizer knows a token that the embedding has no row for (see `load`'s note)."""
+        rows = self.module.get_input_embeddings().weight.shape[0]
+        if beyond := next((token for token in ids if token >= rows), None):
+            raise ModelError(
+                f"the text holds {self.tokenizer.decode([beyond])!r}, token {beyond}, for which {self.name} has no row "
+                f"(its embedding has {rows}): leave it out of the text"
+            )
+        return ids
 
     def _readable(self, prompt, index=None, chat=None, *, more: int = 0, empty: bool = False) -> list[int]:
         """`prompt_ids`, refused where they are none or where they and ``more`` new tokens are too many."""

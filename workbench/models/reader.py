@@ -3,7 +3,7 @@
 Nobody else calls a tokenizer. What comes out is open (no end token behind it) and begins at most once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from ..errors import ModelError
 from .base import Prompt, check_messages, check_text
@@ -76,8 +76,34 @@ def read_conversation(tokenizer, prompt: Prompt, name: str) -> list[int]:
 def special_texts(tokenizer) -> tuple[str, ...]:
     """The texts of a tokenizer's special tokens, longest first: those a text without special tokens does not show."""
     added = getattr(tokenizer, "added_tokens_decoder", {}).values()
-    found = {str(token) for token in added if getattr(token, "special", False)} | set(tokenizer.all_special_tokens)
+    found = {str(token) for token in added if getattr(token, "special", False)} | set(
+        getattr(tokenizer, "all_special_tokens", ())
+    )
     return tuple(sorted(filter(None, found), key=len, reverse=True))
+
+
+def until_stop(
+    decode: Callable, before: Sequence[int], tokens: Sequence[int], stops: Sequence[str], special: Sequence[str]
+) -> tuple[str, bool]:
+    """The text of new tokens up to the first stop string, and whether there was one.
+
+    Parameters
+    ----------
+    decode
+        (ids before, new ids, whether special tokens are shown) -> text, as `Model.new_text`; the third is left out
+        where no stop string names a special token.
+    special
+        The tokenizer's `special_texts`: a text without them cannot hold a stop string that names one.
+    """
+    shown = any(token in stop for token in special for stop in stops)
+    text = decode(before, tokens, True) if shown else decode(before, tokens)
+    places = [text.find(stop) for stop in stops if stop in text]
+    if not places:
+        return (decode(before, tokens) if shown else text), False
+    text = text[: min(places)]
+    for token in special if shown else ():
+        text = text.replace(token, "")
+    return text, True
 
 
 def pieces(tokenizer, ids: Sequence[int], before: Sequence[int] = ()) -> list[str]:

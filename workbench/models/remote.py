@@ -21,6 +21,7 @@ from .answers import Answers, key_of
 from .base import Generation, Prompt, Scored, check_messages, check_options, check_text, say
 from .choices import CUT_SHORT, WITHOUT_TEXT, echoed, missing_text, text_of, token_logprobs
 from .discover import RemoteReport, discover, echo_body, request_body
+from .reader import is_conversation
 from .report import note_model
 from .server import Server, ServerOptions, check_url
 
@@ -241,6 +242,11 @@ class RemoteModel:
                     "sends the text as a user's message"
                 )
             return prompt
+        if not is_conversation(prompt) and not isinstance(prompt, str):
+            raise ModelError(
+                f"prompt {index} is neither a text nor a list of messages ({str(prompt)[:60]}): {self.name} is on a "
+                "server, which reads texts with a tokenizer of its own, so give the text and no token ids"
+            )
         if chat is False:
             raise ModelError("chat=False takes plain texts, and a prompt is a list of messages: leave chat out")
         if not self.abilities.chat:

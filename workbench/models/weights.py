@@ -20,7 +20,7 @@ _PREFIX = re.compile(rf"^(?:(?:module|{'|'.join(name[:-1] for name in _ANYWHERE)
 _INSIDE = re.compile(rf"\.(?:(?:{'|'.join(name[:-1] for name in _ANYWHERE)})\.)+")
 # masks and rotary frequencies that older versions saved along with the weights: computed, not learnt
 _COMPUTED = re.compile(r"(rotary_emb\.inv_freq|position_ids|(attn|attention)\.(bias|masked_bias))$")
-_PACKED_FLOATS = ("F8_E4M3", "F8_E5M2", "I8", "U8", "F4")
+FLOATS = ("F64", "F32", "F16", "BF16")  # what a file holds weights as; anything else needs scales beside it
 CHECKED = 16  # tensors whose values are held against the file
 ROUNDING = {"4bit": 0.25, "8bit": 0.1}  # of quantised weights, relative; NF4 has about .09, LLM.int8 .01
 
@@ -88,17 +88,20 @@ def verify(module, tensors: dict[str, Tensor], told: dict, name: str, fall_back,
     """
     names = {stripped(key): key for key in tensors}
     weights = _weights(module)
+    _refuse_twice(module, weights, tensors, name)
     own = lambda key: not any(key.startswith(start) for start in new)  # noqa: E731
     same: dict[int, list[str]] = {}  # tied weights are one tensor under several names
     for key, tensor in weights.items():
         same.setdefault(id(tensor), []).append(key)
     base = f"{getattr(module, 'base_model_prefix', '')}."
-    at = {}
+    at, outer = {}, None
     for key in weights:
         forms = (key, key.removeprefix(base), base + key)
         found = next((form for form in forms[: 3 if base != "." else 1] if form in names), None)
         if found is not None:
             at[key] = names[found]
+            if found == base + key and getattr(module, "get_output_embeddings", lambda: None)() is not None:
+                outer = outer or (names[found], key)
     lacking = [key for key in weights if not any(mate in at for mate in same[id(weights[key])])]
     states = tuple(f"{key}." for key, tensor in weights.items() if hasattr(tensor, "quant_state"))
     read = set(at.values())
@@ -124,12 +127,12 @@ def verify(module, tensors: dict[str, Tensor], told: dict, name: str, fall_back,
         raise lacks(name, bare, len(weights))
     wrong = [(key, theirs, ours) for key, theirs, ours in sorted(told.get("mismatched_keys", ())) if own(key)]
     if not wrong:  # a matrix that is quantised on the way in is not compared by transformers
-        layers = {f"{key}.weight": (part.out_features, part.in_features) for key, part, kind in kinds if kind}
+        layers = {f"{key}.weight": _file_shape(part) for key, part, kind in kinds if kind}
         shapes = {key: layers.get(key, tuple(weights[key].shape)) for key in at if own(key)}
         packed = {key for key in shapes if key in layers and _is_packed(at[key], tensors)}
         wrong = [
             (key, tensors[at[key]].shape, ours) for key, ours in shapes.items()
-            if key not in packed and tensors[at[key]].shape not in ((ours, ours[::-1]) if key in layers else (ours,))
+            if key not in packed and tensors[at[key]].shape != ours
         ]  # fmt: skip
     if wrong:
         key, theirs, ours = wrong[0]
@@ -137,7 +140,15 @@ def verify(module, tensors: dict[str, Tensor], told: dict, name: str, fall_back,
             f"{name} and its weights do not belong together: {key} has the shape {_shape(theirs)} in the file and "
             f"{_shape(ours)} by its config.json{_more(wrong)}; fetch or save it again"
         )
+    _refuse_unfinite(module, name)
     _refuse_values(module, weights, {key: where for key, where in at.items() if own(key)}, tensors, name)
+    if outer:
+        fall_back(f"{name} names its weights with a {base} in front ({outer[0]}): read as {outer[1]}", harmless=True)
+    if _untied(module, at):
+        fall_back(
+            f"{name} says that its head and its embedding are one (tie_word_embeddings) and its files hold two that "
+            "differ: each is read as it is", harmless=True,
+        )  # fmt: skip
     if unread := [key for key in unread if own(key)]:
         optional = getattr(module, "_keys_to_ignore_on_load_unexpected", None) or []
         harmless = all(any(re.search(one, key) for one in optional) for key in unread)
@@ -155,36 +166,93 @@ def _weights(module) -> dict:
     return found
 
 
+def _refuse_twice(module, weights: dict, tensors: dict[str, Tensor], name: str) -> None:
+    """Refuse files that hold a weight under two names, of which transformers takes one without a word."""
+    base, seen = f"{getattr(module, 'base_model_prefix', '')}.", {}
+    inner = {key.removeprefix(base) for key in weights}
+    for key in tensors:
+        short = stripped(key).removeprefix(base)
+        if short in inner and seen.setdefault(short, key) != key:
+            raise ModelError(f"{name} holds {short} twice, as {seen[short]} and as {key}: keep the right one of them")
+
+
+def _refuse_unfinite(module, name: str) -> None:
+    """Refuse weights with nan or infinity in them: attention can turn them into numbers that look like any others."""
+    import torch
+
+    for key, tensor in module.named_parameters():
+        if not tensor.is_floating_point() or tensor.device.type == "meta" or tensor.element_size() < 2:
+            continue
+        total = tensor.detach().sum(dtype=torch.promote_types(tensor.dtype, torch.float32))
+        if not torch.isfinite(total) and not torch.isfinite(tensor.detach()).all():
+            raise unfinite(name, key)
+
+
+def unfinite(name: str, key: str) -> ModelError:
+    """The error about a weight that is no number."""
+    return ModelError(
+        f"{name} holds numbers that are not finite in {key}: its file is damaged, was cast to a type too small, or was "
+        "saved after a training that diverged; use another"
+    )
+
+
+def not_floats(name: str, key: str, kind: str) -> ModelError:
+    """The error about a weight of whole numbers that nothing says how to read."""
+    return ModelError(
+        f"{name} stores {key} as {kind} and its config.json has no quantization_config that says how to read it: use "
+        "the unquantised model, or the config.json that belongs to these files"
+    )
+
+
+def _file_shape(part) -> tuple[int, int]:
+    """The shape that the file has of a layer of bitsandbytes: GPT-2's Conv1D stands the other way round."""
+    return (part.in_features, part.out_features) if _is_turned(part) else (part.out_features, part.in_features)
+
+
+def _is_turned(part) -> bool:
+    from transformers.pytorch_utils import Conv1D
+
+    return issubclass(getattr(part, "source_cls", object), Conv1D)
+
+
+def _untied(module, at: dict[str, str]) -> bool:
+    """Whether config.json ties the head to the embedding and the files hold one for each."""
+    head = getattr(module, "get_output_embeddings", lambda: None)()
+    if head is None or not getattr(module.config.get_text_config(decoder=True), "tie_word_embeddings", False):
+        return False
+    names = {key: part for key, part in module.named_modules() if part in (head, module.get_input_embeddings())}
+    return head.weight is not module.get_input_embeddings().weight and all(f"{key}.weight" in at for key in names)
+
+
 def _refuse_values(module, weights: dict, at: dict[str, str], tensors: dict[str, Tensor], name: str) -> None:
     """Compare some of the module's values with the files': rows spread over the tensor, tensors over the module."""
     import torch
     from safetensors import safe_open
 
-    quantised = {f"{key}.weight": kind for key, part in module.named_modules() if (kind := is_quantised(part))}
+    quantised = {f"{key}.weight": part for key, part in module.named_modules() if is_quantised(part)}
     chosen = []
     for key, where in at.items():
         kind, told = tensors[where].dtype, tensors[where]
-        if key in quantised:
-            if _is_packed(where, tensors):
-                continue
+        if key in quantised and _is_packed(where, tensors):
+            continue
+        floats = weights[key].is_floating_point() and weights[key].element_size() > 1
+        if kind not in FLOATS and (key in quantised or floats):
+            raise not_floats(name, where, kind)
+        if key in quantised:  # what is quantised now has lost a nan, which must be found in the file
+            with safe_open(told.file, "pt") as file:
+                if not torch.isfinite(file.get_tensor(where)).all():
+                    raise unfinite(name, where)
         elif tuple(weights[key].shape) != told.shape or weights[key].device.type == "meta":
             continue
-        elif kind in _PACKED_FLOATS and weights[key].is_floating_point():
-            raise ModelError(
-                f"{name} stores {where} as {kind} and its config.json has no quantization_config that says how to "
-                "read it: use the unquantised model, or the config.json that belongs to these files"
-            )
         chosen.append(key)
     step = max(1, len(chosen) // CHECKED)
     for key in dict.fromkeys(chosen[::step] + chosen[-1:]):
         where, tensor = at[key], weights[key].detach()
         with safe_open(tensors[where].file, "pt") as file:
             if key in quantised:
-                theirs, ours = file.get_tensor(where).float(), _dequantised(module.get_submodule(key[:-7]))
-                close = any(
-                    one.shape == ours.shape and (ours - one).norm() <= ROUNDING[quantised[key]] * one.norm()
-                    for one in (theirs, theirs.T)  # GPT-2's Conv1D stands the other way round
-                )
+                part, theirs = quantised[key], file.get_tensor(where).float()
+                theirs = theirs.T if _is_turned(part) else theirs
+                close = (_dequantised(part) - theirs).norm() <= ROUNDING[is_quantised(part)] * theirs.norm()
             elif tensor.dim() == 0:
                 close = torch.equal(file.get_tensor(where).to(tensor.dtype), tensor.cpu())
             else:
@@ -193,7 +261,7 @@ def _refuse_values(module, weights: dict, at: dict[str, str], tensors: dict[str,
                     torch.equal(part[row : row + 1].to(tensor.dtype), tensor[row : row + 1].cpu())
                     for row in rows if len(tensor)
                 )  # fmt: skip
-        if not close and not torch.isnan(tensor.float()).any():
+        if not close:
             raise ModelError(
                 f"{name} was not read rightly: {key} is not what its file says under {where}; this is a fault of the "
                 "installed transformers or of the workbench, so do not trust this model here"
@@ -202,7 +270,7 @@ def _refuse_values(module, weights: dict, at: dict[str, str], tensors: dict[str,
 
 def _is_packed(key: str, tensors: dict[str, Tensor]) -> bool:
     """Whether the file holds the weight as bitsandbytes has quantised it."""
-    return tensors[key].dtype in ("I8", "U8") or f"{key}.absmax" in tensors
+    return f"{key}.absmax" in tensors or f"{key.removesuffix('weight')}SCB" in tensors
 
 
 def _dequantised(part):

@@ -10,7 +10,7 @@ from ...models.base import require
 from ...models.packed import max_length
 from ...models.prefix import PrefixTree, shared_tree
 from ...models.prefix_read import Task, chain, run, serve, together
-from ...models.reader import is_conversation
+from ...models.reader import is_conversation, special_texts, until_stop
 from .result import RainResult
 from .scorers import ZeroScorer
 from .search import Searcher, stream
@@ -96,7 +96,7 @@ def rain(
 
         encoder = load_encoder("minilm")
     before = tree.counters.copy()
-    plan = getattr(scorer, "plan", None)
+    plan, special = getattr(scorer, "plan", None), special_texts(model.tokenizer)
 
     def one(index: int, prompt) -> Task:
         ids, name = _prompt_ids(model, prompt, chat, index, settings.max_new_tokens), _name(prompt)
@@ -108,7 +108,7 @@ def rain(
         result = yield from Searcher(
             tree, name, ids, settings=settings, evaluate=evaluate,
             embed=(lambda text: _ask(_Embed(text))) if settings.embeds else None,
-            decode=model.new_text, eos=model.end_tokens(), index=index, seed=seed,
+            decode=model.new_text, eos=model.end_tokens(), index=index, seed=seed, special=special,
         ).task()  # fmt: skip
         if progress:
             progress(result)
@@ -308,15 +308,14 @@ def _best_of_n(model, prompts, scorer, settings, tokens, seed, chat, max_n) -> C
 
 def _drafts(model, tree, prompts, settings, seed, chat, numbers, random: bool) -> list[list[str]]:
     """Whole replies, numbered: all prompts' and numbers' chains in lock-step."""
-    eos = model.end_tokens()
+    eos, special = model.end_tokens(), special_texts(model.tokenizer)
 
     def one(index, prompt, number):
         ids = _prompt_ids(model, prompt, chat, index, settings.max_new_tokens)
 
         def text(tokens):
-            text = model.new_text(ids, tokens[:-1] if tokens and tokens[-1] in eos else tokens)
-            places = [text.find(stop) for stop in settings.stop if stop in text]
-            return (text[: min(places)], True) if places else (text, False)
+            tokens = tokens[:-1] if tokens and tokens[-1] in eos else tokens
+            return until_stop(model.new_text, ids, tokens, settings.stop, special)
 
         tokens, _, _ = yield from chain(
             tree, tree.node(ids), settings.max_new_tokens,

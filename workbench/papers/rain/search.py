@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...models.prefix_read import Pool, Task, Top, chain, together
+from ...models.reader import until_stop
 from .result import Move, Node, RainResult, Search
 from .settings import RainSettings
 
@@ -51,16 +52,17 @@ class Searcher:
     decode : callable
         (tokens before, new tokens) -> text of the new ones, as `Model.new_text`.
     eos : set of int
+    special : tuple of str, the texts of special tokens that a stop string may name
     """
 
     def __init__(
         self, tree, prompt: str, ids: list[int], *, settings: RainSettings, evaluate: Callable[[str], Task],
         embed: Callable[[str], Task] | None, decode: Callable[[list[int], list[int]], str], eos: frozenset[int],
-        index: int, seed: int,
+        index: int, seed: int, special: tuple[str, ...] = (),
     ):  # fmt: skip
         self.tree, self.prompt, self.settings, self.eos = tree, prompt, settings, eos
         self.evaluate, self.embed, self.decode = evaluate, embed, decode
-        self.ids, self.name = ids, (seed, index)
+        self.ids, self.name, self.special = ids, (seed, index), special
         self.pool = Pool()
         self.foreseen: dict[Node, list[Node]] = {}  # children of nodes the search has not passed through
         self.nodes: list[Node] = []
@@ -300,9 +302,7 @@ class Searcher:
         """The reply's text without its end token, cut before a new turn; and whether it was cut."""
         if tokens and tokens[-1] in self.eos:
             tokens = tokens[:-1]
-        text = self.decode(self.ids, tokens)
-        places = [text.find(stop) for stop in self.settings.stop if stop in text]
-        return (text[: min(places)], True) if places else (text, False)
+        return until_stop(self.decode, self.ids, tokens, self.settings.stop, self.special)
 
     # --- candidates ---------------------------------------------------------------------------------------------------
 
