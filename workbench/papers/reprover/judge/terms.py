@@ -186,7 +186,7 @@ def show(terms: Terms, term: int, longest: int = 4000) -> str:
                 write(" ")
                 go(part, bound, True)
         elif tag in (LAM, PI):
-            if tag == PI and not _uses_variable(terms, node[3]):
+            if tag == PI and not uses_variable(terms, node[3]):
                 go(node[2], bound, True)
                 write(" → ")
                 go(node[3], ("_", *bound), False)
@@ -236,7 +236,7 @@ def _fresh(name: Name, bound: tuple[str, ...]) -> str:
     return next(one for n in range(len(bound) + 2) if (one := plain + "'" * n) not in bound)
 
 
-def _uses_variable(terms: Terms, body: int) -> bool:
+def uses_variable(terms: Terms, body: int) -> bool:
     """Whether the innermost bound variable occurs in ``body``."""
     waiting, seen = [(body, 0)], set()
     while waiting:
