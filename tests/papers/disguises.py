@@ -49,6 +49,14 @@ DISGUISES = {
             f"{HEAD}class No (n : Nat) where\n  no : n = Nat.succ n\nvariable (n : Nat) [No n]\n",
             "theorem bad : n = Nat.succ n", "exact No.no", NOT_SHOWN,
         ),
+        "of a proposition": (
+            f"{HEAD}variable {{p : Prop}} [Inhabited p]\n", "theorem bad (h : p → True) : p", "exact Inhabited.default",
+            NOT_SHOWN,
+        ),
+        "of a class whose name is a variable's": (
+            f"{HEAD}class No (a : Type) where\n  no : (0 : Nat) = 1\nvariable {{a : Type}} [No a]\n",
+            "theorem bad (x : a) (No : Nat) : (0 : Nat) = 1", "exact _root_.No.no a", NOT_SHOWN,
+        ),
         "of the meaning of 1": (
             f"{TYPE}class C (i : OfNat Nat 1) where\n  h : (0 : Nat) = i.ofNat\nvariable (i : OfNat Nat 1) [C i]\n",
             WITH, "exact C.h", NOT_SHOWN,
@@ -98,6 +106,11 @@ DISGUISES = {
         ),
         "opened under another": (
             f"{HEAD}open Nat renaming add → sub\n", "theorem bad : sub 3 1 = 4", "exact rfl", "renaming",
+        ),
+        "a pattern": (
+            f"{HEAD}namespace X\n@[match_pattern] abbrev true := Bool.false\n"
+            "@[match_pattern] abbrev false := Bool.true\n",
+            "theorem bad : match Bool.true with | true => False | false => True", "exact True.intro", "match_pattern",
         ),
         "a field of a class": (
             f"{HEAD}class Y where\n  Not : Prop → Prop\n  h : Not True\nnamespace Y\n", "theorem bad [Y] : Not True",

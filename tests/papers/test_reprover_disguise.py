@@ -63,6 +63,10 @@ HONEST = {
     "a namespace and comments": (
         "/-- A doc. /- inner -/ -/\nnamespace Nat\nopen Nat -- here\n", "theorem mine : zero = 0", "rfl",
     ),
+    "a match": (
+        "namespace X\ndef n : Nat := 0\n",
+        "theorem m : match Bool.true with | true => True | false => False", "exact True.intro",
+    ),
     "numbers of every kind": ("def n : Nat := 0xff\ndef m : Nat := 0b1_01\n", "theorem five : m = 5", "rfl"),
 }  # fmt: skip
 

@@ -20,7 +20,7 @@ PLAIN = frozenset(["namespace", "section", "end", "open", "variable", "universe"
 COMMANDS = DECLARATIONS | MODIFIERS | PLAIN | {"set_option", "attribute"}
 ATTRIBUTES = frozenset(
     {
-        "simp", "reducible", "inline", "irreducible", "match_pattern", "elab_as_elim", "refl", "symm", "trans", "ext",
+        "simp", "reducible", "inline", "irreducible", "elab_as_elim", "refl", "symm", "trans", "ext",
         "congr", "instance", "gcongr", "norm_cast", "push_cast", "simps", "aesop",
     }
 )  # fmt: skip

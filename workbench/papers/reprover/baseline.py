@@ -29,8 +29,8 @@ _HYPOTHESES = re.compile(r"^([^\W\d_][\w']*(?: [^\W\d_][\w']*)*) : (.*)$", re.MU
 class Attempt:
     """One theorem tried. ``status``: "proved" (recompiled and accepted), "failed", "not opened" or "rejected".
 
-    ``message`` says why it did not open, or why the kernel rejected the proof; ``statement`` is what was proved, as it
-    was elaborated: full names, every argument.
+    ``message`` says why it did not open, why the kernel rejected the proof, or what of the file the statement rests on;
+    ``statement`` is what was proved, as it was elaborated: full names, every argument.
     """
 
     theorem: str
@@ -97,7 +97,7 @@ def attempt(session: Session, theorem: "str | Theorem", *, tactics: Sequence[str
             answer = session.run_tac(state, tactic)
             if isinstance(answer, ProofFinished):
                 told = session.verify(answer)
-                status, why = ("proved", "") if told.ok else ("rejected", told.message)
+                status, why = "proved" if told.ok else "rejected", "" if told.ok and not told.own else told.message
                 return Attempt(name, status, answer.script, made, time.perf_counter() - began, why, told.statement)
             if isinstance(answer, TacticState) and answer.pp not in seen and len(answer.script) < depth:
                 seen.add(answer.pp)

@@ -119,6 +119,7 @@ def _judge(library: Library, theorem: Theorem, script: tuple[str, ...], folder: 
         "plain": str(folder / "plain" / "Check.olean") if compiled.get("plain", "no") is None else None,
         "trusted_file": is_librarys(library, theorem),
         "variables": variables_of(theorem.preamble),
+        "bracketed": _bracketed(theorem.statement),
         "words": [token.text for token in tokens(theorem.statement) if token.kind == NAME],
         "engine": library.engine.variables["WORKBENCH_LEAN_LIBRARY"],
         "allowed": sorted(ALLOWED_AXIOMS),
@@ -128,6 +129,16 @@ def _judge(library: Library, theorem: Theorem, script: tuple[str, ...], folder: 
     if told["ok"] and told["own"]:
         message = f"accepted; the statement rests on what its file declares: {', '.join(told['own'])}"
     return answer(told["ok"], message, told)
+
+
+def _bracketed(statement: str) -> list[str]:
+    """The names in square brackets of a statement, where its hypotheses of classes stand."""
+    found, depth = [], 0
+    for token in tokens(statement):
+        depth += (token.text == "[") - (token.text == "]")
+        if depth and token.kind == NAME:
+            found.append(token.text)
+    return found
 
 
 def _compile(library: Library, folder: Path, text: str, timeout: float) -> str | None:

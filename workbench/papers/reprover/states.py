@@ -102,6 +102,8 @@ def render(script: tuple[str, ...]) -> str:
 
 def statement_refusal(statement: str) -> str | None:
     """Why a statement of one's own must not be given to Lean: it would leave its place, or cannot be asked about."""
+    if len(statement) > LONGEST:
+        return f"it has {len(statement):,} characters; at most {LONGEST:,} are allowed"
     head = _HEAD.match(statement)
     if head is None:
         return "it has no name"
@@ -110,8 +112,6 @@ def statement_refusal(statement: str) -> str | None:
     reason = head_refusal(statement[: head.start("name")], head["name"])
     if reason:
         return reason
-    if len(statement) > LONGEST:
-        return f"it has {len(statement):,} characters; at most {LONGEST:,} are allowed"
     rest = re.sub(r"^\.\{[\w\s,']*\}", "", statement[head.end() :])
     reason = _hiding_comment(rest) or text_refusal(without_comments(rest) or " ", "in it")
     return reason or (None if rest.strip() else "it is empty")

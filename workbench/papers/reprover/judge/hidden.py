@@ -14,7 +14,9 @@ from .terms import (
     CONSTRUCTOR,
     INDUCTIVE,
     PI,
+    SORT,
     THEOREM,
+    ZERO,
     Constant,
     Name,
     Terms,
@@ -57,19 +59,23 @@ def check_hidden(world, statement: Constant, own: list[Name]) -> None:
 
 def _check_hypotheses(world, statement: Constant, own: list[Name]) -> None:
     """A hypothesis that the statement neither uses nor names: of a class of the file, or of no variable."""
-    nodes, term = world.terms.nodes, statement.type
+    nodes, term, above = world.terms.nodes, statement.type, []
     while nodes[term][0] == PI:
         _, _, type_, body, binder = nodes[term]
         head = world.terms.head(type_)
         if binder == INSTANCE and head is not None and not uses_variable(world.terms, body):
             plain, one = True, type_
             while nodes[one][0] == APP:
-                plain, one = plain and nodes[nodes[one][2]][0] == BVAR, nodes[one][1]
-            plain = plain and one != type_ and head not in own
-            if not plain and not any(word.split(".")[-1] == head[-1] for word in world.words):
+                argument = nodes[nodes[one][2]]
+                # of a proposition it would say that it holds
+                of = above[-1 - argument[1]] if argument[0] == BVAR else None
+                plain, one = plain and of is not None and nodes[of] != (SORT, (ZERO,)), nodes[one][1]
+            plain = head in ONLY_ONE or (plain and one != type_ and head not in own)
+            if not plain and not any(word.split(".")[-1] == head[-1] for word in world.bracketed):
                 raise Rejected(
                     f"the statement does not show its hypothesis of {spell(head)}; write it into the statement"
                 )
+        above.append(type_)
         term = body
 
 

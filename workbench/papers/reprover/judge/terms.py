@@ -105,8 +105,9 @@ class Terms:
         found = (self.head(node[2]) for node in self.nodes if node[0] in (PI, LAM) and node[4] == 3)
         return {name for name in found if name is not None}
 
-    def rename(self, term: int, levels: dict[Name, Name]) -> int:
-        """The term with other names for its universe parameters."""
+    def rename(self, term: int, levels: dict[Name, Name], names: dict[Name, Name] | None = None) -> int:
+        """The term with other names for its universe parameters, and for constants."""
+        names = names or {}
 
         def level(one: tuple) -> tuple:
             return (PARAM, levels.get(one[1], one[1])) if one[0] == PARAM else (one[0], *map(level, one[1:]))
@@ -118,7 +119,7 @@ class Terms:
             if tag == SORT:
                 node = (SORT, level(node[1]))
             elif tag == CONST:
-                node = (CONST, node[1], tuple(map(level, node[2])))
+                node = (CONST, names.get(node[1], node[1]), tuple(map(level, node[2])))
             elif tag == APP:
                 node = (APP, made[node[1]], made[node[2]])
             elif tag in (LAM, PI):

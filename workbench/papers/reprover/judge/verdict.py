@@ -62,6 +62,7 @@ class World:
         self.reference, self.proof = (self._open(request[name]) for name in ("reference", "proof"))
         self.plain = self._open(request["plain"]) if request.get("plain") else None
         self.variables, self.words = request.get("variables", ()), request.get("words", ())
+        self.bracketed = request.get("bracketed", ())
         self.trusted_file = bool(request.get("trusted_file"))
         self._read: dict[Name, Constant] = {}
 
@@ -176,16 +177,39 @@ def check_names(world: World) -> None:
                 raise Rejected(f"the file declares {spell(name)}, a name that the kernel gives a meaning of its own")
 
 
+def check_helpers(world: World, alone: Constant, names: dict[Name, Name]) -> None:
+    """What Lean makes for the statement itself (a `match`) is the same in its file and without it, to its terms."""
+    terms, seen = world.terms, set()
+    waiting = [name for name in terms.constants(alone.type) if world.own(name)]
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        one, other = world.plain.constant(name), world.reference.constant(names.get(name, name))
+        alike = one.kind == other.kind == DEFINITION and one.levels == other.levels
+        for left, right in ((one.type, other.type), (one.value, other.value)) if alike else ():
+            alike = alike and terms.same(terms.rename(left, {}, names), right)
+        if not alike:
+            raise Rejected(f"the statement's {spell(other.name)} means something else in its file than alone")
+        waiting += [name for name in terms.constants(one.type, one.value) if world.own(name)]
+
+
 def check_meaning(world: World, statement: Constant, own: list[Name]) -> None:
     """The statement means in its file what it means without it, and by the library's notions the library's."""
     if world.plain is not None:
         other = world.plain.constant(judged_name(world.plain))
-        swapped = world.terms.rename(other.type, dict(zip(other.levels, statement.levels, strict=False)))
+        # it has another name there, and so has what Lean makes for it
+        long = len(other.name)
+        names = {name: statement.name + name[long:] for name in world.plain.constants if name[:long] == other.name}
+        levels = dict(zip(other.levels, statement.levels, strict=False))
+        swapped = world.terms.rename(other.type, levels, names)
         if len(other.levels) != len(statement.levels) or not world.terms.same(swapped, statement.type):
             raise Rejected(
                 "the statement means something else in its file than with the library alone: "
                 f"{show(world.terms, statement.type, LONGEST)} instead of {show(world.terms, other.type, LONGEST)}"
             )
+        check_helpers(world, other, names)
         return
     if world.trusted_file:
         return
@@ -227,6 +251,8 @@ def judge(request: dict) -> dict:
     meaning = world.closure(terms.constants(statement.type))
     own = [] if world.trusted_file else sorted((one for one in meaning if world.own(one)), key=str)
     check_meaning(world, statement, own)
+    if world.plain is not None:
+        own = []  # it means the same without its file
     if name in meaning:
         raise Rejected(f"the statement of {spell(name)} mentions itself")
     rest = world.closure(terms.constants(statement.type, proof.value))
