@@ -80,6 +80,19 @@ def test_the_projects_own_theorem_and_a_strangers_file(project):
         assert not told.ok and word in told.message
 
 
+def test_a_name_that_another_theorem_has_is_not_asked_for(project):
+    # the layout calls the last theorem Y.bad, and there is a true Y.bad: it was asked about in place of the last one
+    library = reprover.open_library(project)
+    text = "prelude\nimport Mini.Algebra\ntheorem Y.bad : True := True.intro\naxiom cheat : False\n"
+    told = reprover.verify(library, reprover.Theorem("Y.bad", "", text, "theorem bad : False"), ("exact cheat",))
+    assert not told.ok, told
+    # a proof may still speak of itself
+    text = "prelude\nimport Mini.Algebra\nnamespace X\n"
+    statement = "theorem up : ∀ n : Nat, Nat.succ n = n + 1"
+    script = ("intro n", "cases n with | zero => rfl | succ m => exact congrArg Nat.succ (up m)")
+    assert reprover.verify(library, reprover.Theorem("X.up", "", text, statement), script).ok
+
+
 def test_what_a_project_imports_is_not_the_tactics_time(project, monkeypatch):
     with reprover.Session(project, timeout=20) as session:
         opened = session.open(reprover.own_theorem("theorem mine (p : Prop) (h : p) : p"))

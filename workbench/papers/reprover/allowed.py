@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 
 from .lexical import CHARACTER, COMMENT, NAME, NUMBER, RAW, SIGN, SPACE, TEXT, UNKNOWN, Token, tokens
-from .safety import characters_refusal, word_refusal
+from .safety import OPENING, characters_refusal, word_refusal
 
 DECLARATIONS = frozenset(
     {"theorem", "lemma", "def", "abbrev", "instance", "structure", "inductive", "class", "axiom", "example"}
@@ -20,8 +20,8 @@ PLAIN = frozenset(["namespace", "section", "end", "open", "variable", "universe"
 COMMANDS = DECLARATIONS | MODIFIERS | PLAIN | {"set_option", "attribute"}
 ATTRIBUTES = frozenset(
     {
-        "simp", "reducible", "inline", "irreducible", "match_pattern", "elab_as_elim", "refl", "symm", "trans", "ext",
-        "congr", "instance", "norm_num", "gcongr", "norm_cast", "push_cast", "simps", "aesop", "positivity",
+        "simp", "reducible", "inline", "irreducible", "elab_as_elim", "refl", "symm", "trans", "ext",
+        "congr", "instance", "gcongr", "norm_cast", "push_cast", "simps", "aesop",
     }
 )  # fmt: skip
 OPTIONS = re.compile(
@@ -51,15 +51,69 @@ def file_refusal(text: str, resolves: Callable[[str], bool], *, prelude: bool) -
             return f"line {token.line + 1}: {reason}"
     code = [token for token in found if token.kind not in (SPACE, COMMENT)]
     at, reason = _header(code, resolves, prelude)
+    bound: set[str] = set()
     while reason is None and at < len(code):
         stop = at + 1
         while stop < len(code) and not _begins(code[stop]):
             stop += 1
         reason = _command(code[at:stop])
+        if prelude:
+            reason = reason or _variables(code[at:stop], bound)
         if reason:
             reason = f"line {code[at].line + 1}: {reason}"
         at = stop
     return reason
+
+
+def header_end(text: str) -> int:
+    """Where the header of a file without comments ends: behind ``prelude`` and its imports."""
+    at = stop = 0
+    imported = False
+    for token in tokens(text):
+        at += len(token.text)
+        if token.kind == SPACE:
+            continue
+        if not imported and token.text not in ("prelude", "import"):
+            break
+        imported, stop = token.text == "import", at
+    return stop
+
+
+def variables_of(text: str) -> list[str]:
+    """The names that a file's ``variable`` commands bind, explicit ones and others."""
+    code = [token for token in tokens(text) if token.kind not in (SPACE, COMMENT)]
+    bound: set[str] = set()
+    for at, token in enumerate(code):
+        if token.text == "variable":
+            _variables(code[at:], bound)
+    return sorted(bound)
+
+
+def _variables(code: list[Token], bound: set[str]) -> str | None:
+    """Why a ``variable`` command is not allowed; the names that it binds go into ``bound``.
+
+    Lean adds ``[C x]`` to every statement that mentions ``x``, and to all where it mentions nothing: a hypothesis that
+    nobody reads there. So it may say of variables that they have a structure, and nothing else.
+    """
+    if not code or code[0].text != "variable":
+        return None
+    at = 1
+    while at < len(code) and code[at].text in OPENING:
+        stop, depth = at + 1, 1
+        while stop < len(code) and depth:
+            depth += (code[stop].text in OPENING) - (code[stop].text in OPENING.values())
+            stop += 1
+        inside = code[at + 1 : stop - 1]
+        colon = next((n for n, token in enumerate(inside) if token.text == ":"), None)
+        if code[at].text != "[":
+            bound |= {token.text for token in inside[:colon] if token.kind == NAME}
+        else:
+            of = inside if colon is None else inside[colon + 1 :]
+            if len(of) < 2 or of[0].kind != NAME or any(token.text not in bound for token in of[1:]):
+                told = " ".join(token.text for token in inside)
+                return f"[{told}] is no class of variables that were named before; write it into the statement"
+        at = stop
+    return None
 
 
 def head_refusal(head: str, name: str) -> str | None:
@@ -135,6 +189,8 @@ def _command(code: list[Token]) -> str | None:
         return reason or _words(rest[listed:])
     if word == "open" and any(token.text == "in" for token in rest):
         return "`open … in` is not on the list; open the names in a line of their own"
+    if word == "open" and any(token.text == "renaming" for token in rest):
+        return "`open … renaming` is not on the list; open the names as they are"
     return _words(rest)
 
 
@@ -165,6 +221,8 @@ def _attribute_list(code: list[Token], at: int) -> tuple[int, str | None]:
             first = True
         elif depth == 1 and text not in "[]" and code[at].kind not in (NUMBER, NAME):
             return at, f"{text!r} is not allowed among attributes"
+        elif (reason := _words(code[at : at + 2])) is not None:
+            return at, reason
         at += 1
     return at, "attributes stand in square brackets"
 

@@ -1,11 +1,15 @@
 """The floor a learned prover must beat: the commonest tactic alone, and a fixed list tried breadth first."""
 
+import errno
+import itertools
 import os
 import re
+import stat
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from ...errors import DataError
 from ...files import user_path
@@ -15,6 +19,7 @@ from .session import Session
 from .states import ProofFinished, TacticState, Theorem, bare_statement, own_theorem
 
 FIRST = ("rfl", "assumption", "contradiction", "decide", "trivial")
+LONGEST_FILE, MOST = 500_000, 1000  # bytes and theorems of one file
 PLAIN = ("intro x", "constructor", "funext x", "simp", "left", "right", "exfalso")
 HYPOTHESIS = ("exact {h}", "apply {h}", "rw [{h}]", "rw [← {h}]", "cases {h}", "exact {h} (by assumption)")
 _HYPOTHESES = re.compile(r"^([^\W\d_][\w']*(?: [^\W\d_][\w']*)*) : (.*)$", re.MULTILINE)
@@ -24,8 +29,8 @@ _HYPOTHESES = re.compile(r"^([^\W\d_][\w']*(?: [^\W\d_][\w']*)*) : (.*)$", re.MU
 class Attempt:
     """One theorem tried. ``status``: "proved" (recompiled and accepted), "failed", "not opened" or "rejected".
 
-    ``message`` says why it did not open, or why the kernel rejected the proof; ``statement`` is what was proved, as it
-    was elaborated: full names, every argument.
+    ``message`` says why it did not open, why the kernel rejected the proof, or what of the file the statement rests on;
+    ``statement`` is what was proved, as it was elaborated: full names, every argument.
     """
 
     theorem: str
@@ -92,7 +97,7 @@ def attempt(session: Session, theorem: "str | Theorem", *, tactics: Sequence[str
             answer = session.run_tac(state, tactic)
             if isinstance(answer, ProofFinished):
                 told = session.verify(answer)
-                status, why = ("proved", "") if told.ok else ("rejected", told.message)
+                status, why = "proved" if told.ok else "rejected", "" if told.ok and not told.own else told.message
                 return Attempt(name, status, answer.script, made, time.perf_counter() - began, why, told.statement)
             if isinstance(answer, TacticState) and answer.pp not in seen and len(answer.script) < depth:
                 seen.add(answer.pp)
@@ -123,17 +128,22 @@ def read_theorems(folder: str | os.PathLike) -> list[Theorem]:
             f"{folder} holds no .lean file; put theorems there, each: theorem NAME (x : T) : PROPOSITION := by"
         )
     found: list[Theorem] = []
+    names: set[str] = set()
     for file in files:
         try:
-            text = file.read_text(encoding="utf-8-sig")  # some editors begin a file with a byte order mark
+            text = _read(file)
         except UnicodeDecodeError as error:
             raise DataError(f"{file} is not UTF-8 text (byte {error.start}); save it as UTF-8") from error
         except OSError as error:
             raise DataError(f"cannot read {file} ({error.strerror}); mend it or take it out of the folder") from error
         if re.match(r"\s*(?:prelude|import)\b", without_comments(text)):
+            rows = without_comments(text).split("\n")
+            starts = [0, *itertools.accumulate(len(row) + 1 for row in rows)]
+            bare = "\n".join(rows)
             inside = [
-                replace(one, statement=bare_statement(one.statement), preamble=without_comments(one.preamble).lstrip())
+                replace(one, statement=bare_statement(one.statement), preamble=bare[: starts[one.line - 1]].lstrip())
                 for one in theorems(text, "")
+                if rows[one.line - 1].strip()  # else it stands in a comment
             ]
         else:
             blocks = re.findall(r"^theorem\b.*(?:\n[ \t]+\S.*)*", text, re.MULTILINE)
@@ -143,8 +153,20 @@ def read_theorems(folder: str | os.PathLike) -> list[Theorem]:
                 raise DataError(f"{file}: {error}") from error
         if not inside:
             raise DataError(f"{file} holds no theorem; write: theorem NAME (x : T) : PROPOSITION := by")
+        if len(inside) > MOST:
+            raise DataError(f"{file} holds {len(inside):,} theorems, more than {MOST:,}; cut it into several files")
         for theorem in inside:
-            if any(other.name == theorem.name for other in found):
+            if theorem.name in names:
                 raise DataError(f"{file}: the name {theorem.name!r} is used twice; give every theorem its own")
+            names.add(theorem.name)
             found.append(theorem)
     return found
+
+
+def _read(file: Path) -> str:
+    status = file.stat()
+    if not stat.S_ISREG(status.st_mode):  # a pipe would never end
+        raise OSError(errno.EINVAL, "a folder or a device, no plain file")
+    if status.st_size > LONGEST_FILE:
+        raise DataError(f"{file} has {status.st_size:,} bytes, more than {LONGEST_FILE:,}; cut it into several files")
+    return file.read_text(encoding="utf-8-sig")  # some editors begin a file with a byte order mark

@@ -14,20 +14,33 @@ import concurrent.futures
 import itertools
 import json
 import re
+import secrets
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
+from .allowed import header_end, variables_of
 from .lean import MEMORY_MB, LeanFailed, Library, imports_of, parse_messages
+from .lexical import NAME, tokens
 from .safety import refusal
-from .states import Theorem, Verified, is_librarys, statement_name, theorem_refusal
+from .states import (
+    Theorem,
+    Verified,
+    is_librarys,
+    renamed,
+    statement_head,
+    statement_name,
+    theorem_refusal,
+    without_remarks,
+)
 
 ALLOWED_AXIOMS = frozenset({"propext", "funext"})
 STOCK_AXIOMS = frozenset({"propext", "Classical.choice", "Quot.sound"})  # Lean's own, in a Lake project
 PLACEHOLDER = " :=\n  _root_.sorryAx _ _root_.Bool.false\n"
-_HEADER = re.compile(r"(?:prelude|import)\b")
+ALONE = "workbench_judged"  # the statement's name where it stands alone: its own could be taken there
 _JUDGE = "import sys; sys.path.append(sys.argv[1]); from judge.verdict import main; main()"
 
 
@@ -53,6 +66,7 @@ def verify(library: Library, theorem: Theorem, script: tuple[str, ...], *, timeo
     reason = theorem_refusal(library, theorem)
     if reason:
         return no(reason)
+    theorem = without_remarks(library, theorem)
     with tempfile.TemporaryDirectory(prefix="workbench-lean-") as scratch:
         folder = Path(scratch)
         try:
@@ -71,12 +85,13 @@ def _texts(library: Library, theorem: Theorem, script: tuple[str, ...]) -> dict[
     }
     if not is_librarys(library, theorem):
         # the library alone: imports, and the names opened before anything is declared
-        lines = [line for line in theorem.preamble.split("\n") if line.strip() and not line.startswith("set_option")]
-        rest = itertools.dropwhile(_HEADER.match, lines)
-        opened = list(itertools.takewhile(re.compile(r"(?:open|universe) [\w. ]+$").match, rest))
-        head = [*filter(_HEADER.match, lines), "set_option autoImplicit false", *opened]
+        header = header_end(theorem.preamble)
+        lines = [line for line in theorem.preamble[header:].split("\n") if line.strip()]
+        rest = [line for line in lines if not line.startswith("set_option")]
+        opened = itertools.takewhile(re.compile(r"(?:open|universe) [\w. ]+$").match, rest)
+        head = [theorem.preamble[:header], "set_option autoImplicit false", *opened]
         if theorem.preamble.split() != " ".join(head).split():
-            texts["plain"] = "\n".join(head) + f"\n{theorem.statement}{PLACEHOLDER}"
+            texts["plain"] = "\n".join(head) + f"\n{renamed(theorem.statement, ALONE)}{PLACEHOLDER}"
     return texts
 
 
@@ -103,6 +118,9 @@ def _judge(library: Library, theorem: Theorem, script: tuple[str, ...], folder: 
         # a statement that needs what its file declares means nothing without it; then its own names are shown
         "plain": str(folder / "plain" / "Check.olean") if compiled.get("plain", "no") is None else None,
         "trusted_file": is_librarys(library, theorem),
+        "variables": variables_of(theorem.preamble),
+        "bracketed": _bracketed(theorem.statement),
+        "words": [token.text for token in tokens(theorem.statement) if token.kind == NAME],
         "engine": library.engine.variables["WORKBENCH_LEAN_LIBRARY"],
         "allowed": sorted(ALLOWED_AXIOMS),
     }
@@ -111,6 +129,16 @@ def _judge(library: Library, theorem: Theorem, script: tuple[str, ...], folder: 
     if told["ok"] and told["own"]:
         message = f"accepted; the statement rests on what its file declares: {', '.join(told['own'])}"
     return answer(told["ok"], message, told)
+
+
+def _bracketed(statement: str) -> list[str]:
+    """The names in square brackets of a statement, where its hypotheses of classes stand."""
+    found, depth = [], 0
+    for token in tokens(statement):
+        depth += (token.text == "[") - (token.text == "]")
+        if depth and token.kind == NAME:
+            found.append(token.text)
+    return found
 
 
 def _compile(library: Library, folder: Path, text: str, timeout: float) -> str | None:
@@ -155,6 +183,15 @@ def _ask_lake(library: Library, theorem: Theorem, script: tuple[str, ...], folde
     def answer(ok: bool, message: str, axioms: tuple[str, ...] = (), statement: str = "") -> Verified:
         return Verified(ok, axioms, message, time.perf_counter() - began, statement, (), trusted)
 
+    # asked for by a name that no text can hold: another theorem may have the one that the file's layout shows
+    fresh = f"judged_{secrets.token_hex(8)}"
+    text = renamed(theorem.statement, fresh)
+    written = statement_head(theorem.statement)
+    theorem = replace(theorem, statement=text, name=".".join([*theorem.name.split(".")[:-1], fresh]))
+    script = tuple(
+        "".join(statement_head(text) if token.text == written else token.text for token in tokens(tactic))
+        for tactic in script
+    )
     wrong = _compile(library, folder / "proof", theorem.document(script), timeout)
     if wrong:
         return answer(False, wrong)

@@ -4,12 +4,17 @@ Enough of Lean's own rules to know what is code and what is not; what fits no ru
 and whoever decides about a text refuses it.
 """
 
+import re
 import unicodedata
 from dataclasses import dataclass
 
 SPACE, COMMENT, TEXT, RAW, CHARACTER, NAME, NUMBER, SIGN, UNKNOWN = (
     "space", "comment", "text", "raw text", "character", "name", "number", "sign", "unknown",
 )  # fmt: skip
+
+
+_RAW = re.compile(r'r(#*)"')
+_NUMBER = re.compile(r"0[xX][0-9a-fA-F_]+|0[bB][01_]+|0[oO][0-7_]+|[0-9][0-9_]*(?:[eE][0-9]+)?")
 
 
 @dataclass(frozen=True)
@@ -97,8 +102,9 @@ def _next(text: str, at: int) -> tuple[str, int]:
         return _block(text, at)
     if here == '"':
         return _text(text, at)
-    if here == "r" and text[at + 1 :].lstrip("#")[:1] == '"' and (at == 0 or not goes_on(text[at - 1])):
-        hashes = len(text[at + 1 :]) - len(text[at + 1 :].lstrip("#"))
+    raw = _RAW.match(text, at)
+    if raw and (at == 0 or not goes_on(text[at - 1])):
+        hashes = len(raw[1])
         end = text.find('"' + "#" * hashes, at + 2 + hashes)
         return (UNKNOWN, len(text)) if end < 0 else (RAW, end + 1 + hashes)
     if here == "'":
@@ -111,7 +117,8 @@ def _next(text: str, at: int) -> tuple[str, int]:
         stop = at
         while stop < len(text) and text[stop].isascii() and (text[stop].isalnum() or text[stop] == "_"):
             stop += 1
-        return NUMBER, stop
+        # Lean ends a number where its digits end: `1notation` is a number and a command
+        return (NUMBER if _NUMBER.fullmatch(text, at, stop) else UNKNOWN), stop
     if here.isascii():
         return (SIGN, at + 1) if here.isprintable() else (UNKNOWN, at + 1)
     kind = unicodedata.category(here)

@@ -28,7 +28,7 @@ _WORDS = """
     set_premise_selector set_library_suggestions with_weak_namespace unif_hint dsimproc simproc_decl dsimproc_decl
     tactic_extension library_note docs_to_verso suppress_compilation grind_propagator expose dbg_sleep dbg_stack_trace
     debug_assert initialize_simps_projections norm_cast_add_elim bv_check version sleep try? hint
-    show_panel_widgets with_panel_widgets init_grind_norm
+    show_panel_widgets with_panel_widgets init_grind_norm deprecated_module deprecated_syntax
 """
 WORDS = frozenset(_WORDS.split())
 # what admits a goal or trusts compiled code under any name that ends in it
@@ -41,6 +41,9 @@ ADMITTING = frozenset(
 OPENING = {"(": ")", "[": "]", "{": "}", "⟨": "⟩", "⦃": "⦄"}
 STARTS = ("declare_", "register_", "builtin_", "run_")  # families of commands and of code that runs at elaboration
 _IDENTIFIER = re.compile(r"[^\W\d][\w!?']*(?:\.[^\W\d][\w!?']*)*", re.UNICODE)
+# letters that some versions of Lean, or none, take into a name: there the word behind them begins anew
+_BEHIND = re.compile("[\u00c0-\u017f\u1d62-\u1d6a\u2100-\u214f\u2c7c\U0001d400-\U0001d7cb]([A-Za-z_][A-Za-z0-9_!?']*)")
+_FIELD = re.compile(r"(?:[)\]}⟩]|[\w)\]}⟩']\.\d+)\.$")
 _ASCII_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_!?']*")
 
 
@@ -127,10 +130,16 @@ def _words(text: str, where: str) -> str | None:
     # the second pattern: Lean ends a name before some letters that Python counts as part of it (λ, Σ, other scripts)
     for found in _IDENTIFIER.finditer(text):
         # what a single dot joins to a term is a field (`h.1.def`, `(f x).def`), never a command
-        field = re.search(r"(?:[)\]}⟩]|[\w)\]}⟩']\.\d+)\.$", text[: found.start()][-12:]) is not None
-        reason = word_refusal(found[0], where, field=field)
+        reason = word_refusal(found[0], where, field=_is_field(text, found.start()))
         if reason:
             return reason
+    at = 0
+    for token in tokens(text):  # and as Lean reads it: `Σ.macro` is a sign, a dot and a word
+        if token.kind == NAME:
+            reason = word_refusal(token.text, where, field=_is_field(text, at))
+            if reason:
+                return reason
+        at += len(token.text)
     for found in _ASCII_NAME.finditer(text):
         glued = found.start() and text[found.start() - 1]
         if not (glued and (glued == "." or goes_on(glued))):
@@ -140,8 +149,15 @@ def _words(text: str, where: str) -> str | None:
     return None
 
 
+def _is_field(text: str, at: int) -> bool:
+    return _FIELD.search(text[max(at - 12, 0) : at]) is not None
+
+
 def word_refusal(name: str, where: str, *, field: bool = False) -> str | None:
     """Why a name, dots and all, may not stand in a text; ``field``: it is joined by a dot to what stands before it."""
+    behind = next((word for word in _BEHIND.findall(name) if word in WORDS or word.startswith(STARTS)), None)
+    if behind:
+        return f"the word {behind!r} is not allowed {where}"
     parts = unicodedata.normalize("NFKC", name).split(".")
     first = 1 if parts[0] == "_root_" and len(parts) > 1 else 0
     for number, part in enumerate(parts):

@@ -39,6 +39,7 @@ from .states import (
     find_theorem,
     render,
     theorem_refusal,
+    without_remarks,
 )  # fmt: skip
 from .states import own_theorem as own_theorem  # it is asked for here, beside the session that opens it
 
@@ -153,7 +154,7 @@ class Session:
         reason = theorem_refusal(self.library, theorem)
         if reason:
             return LeanError(reason)
-        return self._judge(theorem, (), "skip")
+        return self._judge(without_remarks(self.library, theorem), (), "skip")
 
     def run_tac(self, state: TacticState, tactic: str) -> "TacticState | ProofFinished | LeanError | ProofGivenUp":
         """Try one tactic on a state. The state stays valid: any number of tactics can be tried on it, in any order.

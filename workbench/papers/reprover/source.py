@@ -11,6 +11,7 @@ of T, the steps of U; ``have h : P := by T`` becomes ``have h : P := ?_`` and th
 Replaying the flat steps proves the same theorem (a test does it for the whole library).
 """
 
+import itertools
 import re
 from dataclasses import dataclass
 
@@ -50,6 +51,7 @@ def theorems(source: str, module: str) -> list[Theorem]:
 def proofs(source: str, module: str) -> list[Proof]:
     """All theorems of a file with their proofs."""
     lines = source.split("\n")
+    starts = [0, *itertools.accumulate(len(line) + 1 for line in lines)]
     spaces: list[str] = []
     found = []
     for number, line in enumerate(lines):
@@ -72,7 +74,7 @@ def proofs(source: str, module: str) -> list[Proof]:
             continue
         statement, body = block[:cut].rstrip(), block[cut + 2 :]
         name = ".".join([*(space for space in spaces if space), named[2]])
-        preamble = "".join(f"{text}\n" for text in lines[:number])
+        preamble = source[: starts[number]]
         theorem = Theorem(name, module, preamble, statement, number + 1)
         start = number + block[: cut + 2].count("\n")
         found.append(Proof(theorem, body.strip(), _steps(body, start), end))

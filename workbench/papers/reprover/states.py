@@ -1,7 +1,7 @@
 """What a session speaks of: theorems, states and verdicts; and which theorems may reach Lean at all."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ...errors import DataError, UsageError
 from .allowed import file_refusal, head_refusal
@@ -102,6 +102,8 @@ def render(script: tuple[str, ...]) -> str:
 
 def statement_refusal(statement: str) -> str | None:
     """Why a statement of one's own must not be given to Lean: it would leave its place, or cannot be asked about."""
+    if len(statement) > LONGEST:
+        return f"it has {len(statement):,} characters; at most {LONGEST:,} are allowed"
     head = _HEAD.match(statement)
     if head is None:
         return "it has no name"
@@ -110,8 +112,6 @@ def statement_refusal(statement: str) -> str | None:
     reason = head_refusal(statement[: head.start("name")], head["name"])
     if reason:
         return reason
-    if len(statement) > LONGEST:
-        return f"it has {len(statement):,} characters; at most {LONGEST:,} are allowed"
     rest = re.sub(r"^\.\{[\w\s,']*\}", "", statement[head.end() :])
     reason = _hiding_comment(rest) or text_refusal(without_comments(rest) or " ", "in it")
     return reason or (None if rest.strip() else "it is empty")
@@ -123,6 +123,21 @@ def bare_statement(statement: str) -> str:
     One that could be taken for a part of it stays, and the statement is refused for it where it is opened.
     """
     return statement.strip() if _hiding_comment(statement) else without_comments(statement).strip()
+
+
+def without_remarks(library: Library, theorem: Theorem) -> Theorem:
+    """The theorem as Lean gets it: of a stranger's text no comment, so that nobody's idea of where one ends matters."""
+    if is_librarys(library, theorem):
+        return theorem
+    preamble, statement = without_comments(theorem.preamble), without_comments(theorem.statement)
+    return replace(theorem, preamble=preamble, statement=statement)
+
+
+def renamed(statement: str, name: str) -> str:
+    """The statement under another last part of its name, without attributes and modifiers."""
+    head = _HEAD.match(statement)
+    space, dot, _ = head["name"].rpartition(".")
+    return f"theorem {space}{dot}{name}{statement[head.end() :]}"
 
 
 def _hiding_comment(text: str) -> str | None:
@@ -168,9 +183,12 @@ def theorem_refusal(library: Library, theorem: Theorem) -> str | None:
 
 def statement_name(theorem: Theorem) -> str:
     """The name that a question from outside the theorem's file asks for: the full one, read from the layout."""
-    head = _HEAD.match(theorem.statement)
-    private = head is not None and "private" in head["words"].split()
-    return theorem.name if private else f"_root_.{theorem.name.removeprefix('_root_.')}"
+    return f"_root_.{theorem.name.removeprefix('_root_.')}"
+
+
+def statement_head(statement: str) -> str:
+    """The name as it is written in a statement."""
+    return _HEAD.match(statement)["name"]
 
 
 def own_theorem(

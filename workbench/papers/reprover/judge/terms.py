@@ -105,8 +105,9 @@ class Terms:
         found = (self.head(node[2]) for node in self.nodes if node[0] in (PI, LAM) and node[4] == 3)
         return {name for name in found if name is not None}
 
-    def rename(self, term: int, levels: dict[Name, Name]) -> int:
-        """The term with other names for its universe parameters."""
+    def rename(self, term: int, levels: dict[Name, Name], names: dict[Name, Name] | None = None) -> int:
+        """The term with other names for its universe parameters, and for constants."""
+        names = names or {}
 
         def level(one: tuple) -> tuple:
             return (PARAM, levels.get(one[1], one[1])) if one[0] == PARAM else (one[0], *map(level, one[1:]))
@@ -118,7 +119,7 @@ class Terms:
             if tag == SORT:
                 node = (SORT, level(node[1]))
             elif tag == CONST:
-                node = (CONST, node[1], tuple(map(level, node[2])))
+                node = (CONST, names.get(node[1], node[1]), tuple(map(level, node[2])))
             elif tag == APP:
                 node = (APP, made[node[1]], made[node[2]])
             elif tag in (LAM, PI):
@@ -186,7 +187,7 @@ def show(terms: Terms, term: int, longest: int = 4000) -> str:
                 write(" ")
                 go(part, bound, True)
         elif tag in (LAM, PI):
-            if tag == PI and not _uses_variable(terms, node[3]):
+            if tag == PI and not uses_variable(terms, node[3]):
                 go(node[2], bound, True)
                 write(" → ")
                 go(node[3], ("_", *bound), False)
@@ -236,7 +237,7 @@ def _fresh(name: Name, bound: tuple[str, ...]) -> str:
     return next(one for n in range(len(bound) + 2) if (one := plain + "'" * n) not in bound)
 
 
-def _uses_variable(terms: Terms, body: int) -> bool:
+def uses_variable(terms: Terms, body: int) -> bool:
     """Whether the innermost bound variable occurs in ``body``."""
     waiting, seen = [(body, 0)], set()
     while waiting:

@@ -13,6 +13,7 @@ import resource
 import struct
 import sys
 
+from .hidden import check_hidden
 from .kernel import Kernel, Rejected
 from .olean import Malformed, Olean
 from .terms import (
@@ -60,6 +61,8 @@ class World:
         self.reserved = {name for path in request["others"] for name in self._open(path).constants}
         self.reference, self.proof = (self._open(request[name]) for name in ("reference", "proof"))
         self.plain = self._open(request["plain"]) if request.get("plain") else None
+        self.variables, self.words = request.get("variables", ()), request.get("words", ())
+        self.bracketed = request.get("bracketed", ())
         self.trusted_file = bool(request.get("trusted_file"))
         self._read: dict[Name, Constant] = {}
 
@@ -174,16 +177,43 @@ def check_names(world: World) -> None:
                 raise Rejected(f"the file declares {spell(name)}, a name that the kernel gives a meaning of its own")
 
 
+def check_helpers(world: World, alone: Constant, names: dict[Name, Name]) -> None:
+    """What Lean makes for the statement itself (a `match`) is the same in its file and without it, to its terms."""
+    terms, seen = world.terms, set()
+    waiting = [name for name in terms.constants(alone.type) if world.own(name)]
+    while waiting:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        one, other = world.plain.constant(name), world.reference.constant(names.get(name, name))
+        alike = one.kind == other.kind == DEFINITION and one.levels == other.levels
+        for left, right in ((one.type, other.type), (one.value, other.value)) if alike else ():
+            alike = alike and terms.same(terms.rename(left, {}, names), right)
+        if not alike:
+            raise Rejected(f"the statement's {spell(other.name)} means something else in its file than alone")
+        waiting += [name for name in terms.constants(one.type, one.value) if world.own(name)]
+
+
 def check_meaning(world: World, statement: Constant, own: list[Name]) -> None:
     """The statement means in its file what it means without it, and by the library's notions the library's."""
     if world.plain is not None:
         other = world.plain.constant(judged_name(world.plain))
-        swapped = world.terms.rename(other.type, dict(zip(other.levels, statement.levels, strict=False)))
+        # it has another name there, and so has what Lean makes for it
+        long = len(other.name)
+        names = {name: statement.name + name[long:] for name in world.plain.constants if name[:long] == other.name}
+        levels = dict(zip(other.levels, statement.levels, strict=False))
+        swapped = world.terms.rename(other.type, levels, names)
         if len(other.levels) != len(statement.levels) or not world.terms.same(swapped, statement.type):
             raise Rejected(
                 "the statement means something else in its file than with the library alone: "
                 f"{show(world.terms, statement.type, LONGEST)} instead of {show(world.terms, other.type, LONGEST)}"
             )
+        check_helpers(world, other, names)
+        return
+    if world.trusted_file:
+        return
+    check_hidden(world, statement, own)
     if not own:
         return
     kinds = {name: part.constant(name).kind for name, part in world.library.items()}
@@ -191,7 +221,7 @@ def check_meaning(world: World, statement: Constant, own: list[Name]) -> None:
     for name in own:
         field = name[:-1] in own and world.find(name[:-1]).kind == INDUCTIVE  # of a structure: `id`, `Not`, …
         hidden = next((name[n:] for n in range(1, len(name)) if kinds.get(name[n:], THEOREM) != THEOREM), None)
-        if hidden and not (field and kinds[hidden] != INDUCTIVE):
+        if hidden and not (field and kinds[hidden] != INDUCTIVE and spell(hidden) not in world.words):
             raise Rejected(
                 f"the statement rests on {spell(name)}, which takes the place of the library's {spell(hidden)}"
             )
@@ -221,6 +251,8 @@ def judge(request: dict) -> dict:
     meaning = world.closure(terms.constants(statement.type))
     own = [] if world.trusted_file else sorted((one for one in meaning if world.own(one)), key=str)
     check_meaning(world, statement, own)
+    if world.plain is not None:
+        own = []  # it means the same without its file
     if name in meaning:
         raise Rejected(f"the statement of {spell(name)} mentions itself")
     rest = world.closure(terms.constants(statement.type, proof.value))
