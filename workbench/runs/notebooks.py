@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
-from ..files import ROOT
+from ..files import ROOT, expanded
 from . import parameters
 
 NAME = re.compile(r"\w[\w .()+-]{0,99}")  # of a notebook: it becomes a folder, and a link in the report
@@ -54,8 +54,10 @@ class Notebook:
                 profiles.check_path(name, value, folders, folder=None)
         if self.path.parent != ROOT / "notebooks":
             return  # somebody's own: its names may mean anything
-        if isinstance(values.get("seed"), int) and values["seed"] < 0:
-            raise UsageError(f"seed={values['seed']} cannot be: give a whole number from 0 up")
+        if isinstance(seed := values.get("seed"), int) and not 0 <= seed <= profiles.MOST_SEED:
+            raise UsageError(f"seed={str(seed)[:40]} cannot be: give a whole number from 0 to {profiles.MOST_SEED}")
+        for name, value in [*named, *((name, values.get(name)) for name in ("judge", "encoder", "revision"))]:
+            profiles.Name().check(name, value, folders)
         paper = profiles.of_paper(self.name)
         if paper is not None:
             paper.check(values, folders)
@@ -99,7 +101,7 @@ def find_notebook(paper: str) -> tuple[str, Path]:
     UsageError
         There is no such paper or file.
     """
-    path = Path(paper).expanduser()
+    path = expanded(paper)
     if path.suffix == ".ipynb" or len(path.parts) > 1:
         if path.suffix != ".ipynb" or not path.is_file():
             raise UsageError(f"there is no notebook at {path}; check the path, or name a paper (`workbench list`)")
