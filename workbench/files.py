@@ -71,7 +71,7 @@ def parse_json(text: str | bytes):
         value = json.loads(text, parse_constant=_no_number, parse_float=_number, parse_int=_whole)
     except RecursionError:
         raise ValueError(_DEEP) from None
-    if text.count("[") + text.count("{") > JSON_DEPTH and _deeper(value, JSON_DEPTH):
+    if text.count("[") + text.count("{") > JSON_DEPTH and deeper(value, JSON_DEPTH):
         raise ValueError(_DEEP)
     if "\\u" in text and (half := lone_surrogate(value)):
         raise ValueError(f"it has {half} in it, half a character")
@@ -114,7 +114,7 @@ def _whole(text: str) -> int:
     return int(text)
 
 
-def _deeper(value, most: int) -> bool:
+def deeper(value, most: int) -> bool:
     """Whether lists and objects lie in one another more than ``most`` deep; without recursion, which is the point."""
     level = [value]
     for _ in range(most):

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import UsageError
 from ..files import ROOT, expanded
-from . import parameters
+from . import jupyter, parameters
 
 NAME = re.compile(r"\w[\w .()+-]{0,99}")  # of a notebook: it becomes a folder, and a link in the report
 
@@ -135,7 +135,7 @@ def read(paper: str) -> Notebook:
         raw = path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror or error}); check its permissions") from error
-    notebook = parameters.read_notebook(path, raw)
+    notebook = jupyter.read_notebook(path, raw)
     where = name if name == paper else path.name
     kernel = "python3"
     with contextlib.suppress(KeyError, TypeError):  # metadata that is no dict: the file is somebody's own make
