@@ -79,15 +79,32 @@ def test_the_least_value_passes_and_less_does_not(paper):
         ("rain --bits 0", "bits=0 cannot be: give 4 or 8"),
         ("start --model ./nosuch.gguf", "there is no file or folder at"),
         ("emo --seed -3", "seed=-3 cannot be"),
+        ("emo --seed 4294967296", "give a whole number from 0 to 4294967295"),
+        (f"kbert --seed 1{'0' * 200}", "give a whole number from 0 to 4294967295"),
+        (f"randomness -p n_flips=1{'0' * 30}", "is too large: give at most 1e+09"),
+        (f"explainability -p counterfactuals=1{'0' * 200}", "is too large: give at most 1e+09"),
+        ("emo -p batch=1000000001", "is too large: give at most 1e+09"),
+        ("randomness -p max_word=40", "max_word=40 is too large: give at most 12"),
+        ("explainability --model=", "model='' is no name"),
+        ("emo --model a\nb", "is no name: give one in one line"),
+        ("rain -p judge=\x01", "is no name"),
+        ("kbert -p encoder=a\u2028b", "is no name"),
+        ("randomness --revision=", "revision='' is no name"),
+        ('randomness -p models=["smollm2",""]', "models='' is no name"),
+        ("kbert -p graph=a\nb.tsv", "a line end or a NUL in it"),
+        ("kbert -p data=~nosuchuser/a.csv", "nobody of that name has a home folder here"),
+        (f"kbert -p data={'a' * 300}", "is too long"),
+        (f"rain -p form={'a' * 300}", "is unknown: choose from"),
     ],
 )
 def test_a_slip_is_told_before_a_kernel_starts(tmp_path, monkeypatch, line, says):
     monkeypatch.chdir(tmp_path)
     for command in (["run"], ["sweep", "-g", "seed=1,2"] if "--seed" not in line else ["sweep", "-g", "profile=smoke"]):
-        words = line.replace("--seed ", "-p seed=").split() if command[0] == "sweep" else line.split()
+        words = line.replace("--seed ", "-p seed=").split(" ") if command[0] == "sweep" else line.split(" ")
         answer = CliRunner().invoke(app, [*command, *words, "--out", str(tmp_path / "runs")])
         assert isinstance(answer.exception, UsageError), answer.output
         assert says in str(answer.exception) and answer.exception.exit_code == 2
+        assert "\n" not in str(answer.exception) and len(str(answer.exception)) < 400
     assert list(tmp_path.iterdir()) == []
 
 

@@ -12,7 +12,7 @@ import stat
 import tempfile
 from pathlib import Path
 
-from .errors import WorkbenchError
+from .errors import UsageError, WorkbenchError
 
 ROOT = Path(__file__).resolve().parent.parent  # the checkout: notebooks/, data/ and runs/ stand beside the package
 RUN_FOLDER = "WORKBENCH_RUN_FOLDER"  # set by the runner for the kernel it starts
@@ -71,7 +71,7 @@ def parse_json(text: str | bytes):
         value = json.loads(text, parse_constant=_no_number, parse_float=_number, parse_int=_whole)
     except RecursionError:
         raise ValueError(_DEEP) from None
-    if text.count("[") + text.count("{") > JSON_DEPTH and _deeper(value, JSON_DEPTH):
+    if text.count("[") + text.count("{") > JSON_DEPTH and deeper(value, JSON_DEPTH):
         raise ValueError(_DEEP)
     if "\\u" in text and (half := lone_surrogate(value)):
         raise ValueError(f"it has {half} in it, half a character")
@@ -114,7 +114,7 @@ def _whole(text: str) -> int:
     return int(text)
 
 
-def _deeper(value, most: int) -> bool:
+def deeper(value, most: int) -> bool:
     """Whether lists and objects lie in one another more than ``most`` deep; without recursion, which is the point."""
     level = [value]
     for _ in range(most):
@@ -171,12 +171,32 @@ def typed_in() -> str:
         return ""
 
 
+def expanded(given: str | os.PathLike) -> Path:
+    """A path that a user gave, with ~ as the home folder.
+
+    Raises
+    ------
+    UsageError
+        It can be no path here: ~ of somebody unknown, a NUL in it, or too long.
+    """
+    try:
+        path = Path(given).expanduser()
+        path.lstat()
+    except (RuntimeError, ValueError) as error:
+        why = "nobody of that name has a home folder here" if isinstance(error, RuntimeError) else "a path has no NUL"
+        raise UsageError(f"{str(given)[:200]!r} is no path ({why}); check it") from None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise UsageError(f"{str(given)[:60] + '…'!r} is no path (it is too long); check it") from None
+    return path
+
+
 def user_path(given: str | os.PathLike) -> Path:
     """The file or folder a user named: ~ is the home folder, and a run looks where its command was typed first.
 
     A kernel works in notebooks/, the person who typed ``-p graph=mine.tsv`` somewhere else.
     """
-    path = Path(given).expanduser()
+    path = expanded(given)
     typed = os.environ.get(TYPED_IN)
     if typed and not path.is_absolute() and (Path(typed) / path).exists():
         return Path(typed) / path

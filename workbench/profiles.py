@@ -15,6 +15,8 @@ from typing import Any
 from .errors import UsageError
 from .files import user_path
 
+LARGEST = 10**9  # of a size that has no bound of its own: what follows from more is no experiment but a slip
+MOST_SEED = 2**32 - 1  # numpy's own bound, the narrowest of those whom a seed is handed to
 NAMES = ("smoke", "quick", "standard", "paper")  # the sizes every paper's notebook offers
 
 
@@ -79,7 +81,7 @@ class Size:
             self._one(name, value, one)
 
     def _one(self, name: str, value: Any, one: Any) -> None:
-        what = f"{self.item} {one!r}" if self.item else f"{name}={value}"
+        what = _cut(f"{self.item} {one!r}" if self.item else f"{name}={value}")
         if self.choices:
             if one not in self.choices:
                 raise UsageError(f"{what} is unknown: choose from {', '.join(self.choices)}{_near(one, self.choices)}")
@@ -97,8 +99,9 @@ class Size:
         if one < self.least and not (zero and one == 0):
             nothing = ", or 0 to leave it out" if zero else ""
             raise UsageError(f"{what} is {self.short}: give at least {self.least:g}{nothing}")
-        if self.most is not None and one > self.most:
-            raise UsageError(f"{what} is too large: give at most {self.most:g}")
+        most = LARGEST if self.most is None else self.most
+        if one > most:
+            raise UsageError(f"{what} is too large: give at most {most:g}")
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ class Choice:
         """A word that is none of them raises UsageError."""
         if value not in self.words:
             raise UsageError(
-                f"{name}={value!r} is unknown: choose from {', '.join(self.words)}{_near(value, self.words)}"
+                f"{_cut(f'{name}={value!r}')} is unknown: choose from {', '.join(self.words)}{_near(value, self.words)}"
             )
 
 
@@ -126,6 +129,16 @@ class Text:
         """A text of another form raises UsageError."""
         if isinstance(value, str) and not re.fullmatch(self.pattern, value):
             raise UsageError(f"{name}={value[:60]!r} makes no sense: give {self.says}")
+
+
+@dataclass(frozen=True)
+class Name:
+    """A parameter that names a model, an encoder or a revision: some letters in one line."""
+
+    def check(self, name: str, value: Any, folders: list[Path]) -> None:
+        """An empty text, or one that no name can be, raises UsageError."""
+        if isinstance(value, str) and (not value.strip() or re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", value)):
+            raise UsageError(f"{_cut(f'{name}={value!r}')} is no name: give one in one line, such as smollm2")
 
 
 @dataclass(frozen=True)
@@ -153,15 +166,17 @@ def looks_like_a_path(text: str) -> bool:
 
 def check_path(name: str, value: str, folders: list[Path], folder: bool | None = False) -> None:
     """UsageError if a parameter names no file (or folder; None: either) that is there and has something in it."""
-    if "\0" in value:
-        raise UsageError(f"{name}={value!r} cannot be read (a path has no NUL in it); check the path")
+    if re.search(r"[\x00-\x1f\x7f-\x9f]", value):
+        raise UsageError(f"{_cut(f'{name}={value!r}')} cannot be read (a line end or a NUL in it); check the path")
     what = "folder" if folder else "file" if folder is False else "file or folder"
     path = user_path(value)
     places = [path] if path.is_absolute() else [path, *(place / path for place in folders)]
     try:
         found = next((place for place in places if place.exists()), None)
         if found is None:
-            raise UsageError(f"{name}={value!r}: there is no {what} at {places[0].absolute()}; check the path")
+            raise UsageError(
+                f"{_cut(f'{name}={value!r}')}: there is no {what} at {_cut(str(places[0].absolute()))}; check the path"
+            )
         if folder is not None and folder != found.is_dir():
             raise UsageError(f"{name}={value!r} is a {'file' if folder else 'folder'}, and a {what} is needed")
         if not found.is_dir():
@@ -256,6 +271,10 @@ def of_paper(name: str) -> Profiles | None:
         return None
     found = getattr(import_module(f"workbench.papers.{name}.settings"), "PROFILES", None)
     return found if isinstance(found, Profiles) else None
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= 120 else f"{text[:119]}…"
 
 
 def _near(value: Any, words: tuple[str, ...]) -> str:

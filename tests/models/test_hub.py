@@ -89,6 +89,7 @@ ANSWERS = [
     (404, {"X-Error-Code": "RepoNotFound"}, b"{}", r"is not on the hub \(or is private\)"),
     (404, {}, b"{}", r"is not on the hub \(404\)"),
     (407, {}, b"", r"the proxy wants a log-in \(407\)"),
+    (307, {"Location": "/again"}, b"", r"in the hub's place with a web page"),
     (418, {}, b"", r"the hub refuses the request \(418\)"),
     (429, {}, b"{}", r"refuses so many requests \(429\): wait"),
     (500, {}, b"{}", r"the hub failed \(500\): try again later"),

@@ -304,7 +304,8 @@ def test_wrong_options_are_told(options, sentence):
 
 
 def test_names_and_addresses_that_are_none():
-    for url in (None, "", "127.0.0.1:8000", "ftp://x/v1", "http://", "http://x:port/v1"):
+    none = (None, "", "127.0.0.1:8000", "ftp://x/v1", "http://", "http://x:port/v1")
+    for url in (*none, "http://[::1/v1", "http://a\nb/v1", "http://a\0b/v1", "http://a b/v1"):
         with pytest.raises(ModelError, match=r"needs the server's address|is no address"):
             load("openai:x", base_url=url)
     for name, options, sentence in (

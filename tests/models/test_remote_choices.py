@@ -25,6 +25,7 @@ MISSING = {
     "a refusal": ({"content": None, "refusal": "I cannot help"}, "stop", "refusal"),
     "a refusal, a part": ({"content": [{"type": "refusal", "refusal": "No"}]}, "stop", "refusal"),
     "the filter": ({"content": None}, "content_filter", "filtered"),
+    "an error": ({"content": ""}, "error", "broken off"),
     "nothing": ({"content": None}, "stop", "no content"),
     "no field": ({}, "stop", "no content"),
     "an empty list": ({"content": [], "tool_calls": TOOLS}, "stop", "tool calls"),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import socket
 import subprocess
 import sys
@@ -37,6 +38,18 @@ FAULTS = {
     "wrong model": (("as", "another"), "the server answered as another, and as tiny before", False),
     "refused": (("status", 400, (), {"detail": "bad top_p"}), r"refuses the request \(400: bad top_p\)", False),
     "gone": (("status", 404, (), {"detail": "none"}), r"does not know the model .*404: none", False),
+    "too late": (("status", 408), r"refuses the request \(408: no\)", True),
+    "too large": (("status", 413), r"finds the request too large \(413: no\): give shorter prompts", False),
+    "an error without end": (("error without end", 500, 0), r"failed \(500: .*\): see the server's log", True),
+    "a redirect without end": (("error without end", 307, 0), r"refuses the request \(307: .*\)", False),
+    "an error that drips": (("error without end", 503, 0.1), r"failed \(503: .*\)|did not answer within", True),
+    "packed wrongly": (("packed", 200), "gave an answer that cannot be unpacked", False),
+    "brackets without end": (("raw", b"[" * 200_000), "malformed JSON .*200000 characters", False),
+    "a page behind a mark": (("raw", b"\xef\xbb\xbf\n<HTML><p>hello"), "a web page, not JSON", False),
+    "control characters": (("raw", b'{"error": "a\\u001b[31m\\nb"}'), "without any choice \\(a\ufffd.31m b\\)", False),
+    "parts of no known kind": (
+        ("raw", b'{"model": "tiny", "choices": [{"text": [{"type": ["text"]}]}]}'), "holds a part of type", False
+    ),
     "no key": (("status", 401), r"wants a key \(401: no\): set OPENAI_API_KEY", False),
 }  # fmt: skip
 
@@ -78,7 +91,7 @@ def test_each_fault_is_one_sentence_and_loses_nothing(name, model, running):
     first = model.generate(["a"], n=3, **options)[0]
     asked = len(running.asked)
     running.always = fault
-    if fault[0] in ("slow", "drip"):
+    if fault[0] in ("slow", "drip") or fault == ("error without end", 503, 0.1):
         hurry(model)
     with pytest.raises(ModelError, match=sentence) as told:
         model.generate(["a"], n=4, **options)
@@ -100,6 +113,32 @@ def test_half_a_character_is_refused_where_we_send_it_and_replaced_where_they_do
     (sample,) = model.generate(["b"], max_new_tokens=1)[0]
     assert sample.text == "a\N{REPLACEMENT CHARACTER}"
     assert model.generate(["b"], max_new_tokens=1)[0][0] == sample and len(running.asked) == 1, "and it was kept"
+
+
+ODD = {
+    "a mark before it": (b"\xef\xbb\xbf", {}, ("eos", -0.5, 3)),
+    "reasons that are none": (b"", {"finish_reason": ["stop"]}, ("eos", -0.5, 3)),
+    "given up": (b"", {"finish_reason": "abort"}, ("broken off", -0.5, 3)),
+    "usage that is none": (b"", {"usage": [1]}, ("eos", -0.5, 0)),
+    "usage as texts": (b"", {"usage": {"prompt_tokens": "7", "completion_tokens": True}}, ("eos", -0.5, 0)),
+    "a probability above one": (b"", {"logprobs": {"token_logprobs": [3.0]}}, ("eos", None, 3)),
+    "true for a number": (b"", {"logprobs": {"token_logprobs": [True]}}, ("eos", None, 3)),
+    "no number": (b"", {"logprobs": {"token_logprobs": [float("nan")]}}, ("eos", None, 3)),
+    "beyond all numbers": (b"", {"logprobs": {"token_logprobs": [-(10**400)]}}, ("eos", None, 3)),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_fields_are_read_for_what_they_are_or_left_alone(name, model, running):
+    before, put, (finish, logprob, tokens) = ODD[name]
+    choice = {"text": "x", "index": 0, "finish_reason": "stop", "logprobs": {"token_logprobs": [-0.5]}}
+    answer = {"model": "tiny", "usage": {"prompt_tokens": 3, "completion_tokens": 1}}
+    answer |= {key: value for key, value in put.items() if key == "usage"}
+    answer["choices"] = [choice | {key: value for key, value in put.items() if key != "usage"}]
+    running.faults = [("raw", before + json.dumps(answer).encode())]
+    (sample,) = model.generate([name], max_new_tokens=1)[0]
+    assert (sample.text, sample.finish, sample.prompt_tokens) == ("x", finish, tokens)
+    assert math.isnan(sample.logprob) if logprob is None else sample.logprob == logprob
 
 
 @pytest.mark.parametrize("name", [name for name, (*_, passing) in FAULTS.items() if passing])

@@ -110,6 +110,19 @@ class Handler(BaseHTTPRequestHandler):
             time.sleep(details[0])
         if kind == "raw":
             return self.answer(200, details[0], kind=details[1] if len(details) > 1 else "application/json")
+        if kind == "error without end":
+            self.send_response(details[0])
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.close_connection = True
+            try:
+                while True:
+                    self.wfile.write(b" " * 65536)
+                    time.sleep(details[1])
+            except OSError:
+                return None
+        if kind == "packed":  # says gzip, and is none
+            return self.answer(details[0], b"no gzip", [("Content-Encoding", "gzip")])
         if kind == "hang up":
             self.close_connection = True
             return self.connection.close()

@@ -317,6 +317,46 @@ def test_a_notebook_with_nulls_where_jupyter_has_values(tmp_path):
     assert "ran" in (record.folder / "notebook.ipynb").read_text()
 
 
+def test_a_notebook_that_other_tools_have_written_into(tmp_path):
+    """What nobody here needs stops neither the run nor its page; and an error that its cell's tag allows is none."""
+    path = write_notebook(tmp_path / "n.ipynb", "raise ValueError('meant')", "print('ran')", "print('too')")
+    notebook = json.loads(path.read_text()) | {"nbformat": 4.0, "more": 1}
+    notebook["metadata"] |= {"title": 5, "authors": "x", "widgets": {"a": 5}, "papermill": [1], "orig_nbformat": -1}
+    for cell, name in zip(notebook["cells"], ("a/ b", None, "", "a" * 65, 3), strict=True):
+        cell["id"] = name
+    notebook["cells"][0] |= {"attachments": {"a": 1}, "outputs": []}
+    notebook["cells"][2]["metadata"] = {"tags": ["raises-exception", "b", "b", "a,b"], "jupyter": 1, "collapsed": "x"}
+    notebook["cells"][3] |= {"outputs": [{"output_type": "display_data", "data": 5}], "metadata": {"execution": 5}}
+    path.write_text(json.dumps(notebook))
+    record = run(str(path), {"seed": 3}, out=tmp_path / "runs", progress=False)
+    assert (
+        record.status == "done"
+        and record.error is None
+        and "meant" in record.report.read_text()
+        and "too" in record.report.read_text()
+    )
+    assert "An Exception was encountered" not in (record.folder / "notebook.ipynb").read_text()
+    notebook["metadata"]["deep"] = json.loads("[" * 500 + "]" * 500)
+    path.write_text(json.dumps(notebook))
+    with pytest.raises(UsageError, match="is no version 4 notebook"):
+        run(str(path), out=tmp_path / "runs", progress=False)
+
+
+@pytest.mark.slow
+def test_deaths_and_errors_have_their_own_names(tmp_path):
+    record = made(tmp_path, "raise ExceptionGroup('several', [ValueError(1)])", name="a")
+    assert "raised ExceptionGroup: several" in record.error and record.cause == "experiment"
+    for number, said in (
+        (signal.SIGTERM, "SIGTERM: sent from"),
+        (signal.SIGSEGV, "SIGSEGV: native"),
+        (40, "of no name"),
+    ):
+        cell = f"import os, time; os.kill(os.getpid(), {int(number)}); time.sleep(5)"
+        record = made(tmp_path, cell, name=f"s{int(number)}")
+        check_end(record, "failed")
+        assert said in record.error, record.error
+
+
 def test_a_wrong_notebook_is_no_failure_of_the_infrastructure(tmp_path):
     """What papermill stumbles over is in the notebook: it is not tried twice."""
     path = write_notebook(tmp_path / "n.ipynb", "print('ran')")

@@ -87,6 +87,7 @@ def test_any_texts_come_back_from_what_is_typed_for_them(texts):
         (["seed=1"], {"seeds": 3}, "seeds are given twice"),
         (["seed=1"], {"fixed": {"seed": "2"}}, "'seed' is fixed and an axis"),
         ([], {"seeds": 0}, "the number of seeds is 0"),
+        ([], {"seeds": 10**12}, "the number of seeds is beyond 1,000,000"),
         (["sizes=[1,[2]"], {}, "have an open bracket"),
         (['concept="a'], {}, "have an open quote"),
         (['concept="a"b'], {}, "is no quoted text"),

@@ -208,6 +208,45 @@ def test_a_name_that_is_none_is_a_slip_and_not_an_empty_list(tmp_path):
     assert call("runs", "rain", "--out", tmp_path).output.startswith("no runs of rain"), "a paper may have none yet"
 
 
+def test_a_gpu_without_a_name_ends_nothing(folder):
+    """The whole record is sound but for that; the fuzz above hits it once in a long while."""
+    *_, broken = folder
+    broken.save()
+    raw = json.loads((broken.folder / store.FILE).read_text()) | copy.deepcopy(WHOLE)
+    raw["hardware"]["gpus"][0]["name"] = None
+    (broken.folder / store.FILE).write_text(json.dumps(raw))
+    assert "hardware.gpus.0.name: " in everything(folder)
+
+
+@pytest.mark.parametrize(
+    ("out", "says"),
+    [("", "--out is empty"), (" ", "--out is empty"), ("~nosuchuser/runs", "nobody of that name has a home folder"),
+     ("a" * 300, "it is too long"), ("/" + "a/" * 3000, "it is too long"), ("s3:/bucket/x", "a URL")],
+)  # fmt: skip
+def test_an_out_that_can_be_no_folder_is_wrong_use(out, says, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for command in (
+        ["runs"],
+        ["report", "--open", "no"],
+        ["diff", "last", "last"],
+        ["rerun", "last"],
+        ["run", "start"],
+    ):
+        with pytest.raises(UsageError, match=says) as caught:
+            call(*command, "--out", out)
+        assert caught.value.exit_code == 2 and len(str(caught.value)) < 300
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_whose_name_is_no_utf_8(tmp_path, run_workbench):
+    out = tmp_path / "runs-\udcff"
+    made(out, "tiny", 1)
+    for command in (["runs"], ["report", "--open", "no"], ["diff", "last", "last"], ["runs", "nosuch"]):
+        answer = run_workbench(*command, "--out", out)
+        assert answer.returncode == (2 if command[-1] == "nosuch" else 0), answer.stderr
+        assert "Traceback" not in answer.stderr
+
+
 def test_cells_that_a_spreadsheet_would_execute(tmp_path):
     import csv
 

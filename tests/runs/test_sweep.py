@@ -343,6 +343,8 @@ def test_a_warm_kernel_forgets_what_it_can_and_says_that_it_was_warm(tmp_path):
         ({"threads": -1}, "--threads is -1"),
         ({"max_failures": 0}, "--max-failures is 0"),
         ({"timeout": 0}, "the time limit is 0 s"),
+        ({"timeout": float("inf")}, "the time limit is inf s"),
+        ({"timeout": float("nan")}, "the time limit is nan s"),
         ({"engine": "slurm"}, "--engine is 'slurm'"),
         ({"address": "auto"}, "--address belongs to Ray"),
         ({"gpus_per_run": 1}, "--gpus-per-run belongs to Ray"),

@@ -13,7 +13,7 @@ from typing import Annotated, Optional
 import typer
 
 from ..errors import UsageError, WorkbenchError
-from ..files import CONTROL, forbid_world_writing
+from ..files import CONTROL, expanded, forbid_world_writing
 
 PASSED_OVER = 12  # unreadable records that are named one by one
 
@@ -35,13 +35,15 @@ app = typer.Typer(
 
 def _folder(text: str | Path) -> Path:
     """``--out`` as a path; a URL would silently become a folder of that name."""
+    if not str(text).strip():
+        raise UsageError("--out is empty (an unset variable?); give a folder, or leave --out away")
     found = re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(text))
     if found:
         raise UsageError(
             f"--out is {str(text)!r}, a URL; give a folder (a shared one for a cluster), and for copies of the finished"
             " runs: workbench sweep … --copy-to URL"
         )
-    return Path(text)
+    return expanded(text)
 
 
 Out = Annotated[
@@ -81,7 +83,7 @@ def harmless(text: str) -> str:
 
 def complain(sentence: str) -> None:
     """One sentence on standard error, red on a terminal."""
-    sentence = CONTROL.sub("\ufffd", sentence)  # it may name what somebody else wrote
+    sentence = CONTROL.sub("\ufffd", sentence).replace("\n", " ")  # it may name what somebody else wrote
     red = sys.stderr.isatty() and "NO_COLOR" not in os.environ
     print(f"\033[31m{sentence}\033[0m" if red else sentence, file=sys.stderr)
 
@@ -99,6 +101,9 @@ def main() -> None:
     from ..runs.processes import adopt_orphans
 
     forbid_world_writing()
+    for stream in (sys.stdout, sys.stderr):  # a path may be no UTF-8: it is told, not stumbled over
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     adopt_orphans()  # what a killed child of ours leaves behind comes here and not to the system
     try:
         app(prog_name="workbench", standalone_mode=True)

@@ -7,6 +7,7 @@ from typing import Annotated, Optional
 import typer
 
 from ..errors import UsageError
+from ..files import expanded
 from . import Out, app, complain, passed_over
 from .runs import BaseUrl, Bits, Model, Params, Profile, Revision, Timeout, gather
 
@@ -119,7 +120,7 @@ def sweep(
     if print_commands:
         options = ["--timeout", f"{timeout:g}"] if timeout is not None else []
         options += ["--threads", str(threads)] if threads is not None else []
-        options += ["--mlflow", str(mlflow.expanduser().absolute())] if mlflow is not None else []
+        options += ["--mlflow", str(expanded(mlflow).absolute())] if mlflow is not None else []
         options += ["--copy-to", copy_to] if copy_to is not None else []
         _print_commands(asked, folder, options)
         return

@@ -38,7 +38,7 @@ class Generation:
     finish
         "eos" (the model ended its text), "stop" (a stop string appeared) or "length" (``max_new_tokens`` were drawn). A
         server's answer may end for another reason, or have no text at all: "reasoning", "tool calls", "refusal",
-        "filtered", "no content".
+        "filtered", "broken off", "no content".
     prompt_tokens
         Length of the tokenised prompt.
     logprob

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ModelError, WorkbenchError
-from ..files import make_folder, sha256_file, write_json
+from ..files import expanded, make_folder, sha256_file, write_json
 from .base import say
 
 CACHE = "WORKBENCH_CACHE"
@@ -46,7 +46,7 @@ def cache_folder() -> Path:
     """$WORKBENCH_CACHE, or the platform's cache folder for this user."""
     given = os.environ.get(CACHE)
     if given:
-        return Path(given).expanduser()
+        return expanded(given)
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("workbench"))

@@ -6,10 +6,15 @@ WITHOUT_TEXT = {
     "refusal": "refusals of the model",
     "filtered": "answers that the server's content filter kept back",
     "reasoning": "reasoning only (the tokens ran out before the answer: raise max_new_tokens, or switch thinking off)",
+    "broken off": "answers that the server broke off before their first word (see its log)",
     "no content": "neither a text nor a reason why there is none",
 }
 # a server's finish_reason where a text is there and was not ended by the model
-CUT_SHORT = {"content_filter": "filtered", "tool_calls": "tool calls", "function_call": "tool calls"}
+CUT_SHORT = {
+    "content_filter": "filtered", "tool_calls": "tool calls", "function_call": "tool calls", "abort": "broken off",
+    "aborted": "broken off", "cancelled": "broken off", "canceled": "broken off", "error": "broken off",
+    "timeout": "broken off", "time_limit": "broken off",
+}  # fmt: skip
 _PARTS = {
     "text": "text", "output_text": "text", "input_text": "text", "refusal": "refusal", "thinking": "reasoning",
     "reasoning": "reasoning", "reasoning_text": "reasoning", "tool_call": "tool calls", "tool_use": "tool calls",
@@ -60,7 +65,7 @@ def unreadable(choice, *, chat: bool) -> str | None:
             continue
         if not isinstance(part, dict):
             return "no text"
-        if (kind := part.get("type")) not in _PARTS:
+        if not isinstance(kind := part.get("type"), str) or kind not in _PARTS:
             return f"a part of type {str(kind)[:40]!r}, which is no text"
         if _PARTS[kind] == "text" and not isinstance(_part_text(part), str):
             return "no text"
@@ -81,8 +86,15 @@ def _read(choice: dict) -> tuple[str, dict]:
             other[kind] = said or True
     for kind, names in _FIELDS.items():
         other[kind] = other.get(kind) or next((message[name] for name in names if message.get(name)), None)
-    other["filtered"] = choice.get("finish_reason") == "content_filter"
+    ended = cut_short(choice)
+    other["filtered"], other["broken off"] = ended == "filtered", ended == "broken off"
     return "".join(texts), other
+
+
+def cut_short(choice: dict) -> str | None:
+    """The word for a text that something other than the model or its limit has ended; None where nothing did."""
+    reason = choice.get("finish_reason")
+    return CUT_SHORT.get(reason) if isinstance(reason, str) else None
 
 
 def _part_text(part: dict):
@@ -99,9 +111,14 @@ def token_logprobs(choice: dict) -> list[float] | None:
         values = [item.get("logprob") for item in said["content"] if isinstance(item, dict)]
     else:
         values = said.get("token_logprobs")
-    if not isinstance(values, list) or not values or not all(isinstance(v, int | float) for v in values):
+    if not isinstance(values, list) or not values or not all(map(_is_logprob, values)):
         return None
     return [float(value) for value in values]
+
+
+def _is_logprob(value) -> bool:
+    """Whether a number can be a log-probability: at most 0, but for rounding, and no more than a double holds."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and -1.7e308 < value < 1e-3
 
 
 def echoed(choice: dict, text: str) -> tuple[list[int], list[float | None]] | None:
@@ -121,7 +138,7 @@ def echoed(choice: dict, text: str) -> tuple[list[int], list[float | None]] | No
     for token, value in zip(tokens, values, strict=True):
         if 0 <= at < len(text):
             starts.append(at)
-            kept.append(value if isinstance(value, int | float) else None)
+            kept.append(float(value) if _is_logprob(value) else None)
         at += len(str(token))
     if not starts or starts[0] != 0 or any(value is None for value in kept[1:]):
         return None

@@ -8,6 +8,7 @@ import ipaddress
 import os
 import socket
 import ssl
+import time
 import urllib.request
 from urllib.parse import urlsplit
 
@@ -15,6 +16,7 @@ from ..errors import ModelError
 from .base import say
 
 _SAID: set[str] = set()  # what was said once
+LONGEST_ERROR = 64_000  # bytes of an error's page that are read: packed, they may be a thousand times as many
 
 
 class Redirected(Exception):
@@ -50,7 +52,7 @@ def client_options(base_url: str, *, keyed: bool) -> dict:
         if (line := f"requests to {base_url} go through the proxy {shown(proxy)}") not in _SAID:
             _SAID.add(line)
             say(line)
-    options: dict = {"trust_env": False, "proxy": proxy, "event_hooks": {"response": [stay]}}
+    options: dict = {"trust_env": False, "proxy": proxy, "event_hooks": {"response": [stay, shorten]}}
     own = {name: os.environ.get(name) for name in ("SSL_CERT_FILE", "SSL_CERT_DIR")}
     if any(own.values()):  # a company's certificates; trust_env=False would forget them with the proxies
         try:
@@ -101,6 +103,33 @@ def stay(response) -> None:
     there = here.join(response.headers["location"])
     if (there.scheme, there.host, _port(there)) != (here.scheme, here.host, _port(here)):
         raise Redirected(f"{there.scheme}://{there.netloc.decode('ascii', 'replace').rpartition('@')[2]}")
+
+
+def shorten(response) -> None:
+    """An HTTP client's hook: of a page that is no answer only the beginning comes, and in time; it is read whole."""
+    if response.is_success:
+        return
+    whole, kind = response.stream, type(response.stream)
+    ends = time.monotonic() + (response.request.extensions.get("timeout", {}).get("read") or 15.0)
+
+    class Beginning(kind):
+        """The stream that was there, up to so many bytes and so many seconds."""
+
+        def __init__(self):
+            """Nothing of its own: it reads another one."""
+
+        def __iter__(self):
+            left = LONGEST_ERROR
+            for part in whole:
+                yield part[:left]
+                left -= len(part)
+                if left <= 0 or time.monotonic() > ends:
+                    return
+
+        def close(self):
+            whole.close()
+
+    response.stream = Beginning()
 
 
 def _port(url) -> int | None:

@@ -182,7 +182,9 @@ def _hub_sentence(error: BaseException) -> str | None:
                 return f"cannot be fetched because the hub failed ({status}): try again later, or give a local folder"
             return _HUB.get(status, f"cannot be fetched because the hub refuses the request ({status}): see its page")
         kind = type(cause).__name__
-        if kind == "FileMetadataError" or (kind == "JSONDecodeError" and _came_through(cause, "huggingface_hub")):
+        if kind in ("FileMetadataError", "TooManyRedirects") or (
+            kind == "JSONDecodeError" and _came_through(cause, "huggingface_hub")
+        ):
             return _PORTAL
     return None
 

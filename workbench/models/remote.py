@@ -19,11 +19,11 @@ from ..errors import ModelError, WorkbenchError
 from ..files import run_folder, write_json
 from .answers import Answers, key_of
 from .base import Generation, Prompt, Scored, check_messages, check_options, check_text, say
-from .choices import CUT_SHORT, WITHOUT_TEXT, echoed, missing_text, text_of, token_logprobs
+from .choices import WITHOUT_TEXT, cut_short, echoed, missing_text, text_of, token_logprobs
 from .discover import RemoteReport, discover, echo_body, request_body
 from .reader import is_conversation
 from .report import note_model
-from .server import Server, ServerOptions, check_url
+from .server import Server, ServerOptions, check_url, is_count
 
 
 class NoWeights(ModelError, AttributeError):
@@ -142,7 +142,8 @@ class RemoteModel:
         samples: list[list[Generation]] = [[] for _ in asked]
         missing: Counter = Counter()
         for (index, _, count), answer in zip(owners, self._ask_all(jobs, parts), strict=True):
-            prompt_tokens = (answer.get("usage") or {}).get("prompt_tokens") or 0
+            said = answer.get("usage") if isinstance(answer.get("usage"), dict) else {}
+            prompt_tokens = said.get("prompt_tokens") if is_count(said.get("prompt_tokens")) else 0
             made = [_generation(choice, prompt_tokens, stop) for choice in answer["choices"][:count]]
             if len(made) < count:
                 raise ModelError(f"{self.name} gave {len(made)} of {count} samples: the server's n does not hold")
@@ -357,8 +358,8 @@ def _generation(choice: dict, prompt_tokens: int, stop: tuple[str, ...]) -> Gene
         text, finish = text[: min(places)], "stop"
     elif said == "length":
         finish = "length"
-    elif said in CUT_SHORT:
-        finish = CUT_SHORT[said]
+    elif (cut := cut_short(choice)) is not None:
+        finish = cut
     elif "stop_reason" in choice:  # vLLM tells the two apart
         finish = "eos" if choice["stop_reason"] is None else "stop"
     else:

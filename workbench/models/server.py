@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, fields
 from urllib.parse import urlsplit
 
 from ..errors import ModelError
-from ..files import lone_surrogate
+from ..files import CONTROL, lone_surrogate
 from .base import say
 from .choices import unreadable
 from .network import Redirected, client_options, is_loopback, shown
@@ -25,6 +25,7 @@ KEYS = ("WORKBENCH_API_KEY", "OPENAI_API_KEY")  # the first that is set is sent
 LARGEST_ANSWER = 64_000_000  # bytes: a server that sends without end must not fill the memory
 LONGEST_WAIT = 120.0  # seconds: a server that asks for more is told of instead of waited for
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+PASSING = (408, 409, 425, 429)  # besides 5xx: too late, too early, in each other's way, too many
 PORTAL = "where the page is this network's log-in (a captive portal), log in with a browser first"
 MISSING = "a model on a server needs the package openai: `pip install 'openai>=2'` (or the workbench's extra `remote`)"
 
@@ -206,7 +207,7 @@ class Server:
         answer = self._read(
             lambda: place.with_streaming_response.create(**required, extra_body=rest), endpoint, self.options.timeout
         )
-        check_choices(answer, self.base_url, chat=endpoint == "chat/completions")
+        check_choices(answer, self.base_url, chat=endpoint == "chat/completions", clean=self._clean)
         return answer
 
     def _read(self, call, path: str, limit: float) -> dict:
@@ -226,10 +227,10 @@ class Server:
             raise
         except Exception as error:  # openai's own kinds, and those of the HTTP library below it, which has changed name
             raise self._fault(error, path, limit) from error
-        text = b"".join(parts).decode("utf-8", "replace")
+        text = b"".join(parts).decode("utf-8-sig", "replace")
         try:
             answer = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             shown = self._clean(text)[:80]
             if "html" in kind or shown.lower().startswith(("<!doctype", "<html")):
                 portal = "" if is_loopback(self.base_url) else f"; {PORTAL}"
@@ -265,6 +266,8 @@ class Server:
                     f"{where} sends requests on to {self._clean(cause.address)}, which would carry the prompts there: "
                     f"give that address as base_url if it is the right one; {PORTAL}"
                 )
+            if "Decod" in type(error).__name__ + type(cause).__name__:  # a gzip that is none
+                return Fault(f"{where} gave an answer that cannot be unpacked ({self._clean(cause)}): see its log")
             if isinstance(error, self._openai.APIConnectionError) or type(error).__module__.startswith("http"):
                 broken = "Protocol" in type(cause).__name__ or "Read" in type(cause).__name__
                 what = "broke off in the middle of an answer" if broken else "cannot be reached"
@@ -293,11 +296,15 @@ class Server:
                          wait=wait)  # fmt: skip
         if status in (404, 405):
             return Fault(f"{where} does not know the model or /{path} ({status}: {said})", status=status)
-        return Fault(f"{where} refuses the request ({status}: {said})", status=status)
+        if status == 413:
+            return Fault(f"{where} finds the request too large (413: {said}): give shorter prompts", status=status)
+        return Fault(
+            f"{where} refuses the request ({status}: {said})", status=status, passing=status in PASSING, wait=wait
+        )
 
     def _clean(self, text) -> str:
         """One line of bounded length, without the key, should the server have repeated it."""
-        line = " ".join(str(text).split())
+        line = " ".join(CONTROL.sub("\ufffd", str(text)).split())
         if self._key:
             line = line.replace(self._key, "[key]")
         return line if len(line) <= 300 else line[:300] + " …"
@@ -314,7 +321,7 @@ class Server:
         with self.usage.lock:
             self.usage.requests += 1
             self.usage.seconds += seconds
-            if all(isinstance(count, int) for count in counts):
+            if all(map(is_count, counts)):
                 self.usage.prompt_tokens += counts[0]
                 self.usage.completion_tokens += counts[1]
             else:
@@ -327,26 +334,35 @@ def check_url(base_url) -> str:
         raise ModelError(
             "a name like openai:NAME needs the server's address: base_url='http://127.0.0.1:8000/v1' (--base-url)"
         )
-    parts = urlsplit(base_url.strip())
+    try:
+        parts = urlsplit(base_url.strip())
+    except ValueError:  # "http://[::1"
+        parts = urlsplit("")
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
         # not quoted: it may be a secret, and errors are kept
         raise ModelError(f"base_url must be a bare address, and keys go into {KEYS[1]} or {KEYS[0]}: leave them out")
     with contextlib.suppress(ValueError):
         port = parts.port  # raises ValueError where it is no number
-        if parts.scheme in ("http", "https") and parts.hostname and port != 0:
+        written = re.search(r"[\s\x00-\x1f\x7f-\x9f]", base_url.strip()) is None  # urlsplit overlooks line ends
+        if written and parts.scheme in ("http", "https") and parts.hostname and port != 0:
             return base_url.strip().rstrip("/")
     raise ModelError(f"base_url={base_url!r} is no address: give one such as http://127.0.0.1:8000/v1")
 
 
-def check_choices(answer: dict, where: str, *, chat: bool) -> None:
-    """Raise Fault unless an answer holds at least one choice with a text."""
+def check_choices(answer: dict, where: str, *, chat: bool, clean=str) -> None:
+    """Raise Fault unless an answer holds at least one choice with a text; ``clean`` makes what was said one line."""
     choices = answer.get("choices")
     if not isinstance(choices, list) or not choices:
-        said = message_of(answer) if answer.get("error") else ""
+        said = clean(message_of(answer)) if answer.get("error") else ""
         raise Fault(f"{where} answers without any choice{f' ({said})' if said else ''}: see the server's log")
     for choice in choices:
         if (wrong := unreadable(choice, chat=chat)) is not None:
             raise Fault(f"{where} answers with a choice that holds {wrong}: is it an OpenAI-compatible API?")
+
+
+def is_count(value) -> bool:
+    """Whether a number of tokens is one."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53
 
 
 def message_of(error) -> str:

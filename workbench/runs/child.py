@@ -164,6 +164,7 @@ def execute(job: dict, lifeline: Lifeline, tell, masker: Masker, state=None) -> 
     """
     skip_iri_grammar()
     import papermill
+    import papermill.execute as judging
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill.exceptions import PapermillExecutionError
     from papermill.iorw import papermill_io
@@ -187,7 +188,14 @@ def execute(job: dict, lifeline: Lifeline, tell, masker: Masker, state=None) -> 
     state.begin(job, tell)
     register(state)
     output = Path(job["folder"]) / "notebook.ipynb"
+    strict = judging.raise_for_execution_errors
+
+    def judge(nb, path):  # papermill takes an error that its cell's tag allows for the notebook's
+        if state.ran < state.total:
+            strict(nb, path)
+
     for attempt in (1, 2):
+        judging.raise_for_execution_errors = judge
         try:
             papermill.execute_notebook(
                 f"atomic:{job['path']}".replace("{", "{{").replace("}", "}}"),
@@ -206,13 +214,16 @@ def execute(job: dict, lifeline: Lifeline, tell, masker: Masker, state=None) -> 
         except LeftEarly:
             return _early(state), state
         except PapermillExecutionError as problem:
-            if problem.ename == "Stopped" and (said := _stopped(Path(job["folder"]))):
+            ename, evalue = problem.ename, problem.evalue
+            if ename == "CellExecutionError" and not evalue and state.raised:  # papermill's word for "no output says"
+                ename, evalue = state.raised
+            if ename == "Stopped" and (said := _stopped(Path(job["folder"]))):
                 error = f"stopped in cell [{problem.exec_count}]{state.where}: {said['why']}"
                 return ended("stopped", error, finished=said["finished"]), state
-            if problem.ename == "SystemExit" and problem.evalue in ("None", "False"):
+            if ename == "SystemExit" and evalue in ("None", "False"):
                 return _early(state), state
-            disk = any(words in str(problem.evalue) for words in DISK)
-            error = f"cell [{problem.exec_count}]{state.where} raised {_said(problem.ename, problem.evalue)}"
+            disk = any(words in str(evalue) for words in DISK)
+            error = f"cell [{problem.exec_count}]{state.where} raised {_said(ename, evalue)}"
             return ended("failed", error, INFRASTRUCTURE if disk else EXPERIMENT), state
         except (DeadKernelError, CellTimeoutError):
             if state.exit_code == 0 and state.count:  # os._exit(0): papermill or not, the later cells never ran
@@ -231,6 +242,8 @@ def execute(job: dict, lifeline: Lifeline, tell, masker: Masker, state=None) -> 
                 return ended("failed", error, EXPERIMENT if own else INFRASTRUCTURE), state
             log(f"workbench: the kernel did not start ({problem}); trying once more\n")
             state.reset()
+        finally:
+            judging.raise_for_execution_errors = strict
     raise AssertionError("both attempts return or raise")
 
 

@@ -30,6 +30,9 @@ class LeftEarly(Exception):
     """A cell has asked its kernel to end (``exit()``), and there are cells behind it."""
 
 
+CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, getattr(signal, "SIGBUS", 0))
+
+
 class Kernel:
     """What is known about the kernel of a run while it lives and after."""
 
@@ -52,6 +55,7 @@ class Kernel:
         self.exit_code: int | None = None  # minus the signal that killed it; None unless it ended by itself
         self.count = 0  # code cells started
         self.skipped: list[str] = []  # code cells left out for their tag
+        self.raised: tuple[str, str] | None = None  # by the last cell that failed: a group of errors leaves no output
         self.leaving = False  # whether a cell has asked it to end
         self.where = ""  # the current cell's title, as a bracket for error sentences
         self.noted = 0.0  # when the current cell's own progress was last passed on
@@ -83,8 +87,9 @@ class Kernel:
                 " choose a smaller profile or model, or --bits 4, or close other programs"
             )
         elif code is not None and code < 0:
-            name = signal.Signals(-code).name
-            why = f" (signal {-code}, {name}: native code crashed); see log.txt in the run's folder"
+            known = {item.value: item.name for item in signal.Signals}
+            what = "native code crashed" if -code in CRASHES else "sent from outside, or by its own code"
+            why = f" (signal {-code}, {known.get(-code, 'of no name')}: {what}); see log.txt in the run's folder"
         else:
             why = f" (exit code {code}): did a cell call exit()? See log.txt in the run's folder"
         return f"the kernel died {cell}{why}"
@@ -171,6 +176,8 @@ def register(state: Kernel) -> None:
 
             def on_end(cell, cell_index, execute_reply):
                 content = execute_reply["content"]
+                if content["status"] == "error":
+                    state.raised = str(content.get("ename")), str(content.get("evalue"))
                 allowed = "raises-exception" in cell.metadata.get("tags", [])
                 state.ran += content["status"] == "ok" or allowed
                 state.tell("cell_end", number=state.count)

@@ -136,6 +136,8 @@ def build(
             raise UsageError("the seeds are given twice, as an axis 'seed' and as a number of seeds; give one of them")
         if not isinstance(seeds, int) or isinstance(seeds, bool) or seeds < 1:
             raise UsageError(f"the number of seeds is {seeds!r}; give a whole number from 1 up")
+        if seeds > TOO_MANY:  # a list of them is made
+            raise UsageError(f"the number of seeds is beyond {TOO_MANY:,}; give fewer")
         raw[SEED] = list(range(seeds))
     shared = dict(asked.get("fixed", {}))
     for name, value in (fixed or {}).items():

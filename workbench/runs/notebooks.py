@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
-from ..files import ROOT
-from . import parameters
+from ..files import ROOT, expanded
+from . import jupyter, parameters
 
 NAME = re.compile(r"\w[\w .()+-]{0,99}")  # of a notebook: it becomes a folder, and a link in the report
 
@@ -54,8 +54,10 @@ class Notebook:
                 profiles.check_path(name, value, folders, folder=None)
         if self.path.parent != ROOT / "notebooks":
             return  # somebody's own: its names may mean anything
-        if isinstance(values.get("seed"), int) and values["seed"] < 0:
-            raise UsageError(f"seed={values['seed']} cannot be: give a whole number from 0 up")
+        if isinstance(seed := values.get("seed"), int) and not 0 <= seed <= profiles.MOST_SEED:
+            raise UsageError(f"seed={str(seed)[:40]} cannot be: give a whole number from 0 to {profiles.MOST_SEED}")
+        for name, value in [*named, *((name, values.get(name)) for name in ("judge", "encoder", "revision"))]:
+            profiles.Name().check(name, value, folders)
         paper = profiles.of_paper(self.name)
         if paper is not None:
             paper.check(values, folders)
@@ -99,7 +101,7 @@ def find_notebook(paper: str) -> tuple[str, Path]:
     UsageError
         There is no such paper or file.
     """
-    path = Path(paper).expanduser()
+    path = expanded(paper)
     if path.suffix == ".ipynb" or len(path.parts) > 1:
         if path.suffix != ".ipynb" or not path.is_file():
             raise UsageError(f"there is no notebook at {path}; check the path, or name a paper (`workbench list`)")
@@ -133,7 +135,7 @@ def read(paper: str) -> Notebook:
         raw = path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror or error}); check its permissions") from error
-    notebook = parameters.read_notebook(path, raw)
+    notebook = jupyter.read_notebook(path, raw)
     where = name if name == paper else path.name
     kernel = "python3"
     with contextlib.suppress(KeyError, TypeError):  # metadata that is no dict: the file is somebody's own make

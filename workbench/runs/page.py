@@ -66,6 +66,7 @@ def render(notebook, fields: dict[str, Any], folder: Path | None = None) -> str:
     if notebook is not None:
         still(notebook)
         _error_marks(notebook)
+        _bare(notebook)
         title = first_heading(notebook)
         body = sanitise(_body(notebook), folder)
     return (
@@ -139,6 +140,18 @@ def _error_marks(notebook) -> None:
             cell.source = '<span id="broken"></span>'
             kept.append(cell)
     notebook.cells = kept
+
+
+def _bare(notebook) -> None:
+    """Take out, in place, what no page shows and any tool may have written: nbconvert validates all of it."""
+    known = ("kernelspec", "language_info")
+    notebook.nbformat_minor = 5  # the one that has names of cells
+    notebook.metadata = {key: notebook.metadata[key] for key in known if isinstance(notebook.metadata.get(key), dict)}
+    for number, cell in enumerate(notebook.cells):
+        cell.metadata = {"tags": sorted({tag for tag in cell.metadata.get("tags", []) if "," not in tag})}
+        cell.id = f"cell-{number}"
+        for output in cell.get("outputs", []):
+            output.pop("transient", None)
 
 
 def still(notebook) -> None:

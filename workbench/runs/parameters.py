@@ -15,7 +15,6 @@ import tokenize
 import types
 import typing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError, UsageError
@@ -47,85 +46,13 @@ class Parameter:
     help: str = ""
 
 
-def read_notebook(path: Path, raw: bytes | None = None) -> dict:
-    """A notebook file as plain JSON (nbformat 4), in UTF-8 or UTF-16; ``raw`` is its content where it was read already.
-
-    What other tools leave out or write as null (metadata, tags, outputs) is put in its place, as Jupyter itself does.
-
-    Raises
-    ------
-    UsageError
-        The file is missing, unreadable, or no version 4 notebook.
-    """
-    try:
-        notebook = json.loads(raw if raw is not None else Path(path).read_bytes())
-    except FileNotFoundError:
-        raise UsageError(f"there is no notebook at {path}; check the path") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise UsageError(f"{path} cannot be read as a notebook ({error}); save it again in Jupyter") from error
-    if not _mended(notebook):
-        raise UsageError(f"{path} is no version 4 notebook; open it in Jupyter and save it again")
-    for number, cell in enumerate(notebook["cells"]):
-        if half := lone_surrogate(cell["source"]):
-            raise UsageError(f"cell {number + 1} of {path} has {half} in it, half a character; write whole ones")
-    return notebook
-
-
-def _mended(notebook: Any) -> bool:
-    """Whether it is a version 4 notebook; what may be missing or null in one is filled in, in place."""
-    if not isinstance(notebook, dict) or notebook.get("nbformat") != 4 or not isinstance(notebook.get("cells"), list):
-        return False
-    metadata = notebook.get("metadata")
-    metadata = notebook["metadata"] = metadata if isinstance(metadata, dict) else {}  # nothing of ours stands there
-    minor = notebook.setdefault("nbformat_minor", 5)
-    if not isinstance(minor, int) or isinstance(minor, bool):
-        return False
-    for name in ("kernelspec", "language_info", "widgets"):
-        if not isinstance(metadata.get(name, {}), dict):
-            del metadata[name]
-    if spec := metadata.get("kernelspec"):
-        metadata["kernelspec"] = spec | {key: str(spec.get(key) or "python3") for key in ("name", "display_name")}
-    return all(map(_mended_cell, notebook["cells"]))
-
-
-def _mended_cell(cell: Any) -> bool:
-    if not isinstance(cell, dict) or cell.get("cell_type") not in ("code", "markdown", "raw"):
-        return False
-    metadata = cell["metadata"] = _or(cell.get("metadata"), {})
-    source = cell["source"] = _or(cell.get("source"), "")
-    if not isinstance(metadata, dict) or not _text(source):
-        return False
-    tags = metadata.get("tags")
-    if isinstance(tags, str):
-        metadata["tags"] = [tags]
-    elif not (isinstance(tags, list) and all(isinstance(tag, str) for tag in tags)):
-        metadata.pop("tags", None)
-    if not isinstance(cell.get("id", ""), str):
-        del cell["id"]
-    if cell["cell_type"] == "code":
-        outputs = cell.get("outputs")
-        whole = isinstance(outputs, list) and all(isinstance(item, dict) and "output_type" in item for item in outputs)
-        cell["outputs"] = outputs if whole else []
-        cell.setdefault("execution_count", None)
-    return True
-
-
-def _or(value: Any, otherwise: Any) -> Any:
-    """What is null counts as left out; what is merely of the wrong kind does not."""
-    return otherwise if value is None else value
-
-
-def _text(source: Any) -> bool:
-    return isinstance(source, str) or (isinstance(source, list) and all(isinstance(line, str) for line in source))
-
-
 def read_parameters(notebook: dict, where: str) -> dict[str, Parameter]:
     """The parameters of a notebook, in the order of its cell.
 
     Parameters
     ----------
     notebook
-        Its JSON, from `read_notebook`.
+        Its JSON, from `jupyter.read_notebook`.
     where
         What to call it in errors: the paper's name or the file's.
 

@@ -72,7 +72,7 @@ def run(
 
 def check_timeout(timeout: float | None) -> None:
     """A time limit that is none raises UsageError."""
-    if timeout is not None and not timeout > 0:
+    if timeout is not None and not 0 < timeout < math.inf:
         raise UsageError(f"the time limit is {timeout:g} s; give a positive number of seconds, or none for no limit")
 
 

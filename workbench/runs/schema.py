@@ -55,7 +55,7 @@ class Machine(_Part):
     memory_bytes: Number | None = None
     system: str | None = None
     host: str | None = None
-    gpus: list[dict[str, str | None]] = []
+    gpus: list[dict[str, str]] = []
     swap_bytes: Number | None = None
 
 
@@ -146,4 +146,5 @@ def checked(model: type[BaseModel], raw: Any) -> dict[str, Any]:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"]))
-        raise ValueError(f"{where}: {first['msg']}" if where else first["msg"]) from None
+        said = first["msg"].removeprefix("Value error, ")
+        raise ValueError(f"{where}: {said}" if where else said) from None

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 from ..errors import RunError, UsageError
+from ..files import expanded
 from .page import plain
 from .store import FILE, Record, inside
 
@@ -32,7 +33,7 @@ class MLflow:
             raise UsageError(
                 "--mlflow needs MLflow: pip install 'mlflow>=3' (or this checkout's extra: .[mlflow])"
             ) from None
-        self.file = file.expanduser().absolute()
+        self.file = expanded(file).absolute()
         self._error = mlflow.exceptions.MlflowException
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import RunError, UsageError, WorkbenchError
-from ..files import ROOT, read_json, write_json
+from ..files import ROOT, expanded, read_json, write_json
 from .processes import gone
 
 FILE = "record.json"
@@ -84,7 +84,7 @@ class Record:
 
 def runs_folder(out: str | os.PathLike | None = None) -> Path:
     """The folder that holds all runs: ``out``, else $WORKBENCH_RUNS, else runs/ in the checkout."""
-    return Path(out or os.environ.get("WORKBENCH_RUNS") or ROOT / "runs").expanduser().absolute()
+    return expanded(out or os.environ.get("WORKBENCH_RUNS") or ROOT / "runs").absolute()
 
 
 def new_folder(out: Path, paper: str, now: datetime.datetime) -> tuple[str, Path]:

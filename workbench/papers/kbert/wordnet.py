@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from ...data import folder
 from ...errors import DataError
+from ...files import expanded
 
 TABLE = "wordnet_nouns.tsv.gz"
 # WordNet's pointer symbols (wninput(5WN)) and what a branch says; "#p" at a synset points to what it is a part of
@@ -59,7 +60,7 @@ def read_wordnet(path=None) -> list[Synset]:
     DataError
         The files are missing, or a line is not what WordNet's manual says (file and line are named).
     """
-    path = folder("kbert") / TABLE if path is None else Path(path).expanduser()
+    path = folder("kbert") / TABLE if path is None else expanded(path)
     if path.is_dir():
         return _read_dict(path)
     return list(_read_table(path))

@@ -122,7 +122,7 @@ PROFILES = Profiles(
     n_random=Size(10, 10, 20, 100, least=10, short="too few for a control", help="seeds of the random controls"),
     n_points=Size(4, 8, 12, 20, help="places on the concept curve"),
     n_judge=Size(12, 24, 60, 140, help="flips of a judged sequence"),
-    max_word=Size(3, 4, 5, 6, least=2, help="length of the words judged"),
+    max_word=Size(3, 4, 5, 6, least=2, most=12, help="length of the words judged: there are 2 ** max_word"),
     n_generate=Size(4, 30, 30, 1000, help="sequences for each stated % Tails, cropped to generate_flips"),
     generate_flips=Size(12, 30, 50, 50),
     p_grid=Size([50], [20, 50, 80], list(P_TAILS_GRID), list(P_TAILS_GRID), least=0, most=100, whole=False),
