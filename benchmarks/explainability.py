@@ -93,9 +93,9 @@ def contest(model, key: str, prompt: str, coalitions: int, orders: int) -> dict[
     from captum.attr import FeatureAblation, KernelShap, ShapleyValueSampling
 
     from workbench.papers.explainability import coalition_values, neutral_token
-    from workbench.papers.explainability import perturbation as ours_by_name
-    from workbench.papers.explainability.coalitions import Game
-    from workbench.papers.explainability.reading import ask
+    from workbench.papers.explainability.attribution import perturbation as ours_by_name
+    from workbench.papers.explainability.attribution.game import Game
+    from workbench.papers.explainability.tokens import ask
 
     token = neutral_token(model)
     question = ask(model, prompt, TARGET)

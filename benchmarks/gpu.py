@@ -40,8 +40,8 @@ import emo as emo_benchmark  # benchmarks/emo.py: the losses and how they are ti
 import torch
 
 from workbench.models.local import LocalModel
-from workbench.models.prefix import PrefixTree
-from workbench.models.prefix_read import run, together
+from workbench.models.prefix.tasks import run, together
+from workbench.models.prefix.tree import PrefixTree
 from workbench.papers.rain import RainSettings
 from workbench.papers.rain.search import Searcher
 

@@ -61,7 +61,7 @@ def median(work, before=lambda: None, times: int = 7) -> float:
 
 def forget(graph, tokenizer) -> None:
     """As if no text had been read yet."""
-    from workbench.papers.kbert import plain
+    from workbench.papers.kbert.encoder import plain
 
     plain._KEPT.pop(tokenizer, None)
     graph._branches = None
@@ -109,9 +109,9 @@ def injection(texts, ratios: dict) -> None:
     from kbert_literal import Literal
     from transformers import AutoTokenizer
 
-    from workbench.models.names import encoder_folder
+    from workbench.models.files.names import encoder_folder
     from workbench.papers.kbert import KnowledgeCollator, KnowledgeGraph, inject
-    from workbench.papers.kbert.words import split_words
+    from workbench.papers.kbert.injection.words import split_words
 
     began = time.process_time()
     graph = KnowledgeGraph.from_wordnet()
@@ -206,7 +206,7 @@ def synthetic(n_triples: int, folder: str) -> None:
     grown = process.memory_info().rss - before
     from transformers import AutoTokenizer
 
-    from workbench.models.names import encoder_folder
+    from workbench.models.files.names import encoder_folder
     from workbench.papers.kbert import inject
 
     tokenizer = AutoTokenizer.from_pretrained(encoder_folder("minilm").path)

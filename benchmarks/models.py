@@ -55,7 +55,7 @@ def loading(name: str, quick: bool) -> tuple[float, float]:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from workbench import load
-    from workbench.models.names import resolve
+    from workbench.models.files.names import resolve
 
     file = resolve(name).path
 
@@ -76,7 +76,7 @@ def scoring(name: str, quick: bool) -> tuple[float, float, float]:
     import torch
 
     from workbench import load
-    from workbench.models.prefix import shared_tree
+    from workbench.models.prefix.tree import shared_tree
 
     model = load(name)
     rng = random.Random(0)
@@ -128,7 +128,7 @@ def main() -> None:
 
     import torch
 
-    from workbench.models.names import resolve
+    from workbench.models.files.names import resolve
 
     name, ratios, rows = options.model, {}, []
     source = resolve(name)

@@ -27,8 +27,8 @@ from rain_literal import LiteralRain, Reader
 from transformers import DynamicCache
 
 import workbench
-from workbench.models.prefix import PrefixTree
-from workbench.models.prefix_read import Draw, run, sample, score, together
+from workbench.models.prefix.tasks import Draw, run, sample, score, together
+from workbench.models.prefix.tree import PrefixTree
 from workbench.papers.rain import LabelScorer, RainSettings
 from workbench.papers.rain.scorers import SENTIMENT
 from workbench.papers.rain.search import CHAIN, ROLLOUT, Searcher, stream

@@ -52,7 +52,7 @@ def letters(model, pair: tuple[str, str]):
 
 def compare(model, texts, pair, ours) -> tuple[float, float, float]:
     """CPU seconds of the baseline and of ours, and the largest difference between their numbers."""
-    from workbench.models.prefix import shared_tree
+    from workbench.models.prefix.tree import shared_tree
 
     def afresh():
         shared_tree(model).clear()  # it would remember the last repetition

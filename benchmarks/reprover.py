@@ -71,7 +71,7 @@ def main() -> None:
     options = common.options(__doc__).parse_args()
 
     from workbench.papers.reprover import LeanError, ProofFinished, Session, open_library, proofs
-    from workbench.papers.reprover.parts import shorten
+    from workbench.papers.reprover.lean.parts import shorten
 
     library = open_library()
     modules = library.modules[2::3] if options.quick else library.modules

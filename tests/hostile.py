@@ -2,7 +2,7 @@
 
 import json
 
-from workbench.runs import store
+from workbench.runs.store import entry as store
 
 RUNS = "document.documentElement.setAttribute('data-pwned','1')"
 EVIL = f"""'"></textarea></style><script>{RUNS}</script><img src=x onerror="{RUNS}"><a href="javascript:{RUNS}">x</a>"""

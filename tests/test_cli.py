@@ -57,12 +57,14 @@ def test_importing_the_package_is_light():
     "code",
     [
         "import workbench.cli",
-        "import workbench.runs.runner, workbench.runs.record, workbench.runs.report, workbench.runs.compare",
-        "import workbench.runs.sweep, workbench.runs.on_ray, workbench.runs.sinks, workbench.runs.grid",
+        "import workbench.runs.process.runner, workbench.runs.store.metrics",
+        "import workbench.runs.report.index, workbench.runs.store.compare",
+        "import workbench.runs.sweep.driver, workbench.runs.sweep.ray",
+        "import workbench.runs.sweep.sinks, workbench.runs.sweep.grid",
         "import workbench.doctor",
         "from workbench.papers import PAPERS; from workbench.profiles import of_paper\n"
         "assert sum(of_paper(paper.name) is not None for paper in PAPERS) >= 6",
-        "import workbench.models.cache, workbench.runs.page",
+        "import workbench.models.files.cache, workbench.runs.report.page",
         "from typer.testing import CliRunner; from workbench.cli import app; CliRunner().invoke(app, ['list'])",
     ],
 )

@@ -11,7 +11,7 @@ from workbench.cli import app
 from workbench.errors import UsageError
 from workbench.papers import PAPERS
 from workbench.profiles import Profiles, Size, of_paper
-from workbench.runs.notebooks import read
+from workbench.runs.notebook.notebook import read
 
 ROOT = Path(__file__).resolve().parent.parent
 READY = [paper.name for paper in PAPERS if paper.status == "done"]

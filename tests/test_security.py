@@ -21,9 +21,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.errors import UsageError
-from workbench.runs import page, store
-from workbench.runs.notebooks import find_notebook, read
-from workbench.runs.parameters import read_parameters, resolve
+from workbench.runs.notebook.notebook import find_notebook, read
+from workbench.runs.notebook.parameters import read_parameters, resolve
+from workbench.runs.report import page
+from workbench.runs.store import entry as store
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted(path for part in ("workbench", "benchmarks") for path in (ROOT / part).rglob("*.py"))
@@ -146,7 +147,7 @@ def test_what_is_no_notebook_is_refused(tmp_path):
 
 
 def test_a_strange_kernel_is_not_started(tmp_path):
-    from workbench.runs.child import _kernel
+    from workbench.runs.process.child import _kernel
 
     made = json.loads((ROOT / "notebooks" / "start.ipynb").read_text())
     for metadata in ([], {"kernelspec": []}, {"kernelspec": {"name": ["x"]}}, {"kernelspec": {"name": "../../evil"}}):
@@ -202,7 +203,7 @@ def test_a_run_keeps_no_secret_and_leaves_nothing_that_everybody_can_write(tmp_p
     nbformat.write(notebook, tmp_path / "demo.ipynb")
     code = (
         "import os, sys; os.umask(0); sys.argv[0] = 'workbench'\n"
-        "from workbench.models.answers import Answers, key_of; from workbench.models import cache\n"
+        "from workbench.models.remote.response_cache import Answers, key_of; from workbench.models import cache\n"
         "Answers(1000).put(key_of(a=1), {'x': 1}); cache.content_hash(__import__('pathlib').Path('demo.ipynb'))\n"
         "from workbench.cli import main; main()"
     )

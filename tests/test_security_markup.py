@@ -16,7 +16,8 @@ import pytest
 from hostile import EVIL, RUNS, evil_record
 
 from workbench.errors import WorkbenchError
-from workbench.runs import page, report
+from workbench.runs.report import exports, page
+from workbench.runs.report import index as report
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -107,7 +108,7 @@ def test_the_report_of_all_runs_runs_nothing_but_its_filter(tmp_path):
 
 
 def test_latex_has_no_command_of_a_strangers(tmp_path):
-    text = report.as_latex([evil_record(tmp_path)]) + report.tex(r"\input{/etc/passwd} 100% & more_ #1 $x$ ~^")
+    text = exports.as_latex([evil_record(tmp_path)]) + exports.tex(r"\input{/etc/passwd} 100% & more_ #1 $x$ ~^")
     body = re.sub(r"\\(begin|end|toprule|midrule|bottomrule|usepackage|text\w+)\b|\\[&%$#_{}\\]", "", text)
     assert "\\" not in body, body
 
@@ -152,7 +153,7 @@ def test_widgets_snapshots_run_nothing():
     import dataclasses
 
     from workbench.papers.explainability import taxonomy
-    from workbench.widgets import explain_map
+    from workbench.widgets.explain import map as explain_map
 
     evil = [
         dataclasses.replace(leaf, title=EVIL, path=(EVIL, EVIL), reason=EVIL, function=None)
@@ -169,9 +170,9 @@ def test_reports_of_models_and_tables_run_nothing(tmp_path):
     import pandas as pd
 
     from workbench.data import quoted_table
-    from workbench.models.discover import Abilities, RemoteReport
+    from workbench.models.remote.abilities import Abilities, RemoteReport
+    from workbench.models.remote.client import ServerOptions, Usage
     from workbench.models.report import LoadReport
-    from workbench.models.server import ServerOptions, Usage
 
     filled = {
         item.name: EVIL if "str" in str(item.type) else [EVIL] if "list" in str(item.type) else 1

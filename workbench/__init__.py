@@ -7,22 +7,9 @@ Importing the package imports no torch: each name is fetched from its module at 
 >>> model.generate(["The capital of France is"], max_new_tokens=4)   # doctest: +SKIP
 """
 
-from .lazy import lazy_names
+from .lazy import from_stub
 from .models import quantised
 
 __version__ = "0.1.0"
-
-_HOMES = {
-    "load": "models",
-    "load_encoder": "models",
-    "explain": "widgets.explain",
-    "record": "runs.record",
-    "stop": "runs.record",
-    "Estimate": "stats",
-    "papers": None,
-    "stats": None,
-    "WorkbenchError": "errors",
-}
-__all__ = ["Estimate", "WorkbenchError", "explain", "load", "load_encoder", "papers", "record", "stats", "stop"]
 quantised.install()  # before anything imports bitsandbytes: it is mended in that moment
-__getattr__, __dir__ = lazy_names(__name__, _HOMES)
+__getattr__, __dir__, __all__ = from_stub(__name__, __file__)

@@ -90,7 +90,7 @@ def _python() -> Iterator[Line]:
 
 def _packages() -> Iterator[Line]:
     """Installed versions against the ranges in pyproject.toml."""
-    from .runs.environment import requirements
+    from .runs.process.environment import requirements
 
     try:
         from packaging.specifiers import SpecifierSet
@@ -125,7 +125,7 @@ def _packages() -> Iterator[Line]:
 def _machine() -> Iterator[Line]:
     import psutil
 
-    from .runs.environment import cpu_model, memory_limit, usable_cores
+    from .runs.process.environment import cpu_model, memory_limit, usable_cores
 
     cores = usable_cores()
     yield Line("processor", "ok" if cores > 1 else "missing", f"{cpu_model()}, {cores} usable core(s)",
@@ -185,7 +185,7 @@ def _embedded() -> Iterator[Line]:
 
 
 def _cache() -> Iterator[Line]:
-    from .models import cache
+    from .models.files import cache
 
     folder = cache.cache_folder()
     problem = writable(folder)
@@ -200,7 +200,7 @@ def _cache() -> Iterator[Line]:
 
 
 def _places() -> Iterator[Line]:
-    from .runs.store import runs_folder
+    from .runs.store.entry import runs_folder
 
     for name, folder in (("runs folder", runs_folder()), ("checkout", ROOT)):
         problem = writable(folder)
@@ -260,7 +260,7 @@ def _chromium() -> Iterator[Line]:
 
 def _torch() -> Iterator[Line]:
     """torch, CUDA and bitsandbytes, tried in a child process."""
-    from .runs.environment import gpus
+    from .runs.process.environment import gpus
 
     found, problem = probe()
     cards = gpus()

@@ -96,11 +96,11 @@ def test_methods_layers_and_heads(open_notebook, lab, smollm2):
     text, target = "In the morning the sun rises in the", " east"
     cells = [
         LOAD,
-        "from workbench.widgets.explain_methods import MethodsCompared\n"
+        "from workbench.widgets.explain.methods import MethodsCompared\n"
         f"MethodsCompared(model, {text!r}, {target!r}, methods=['occlusion', 'gradient_x_input'])",
-        "from workbench.widgets.explain_layers import LayerSlider\n"
+        "from workbench.widgets.explain.layers import LayerSlider\n"
         f"LayerSlider(model, {PROMPT!r}, {TWIN!r}, {TARGET!r}, {FOIL!r}, layer=28)",
-        f"from workbench.widgets.explain_attention import AttentionHeads\nAttentionHeads(model, {PROMPT!r}, layer=8)",
+        f"from workbench.widgets.explain.attention import AttentionHeads\nAttentionHeads(model, {PROMPT!r}, layer=8)",
     ]
     page = open_notebook(lab.write("three.ipynb", cells))
     page.run_all()
@@ -165,14 +165,14 @@ def test_editor_steering_and_map(open_notebook, lab, smollm2):
     opening = ex.openings()[0]
     cells = [
         LOAD + "\nfrom workbench.papers import explainability as ex",
-        "from workbench.widgets.explain_edit import CounterfactualEditor\n"
+        "from workbench.widgets.explain.edit import CounterfactualEditor\n"
         f"CounterfactualEditor(model, {PROMPT!r}, {TARGET!r}, {FOIL!r}, candidates={{'France': ['Italy', 'Spain']}})",
-        "from workbench.widgets.explain_steer import SteeringSlider\n"
+        "from workbench.widgets.explain.steer import SteeringSlider\n"
         "rows = ex.concept_rows('sentiment', 'train')[:6]\n"
         "concept = ex.concept_vector(model, [r.positive for r in rows], [r.negative for r in rows])\n"
         f"SteeringSlider(model, {{'praise': concept}}, ex.random_concept(concept), {opening.text!r},"
         f" {opening.positive!r}, {opening.negative!r})",
-        "from workbench.widgets.explain_map import TaxonomyMap\nTaxonomyMap()",
+        "from workbench.widgets.explain.map import TaxonomyMap\nTaxonomyMap()",
     ]
     page = open_notebook(lab.write("editor.ipynb", cells))
     page.run_all()
@@ -224,7 +224,7 @@ def test_editor_steering_and_map(open_notebook, lab, smollm2):
 def test_a_widget_answers_behind_a_running_cell_and_in_the_kernels_own_thread(open_notebook, lab):
     """JupyterLab hands messages to a thread beside a busy cell: two forwards at once would share hooks and caches."""
     cell = (
-        "import threading\nfrom pathlib import Path\nfrom workbench.widgets.explain_map import TaxonomyMap\n"
+        "import threading\nfrom pathlib import Path\nfrom workbench.widgets.explain.map import TaxonomyMap\n"
         "widget = TaxonomyMap()\n"
         "def seen(change):\n"
         "    with Path('threads.txt').open('a') as file:\n"

@@ -9,7 +9,7 @@ import torch
 
 from workbench import load_encoder
 from workbench.errors import ModelError
-from workbench.models.names import encoder_folder
+from workbench.models.files.names import encoder_folder
 
 
 def by_hand(encoder, text):

@@ -8,8 +8,8 @@ import torch
 
 from workbench import load
 from workbench.errors import ModelError
-from workbench.models import prefix
-from workbench.models.prefix import shared_tree
+from workbench.models.prefix import tree as prefix
+from workbench.models.prefix.tree import shared_tree
 
 pytestmark = pytest.mark.slow
 PROMPTS = ["The capital of France is", "Once upon a time there was"]
@@ -106,8 +106,7 @@ def test_four_bits_and_the_packed_path(gemma):
 
 def test_perplexity_on_the_bundled_text(smollm2, gemma):
     """A literal forward over the text agrees, for both models."""
-    from workbench.models.local import bundled_text
-    from workbench.models.report import text_perplexity
+    from workbench.models.probe import bundled_text, text_perplexity
 
     for model in (smollm2, gemma):
         ids = model.tokenizer(bundled_text())["input_ids"]

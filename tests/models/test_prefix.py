@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from workbench.errors import ModelError
-from workbench.models import prefix
-from workbench.models.prefix import PrefixTree, shared_tree
-from workbench.models.prefix_cache import column_bytes
-from workbench.models.prefix_read import Draw, chain, race, run, sample, score, together
+from workbench.models.prefix import tree as prefix
+from workbench.models.prefix.columns import column_bytes
+from workbench.models.prefix.tasks import Draw, chain, race, run, sample, score, together
+from workbench.models.prefix.tree import PrefixTree, shared_tree
 
 VOCABULARY = 50
 

@@ -10,8 +10,8 @@ import torch
 
 from workbench import load, load_encoder
 from workbench.errors import ModelError
-from workbench.models import names, sources
-from workbench.models.prefix import shared_tree
+from workbench.models.files import names, sources
+from workbench.models.prefix.tree import shared_tree
 from workbench.models.problems import advice, explain
 
 

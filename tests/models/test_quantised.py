@@ -13,7 +13,7 @@ import torch
 
 from tests import zoo
 from workbench import load
-from workbench.models import cache
+from workbench.models.files import cache
 
 IDS = torch.tensor([[5, 9, 40, 77, 130, 200, 31, 8]])
 

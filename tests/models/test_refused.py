@@ -11,7 +11,7 @@ import pytest
 from tests import zoo
 from workbench import load, load_encoder
 from workbench.errors import ModelError
-from workbench.models.names import encoder_folder
+from workbench.models.files.names import encoder_folder
 
 
 @pytest.fixture(scope="module")

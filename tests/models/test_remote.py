@@ -12,9 +12,10 @@ from tiny_server import START_LOGPROB, TOKENS, TinyServer
 
 from workbench import load
 from workbench.errors import ModelError
-from workbench.models import base, server
-from workbench.models.answers import Answers, key_of
-from workbench.models.server import ServerOptions, check_url, retry_after
+from workbench.models import base
+from workbench.models.remote import client as server
+from workbench.models.remote.client import ServerOptions, check_url, retry_after
+from workbench.models.remote.response_cache import Answers, key_of
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ from tiny_server import TinyServer
 
 from workbench import load
 from workbench.errors import ModelError
-from workbench.models import server
+from workbench.models.remote import client as server
 
 TOOLS = [{"id": "1", "type": "function", "function": {"name": "search", "arguments": "{}"}}]
 

@@ -14,7 +14,7 @@ from tiny_server import TinyServer
 
 from workbench import load
 from workbench.errors import ModelError
-from workbench.models import server
+from workbench.models.remote import client as server
 
 # name -> (what every request meets, the sentence, whether it is worth another try)
 FAULTS = {

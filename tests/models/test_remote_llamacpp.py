@@ -17,8 +17,8 @@ from scipy.stats import binomtest
 
 from workbench import load
 from workbench.errors import ModelError
-from workbench.models import server
-from workbench.models.names import resolve
+from workbench.models.files.names import resolve
+from workbench.models.remote import client as server
 
 pytestmark = pytest.mark.slow
 KEY = "planted-secret"
@@ -60,7 +60,7 @@ def llama(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def alone(tmp_path, monkeypatch):
-    monkeypatch.setattr("workbench.models.answers.cache_folder", lambda: tmp_path)
+    monkeypatch.setattr("workbench.models.remote.response_cache.cache_folder", lambda: tmp_path)
     monkeypatch.setattr(server, "FIRST_PAUSE", 0.05)
     for name in server.KEYS:
         monkeypatch.delenv(name, raising=False)

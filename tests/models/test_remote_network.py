@@ -9,7 +9,8 @@ from tiny_server import TinyServer
 
 from workbench import load
 from workbench.errors import ModelError
-from workbench.models import network, server
+from workbench.models.remote import client as server
+from workbench.models.remote import network
 
 KEY = "planted-secret"
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy", "NO_PROXY", "no_proxy")

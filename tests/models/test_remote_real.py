@@ -15,7 +15,8 @@ from scipy.stats import binomtest
 from tiny_server import TinyServer
 
 from workbench import load
-from workbench.models import cache, server
+from workbench.models.files import cache
+from workbench.models.remote import client as server
 from workbench.papers import explainability, randomness
 from workbench.papers.randomness import study
 
@@ -61,7 +62,7 @@ def kept(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def alone(kept, monkeypatch):
-    monkeypatch.setattr("workbench.models.answers.cache_folder", lambda: kept)
+    monkeypatch.setattr("workbench.models.remote.response_cache.cache_folder", lambda: kept)
     monkeypatch.setattr(server, "FIRST_PAUSE", 0.05)
     for name in server.KEYS:
         monkeypatch.delenv(name, raising=False)

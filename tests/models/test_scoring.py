@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from workbench.errors import ModelError
-from workbench.models import prefix as engine
-from workbench.models.prefix import PrefixTree, shared_tree
-from workbench.models.prefix_read import score
+from workbench.models.prefix import tree as engine
+from workbench.models.prefix.tasks import score
+from workbench.models.prefix.tree import PrefixTree, shared_tree
 
 
 def alone(model, prefix, text):

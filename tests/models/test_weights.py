@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save_file
 from tests import zoo
 from workbench import load, load_encoder
 from workbench.errors import ModelError
-from workbench.models import cache
-from workbench.models.names import encoder_folder
+from workbench.models.files import cache
+from workbench.models.files.names import encoder_folder
 
 BITS = [None, 4, 8]
 IDS = torch.tensor([[5, 9, 40, 77, 130, 200]])

@@ -15,8 +15,8 @@ from zoo import ARCHITECTURES
 
 import workbench as wb
 from workbench.errors import ModelError
-from workbench.models.decode_trial import way
-from workbench.models.prefix import PrefixTree, shared_tree
+from workbench.models.generation_trial import way
+from workbench.models.prefix.tree import PrefixTree, shared_tree
 from workbench.papers import rain, randomness
 
 FIRST = {"gpt_neo", "lfm2", "llama-dynamic-switch", "mamba", "phi3-longrope"}  # in the first tier; the rest are slow

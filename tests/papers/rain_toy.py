@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import torch
 
-from workbench.models.prefix import Counters, PrefixTree
+from workbench.models.prefix.tree import Counters, PrefixTree
 from workbench.papers.rain import RainSettings, rain
 
 WORDS = ["<end>", "a", "b", "c", "d", ".", "\n", "Human:"]

@@ -22,11 +22,11 @@ from workbench.papers.explainability import (
     masked_ids,
     neutral_token,
     next_tokens,
-    perturbation,
     read_prompt,
 )
-from workbench.papers.explainability.coalitions import Game
-from workbench.papers.explainability.reading import ask
+from workbench.papers.explainability.attribution import perturbation
+from workbench.papers.explainability.attribution.game import Game
+from workbench.papers.explainability.tokens import ask
 
 PROMPT, TARGET = "The capital of France is", " Paris"
 LONG = "Mary went to the shop with John, and John gave a drink to"
@@ -157,7 +157,7 @@ def test_coalitions_equal_one_by_one_on_the_embedded_model(smollm2):
 
 
 def test_chunks_and_repeats_change_nothing(tiny, monkeypatch):
-    from workbench.papers.explainability import coalitions
+    from workbench.papers.explainability.attribution import game as coalitions
 
     rng = np.random.default_rng(1)
     masks = rng.random((40, len(read_prompt(tiny, LONG).ids))) < 0.5
@@ -380,7 +380,7 @@ def test_every_method_says_what_it_is():
 
 
 def test_random_scores_of_another_seed_need_no_model(tiny):
-    from workbench.papers.explainability.result import redrawn
+    from workbench.papers.explainability.attribution.result import redrawn
 
     control = attribute(tiny, PROMPT, TARGET, method="random", seed=3)
     wanted = attribute(tiny, PROMPT, TARGET, method="random", seed=8)

@@ -7,7 +7,7 @@ from explainability_toys import Linear, handle, tiny_llama
 
 from workbench.errors import ModelError
 from workbench.papers.explainability import attribute, compare, neutral_token
-from workbench.papers.explainability.attention import attention_weights
+from workbench.papers.explainability.attribution.attention import attention_weights
 
 PROMPT, TARGET = "The capital of France is", " Paris"
 
@@ -180,9 +180,9 @@ def test_steps_go_where_the_way_bends(tiny):
     """Of the same number of steps more are spent where the function is rough: the gap shrinks, the budget is kept."""
     from captum.attr import IntegratedGradients
 
-    from workbench.papers.explainability.gradients import integrated
-    from workbench.papers.explainability.reading import ask
-    from workbench.papers.explainability.states import StateFunction
+    from workbench.papers.explainability.attribution.gradients import integrated
+    from workbench.papers.explainability.attribution.states import StateFunction
+    from workbench.papers.explainability.tokens import ask
 
     f = StateFunction(ask(tiny, "one two three four five six", " seven"), 0)
     start = f.baseline(None)
@@ -208,8 +208,8 @@ def test_steps_go_where_the_way_bends(tiny):
 @pytest.mark.parametrize("layer", [0, 1, 2])
 def test_gradients_against_finite_differences(smollm2, layer):
     """Gradient x input at a layer is the slope of the target along the state itself."""
-    from workbench.papers.explainability.reading import ask
-    from workbench.papers.explainability.states import StateFunction
+    from workbench.papers.explainability.attribution.states import StateFunction
+    from workbench.papers.explainability.tokens import ask
 
     module = tiny_llama(len(smollm2.tokenizer)).double()
     model = handle(module, smollm2.tokenizer, "tiny")

@@ -6,7 +6,7 @@ import torch
 
 from workbench.errors import UsageError
 from workbench.papers import explainability as ex
-from workbench.papers.explainability import hooks
+from workbench.papers.explainability.inside import hooks
 
 
 @pytest.fixture(scope="module")

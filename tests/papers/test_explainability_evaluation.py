@@ -15,17 +15,16 @@ from workbench.papers.explainability import (
     attribute,
     compare,
     erasure,
-    evaluation,
-    faithfulness,
     faithfulness_table,
     masked_ids,
     neutral_token,
-    sanity,
     simulatability,
     simulatability_table,
     sizes,
     weight_randomisation,
 )
+from workbench.papers.explainability.evaluation import faithfulness, sanity
+from workbench.papers.explainability.evaluation import removal as evaluation
 
 TARGET = " Paris"
 PROMPTS = [

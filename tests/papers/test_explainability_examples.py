@@ -5,8 +5,8 @@ import pytest
 
 from workbench.errors import UsageError
 from workbench.papers import explainability as ex
-from workbench.papers.explainability import examples
-from workbench.papers.explainability.influence import train_head
+from workbench.papers.explainability.examples import counterfactual as examples
+from workbench.papers.explainability.examples.influence import train_head
 
 
 def margin(model, prompt, answer, foil):

@@ -10,9 +10,9 @@ from explainability_toys import handle, tiny_llama
 
 from workbench.errors import ModelError, UsageError
 from workbench.papers import explainability as ex
-from workbench.papers.explainability import attention, perturbation
-from workbench.papers.explainability.coalitions import Game
-from workbench.papers.explainability.reading import ask
+from workbench.papers.explainability.attribution import attention, perturbation
+from workbench.papers.explainability.attribution.game import Game
+from workbench.papers.explainability.tokens import ask
 
 P, C, ASKED = "The capital of France is", "The capital of Italy is", (" Paris", " Rome")
 

@@ -7,8 +7,8 @@ from explainability_toys import handle
 
 from workbench.errors import ModelError, UsageError
 from workbench.papers import explainability as ex
-from workbench.papers.explainability import hooks
-from workbench.papers.explainability.sweep import Job, plain_run, through
+from workbench.papers.explainability.inside import hooks
+from workbench.papers.explainability.inside.patching_engine import Job, plain_run, through
 
 CLEAN, CORRUPT, ANSWER, FOIL = "The opposite of hot is", "The opposite of big is", " cold", " small"
 

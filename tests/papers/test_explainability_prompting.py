@@ -7,7 +7,7 @@ import pytest
 
 from workbench.errors import UsageError
 from workbench.papers import explainability as ex
-from workbench.papers.explainability import uncertainty
+from workbench.papers.explainability.prompting import uncertainty
 
 SHOWN = [["dog", "dogs"], ["tree", "trees"], ["car", "cars"]]
 

@@ -9,8 +9,8 @@ from kbert_oracle import GOLDEN_TEXT, GOLDEN_TRIPLES, word_tokenizer
 
 from workbench.errors import ModelError, UsageError
 from workbench.papers.kbert import FAMILIES, KnowledgeCollator, KnowledgeGraph, check_mask, family_of, inject
-from workbench.papers.kbert.collate import additive_mask
-from workbench.papers.kbert.families import REFUSED
+from workbench.papers.kbert.encoder.families import REFUSED
+from workbench.papers.kbert.injection.collate import additive_mask
 
 SIZES = {
     "vocab_size": 24, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32,

@@ -15,9 +15,9 @@ from test_kbert_tree import graphs, texts
 
 from workbench.errors import DataError, UsageError
 from workbench.papers.kbert import FUNCTION_WORDS, KnowledgeGraph, Triple, inject, read_wordnet
-from workbench.papers.kbert import words as words_module
-from workbench.papers.kbert.wordnet import TABLE, triples, write_table
-from workbench.papers.kbert.words import PLAIN_WORD, Codes, split_words, whole_word
+from workbench.papers.kbert.graph.wordnet import TABLE, triples, write_table
+from workbench.papers.kbert.injection import words as words_module
+from workbench.papers.kbert.injection.words import PLAIN_WORD, Codes, split_words, whole_word
 
 ROWS = [
     ("Tim Cook", "CEO", "Apple"),

@@ -302,7 +302,7 @@ def test_a_spoilt_encoder_is_one_sentence(folder, tmp_path, spoil, said):
 def test_a_hub_that_cannot_be_reached_is_one_sentence(monkeypatch):
     from huggingface_hub import HfApi
 
-    from workbench.models.note import note_encoder
+    from workbench.models.runlog import note_encoder
 
     def fail(*_, **__):
         raise ConnectionError("no route")

@@ -21,7 +21,7 @@ def test_the_notebook_names_every_size():
 
 @pytest.mark.slow
 def test_a_users_own_graph_texts_and_encoder(run_workbench, tmp_path):
-    from workbench.models.names import encoder_folder
+    from workbench.models.files.names import encoder_folder
 
     (tmp_path / "g.tsv").write_text(
         "gout\tis a\tillness\nheparin\tis a\tdrug\nlupus\tis a\tillness\nquinine\tis a\tdrug\n"

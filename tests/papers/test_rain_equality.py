@@ -21,8 +21,8 @@ from rain_toy import (
 
 import workbench as wb
 from workbench.errors import ModelError
-from workbench.models.prefix import PrefixTree
-from workbench.models.prefix_cache import column_bytes
+from workbench.models.prefix.columns import column_bytes
+from workbench.models.prefix.tree import PrefixTree
 from workbench.papers.rain import RainSettings, rain
 from workbench.papers.rain.run import _best_of_n
 from workbench.papers.rain.search import stream

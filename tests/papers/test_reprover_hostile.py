@@ -6,7 +6,7 @@ import pytest
 
 from workbench.errors import DataError
 from workbench.papers import reprover
-from workbench.papers.reprover.corpus import File
+from workbench.papers.reprover.corpus.corpus import File
 from workbench.papers.reprover.judge.olean import Olean
 from workbench.papers.reprover.judge.terms import Terms
 from workbench.papers.reprover.judge.verdict import KERNEL_NAMES

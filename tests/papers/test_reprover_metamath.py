@@ -14,7 +14,7 @@ from metamath_oracle import Wrong, code, compress, verify
 
 from workbench.errors import DataError
 from workbench.papers import reprover
-from workbench.papers.reprover.metamath import KEEP, _number
+from workbench.papers.reprover.corpus.metamath import KEEP, _number
 
 BASE = """$c ( ) => wff |- $.
 $v p q $.

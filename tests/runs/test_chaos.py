@@ -21,7 +21,9 @@ from chaos import CELLS, CLOCKS, command
 from tiny_notebooks import write_notebook
 
 from workbench.files import RUN_FOLDER
-from workbench.runs import claims, report, store
+from workbench.runs.report import index as report
+from workbench.runs.store import entry as store
+from workbench.runs.sweep import locks as claims
 
 ROOT = Path(__file__).resolve().parents[2]
 # a cell that takes a while, starts a process of its own in a session of its own, and records what identifies it

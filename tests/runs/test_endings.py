@@ -16,12 +16,13 @@ from tiny_notebooks import write_notebook
 
 import workbench
 from workbench.errors import UsageError
-from workbench.runs import processes, store
-from workbench.runs.claims import Claim
-from workbench.runs.grid import build
-from workbench.runs.record import Stopped
-from workbench.runs.runner import run
-from workbench.runs.sweep import sweep
+from workbench.runs.process import processes
+from workbench.runs.process.runner import run
+from workbench.runs.store import entry as store
+from workbench.runs.store.metrics import Stopped
+from workbench.runs.sweep.driver import sweep
+from workbench.runs.sweep.grid import build
+from workbench.runs.sweep.locks import Claim
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = "import os, pathlib; here = pathlib.Path(os.environ['WORKBENCH_RUN_FOLDER'])\n"
@@ -166,7 +167,7 @@ def test_a_sweep_goes_on_whatever_a_cell_does_to_its_folder(tmp_path):
 
 def test_an_exception_in_a_worker_is_a_failed_cell(tmp_path, monkeypatch):
     """A defect of ours in one cell is not the end of the sweep around it."""
-    from workbench.runs import attempt
+    from workbench.runs.sweep import cell as attempt
 
     real = attempt.execute
 
@@ -291,7 +292,7 @@ def test_nobody_is_killed_whose_cells_lock_is_held(tmp_path, kind):
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "utf-16-le"])
 def test_a_notebook_in_another_encoding(tmp_path, encoding):
-    from workbench.runs.notebooks import read
+    from workbench.runs.notebook.notebook import read
 
     path = write_notebook(tmp_path / "n.ipynb", "print('gr\u00fc\u00df')")
     text = path.read_text("utf-8").replace("\\u00fc", "\u00fc")

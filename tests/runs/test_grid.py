@@ -10,11 +10,12 @@ from hypothesis import strategies as st
 from tiny_notebooks import PARAMETERS, write_notebook
 
 from workbench.errors import UsageError
-from workbench.runs import grid as grids
-from workbench.runs import plan, store
-from workbench.runs.grid import build, identity, read_file, split_values
-from workbench.runs.notebooks import read
-from workbench.runs.parameters import split_assignment
+from workbench.runs.notebook.notebook import read
+from workbench.runs.notebook.parameters import split_assignment
+from workbench.runs.store import entry as store
+from workbench.runs.sweep import grid as grids
+from workbench.runs.sweep import plan
+from workbench.runs.sweep.grid import build, identity, read_file, split_values
 
 
 @pytest.fixture
@@ -218,8 +219,8 @@ def test_an_identity_is_of_what_the_files_hold(tiny, tmp_path):
 
 def test_a_moving_branch_is_another_cell(tiny, monkeypatch):
     """The hub's answer is played here; test_hub.py has a server with the hub's addresses."""
-    from workbench.models import sources
-    from workbench.models.identity import settled
+    from workbench.models.files import sources
+    from workbench.models.files.identity import settled
 
     commits = iter(["1" * 40, "2" * 40])
     monkeypatch.setattr(sources, "commit_of", lambda name, revision: next(commits))

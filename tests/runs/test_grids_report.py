@@ -10,9 +10,12 @@ from test_page import HOSTILE
 from tiny_notebooks import write_notebook
 
 from workbench.errors import RunError, UsageError
-from workbench.runs import grids, report, sinks, store
-from workbench.runs.grid import build
-from workbench.runs.sweep import write_manifest
+from workbench.runs.report import grids
+from workbench.runs.report import index as report
+from workbench.runs.store import entry as store
+from workbench.runs.sweep import sinks
+from workbench.runs.sweep.driver import write_manifest
+from workbench.runs.sweep.grid import build
 from workbench.stats import mean_interval
 
 

@@ -8,11 +8,13 @@ from test_runner import check_end
 from tiny_notebooks import PARAMETERS, write_notebook
 
 from workbench.errors import UsageError
-from workbench.runs import compare, report, store
-from workbench.runs.grid import build
-from workbench.runs.masking import is_secret, mask, masked
-from workbench.runs.runner import run
-from workbench.runs.sweep import sweep
+from workbench.runs.process.runner import run
+from workbench.runs.report import index as report
+from workbench.runs.store import compare
+from workbench.runs.store import entry as store
+from workbench.runs.store.masking import is_secret, mask, masked
+from workbench.runs.sweep.driver import sweep
+from workbench.runs.sweep.grid import build
 
 GIVEN = {
     "api_key": 's3cret-"quoted"\\<&é', "HF_Token": "hf_abcdefgh", "password": 12345678,

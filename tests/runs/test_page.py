@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from bs4 import BeautifulSoup
 
-from workbench.runs import page
+from workbench.runs.report import page
 
 HOSTILE = "<script>document.title='OWNED'</script><img src=x onerror=\"document.title='OWNED'\"></pre></div>"
 MARKUP = [

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tiny_notebooks import PARAMETERS, write_notebook
 
 from workbench.errors import UsageError
-from workbench.runs.jupyter import read_notebook
-from workbench.runs.parameters import Parameter, convert, read_parameters, resolve, split_assignment
+from workbench.runs.notebook.jupyter import read_notebook
+from workbench.runs.notebook.parameters import Parameter, convert, read_parameters, resolve, split_assignment
 
 
 def parameters(tmp_path, source):

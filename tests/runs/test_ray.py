@@ -17,10 +17,10 @@ import pytest
 from test_chaos import processes_under
 from tiny_notebooks import write_notebook
 
-from workbench.runs import store
-from workbench.runs.grid import build
-from workbench.runs.processes import reap
-from workbench.runs.sweep import sweep
+from workbench.runs.process.processes import reap
+from workbench.runs.store import entry as store
+from workbench.runs.sweep.driver import sweep
+from workbench.runs.sweep.grid import build
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
@@ -97,7 +97,7 @@ def workers() -> list[psutil.Process]:
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error):
             ray = process.cmdline()[:1] and process.cmdline()[0].startswith("ray::")
-            if ray and any("workbench.runs.child" in child.cmdline() for child in process.children()):
+            if ray and any("workbench.runs.process.child" in child.cmdline() for child in process.children()):
                 found.append(process)
     return found
 

@@ -11,7 +11,7 @@ import pytest
 from workbench import Estimate, record
 from workbench.errors import UsageError, WorkbenchError
 from workbench.files import RUN_FOLDER
-from workbench.runs.record import as_text, number, show
+from workbench.runs.store.metrics import as_text, number, show
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ import pytest
 from tiny_notebooks import write_notebook
 
 from workbench.errors import RunError, UsageError
-from workbench.runs import store
-from workbench.runs.processes import of_run
-from workbench.runs.runner import RESERVE, run
+from workbench.runs.process.processes import of_run
+from workbench.runs.process.runner import RESERVE, run
+from workbench.runs.store import entry as store
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -353,7 +353,7 @@ def test_a_disk_that_is_full_from_the_start(tmp_path):
 
 
 def test_a_long_cell_tells_how_far_it_is(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("workbench.runs.progress.QUIET_SECONDS", 0.4)
+    monkeypatch.setattr("workbench.runs.process.progress.QUIET_SECONDS", 0.4)
     notebook = write_notebook(
         tmp_path / "slow.ipynb",
         "## Waiting",

@@ -11,7 +11,11 @@ from bs4 import BeautifulSoup
 from test_page import HOSTILE, PIXEL, chromium
 
 from workbench.errors import RunError, UsageError
-from workbench.runs import compare, processes, report, store
+from workbench.runs.process import processes
+from workbench.runs.report import exports
+from workbench.runs.report import index as report
+from workbench.runs.store import compare
+from workbench.runs.store import entry as store
 
 
 def made(out, paper="tiny", number=0, **fields) -> store.Record:
@@ -129,7 +133,7 @@ def test_the_exports_say_the_same(page):
 
 
 def test_latex_is_escaped():
-    assert report.tex("50% of_x & {y} #1 $ ^ ~ \\") == (
+    assert exports.tex("50% of_x & {y} #1 $ ^ ~ \\") == (
         r"50\% of\_x \& \{y\} \#1 \$ \textasciicircum{} \textasciitilde{} \textbackslash{}"
     )
 

@@ -14,10 +14,12 @@ from typer.testing import CliRunner
 
 from workbench.cli import app
 from workbench.errors import UsageError
-from workbench.runs import claims, report, store
-from workbench.runs.grid import build
-from workbench.runs.schema import Written
-from workbench.runs.sweep import write_manifest
+from workbench.runs.report import index as report
+from workbench.runs.store import entry as store
+from workbench.runs.store.schema import Written
+from workbench.runs.sweep import locks as claims
+from workbench.runs.sweep.driver import write_manifest
+from workbench.runs.sweep.grid import build
 
 
 def call(*arguments):

@@ -17,12 +17,14 @@ from test_runner import all_end, check_end
 from tiny_notebooks import write_notebook
 
 from workbench.errors import RunError, UsageError
-from workbench.runs import claims, processes, store
-from workbench.runs.attempt import Outcome
-from workbench.runs.claims import Claim
-from workbench.runs.grid import Cell, build
-from workbench.runs.progress import SweepProgress
-from workbench.runs.sweep import check, sweep
+from workbench.runs.process import processes
+from workbench.runs.process.progress import SweepProgress
+from workbench.runs.store import entry as store
+from workbench.runs.sweep import locks as claims
+from workbench.runs.sweep.cell import Outcome
+from workbench.runs.sweep.driver import check, sweep
+from workbench.runs.sweep.grid import Cell, build
+from workbench.runs.sweep.locks import Claim
 
 ROOT = Path(__file__).resolve().parents[2]
 LOOK = (
@@ -122,7 +124,7 @@ class Terminal(io.StringIO):
 @pytest.mark.parametrize("kind", [io.StringIO, Terminal], ids=["file", "terminal"])
 def test_progress_tells_the_time_left(kind, monkeypatch):
     clock = [100.0]
-    monkeypatch.setattr("workbench.runs.progress.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("workbench.runs.process.progress.time.monotonic", lambda: clock[0])
     stream = kind()
     bar = SweepProgress("p", total=10, before=2, stream=stream)
     assert bar.left is None
@@ -200,7 +202,7 @@ def test_two_sweeps_at_once_share_the_cells(tmp_path):
 
 def test_a_claim_is_one_holders_and_ends_with_it(tmp_path):
     code = (
-        "import sys, time; from pathlib import Path; from workbench.runs.claims import Claim\n"
+        "import sys, time; from pathlib import Path; from workbench.runs.sweep.locks import Claim\n"
         f"with Claim(Path({str(tmp_path)!r}), 'p', 'k') as claim:\n"
         "    claim.note('20260101-000000-aaaa'); print(claim.held, flush=True); time.sleep(60)"
     )

@@ -9,14 +9,14 @@ import pytest
 import workbench as wb
 from workbench.errors import UsageError, WorkbenchError
 from workbench.papers import explainability as ex
-from workbench.papers.explainability.heads import AttentionMaps
-from workbench.widgets.explain import TokenHeat
-from workbench.widgets.explain_attention import AttentionHeads
-from workbench.widgets.explain_edit import CounterfactualEditor
-from workbench.widgets.explain_layers import LayerSlider
-from workbench.widgets.explain_map import TaxonomyMap
-from workbench.widgets.explain_methods import MethodsCompared
-from workbench.widgets.explain_steer import STRENGTHS, SteeringSlider
+from workbench.papers.explainability.attribution.heads import AttentionMaps
+from workbench.widgets.explain.attention import AttentionHeads
+from workbench.widgets.explain.edit import CounterfactualEditor
+from workbench.widgets.explain.heat import TokenHeat
+from workbench.widgets.explain.layers import LayerSlider
+from workbench.widgets.explain.map import TaxonomyMap
+from workbench.widgets.explain.methods import MethodsCompared
+from workbench.widgets.explain.steer import STRENGTHS, SteeringSlider
 
 PROMPT, TARGET, FOIL, TWIN = "The capital of France is", " Paris", " Rome", "The capital of Italy is"
 

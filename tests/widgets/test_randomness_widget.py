@@ -10,7 +10,7 @@ import pytest
 
 from workbench.errors import UsageError, WorkbenchError
 from workbench.papers import randomness
-from workbench.runs.page import sanitise
+from workbench.runs.report.page import sanitise
 from workbench.widgets.randomness import CONCEPTS, WORDS, RandomnessExplorer, preset_flips
 
 WIDGET = "application/vnd.jupyter.widget-view+json"

@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 import typer
 
 from ..errors import UsageError
-from . import Out, Paper, app, complain, console, harmless, passed_over
+from .app import Out, Paper, app, complain, console, harmless, passed_over
 
 Params = Annotated[
     Optional[list[str]],  # noqa: UP045
@@ -25,8 +25,8 @@ Timeout = Annotated[float | None, typer.Option("--timeout", "-t", metavar="SECON
 
 def gather(flags: dict[str, str | None], assignments: list[str] | None) -> dict[str, str]:
     """The parameters that flags and ``-p name=value`` set; one that is set twice is an error."""
-    from ..runs.masking import masked
-    from ..runs.parameters import split_assignment
+    from ..runs.notebook.parameters import split_assignment
+    from ..runs.store.masking import masked
 
     given = {name: value for name, value in flags.items() if value is not None}
     for text in assignments or []:
@@ -65,7 +65,7 @@ def run(
 
     Exit codes: 0 done, 1 failed, 2 wrong usage, 124 timed out, 130 interrupted.
     """
-    from ..runs.runner import run as run_notebook
+    from ..runs.process.runner import run as run_notebook
 
     flags = {
         "model": model, "bits": bits, "revision": revision, "base_url": base_url, "profile": profile, "seed": seed
@@ -80,8 +80,8 @@ def _show_end(record) -> None:
     """What a finished run tells the terminal: its metrics and its page, or its error."""
     from rich.table import Table
 
-    from ..runs.page import duration
-    from ..runs.record import show
+    from ..runs.report.page import duration
+    from ..runs.store.metrics import show
 
     screen = console()
     if record.metrics:
@@ -108,9 +108,9 @@ def runs(
     """The runs there are, oldest first. Example: [bold]workbench runs randomness[/bold]"""
     from rich.table import Table
 
-    from ..runs import store
-    from ..runs.page import duration, plain
-    from ..runs.record import show
+    from ..runs.report.page import duration, plain
+    from ..runs.store import entry as store
+    from ..runs.store.metrics import show
 
     folder = store.runs_folder(out)
     if paper is not None:
@@ -133,7 +133,7 @@ def runs(
 def _known(paper: str, folder) -> None:
     """A name that is neither a paper's nor a folder of runs is a slip, not an empty list."""
     from ..papers import PAPERS
-    from ..runs.parameters import unknown
+    from ..runs.notebook.parameters import unknown
 
     there = {path.name for path in folder.glob("[!.]*/") if path.is_dir()}
     names = sorted({item.name for item in PAPERS} | {"start"} | there)
@@ -157,7 +157,8 @@ def rerun(
 
     Exit code: the new run's; differing metrics are told, not punished.
     """
-    from ..runs import compare, store
+    from ..runs.store import compare
+    from ..runs.store import entry as store
 
     records, unreadable = store.scan(store.runs_folder(out))
     passed_over(unreadable)
@@ -192,7 +193,7 @@ def diff(
 
     Exit code: 0, whether they differ or not.
     """
-    from ..runs import store
+    from ..runs.store import entry as store
 
     folder = store.runs_folder(out)
     records, unreadable = store.scan(folder)
@@ -208,7 +209,7 @@ def _show_differences(old, new) -> list:
     """A table of what two runs do not share."""
     from rich.table import Table
 
-    from ..runs.compare import differences
+    from ..runs.store.compare import differences
 
     found = differences(old, new)
     if found:
@@ -220,7 +221,7 @@ def _show_differences(old, new) -> list:
 
 
 def _brief(value) -> str:
-    from ..runs.record import number
+    from ..runs.store.metrics import number
 
     if value is None:
         return "none"
@@ -238,8 +239,8 @@ def report(
     """
     import webbrowser
 
-    from ..runs import store
-    from ..runs.report import write_report
+    from ..runs.report.index import write_report
+    from ..runs.store import entry as store
 
     if show not in ("yes", "no"):
         raise UsageError(f"--open is {show!r}; give yes or no")

@@ -8,7 +8,7 @@ import typer
 
 from ..errors import UsageError
 from ..files import expanded
-from . import Out, app, complain, passed_over
+from .app import Out, app, complain, passed_over
 from .runs import BaseUrl, Bits, Model, Params, Profile, Revision, Timeout, gather
 
 SHOWN = 12  # cells that a dry run lists, and failures that a summary names
@@ -102,9 +102,9 @@ def sweep(
 
     Exit codes: 0 every cell is finished, 1 some failed or are left, 2 wrong usage, 130 interrupted.
     """
-    from ..runs import grid as grids
-    from ..runs import store
-    from ..runs import sweep as sweeps
+    from ..runs.store import entry as store
+    from ..runs.sweep import driver as sweeps
+    from ..runs.sweep import grid as grids
 
     flags = {"model": model, "bits": bits, "revision": revision, "base_url": base_url, "profile": profile}
     if dry_run and print_commands:
@@ -124,7 +124,7 @@ def sweep(
         options += ["--copy-to", copy_to] if copy_to is not None else []
         _print_commands(asked, folder, options)
         return
-    from ..runs.sinks import CopyTo, MLflow
+    from ..runs.sweep.sinks import CopyTo, MLflow
 
     sinks = [MLflow(mlflow)] if mlflow is not None else []
     sinks += [CopyTo(copy_to)] if copy_to is not None else []
@@ -148,9 +148,11 @@ def sweep(
 
 def _dry_run(grid, folder: Path, jobs: int | None, threads: int | None, engine: str) -> None:
     """Which cells there are, which of them are finished, and how long the rest may take."""
-    from ..runs import claims, store, sweep
-    from ..runs.page import duration
-    from ..runs.plan import describe, estimate
+    from ..runs.report.page import duration
+    from ..runs.store import entry as store
+    from ..runs.sweep import driver as sweep
+    from ..runs.sweep import locks as claims
+    from ..runs.sweep.plan import describe, estimate
 
     records, unreadable = store.scan(folder, grid.notebook.name)
     passed_over(unreadable)
@@ -180,8 +182,10 @@ def _dry_run(grid, folder: Path, jobs: int | None, threads: int | None, engine: 
 
 def _print_commands(grid, folder: Path, options: list[str]) -> None:
     """One command a line for the cells that are unfinished; everything else goes to standard error."""
-    from ..runs import claims, store, sweep
-    from ..runs.plan import commands
+    from ..runs.store import entry as store
+    from ..runs.sweep import driver as sweep
+    from ..runs.sweep import locks as claims
+    from ..runs.sweep.plan import commands
 
     records, unreadable = store.scan(folder, grid.notebook.name)
     passed_over(unreadable)
@@ -202,8 +206,8 @@ def _print_commands(grid, folder: Path, options: list[str]) -> None:
 
 def _show_summary(summary, grid, folder: Path, quiet: bool) -> None:
     """What came of the sweep."""
-    from ..runs.page import duration
-    from ..runs.plan import describe
+    from ..runs.report.page import duration
+    from ..runs.sweep.plan import describe
 
     for cell, outcome in [*summary.halted, *summary.failed][:SHOWN]:
         where = f" (run {outcome.run})" if outcome.run else ""
@@ -229,6 +233,6 @@ def _show_summary(summary, grid, folder: Path, quiet: bool) -> None:
 
 
 def _default(folder: Path) -> bool:
-    from ..runs.store import runs_folder
+    from ..runs.store.entry import runs_folder
 
     return folder == runs_folder()

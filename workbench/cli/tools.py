@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ..errors import UsageError
-from . import Paper, app, console
+from .app import Paper, app, console
 
 cache_app = typer.Typer(no_args_is_help=True, help="Converted and quantised models kept on this machine.")
 app.add_typer(cache_app, name="cache")
@@ -35,9 +35,9 @@ def params(paper: Paper):
     from rich.markup import escape
     from rich.table import Table
 
-    from ..runs.masking import masked
-    from ..runs.notebooks import read
-    from ..runs.page import plain
+    from ..runs.notebook.notebook import read
+    from ..runs.report.page import plain
+    from ..runs.store.masking import masked
 
     table = Table("parameter", "type", "default", "least", "meaning", box=None, header_style="bold")
     notebook = read(paper)
@@ -83,8 +83,8 @@ def cache_list():
     from rich.markup import escape
     from rich.table import Table
 
-    from ..models import cache
-    from ..runs.page import plain, size
+    from ..models.files import cache
+    from ..runs.report.page import plain, size
 
     found = cache.entries()
     if not found:
@@ -111,8 +111,8 @@ def cache_clear(
 
     [bold]workbench cache clear KEY[/bold]
     """
-    from ..models import cache
-    from ..runs.page import size
+    from ..models.files import cache
+    from ..runs.report.page import size
 
     print(f"freed {size(cache.clear(keys or None))} in {cache.cache_folder()}")
 
@@ -130,7 +130,7 @@ def lab(context: typer.Context):
     import secrets
 
     from ..files import ROOT
-    from ..runs.processes import adopt_orphans
+    from ..runs.process.processes import adopt_orphans
 
     # in the environment, not on the command line, which every user of a machine can read
     token = os.environ["JUPYTER_TOKEN"] = secrets.token_urlsafe(32)

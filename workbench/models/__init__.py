@@ -64,7 +64,7 @@ def load(
         for option, value in (("bits", bits), ("revision", revision), ("adapter", adapter)):
             if value is not None:
                 raise ModelError(f"{option}={value!r} is the server's business, not ours, for {name}: leave it out")
-        from .remote import load_remote
+        from .remote.model import load_remote
 
         return load_remote(name, base_url=base_url, server=server, strict=strict)
     if server is not None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from ..errors import ModelError
 from ..files import user_path
-from .headers import Tensor, read_safetensors
+from .files.headers import Tensor, read_safetensors
+from .files.sources import check_files, read_json
 from .quantised import is_quantised
-from .sources import check_files, read_json
 from .weights import FLOATS, some, unfinite
 
 FILE = "adapter_model.safetensors"

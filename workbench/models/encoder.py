@@ -11,12 +11,11 @@ from ..files import run_folder
 from . import weights
 from .base import say
 from .device import pick_device
-from .headers import read_safetensors
-from .loading import quiet
-from .names import Source, encoder_folder
-from .note import encoder_hash, note_encoder
-from .problems import advice
-from .sources import PICKLES, fetch_encoder, refuse_code_in, refuse_pickles, weights_in
+from .files.headers import read_safetensors
+from .files.names import Source, encoder_folder
+from .files.sources import PICKLES, fetch_encoder, refuse_code_in, refuse_pickles, weights_in
+from .problems import advice, quiet
+from .runlog import encoder_hash, note_encoder
 
 BARE = ("Normalize", "Dropout", "Asym", "Router", "StaticEmbedding")  # parts that may have no config.json, or several
 TRAINED = ("Dense", "LayerNorm", "LSTM", "CNN", "WeightedLayerPooling")  # parts with weights of their own

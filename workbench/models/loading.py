@@ -6,8 +6,6 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -16,16 +14,17 @@ from types import SimpleNamespace
 
 from ..errors import ModelError
 from ..files import write_json
-from . import adapters, quantised, unpack, weights
+from . import adapters, quantised, weights
 from .base import say
-from .cache import CacheUnusable, cache_entry, fetch
 from .device import BIG, pick_device, pick_dtype
-from .headers import read_safetensors
+from .files import unpack
+from .files.cache import CacheUnusable, cache_entry, fetch
+from .files.headers import read_safetensors
+from .files.names import GEMMA_TERMS
+from .files.sources import Outline, outline, weight_files
 from .memory import estimate
-from .names import GEMMA_TERMS
-from .problems import advice
+from .problems import advice, quiet
 from .report import LoadReport, Peak, describe, note_model
-from .sources import Outline, outline, weight_files
 
 NOTES, NAME = "notes.json", "{model}"  # what was said while a cache entry was made is true of it ever after
 
@@ -91,9 +90,13 @@ def load_local(name, *, bits, device, dtype, revision, adapter, strict):
             module.eval()
         report = _report(plan, module, peak.bytes, time.perf_counter() - began, adapter)
         note_model(report)
-        model = LocalModel(module, tokenizer, name=str(name), report=report)
-        model.revision = revision
-        return model
+
+        def unquantised() -> LocalModel:
+            return load_local(
+                name, bits=None, device=plan.device.type, dtype="auto", revision=revision, adapter=adapter, strict=False
+            )
+
+        return LocalModel(module, tokenizer, name=str(name), report=report, revision=revision, unquantised=unquantised)
 
 
 def _check_bits(plan: _Plan) -> None:
@@ -343,23 +346,3 @@ def _major(package: str, parts: int = 1) -> str:
         return ".".join(version(package).split(".")[:parts])
     except PackageNotFoundError:
         return "unknown"
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Hold back the libraries' progress bars and chatter while a model loads; put their settings back afterwards."""
-    import warnings
-
-    from transformers.utils import logging
-
-    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()

@@ -1,18 +1,18 @@
 """A model whose weights live in this process: the torch module of `transformers`, and the contract on top of it."""
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
 
 import torch
 
 from ..errors import ModelError
-from . import decode
+from . import generation as decode
 from .base import Generation, Prompt, Scored, check_options
-from .decode_trial import way
 from .device import free_bytes
 from .forward import check_causal, fresh, longest, side, takes
+from .generation_trial import way
 from .memory import cache_bytes
-from .packed import padded
+from .prefix.packed import padded
+from .probe import probe
 from .problems import advice
 from .reader import CONTEXT, is_conversation, read_conversation, read_ids, read_text, special_texts
 from .report import LoadReport
@@ -39,11 +39,16 @@ class LocalModel:
 
     can = frozenset({"generate", "logprobs", "scores", "hidden", "gradient"})
 
-    def __init__(self, module: torch.nn.Module, tokenizer, *, name: str, report: LoadReport):
+    def __init__(
+        self, module: torch.nn.Module, tokenizer, *, name: str, report: LoadReport,
+        revision: str | None = None, unquantised: Callable[[], "LocalModel"] | None = None,
+    ):  # fmt: skip
         self.module = module
         self.tokenizer = tokenizer
         self.name = name
         self.report = report
+        self.revision = revision
+        self._unquantised = unquantised  # loads the same weights unquantised, for `probe`
         check_causal(module, name)
         fresh(module)
 
@@ -142,8 +147,8 @@ class LocalModel:
             Lists of different length, an empty prefix for a model without start token, more tokens than the model
             reads, or logits that are not numbers.
         """
-        from .prefix import shared_tree
-        from .prefix_read import score
+        from .prefix.tasks import score
+        from .prefix.tree import shared_tree
 
         if isinstance(prefixes, str) or any(isinstance(texts, str) for texts in continuations):
             raise ModelError("prefixes is a list, and continuations a list of lists: one list for each prefix")
@@ -343,13 +348,6 @@ class LocalModel:
         return both[len(before) :]
 
     def probe(self, speed: bool = True, perplexity: bool = True) -> LoadReport:
-        """Measure speed (tokens a second over 32 tokens) and perplexity on a text of our own; see `report.probe`."""
-        from .report import probe
-
-        self.report = probe(self, speed=speed, perplexity=perplexity)
+        """Measure speed (tokens a second over 32 tokens) and perplexity on a text of our own; see `models.probe`."""
+        self.report = probe(self, self._unquantised, speed=speed, perplexity=perplexity)
         return self.report
-
-
-def bundled_text() -> str:
-    """The text the perplexity is measured on, written for the workbench."""
-    return (Path(__file__).parent / "probe.txt").read_text(encoding="utf-8").strip()

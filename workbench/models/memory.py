@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from .cache import size_text
 from .device import free_bytes, pick_device, pick_dtype
+from .files.cache import size_text
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def fit(name: str, *, bits=None, dtype="auto", length: int = 4096, device="auto"
     ModelError
         As `workbench.load`: unknown name, damaged header, unreachable hub.
     """
-    from .sources import outline
+    from .files.sources import outline
 
     return estimate(outline(name, revision=revision), bits=bits, dtype=dtype, length=length, device=device)
 

@@ -215,3 +215,23 @@ def _causes(error: BaseException) -> list[BaseException]:
     while (at := at.__cause__ or at.__context__) is not None and at not in found:
         found.append(at)
     return found
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Hold back the libraries' progress bars and chatter while a model loads; put their settings back afterwards."""
+    import warnings
+
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

@@ -2,13 +2,11 @@
 
 import html
 import json
-import math
 import threading
-import time
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 
 from ..files import run_folder
-from .cache import size_text
+from .files.cache import size_text
 from .quantised import is_quantised
 
 
@@ -265,41 +263,6 @@ class Peak:
             self._ended.set()
             self._thread.join()
             self.bytes = max(self.bytes, self._process.memory_info().rss)
-
-
-def probe(model, *, speed: bool = True, perplexity: bool = True) -> LoadReport:
-    """The model's report with measurements added.
-
-    Parameters
-    ----------
-    speed
-        Decode 32 tokens greedily, after a warm-up of two.
-    perplexity
-        Of the bundled text; for a quantised model also of the same model unquantised, which is loaded for it.
-    """
-    from . import load
-    from .local import bundled_text
-
-    report, text = model.report, bundled_text()
-    if speed:
-        prompt = text[:200]
-        model.generate([prompt], max_new_tokens=2)
-        began = time.perf_counter()
-        (sample,) = model.generate([prompt], max_new_tokens=32)[0]
-        report = replace(report, tokens_per_second=len(sample.tokens) / (time.perf_counter() - began))
-    if perplexity:
-        report = replace(report, perplexity=text_perplexity(model, text))
-        if report.quantisation:
-            whole = load(report.name, device=model.device.type, revision=model.revision, adapter=report.adapter)
-            report = replace(report, perplexity_unquantised=text_perplexity(whole, text))
-    return report
-
-
-def text_perplexity(model, text: str) -> float:
-    """exp of the mean negative log-probability of a text's tokens, each given all before it."""
-    ids = model.token_ids(text)
-    (scored,) = model.logprobs([ids[:1]], [[ids[1:]]])[0]
-    return math.exp(-scored.total / len(scored.tokens))
 
 
 def _some(names: list[str]) -> str:

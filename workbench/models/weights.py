@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from ..errors import ModelError
-from .headers import Tensor
+from .files.headers import Tensor
 from .quantised import is_quantised
 
 # wrappers that leave their name in the keys of what they wrap: torch.compile, FSDP, activation checkpointing, DDP

@@ -14,7 +14,7 @@ from ..files import write_atomic
 from ..papers import reprover
 from ..papers.reprover import explore
 from .base import front
-from .explain_base import ExportView, one_of
+from .explain.base import ExportView, one_of
 
 KEPT = 400  # failed tactics remembered
 
@@ -62,7 +62,7 @@ class ProofExplorer(ExportView):
         An unknown theorem, a statement that is none, or a step that fails, when given to the constructor.
     """
 
-    _esm, _css = front("explain", "reprover")
+    _esm, _css = front("explain/base", "reprover")
     asks = ("theorem", "proof", "retriever")
 
     theorem = traitlets.Unicode("").tag(sync=True)

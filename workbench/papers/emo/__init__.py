@@ -17,31 +17,6 @@ plan is forced, so the cost is D = 1 - Σ_j q_j cos(E_t, E_j). EMO joins it with
 Deviations from the reference are named where they are: `fused.py` (no stored Ê), `loss.py` (mixce's q_t is detached).
 """
 
-from ...lazy import lazy_names
-from .settings import BASELINES, FORMS, PROFILES, VARIANTS, Variant, variant
+from ...lazy import from_stub
 
-# public name -> module of this folder: none is imported before it is used (the command line reads the settings alone)
-_HOMES = {
-    "CONTEXTS": "views",
-    "EMOLoss": "trainer",
-    "LABELS": "experiment",
-    "against_mle": "views",
-    "at_equal_validity": "views",
-    "at_one": "views",
-    "bars_figure": "views",
-    "baseline_loss": "loss",
-    "compute_loss_func": "trainer",
-    "emo_loss": "loss",
-    "finetune": "prose",
-    "frontier_figure": "views",
-    "fuse": "trainer",
-    "fused_emo_loss": "fused",
-    "prose_differences": "views",
-    "prose_table": "views",
-    "pull": "views",
-    "pull_figure": "views",
-    "run_grammar": "experiment",
-    "unfuse": "trainer",
-}
-__all__ = ["BASELINES", "FORMS", "PROFILES", "VARIANTS", "Variant", "variant", *_HOMES]
-__getattr__, __dir__ = lazy_names(__name__, _HOMES)
+__getattr__, __dir__, __all__ = from_stub(__name__, __file__)

@@ -20,41 +20,6 @@ Deviations from the reference code, each with a regression test:
 - Injected tokens carry no NER label, where the reference labels them [ENT] and trains on that.
 """
 
-from ...lazy import lazy_names
+from ...lazy import from_stub
 
-# public name -> module of this folder: none is imported before it is used (torch and transformers are slow to load)
-_HOMES = {
-    "ARMS": "settings",
-    "FAMILIES": "families",
-    "FUNCTION_WORDS": "settings",
-    "PROFILES": "settings",
-    "SETTINGS": "settings",
-    "Arm": "settings",
-    "Coverage": "coverage",
-    "Family": "families",
-    "Injected": "tree",
-    "KBert": "model",
-    "KBertSettings": "settings",
-    "KnowledgeBatch": "tree",
-    "KnowledgeCollator": "collate",
-    "KnowledgeGraph": "graph",
-    "Lemma": "wordnet",
-    "Look": "model",
-    "Match": "graph",
-    "Prediction": "model",
-    "Scores": "scores",
-    "Synset": "wordnet",
-    "Task": "tasks",
-    "Triple": "graph",
-    "boundary_scores": "scores",
-    "check_mask": "collate",
-    "entity_scores": "scores",
-    "family_of": "families",
-    "fill": "settings",
-    "inject": "tree",
-    "mean_reciprocal_rank": "scores",
-    "read_wordnet": "wordnet",
-    "visible_matrix": "tree",
-}
-__all__ = sorted(_HOMES)
-__getattr__, __dir__ = lazy_names(__name__, _HOMES)
+__getattr__, __dir__, __all__ = from_stub(__name__, __file__)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from ...errors import UsageError
-from .graph import KnowledgeGraph
+from .graph.graph import KnowledgeGraph
 from .settings import SETTINGS
 
 

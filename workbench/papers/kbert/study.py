@@ -14,11 +14,11 @@ import numpy as np
 
 from ...errors import UsageError
 from ...stats import Estimate, Paired, mean_interval, paired_test
-from .graph import KnowledgeGraph
+from .graph.graph import KnowledgeGraph
+from .injection.words import CJK
 from .sceptic import facts, shuffled, subjects_in
 from .settings import ABLATION, ARMS, SETTINGS, Arm
 from .tasks import Task, own_task, teaching_task, typing_task, wordnet_graph
-from .words import CJK
 
 CONTROLS = ("words", "words and branches")
 
@@ -63,7 +63,7 @@ def train_arm(
     graph
         In place of the task's own.
     """
-    from .model import KBert
+    from .encoder.model import KBert
 
     settings = replace(SETTINGS, soft_position=arm.soft_position, visible_matrix=arm.visible_matrix)
     read = task.graph if graph is None else graph  # an empty graph is one too

@@ -17,8 +17,8 @@ from types import MappingProxyType
 from ...data import folder
 from ...errors import DataError, UsageError
 from ...files import user_path
-from .graph import KnowledgeGraph
-from .wordnet import read_wordnet
+from .graph.graph import KnowledgeGraph
+from .graph.wordnet import read_wordnet
 
 NO_ONE: Mapping[str, str] = MappingProxyType({})  # no text is known to be about anybody
 TYPES = ("animal", "artifact", "food", "person", "plant", "substance")  # WordNet's lexicographer files

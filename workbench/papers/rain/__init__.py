@@ -37,14 +37,6 @@ Where this differs from the reference code, on purpose:
 ...      settings=RainSettings.embedded())[0].reply                # doctest: +SKIP
 """
 
-from ...lazy import lazy_names
-from .settings import PROFILES, RainSettings
+from ...lazy import from_stub
 
-# what needs torch is fetched at first use
-_HOMES = {
-    "rain": "run", "controls": "run", "Control": "run", "RainResult": "result", "Node": "result", "Move": "result",
-    "Search": "result", "LabelScorer": "scorers", "VoteScorer": "scorers", "ZeroScorer": "scorers",
-    "objective": "scorers", "scorer_report": "scorers", "ScorerReport": "scorers",
-}  # fmt: skip
-__all__ = ["PROFILES", "RainSettings", *_HOMES]
-__getattr__, __dir__ = lazy_names(__name__, _HOMES)
+__getattr__, __dir__, __all__ = from_stub(__name__, __file__)

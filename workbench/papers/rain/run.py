@@ -7,9 +7,9 @@ import numpy as np
 
 from ...errors import UsageError, WorkbenchError
 from ...models.base import require
-from ...models.packed import max_length
-from ...models.prefix import PrefixTree, shared_tree
-from ...models.prefix_read import Task, chain, run, serve, together
+from ...models.prefix.packed import max_length
+from ...models.prefix.tasks import Task, chain, run, serve, together
+from ...models.prefix.tree import PrefixTree, shared_tree
 from ...models.reader import is_conversation, special_texts, until_stop
 from .result import RainResult
 from .scorers import ZeroScorer

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...errors import UsageError
-from ...models.prefix import shared_tree
-from ...models.prefix_read import Task, Weigh, run, together
+from ...models.prefix.tasks import Task, Weigh, run, together
+from ...models.prefix.tree import shared_tree
 from ...models.reader import read_text
 
 # templates of our own; each ends where the label's first token is read

@@ -1,4 +1,4 @@
-"""One prompt's search, as a task of the shared-prefix engine (see `workbench.models.prefix_read`).
+"""One prompt's search, as a task of the shared-prefix engine (see `workbench.models.prefix.tasks`).
 
 Everything random is drawn from a stream named by (seed, prompt, purpose, tokens so far), so neither batching, memory
 nor the simulations begun on a guess (``lanes``) can change a result. A node's children are made when the search first
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...models.prefix_read import Pool, Task, Top, chain, together
+from ...models.prefix.tasks import Pool, Task, Top, chain, together
 from ...models.reader import until_stop
 from .result import Move, Node, RainResult, Search
 from .settings import RainSettings

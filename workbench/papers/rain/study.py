@@ -154,7 +154,7 @@ def compare(
     options = {"scorer": scorer, "settings": settings, "encoder": encoder, "seed": seed, "chat": chat}
     from tqdm.auto import tqdm
 
-    from ...models.prefix import PrefixTree
+    from ...models.prefix.tree import PrefixTree
 
     about = objective if "{" not in objective else "your objective"
     about += f", budget {settings.budget}" if settings.budget else ""

@@ -6,7 +6,7 @@ import numpy as np
 
 from ...errors import UsageError
 from ...models.base import require
-from ...models.packed import check_length, packed_next
+from ...models.prefix.packed import check_length, packed_next
 from .flips import parse_flips, write_flips
 from .settings import get_alphabet, prompt_text
 

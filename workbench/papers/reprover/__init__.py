@@ -16,30 +16,6 @@ accepts what was compiled and its axioms are within {propext, funext}.
 Learned retriever, generator and search are not in this half.
 """
 
-from ...lazy import lazy_names
+from ...lazy import from_stub
 
-_WHERE = {
-    "baseline": ("Attempt", "attempt", "candidates", "majority_tactic", "read_theorems"),
-    "corpus": ("Corpus", "Premise", "TracedTheorem", "load_corpus", "save_corpus"),
-    "explore": ("Ranker", "Subject", "human_step", "lean_file", "split_proof", "subject"),
-    "metamath": ("Assertion", "Hypothesis", "read_metamath"),
-    "metamath_reading": ("database_queries", "metamath_corpus"),
-    "retrieve": (
-        "BM25", "RETRIEVERS", "Query", "Scores", "ceiling", "evaluate", "measure", "measure_scores", "queries", "top",
-    ),
-    "settings": ("PROFILES", "fill"),
-    "splits": ("SPLITS", "novel_premises_split", "random_split"),
-    "tracing": ("own_corpus", "trace"),
-    "last_word": ("verify",),
-    "lean": ("Engine", "LeanFailed", "LeanMissing", "Library", "find_engine", "lean_available", "open_library"),
-    "safety": ("refusal",),
-    "session": ("Session",),
-    "states": (
-        "LeanError", "ProofFinished", "ProofGivenUp", "TacticState", "Theorem", "Verified", "find_theorem",
-        "own_theorem",
-    ),
-    "source": ("Proof", "Step", "proofs", "theorems"),
-}  # fmt: skip
-_HOMES = {name: module for module, names in _WHERE.items() for name in names}
-__all__ = sorted(_HOMES)
-__getattr__, __dir__ = lazy_names(__name__, _HOMES)
+__getattr__, __dir__, __all__ = from_stub(__name__, __file__)

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from ...errors import DataError
 from ...files import user_path
-from .corpus import TracedTheorem
-from .lexical import without_comments
-from .session import Session
-from .states import ProofFinished, TacticState, Theorem, bare_statement, own_theorem
+from .corpus.corpus import TracedTheorem
+from .lean.lexical import without_comments
+from .lean.session import Session
+from .lean.source import own_theorem
+from .lean.states import ProofFinished, TacticState, Theorem, bare_statement
 
 FIRST = ("rfl", "assumption", "contradiction", "decide", "trivial")
 LONGEST_FILE, MOST = 500_000, 1000  # bytes and theorems of one file
@@ -117,7 +118,7 @@ def read_theorems(folder: str | os.PathLike) -> list[Theorem]:
         No folder, no .lean file, a file that cannot be read, is not UTF-8 or has no theorem, a name used
         twice.
     """
-    from .source import assignment, theorems
+    from .lean.source import assignment, theorems
 
     folder = user_path(folder)
     if not folder.is_dir():

@@ -14,14 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import DataError, UsageError
-from .corpus import Corpus, Position, Tactic, TracedTheorem
-from .lean import INSTALL, LIBRARY
-from .lexical import COMMENT, tokens
+from .corpus.corpus import Corpus, Position, Tactic, TracedTheorem
+from .corpus.tracing import FINISHED
+from .lean.engine import INSTALL, LIBRARY
+from .lean.lexical import COMMENT, tokens
+from .lean.safety import refusal
+from .lean.session import LeanError, ProofFinished, ProofGivenUp, TacticState, Theorem
+from .lean.source import own_theorem
+from .lean.states import statement_refusal
 from .retrieve import BM25
-from .safety import refusal
-from .session import LeanError, ProofFinished, ProofGivenUp, TacticState, Theorem, own_theorem
-from .states import statement_refusal
-from .tracing import FINISHED
 
 _BEHIND = (10**9, 1)  # a place after everything in its file
 
@@ -75,7 +76,7 @@ def subject(corpus: Corpus, text: str, root: str | os.PathLike = LIBRARY) -> Sub
         near = difflib.get_close_matches(text, [theorem.full_name for theorem in corpus.theorems], 3, 0.5)
         hint = f"did you mean {', '.join(near)}?" if near else "or state one: theorem NAME (x : T) : PROPOSITION"
         raise UsageError(f"the library has no theorem {text!r}; {hint}")
-    from .source import theorems
+    from .lean.source import theorems
 
     module = traced.file_path.removesuffix(".lean").replace("/", ".")
     inside = theorems((Path(root) / traced.file_path).read_text(encoding="utf-8"), module)

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from ... import plots
 from ...stats import proportion_interval
 from .baseline import Attempt, attempt, majority_tactic
-from .corpus import Corpus, TracedTheorem
+from .corpus.corpus import Corpus, TracedTheorem
+from .lean.session import Session
+from .lean.states import Theorem
 from .retrieve import RETRIEVERS, Query, ceiling, evaluate
-from .session import Session
-from .states import Theorem
 
 
 def overview(corpus: Corpus):

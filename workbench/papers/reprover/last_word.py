@@ -22,11 +22,11 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from .allowed import header_end, variables_of
-from .lean import MEMORY_MB, LeanFailed, Library, imports_of, parse_messages
-from .lexical import NAME, tokens
-from .safety import refusal
-from .states import (
+from .lean.allowed import header_end, variables_of
+from .lean.engine import MEMORY_MB, LeanFailed, Library, imports_of, parse_messages
+from .lean.lexical import NAME, tokens
+from .lean.safety import refusal
+from .lean.states import (
     Theorem,
     Verified,
     is_librarys,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from ...errors import UsageError
 from ...stats import Estimate, bootstrap_interval
-from .corpus import Corpus, Tactic, TracedTheorem
+from .corpus.corpus import Corpus, Tactic, TracedTheorem
 
 _WORD = re.compile(r"[^\W\d_]+|\d+|[^\w\s.,:()\[\]{}⟨⟩]")
 RETRIEVERS = ("random", "bm25", "minilm")

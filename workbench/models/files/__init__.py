@@ -1,0 +1,1 @@
+"""A model's files: what a name stands for, where they come from, what their headers say, what is kept of them."""

@@ -1,0 +1,1 @@
+"""Attribution: which tokens of a prompt speak for an answer."""

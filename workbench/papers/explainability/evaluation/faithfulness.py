@@ -1,0 +1,330 @@
+"""The faithfulness table: methods beside each other and beside random, on many prompts, with intervals.
+
+Nothing is ranked inside an interval. Every method is compared with random orders of the same prompts' tokens (paired,
+Wilcoxon, Holm over the methods), and every two methods with each other the same way; rows stand in the order of
+`METHODS`, never by result.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from itertools import combinations
+
+import numpy as np
+
+from ....errors import UsageError
+from ....stats import Estimate, Paired, mean_interval, paired_test
+from ..attribution.methods import attribute
+from ..attribution.result import Attribution
+from ..settings import METHODS, REMOVALS, get_method
+from ..tokens import check_removal
+from .removal import SHARES, erase, erasure_game, holm, protected
+
+CONTROL = "the control"
+COSTS = ("evaluations", "tokens", "seconds")
+
+
+@dataclass(frozen=True)
+class FaithfulnessRow:
+    """One method under one removal.
+
+    Attributes
+    ----------
+    method, removal : str
+    n : int
+        Prompts.
+    comprehensiveness, sufficiency : Estimate
+        Loss of probability, mean over prompts and shares (see `evaluation`): large, and small, are good.
+    above_random : Estimate or None
+        Paired difference of comprehensiveness, method minus the mean of the random orders; None for random itself.
+    p_value : float or None
+        Of that difference, Holm over the methods under this removal.
+    verdict : str
+        "above random", "not separable from random", "below random"; "the control" for random itself.
+    sufficiency_gain : Estimate or None
+        Paired difference of sufficiency, random minus method: positive is better than random.
+    evaluations, tokens, seconds : float
+        Means a prompt of the explanation itself.
+    separable_from : tuple of str
+        Methods it differs from by a paired test, with the sign: "> rollout" or "< occlusion".
+    """
+
+    method: str
+    removal: str
+    n: int
+    comprehensiveness: Estimate
+    sufficiency: Estimate
+    above_random: Estimate | None
+    p_value: float | None
+    verdict: str
+    sufficiency_gain: Estimate | None
+    evaluations: float
+    tokens: float
+    seconds: float
+    separable_from: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two methods under one removal: difference of comprehensiveness a - b, p value (Holm over all pairs)."""
+
+    a: str
+    b: str
+    removal: str
+    difference: Estimate
+    p_value: float
+    separable: bool
+
+
+@dataclass(eq=False)
+class FaithfulnessTable:
+    """Rows, pairs, and what they were made from.
+
+    Attributes
+    ----------
+    rows, pairs : list
+    attributions : {method: [Attribution of each prompt]}
+    values : {(method, removal): {"comprehensiveness": [a number a prompt], "sufficiency": […]}}
+    left_out : int
+        Prompts whose target was less probable than ``least_probability``.
+    """
+
+    rows: list[FaithfulnessRow]
+    pairs: list[Pair]
+    attributions: dict[str, list[Attribution]]
+    values: dict[tuple[str, str], dict[str, list[float]]]
+    shares: tuple[float, ...] = SHARES
+    left_out: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    def to_frame(self):
+        """A pandas DataFrame, a row a method and removal, numbers as text with their intervals."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            [
+                {
+                    "method": METHODS[row.method].title, "removal": row.removal, "prompts": row.n,
+                    "comprehensiveness": str(row.comprehensiveness), "sufficiency": str(row.sufficiency),
+                    "above random": "" if row.above_random is None else str(row.above_random), "verdict": row.verdict,
+                    "differs from": ", ".join(row.separable_from), "evaluations": round(row.evaluations, 1),
+                    "tokens": round(row.tokens), "seconds": round(row.seconds, 2),
+                }
+                for row in self.rows
+            ]
+        )  # fmt: skip
+
+    def as_dict(self) -> dict:
+        """Rows and pairs in values JSON knows."""
+        return {
+            "rows": [asdict(row) for row in self.rows], "pairs": [asdict(pair) for pair in self.pairs],
+            "shares": list(self.shares), "left_out": self.left_out, "notes": list(self.notes),
+        }  # fmt: skip
+
+    def _repr_html_(self) -> str:
+        import html
+
+        said = "".join(f"<div>{html.escape(note)}</div>" for note in self.notes)
+        return self.to_frame().to_html(index=False, border=0) + f'<div style="color:#444">{said}</div>'
+
+    def figure(self):
+        """A matplotlib figure: comprehensiveness with intervals, a panel a removal, random as a band."""
+        import matplotlib.pyplot as plt
+
+        from .... import plots
+
+        removals = list(dict.fromkeys(row.removal for row in self.rows))
+        methods = list(dict.fromkeys(row.method for row in self.rows if row.method != "random"))
+        with plots.style():
+            figure, panels = plt.subplots(
+                1, len(removals), figsize=(5.2 * len(removals), 1.4 + 0.36 * len(methods)), sharey=True, squeeze=False
+            )
+            for panel, removal in zip(panels[0], removals, strict=True):
+                chance = mean_interval(self.values["random", removal]["comprehensiveness"])
+                panel.axvline(chance.value, label="random orders, mean", **plots.CHANCE)
+                if chance.low is not None:
+                    panel.axvspan(chance.low, chance.high, label="their 95 % interval", **plots.CONTROL)
+                for place, method in enumerate(methods):
+                    row = next(one for one in self.rows if (one.method, one.removal) == (method, removal))
+                    found = row.comprehensiveness
+                    apart = row.verdict == "above random"
+                    colour = plots.COLOURS["blue" if apart else "grey"]
+                    if found.low is not None:
+                        panel.plot([found.low, found.high], [place, place], color=colour, linewidth=2)
+                    panel.plot(found.value, place, "o" if apart else "s", color=colour)
+                panel.set_yticks(range(len(methods)), [METHODS[method].title for method in methods])
+                panel.set_ylim(len(methods) - 0.5, -0.5)
+                panel.set_xlabel("comprehensiveness (loss of probability)")
+                panel.set_title({"replace": "Tokens replaced", "delete": "Tokens deleted"}[removal])
+            handles = panels[0][0].get_legend_handles_labels()[0]
+            for marker, colour, label in (("o", "blue", "above random (Holm)"), ("s", "grey", "not separable")):
+                handles += panels[0][0].plot([], [], marker, color=plots.COLOURS[colour], label=label)
+            figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=9)
+        return figure
+
+
+def faithfulness_table(
+    model, items: Iterable, methods: Sequence[str] | None = None, *, removals: Sequence[str] = REMOVALS,
+    shares: Sequence[float] = SHARES, samples: int | Mapping[str, int] | None = None, random_draws: int = 5,
+    seed: int = 0, level: float = 0.95, least_probability: float = 0.0,
+    attributions: Mapping[str, Sequence[Attribution]] | None = None, progress: bool = False,
+) -> FaithfulnessTable:  # fmt: skip
+    """Explain every prompt by every method, erase, and compare with random.
+
+    Parameters
+    ----------
+    model : Model
+    items : iterable
+        (prompt, target) pairs, or objects with ``prompt`` and ``target`` or ``answer``.
+    methods : sequence of str, optional
+        Keys of `METHODS`; default all. Random is always measured.
+    removals : sequence of str
+        Ways of removing that the evaluation uses. The explanations themselves are made once, with their own.
+    shares : sequence of float
+    samples : int or {method: int}, optional
+        As in `compare`.
+    random_draws : int
+        Random orders a prompt, their mean being random's value.
+    seed : int
+        Methods that sample, and the random orders.
+    level : float
+        Of the intervals, and 1 - level is what a test must stay below.
+    least_probability : float
+        Prompts whose target is less probable are left out (where nothing can be lost, nothing is measured).
+    attributions : {method: [Attribution of each item]}, optional
+        Explanations that were already made are taken from here; the rest is made.
+    progress : bool
+
+    Raises
+    ------
+    UsageError
+        No item, an item without prompt or target, an unknown method, or no prompt left.
+    """
+    from tqdm.auto import tqdm
+
+    asked = list(METHODS) if methods is None else list(methods)
+    for method in asked:
+        get_method(method)
+    asked = [method for method in METHODS if method in asked and method != "random"] + ["random"]
+    for removal in removals:
+        check_removal(removal)
+    if not removals:
+        raise UsageError("removals is empty: give replace, delete or both")
+    if random_draws < 1:
+        raise UsageError(f"random_draws={random_draws}: give at least one random order a prompt")
+    pairs = [_pair(item) for item in items]
+    for method, ready in (attributions or {}).items():
+        if [(one.prompt, one.target) for one in ready] != pairs:
+            raise UsageError(f"attributions of {method} are not of these items: give one for each, in their order")
+    count = samples.get if isinstance(samples, Mapping) else lambda method: samples
+    made, attributions = attributions or {}, {method: [] for method in asked}
+    values = {(m, r): {"comprehensiveness": [], "sufficiency": []} for m in asked for r in removals}
+    left_out = 0
+    for item, (prompt, target) in enumerate(tqdm(pairs, disable=not progress, desc="prompts", leave=False)):
+        control = attribute(model, prompt, target, method="random", seed=seed + item)
+        if np.exp(control.value) < least_probability:
+            left_out += 1
+            continue
+        for method in asked[:-1]:
+            attributions[method].append(
+                made[method][item]
+                if method in made
+                else attribute(model, prompt, target, method=method, samples=count(method), seed=seed)
+            )
+        attributions["random"].append(control)
+        rng = np.random.default_rng([seed, item])
+        orders = [(method, protected(attributions[method][-1])) for method in asked[:-1]]
+        places = sorted(protected(control))
+        orders += [("random", list(rng.permutation(places))) for _ in range(random_draws)]
+        for removal in removals:
+            game = erasure_game(model, control, removal=removal, quantity="probability")
+            found: dict[str, list] = {}
+            for one in erase(game, orders, shares):
+                found.setdefault(one.method, []).append((one.comprehensiveness, one.sufficiency))
+            for method, numbers in found.items():
+                comprehensive, sufficient = np.mean(numbers, axis=0)
+                values[method, removal]["comprehensiveness"].append(float(comprehensive))
+                values[method, removal]["sufficiency"].append(float(sufficient))
+    if not attributions["random"]:
+        raise UsageError(
+            f"faithfulness_table has no prompt to measure ({left_out} were left out, their targets being less probable "
+            f"than {least_probability}): give others"
+        )
+    return _table(asked, removals, tuple(shares), attributions, values, left_out, level)
+
+
+def _pair(item):
+    prompt = getattr(item, "prompt", None)
+    target = getattr(item, "target", None) or getattr(item, "answer", None)
+    if prompt is not None and target is not None:
+        return prompt, target
+    if isinstance(item, Sequence) and not isinstance(item, str) and len(item) == 2:
+        return tuple(item)
+    raise UsageError(f"an item is a (prompt, target) pair or has .prompt and .answer, not {item!r}")
+
+
+def _table(methods, removals, shares, attributions, values, left_out, level) -> FaithfulnessTable:
+    n = len(attributions["random"])
+    rows, pairs = [], []
+    for removal in removals:
+        numbers = {method: values[method, removal] for method in methods}
+        tried = methods[:-1]
+        tests = {
+            m: _test(numbers[m]["comprehensiveness"], numbers["random"]["comprehensiveness"], level) for m in tried
+        }
+        gains = {m: _test(numbers["random"]["sufficiency"], numbers[m]["sufficiency"], level) for m in tried}
+        adjusted = dict(zip(tried, holm([test.p_value for test in tests.values()]), strict=True))
+        both = list(combinations(tried, 2))
+        against = [_test(numbers[a]["comprehensiveness"], numbers[b]["comprehensiveness"], level) for a, b in both]
+        here = [
+            Pair(a, b, removal, test.difference, p_value, p_value < 1 - level)
+            for (a, b), test, p_value in zip(both, against, holm([t.p_value for t in against]), strict=True)
+        ]
+        pairs += here
+        for method in methods:
+            costs = [one.cost for one in attributions[method]]
+            test = tests.get(method)
+            rows.append(
+                FaithfulnessRow(
+                    method, removal, n,
+                    mean_interval(numbers[method]["comprehensiveness"], level=level, bounds=(-1, 1)),
+                    mean_interval(numbers[method]["sufficiency"], level=level, bounds=(-1, 1)),
+                    test and test.difference, adjusted.get(method),
+                    CONTROL if test is None else _verdict(test, adjusted[method], level),
+                    gains[method].difference if test else None,
+                    *(float(np.mean([getattr(c, name) for c in costs])) for name in COSTS),
+                    separable_from=_separable(method, here),
+                )
+            )  # fmt: skip
+    notes = [
+        f"{n} prompts, shares {', '.join(f'{share:.0%}' for share in shares)}; rows stand in a fixed order, not by "
+        "result. Differences are paired (Wilcoxon, Holm); only 'differs from' says that two methods differ.",
+    ]
+    if len(methods[:-1]) * 2.0 ** (1 - n) >= 1 - level:  # the least p value of n pairs, times Holm's first factor
+        notes.append(
+            f"With {n} prompts and {len(methods) - 1} methods no Wilcoxon test can fall below {1 - level:.2g} after "
+            "Holm's correction: nothing is separable at this size."
+        )
+    if left_out:
+        notes.append(f"{left_out} prompts were left out: the model gives their target too little probability.")
+    return FaithfulnessTable(rows, pairs, attributions, values, shares, left_out, notes)
+
+
+def _test(a, b, level) -> Paired:
+    if len(a) < 2:
+        return Paired(mean_interval(np.subtract(a, b), level=level), 1.0, "none: one prompt")
+    return paired_test(a, b, level=level)
+
+
+def _verdict(test: Paired, p_value: float, level: float) -> str:
+    if not p_value < 1 - level:
+        return "not separable from random"
+    return "above random" if test.difference.value > 0 else "below random"
+
+
+def _separable(method: str, pairs: Sequence[Pair]) -> tuple[str, ...]:
+    found = []
+    for pair in pairs:
+        if pair.separable and method in (pair.a, pair.b):
+            more = (pair.difference.value > 0) == (method == pair.a)
+            found.append(f"{'>' if more else '<'} {pair.b if method == pair.a else pair.a}")
+    return tuple(found)

@@ -1,0 +1,162 @@
+"""Does an explanation depend on what the model learnt? Randomise its weights and see whether the scores notice.
+
+Adebayo et al., "Sanity Checks for Saliency Maps", NeurIPS 2018: blocks are randomised from the top down, one cascade,
+and each explanation is compared with that of the intact model. A method whose scores hardly move explains the
+architecture or the text, not the model. Weights are randomised by shuffling each tensor's own entries (also the packed
+ones of a 4-bit model): the distribution stays, what was learnt goes. Afterwards they are what they were, bit by bit.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from numbers import Integral
+
+import numpy as np
+import torch
+
+from ....errors import ModelError, UsageError
+from ..attribution.methods import attribute, compare
+from ..attribution.states import blocks
+from ..settings import METHODS, get_method
+from .removal import rank_correlation
+
+DEFAULT = ("occlusion", "gradient_x_input", "integrated_gradients", "decomposition", "attention", "rollout")
+
+
+@dataclass(frozen=True)
+class RandomisationRow:
+    """One method after the ``blocks`` topmost blocks were randomised.
+
+    ``rank`` and ``absolute_rank`` are Spearman correlations with the intact model's scores and with their absolute
+    values (nan where undefined): near 0 is what a method should show once all blocks are random.
+    """
+
+    method: str
+    blocks: int
+    rank: float
+    absolute_rank: float
+
+
+@dataclass(frozen=True)
+class Randomisation:
+    """The cascade on one prompt: rows by method and number of randomised blocks.
+
+    Attributes
+    ----------
+    prompt, target : str
+    depth : int
+        Blocks of the model.
+    tokens : int
+        Tokens compared.
+    rows : list of RandomisationRow
+    """
+
+    prompt: str
+    target: str
+    depth: int
+    tokens: int
+    rows: list[RandomisationRow]
+
+    @property
+    def chance(self) -> float:
+        """Half the width of the 95 % range of a rank correlation between unrelated scores, around 0.
+
+        Unrelated ranks of n tokens have the standard deviation 1 / sqrt(n - 1) (Kendall).
+        """
+        return min(1.0, 1.96 / (self.tokens - 1) ** 0.5) if self.tokens > 1 else 1.0
+
+    def to_frame(self):
+        """A pandas DataFrame, a row a method and step."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            [
+                {
+                    "method": METHODS[row.method].title, "blocks randomised": row.blocks, "rank correlation": row.rank,
+                    "of absolute values": row.absolute_rank,
+                }
+                for row in self.rows
+            ]
+        )  # fmt: skip
+
+
+def weight_randomisation(
+    model, prompt, target, methods: Sequence[str] | None = None, *, steps: int = 4, seed: int = 0,
+    samples: int | Mapping[str, int] | None = None, progress: bool = False,
+) -> Randomisation:  # fmt: skip
+    """The cascading randomisation test on one prompt.
+
+    Parameters
+    ----------
+    model : Model
+        A local model; restored bit by bit afterwards, also after an error or an interrupt.
+    prompt, target
+        As in `attribute`.
+    methods : sequence of str, optional
+        Default: one of each kind.
+    steps : int
+        Into how many parts the blocks are divided, top first.
+    seed, samples, progress
+        As in `compare`; the shuffles follow from ``seed``.
+
+    Raises
+    ------
+    UsageError
+        Fewer than one step, or an unknown method.
+    """
+    methods = list(DEFAULT if methods is None else methods)
+    for method in methods:
+        get_method(method)
+    if not isinstance(steps, Integral) or steps < 1 or not methods:
+        raise UsageError(f"steps={steps} and {len(methods)} methods: give at least one whole step and one method")
+    before = compare(model, prompt, target, methods, samples=samples, seed=seed, progress=progress)
+    layers = list(blocks(model))
+    depth, rows = len(layers), []
+    with restored(layers):
+        generator = torch.Generator().manual_seed(seed)
+        done = 0
+        for step in range(1, min(steps, depth) + 1):
+            upto = round(depth * step / min(steps, depth))
+            for layer in layers[::-1][done:upto]:
+                shuffle(layer, generator)
+            done = upto
+            count = samples.get if isinstance(samples, Mapping) else lambda method: samples
+            for method in methods:
+                after = attribute(model, prompt, target, method=method, samples=count(method), seed=seed)
+                places = [place for place in after.free if place != 0]
+                a, b = before[method].scores[places], after.scores[places]
+                rows.append(
+                    RandomisationRow(method, done, rank_correlation(a, b), rank_correlation(np.abs(a), np.abs(b)))
+                )
+    first = before[methods[0]]
+    return Randomisation(first.prompt, first.target, depth, len(first.ids) - 1, rows)
+
+
+@torch.no_grad()
+def shuffle(module: torch.nn.Module, generator: torch.Generator) -> None:
+    """Put the entries of each of a module's parameters into random order, in place."""
+    for parameter in module.parameters():
+        flat = parameter.data.reshape(-1)
+        kind = torch.int32 if len(flat) < 2**31 else torch.int64  # half the time and memory where it is wide enough
+        order = torch.randperm(len(flat), generator=generator, dtype=kind).to(flat.device)
+        parameter.data.copy_(flat.index_select(0, order).view_as(parameter.data))
+
+
+@contextmanager
+def restored(modules: Sequence[torch.nn.Module]) -> Iterator[None]:
+    """Copies of all parameters are kept on the CPU and written back at the end, whatever happens.
+
+    Raises
+    ------
+    ModelError
+        Afterwards a tensor is not what it was.
+    """
+    kept = [(parameter, parameter.data.cpu().clone()) for module in modules for parameter in module.parameters()]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for parameter, copy in kept:
+                parameter.data.copy_(copy)
+        if not all(torch.equal(parameter.data.cpu(), copy) for parameter, copy in kept):
+            raise ModelError("the weights could not be restored after the randomisation: load the model again")

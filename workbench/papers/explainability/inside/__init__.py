@@ -1,0 +1,1 @@
+"""Inside the model: lens, patching, circuits, probes, neurons, concept vectors."""

@@ -1,0 +1,199 @@
+"""Probes: is a property there to be read, and is it the model or the probe that knows it?
+
+`linear_probe` fits a logistic regression on the stream at the last token, layer by layer, and tests it on sentences
+with other words. Beside it stand controls: the same probe with random labels (control labels, after Hewitt and Liang
+2019: it fits them on the training texts and must fail on others), word counts instead of the stream, and the majority
+class. `parameter_free_probe` trains nothing: it asks whether the model prefers the right continuation of minimal pairs.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ....errors import UsageError
+from ....models import require
+from ....models.prefix.packed import packed_next
+from ....stats import Estimate, proportion_interval
+from ..data import MinimalPair, minimal_pairs
+from .hooks import anatomy, answer_tokens, checked_layers, last_stream, prompt_ids
+
+WORD = re.compile(r"\b\w\w+\b")  # what scikit-learn counts
+
+
+@dataclass(frozen=True)
+class ProbeResult:
+    """Accuracies on the test texts, by layer.
+
+    Attributes
+    ----------
+    layers : (L,) ints
+    accuracy, control : (L,)
+        Of the probe, and its mean with control labels.
+    control_all : (n_control, L)
+    control_train : (L,)
+        How well the probe fits control labels on the training texts (near 1: it can learn anything by heart).
+    selectivity : (L,)
+        accuracy - control.
+    interval : (L,) Estimates
+        The accuracy with its Wilson interval.
+    words : float
+        Accuracy of a logistic regression on word counts.
+    majority : float
+    n_test : int
+    """
+
+    layers: tuple[int, ...]
+    accuracy: np.ndarray
+    control: np.ndarray
+    control_all: np.ndarray
+    control_train: np.ndarray
+    selectivity: np.ndarray
+    interval: tuple[Estimate, ...]
+    words: float
+    majority: float
+    n_test: int
+
+    def frame(self):
+        """One row a layer."""
+        import pandas as pd
+
+        low, high = ([getattr(e, end) for e in self.interval] for end in ("low", "high"))
+        columns = {"accuracy": self.accuracy, "low": low, "high": high, "control labels": self.control,
+                   "control, on training texts": self.control_train, "selectivity": self.selectivity}  # fmt: skip
+        return pd.DataFrame(columns, index=pd.Index(self.layers, name="layer"))
+
+
+@dataclass(frozen=True)
+class ParameterFree:
+    """Share of prompts after which the right continuation is preferred, beside the same prompts with shuffled words."""
+
+    right: Estimate
+    shuffled: Estimate
+    table: object
+
+
+def linear_probe(
+    train_texts: Sequence[str],
+    train_labels: Sequence[int],
+    test_texts: Sequence[str],
+    test_labels: Sequence[int],
+    *,
+    model,
+    layers: Sequence[int] | None = None,
+    n_control: int = 5,
+    seed: int = 0,
+) -> ProbeResult:
+    """Read two-class labels from the stream at the last token, with control labels beside.
+
+    Parameters
+    ----------
+    train_texts, train_labels, test_texts, test_labels
+        Texts and labels 0 or 1, both in either half.
+    model : Model
+        Needs "hidden" and weights in this process.
+    layers : sequence of int, optional
+        Default: five from the embedding to the last block.
+    n_control : int
+        Random labelings.
+
+    Raises
+    ------
+    UsageError
+        Lists of different length, a half with one label only, no control.
+    """
+    parts = anatomy(model, for_="a probe")
+    depth = len(parts.blocks)
+    layers = checked_layers(
+        sorted({round(depth * i / 4) for i in range(5)}) if layers is None else layers, 0, depth, model.name
+    )
+    labels = []
+    for half, texts, given in (("training", train_texts, train_labels), ("test", test_texts, test_labels)):
+        if len(texts) != len(given) or set(given) != {0, 1}:
+            raise UsageError(
+                f"the {half} half has {len(texts)} texts and {len(given)} labels of {len(set(given))} kinds: give a "
+                "label 0 or 1 for every text, and some of each"
+            )
+        labels.append(np.array(given))
+    if n_control < 1:
+        raise UsageError(f"n_control={n_control}: a probe without control labels says nothing, give at least 1")
+    train, test = (last_stream(model, list(texts), layers, what="a probe") for texts in (train_texts, test_texts))
+    rng = np.random.default_rng(seed)
+    # as many ones as before, so that only the assignment is random
+    drawn = [(rng.permutation(labels[0]), rng.permutation(labels[1])) for _ in range(n_control)]
+    accuracy, control, control_train = [], [], []
+    for place in range(len(layers)):
+        accuracy.append(_fit(train[place], labels[0], test[place], labels[1])[0])
+        both = np.array([_fit(train[place], a, test[place], b) for a, b in drawn])  # (n_control, 2)
+        control.append(both[:, 0])
+        control_train.append(both[:, 1].mean())
+    accuracy, control_all = np.array(accuracy), np.array(control).T
+    n = len(test_texts)
+    majority = max(np.mean(labels[1]), 1 - np.mean(labels[1]))
+    return ProbeResult(
+        layers, accuracy, control_all.mean(0), control_all, np.array(control_train), accuracy - control_all.mean(0),
+        tuple(proportion_interval(round(a * n), n) for a in accuracy),
+        _words(train_texts, labels[0], test_texts, labels[1]), float(majority), n,
+    )  # fmt: skip
+
+
+def parameter_free_probe(model, pairs: Sequence[MinimalPair] | None = None, *, seed: int = 0) -> ParameterFree:
+    """Does the model prefer the right continuation after either prompt of minimal pairs? Nothing is trained.
+
+    Parameters
+    ----------
+    pairs : sequence of MinimalPair
+        Default: the agreement pairs. Each gives two items: answer after clean, foil after corrupt.
+    seed : int
+        Of the shuffled control: the same words in random order, the last word kept in its place.
+
+    Raises
+    ------
+    UsageError
+        No pairs, or an answer and a foil with the same first token.
+    """
+    import pandas as pd
+
+    require(model, "logprobs", for_="a parameter-free probe")
+    pairs = list(minimal_pairs("agreement") if pairs is None else pairs)
+    if not pairs:
+        raise UsageError("a parameter-free probe needs minimal pairs: give at least one")
+    rng = np.random.default_rng(seed)
+    asked, texts = [], []
+    for pair in pairs:
+        right, wrong = answer_tokens(model, pair.answer, pair.foil)
+        for prompt, tokens in ((pair.clean, (right, wrong)), (pair.corrupt, (wrong, right))):
+            words = prompt.split()
+            texts += [prompt, " ".join([*rng.permutation(words[:-1]), words[-1]])]
+            asked.append((prompt, (pair.answer if tokens[0] == right else pair.foil).strip(), tokens))
+    watched = sorted({token for *_, tokens in asked for token in tokens})
+    found = packed_next(model, [prompt_ids(model, t) for t in texts], lambda r: r[:, watched]).double().numpy()
+    rows = []
+    for (prompt, right, tokens), both in zip(asked, found.reshape(len(asked), 2, -1), strict=True):
+        good, bad = (watched.index(token) for token in tokens)
+        rows.append((prompt, right, *(both[:, good] - both[:, bad])))
+    table = pd.DataFrame(rows, columns=["prompt", "right", "margin (nats)", "margin, words shuffled"])
+    counts = [int((table[name] > 0).sum()) for name in table.columns[2:]]
+    return ParameterFree(*(proportion_interval(k, len(table)) for k in counts), table)
+
+
+def _fit(train, labels, test, test_labels) -> tuple[float, float]:
+    """Accuracy on the test and on the training rows of a regularised logistic regression on standardised columns."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=2000)).fit(train, labels)
+    return probe.score(test, test_labels), probe.score(train, labels)
+
+
+def _words(train_texts, labels, test_texts, test_labels) -> float:
+    if not any(WORD.search(text) for text in train_texts):  # nothing to count: the commoner label is all there is
+        return float(np.mean(np.asarray(test_labels) == round(np.mean(labels))))
+    from sklearn.feature_extraction.text import CountVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    probe = make_pipeline(CountVectorizer(), LogisticRegression(max_iter=2000)).fit(list(train_texts), labels)
+    return float(probe.score(list(test_texts), test_labels))

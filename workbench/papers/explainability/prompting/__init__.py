@@ -1,0 +1,1 @@
+"""Explanation by prompting: chains of thought, and what a model says of its own certainty."""

@@ -1,0 +1,1 @@
+"""Injection: a text and its triples as one flattened sentence tree."""

@@ -1,0 +1,1 @@
+"""Traced theorems and premises: from Lean and from Metamath, kept, split."""

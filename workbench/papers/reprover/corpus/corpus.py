@@ -1,0 +1,360 @@
+"""Traced theorems and premises in LeanDojo's published layout, in memory and on disk.
+
+A folder holds ``corpus.jsonl`` (one file of the library a line, each after those it imports: path, imports, premises)
+and either ``theorems.json`` (ours) or ``SPLIT/train.json``, ``val.json``, ``test.json`` (as LeanDojo Benchmark 4
+does). Both are read and written here, so a user's download of the benchmark and our own trace are the same thing to
+the rest. Positions are (line, column) counted from 1.
+"""
+
+import functools
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ....errors import DataError
+from ....files import lone_surrogate, user_path, write_atomic
+
+Position = tuple[int, int]
+PARTS = ("train", "val", "test")
+SKIPPED = ("no name", "a name of the user's own (user__.n…)", "no code", "several names in brackets")
+
+
+@dataclass(frozen=True)
+class Premise:
+    """Something a proof may name; ``code`` is the statement of a theorem, or the whole of a definition."""
+
+    full_name: str
+    path: str
+    code: str
+    start: Position
+    end: Position
+    kind: str
+
+
+@dataclass(frozen=True)
+class File:
+    """One source file; ``imports`` are the paths it imports directly."""
+
+    path: str
+    imports: tuple[str, ...]
+    premises: tuple[Premise, ...]
+
+
+@dataclass(frozen=True)
+class Use:
+    """A premise named in a tactic, by its definition's place."""
+
+    full_name: str
+    def_path: str
+    def_pos: Position
+    def_end_pos: Position
+
+
+@dataclass(frozen=True)
+class Tactic:
+    """One step: the text, the text with ``<a>…</a>`` around premises, those premises, the states around it."""
+
+    tactic: str
+    annotated: str
+    uses: tuple[Use, ...]
+    state_before: str
+    state_after: str
+
+
+@dataclass(frozen=True)
+class TracedTheorem:
+    """A theorem with its steps; ``extra`` keeps columns of a download that are not used here (url, commit)."""
+
+    file_path: str
+    full_name: str
+    start: Position
+    end: Position
+    tactics: tuple[Tactic, ...]
+    extra: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def key(self) -> tuple[str, str, Position]:
+        return self.file_path, self.full_name, self.start
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Files in topological order, theorems, and what follows from them.
+
+    ``skipped`` counts the premises of a download that are none, by kind (`SKIPPED`); the reference leaves them out too.
+    """
+
+    files: tuple[File, ...]
+    theorems: tuple[TracedTheorem, ...] = field(repr=False)
+    skipped: dict[str, int] = field(default_factory=dict, compare=False)
+
+    @functools.cached_property
+    def premises(self) -> tuple[Premise, ...]:
+        """All premises, file after file."""
+        return tuple(premise for file in self.files for premise in file.premises)
+
+    @functools.cached_property
+    def _spans(self) -> dict[str, tuple[int, int]]:
+        spans, at = {}, 0
+        for file in self.files:
+            spans[file.path] = (at, at + len(file.premises))
+            at += len(file.premises)
+        return spans
+
+    @functools.cached_property
+    def _ends(self):
+        """Where each premise ends, (P, 2): line and column."""
+        import numpy as np
+
+        return np.array([premise.end for premise in self.premises], dtype=np.int64).reshape(-1, 2)
+
+    @functools.cached_property
+    def _before(self) -> dict[str, frozenset[str]]:
+        """Each file's transitive imports."""
+        known: dict[str, frozenset[str]] = {}
+        for file in self.files:
+            known[file.path] = frozenset(file.imports).union(*(known[path] for path in file.imports))
+        return known
+
+    @functools.cached_property
+    def _by_place(self) -> dict[tuple[str, str], list[int]]:
+        places: dict[tuple[str, str], list[int]] = {}
+        for number, premise in enumerate(self.premises):
+            places.setdefault((premise.path, premise.full_name), []).append(number)
+        return places
+
+    def accessible(self, path: str, start: Position):
+        """Which premises a theorem at ``start`` of ``path`` may use.
+
+        Returns
+        -------
+        numpy array of bool, (number of premises,)
+            Those of transitively imported files, and those of the same file that end before the theorem starts.
+        """
+        import numpy as np
+
+        if path not in self._spans:
+            raise DataError(f"the corpus has no file {path!r}; a theorem's file_path must be a path of corpus.jsonl")
+        mask = np.zeros(len(self.premises), dtype=bool)
+        for other in self._before[path]:
+            mask[slice(*self._spans[other])] = True
+        first, last = self._spans[path]
+        line, column = self._ends[first:last].T
+        mask[first:last] = (line < start[0]) | ((line == start[0]) & (column <= start[1]))
+        return mask
+
+    def theorem(self, name: str) -> "TracedTheorem":
+        """The traced theorem of this full name; `DataError` where there is none."""
+        for one in self.theorems:
+            if one.full_name == name:
+                return one
+        near = [one.full_name for one in self.theorems if name.split(".")[-1].lower() in one.full_name.lower()][:3]
+        raise DataError(
+            f"no traced theorem is called {name!r}; "
+            + (f"close: {', '.join(near)}" if near else "the corpus lists them, for instance Nat.add_comm")
+        )
+
+    def numbers(self, tactic: Tactic) -> frozenset[int]:
+        """The premises of a tactic as places in `premises`; names that the corpus does not define are left out."""
+        found = set()
+        for use in tactic.uses:
+            for number in self._by_place.get((use.def_path, use.full_name), ()):
+                premise = self.premises[number]
+                if premise.start <= use.def_pos <= premise.end:
+                    found.add(number)
+        return frozenset(found)
+
+
+# ------------------------------------------------------------------------------------------------------------ reading
+def load_corpus(folder: str | os.PathLike, split: str | None = None) -> "Corpus | tuple[Corpus, dict[str, tuple]]":
+    """Read a folder in LeanDojo's layout.
+
+    Parameters
+    ----------
+    folder : path
+        A trace of ours, or an unpacked LeanDojo Benchmark 4.
+    split : "random", "novel_premises" or None
+        None: theorems.json. Else the split's three files, and the answer is (corpus, {part: theorems}).
+
+    Raises
+    ------
+    DataError
+        Missing file; broken JSON; a row that lacks a column or holds a wrong value (file and row are named); an import
+        or a theorem's file that the corpus does not have. A premise that is none (no name, no code, …) is skipped and
+        counted in ``skipped``.
+    """
+    folder = user_path(folder)
+    files: list[File] = []
+    known: set[str] = set()
+    skipped = dict.fromkeys(SKIPPED, 0)
+    for number, line in enumerate(_text(folder / "corpus.jsonl").split("\n"), 1):  # JSON may hold U+2028
+        if line.strip():
+            where = f"{folder / 'corpus.jsonl'}, line {number}"
+            file = _file(_parse(line, where), where, skipped)
+            for other in file.imports:
+                if other not in known:
+                    raise DataError(
+                        f"{where}: {file.path} imports {other}, which stands in no earlier line; keep the order"
+                    )
+            if file.path in known:
+                raise DataError(f"{where}: {file.path} stands in an earlier line too; keep one")
+            known.add(file.path)
+            files.append(file)
+    if not files:
+        raise DataError(f"{folder / 'corpus.jsonl'} has no line; it must hold one file of the library a line")
+    if split is None:
+        return Corpus(tuple(files), _theorems(folder / "theorems.json", known), skipped)
+    parts = {part: _theorems(folder / split / f"{part}.json", known) for part in PARTS}
+    return Corpus(tuple(files), tuple(theorem for part in PARTS for theorem in parts[part]), skipped), parts
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            f"cannot read {path} ({error}); a benchmark folder holds corpus.jsonl and the theorems"
+        ) from error
+
+
+def _parse(text: str, where: str):
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        told = getattr(error, "msg", error)
+        raise DataError(f"{where}: not JSON ({told}); download or write it again") from error
+    half = lone_surrogate(value) if "\\ud" in text.lower() else None  # only an escape can bring one in
+    if half:
+        raise DataError(f"{where}: {half} is half a character, which no file can hold; mend it")
+    return value
+
+
+def _get(row, name: str, kind: type, where: str):
+    if not isinstance(row, dict) or name not in row:
+        raise DataError(f"{where}: the column {name!r} is missing")
+    if not isinstance(row[name], kind):
+        raise DataError(f"{where}: {name}={row[name]!r:.80} is not a {kind.__name__}")
+    return row[name]
+
+
+def _position(row, name: str, where: str) -> Position:
+    value = _get(row, name, list, where)
+    if len(value) != 2 or not all(type(number) is int and 1 <= number < 2**31 for number in value):
+        raise DataError(f"{where}: {name}={value!r:.80} is not [line, column], counted from 1")
+    return value[0], value[1]
+
+
+def _skip(one, place: str) -> str | None:
+    """Which of the kinds that the reference leaves out (ReProver, common.py, `File.from_data`) a premise is of."""
+    if isinstance(one, dict) and "full_name" in one and one["full_name"] is None:
+        return SKIPPED[0]
+    name, code = _get(one, "full_name", str, place), _get(one, "code", str, place)
+    if "user__.n" in name:
+        return SKIPPED[1]
+    if not code:
+        return SKIPPED[2]
+    return SKIPPED[3] if name.startswith("[") else None
+
+
+def _file(row, where: str, skipped: dict[str, int]) -> File:
+    path = _get(row, "path", str, where)
+    premises = []
+    for at, one in enumerate(_get(row, "premises", list, where), 1):
+        place = f"{where}, premise {at}"
+        kind = _skip(one, place)
+        if kind:
+            if kind != SKIPPED[0]:  # what is named must still be a premise's row
+                _position(one, "start", place), _position(one, "end", place)
+            skipped[kind] += 1
+            continue
+        premises.append(
+            Premise(
+                _get(one, "full_name", str, place),
+                path,
+                _get(one, "code", str, place),
+                _position(one, "start", place),
+                _position(one, "end", place),
+                _get(one, "kind", str, place),
+            )
+        )
+    imports = _get(row, "imports", list, where)
+    if not all(isinstance(other, str) for other in imports):
+        raise DataError(f"{where}: imports={imports!r:.80} is not a list of paths")
+    return File(path, tuple(imports), tuple(premises))
+
+
+def _theorems(path: Path, known: set[str]) -> tuple[TracedTheorem, ...]:
+    rows = _parse(_text(path), str(path))
+    if not isinstance(rows, list):
+        raise DataError(f"{path} holds a {type(rows).__name__}; it must hold a list of theorems")
+    return tuple(_theorem(row, f"{path}, theorem {at}", known) for at, row in enumerate(rows, 1))
+
+
+def _theorem(row, where: str, known: set[str]) -> TracedTheorem:
+    file_path = _get(row, "file_path", str, where)
+    if file_path not in known:
+        raise DataError(f"{where}: its file {file_path!r} is not in corpus.jsonl; both must be of one download")
+    tactics = []
+    for at, one in enumerate(_get(row, "traced_tactics", list, where), 1):
+        place = f"{where}, tactic {at}"
+        annotated = _get(one, "annotated_tactic", list, place)
+        if len(annotated) != 2 or not isinstance(annotated[0], str) or not isinstance(annotated[1], list):
+            raise DataError(f"{place}: annotated_tactic must be [text, premises]")
+        uses = tuple(
+            Use(_get(use, "full_name", str, place), _get(use, "def_path", str, place), _position(use, "def_pos", place),
+                _position(use, "def_end_pos", place))
+            for use in annotated[1]
+        )  # fmt: skip
+        texts = [_get(one, name, str, place) for name in ("tactic", "state_before", "state_after")]
+        tactics.append(Tactic(texts[0], annotated[0], uses, texts[1], texts[2]))
+    extra = tuple((name, row[name]) for name in ("url", "commit") if isinstance(row.get(name), str))
+    name = _get(row, "full_name", str, where)
+    return TracedTheorem(
+        file_path, name, _position(row, "start", where), _position(row, "end", where), tuple(tactics), extra
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------ writing
+def save_corpus(corpus: Corpus, folder: str | os.PathLike, splits: "dict[str, dict[str, tuple]] | None" = None) -> Path:
+    """Write a corpus in LeanDojo's layout; with ``splits`` {name: {part: theorems}}, as Benchmark 4."""
+    folder = Path(folder)
+    lines = [json.dumps(_file_row(file), ensure_ascii=False) for file in corpus.files]
+    write_atomic(folder / "corpus.jsonl", "\n".join(lines) + "\n")
+    if splits is None:
+        write_atomic(folder / "theorems.json", _dump(corpus.theorems))
+    for name, parts in (splits or {}).items():
+        for part in PARTS:
+            write_atomic(folder / name / f"{part}.json", _dump(parts[part]))
+    return folder
+
+
+def _dump(theorems) -> str:
+    return "[\n" + ",\n".join(json.dumps(theorem_row(theorem), ensure_ascii=False) for theorem in theorems) + "\n]\n"
+
+
+def _file_row(file: File) -> dict:
+    premises = [
+        {"full_name": p.full_name, "code": p.code, "start": list(p.start), "end": list(p.end), "kind": p.kind}
+        for p in file.premises
+    ]
+    return {"path": file.path, "imports": list(file.imports), "premises": premises}
+
+
+def theorem_row(theorem: TracedTheorem) -> dict:
+    """A theorem as the published JSON has it."""
+    tactics = []
+    for one in theorem.tactics:
+        uses = [
+            {"full_name": use.full_name, "def_path": use.def_path, "def_pos": list(use.def_pos),
+             "def_end_pos": list(use.def_end_pos)}
+            for use in one.uses
+        ]  # fmt: skip
+        tactics.append(
+            {"tactic": one.tactic, "annotated_tactic": [one.annotated, uses], "state_before": one.state_before,
+             "state_after": one.state_after}
+        )  # fmt: skip
+    return {
+        **dict(theorem.extra), "file_path": theorem.file_path, "full_name": theorem.full_name,
+        "start": list(theorem.start), "end": list(theorem.end), "traced_tactics": tactics,
+    }  # fmt: skip

@@ -1,0 +1,1 @@
+"""Lean: an engine to run, a session to prove in, and what a stranger's text may hold."""

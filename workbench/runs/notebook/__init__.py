@@ -1,0 +1,1 @@
+"""A paper's notebook and its parameters, read without executing anything."""

@@ -1,0 +1,1 @@
+"""One run: the child process that executes a notebook, and the runner that watches it."""

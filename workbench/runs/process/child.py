@@ -1,0 +1,306 @@
+"""The process in which a notebook is executed and its page is made: ``python -m workbench.runs.process.child``.
+
+It reads its job as one JSON line from standard input and answers with JSON lines on standard output (progress, then one
+``end``); what libraries print goes to the run's log. Standard input then stays open as a lifeline: a line {"stop": …}
+asks for an orderly end, and its closing means that the runner died, so everything the run started is killed at once.
+With ``"warm": true`` in the job, child and kernel stay and wait for the next {"job": …}.
+
+papermill's own account of a notebook is not trusted for the outcome (after a dead kernel it says every cell completed):
+the outcome is what was raised here.
+"""
+
+import contextlib
+import errno
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+
+from ...errors import WorkbenchError
+from ...files import RUN_FOLDER, forbid_world_writing, read_json, write_atomic
+from ..report.page import skip_iri_grammar
+from ..store.masking import Masker
+from ..store.metrics import STOP
+from .processes import adopt_orphans, die_with_parent, end_descendants, kill_run
+
+START_TIMEOUT = 120  # seconds a kernel may take to answer: a loaded machine is slow, a broken one fails at once
+EXPERIMENT, INFRASTRUCTURE = "experiment", "infrastructure"  # whose failure it was: only the second is tried again
+DISK = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.EIO))
+
+
+class Lifeline(threading.Thread):
+    """Watches standard input for jobs, for a request to stop and for the runner's death."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.jobs: queue.Queue[dict] = queue.Queue()
+        self.folders = {os.environ[RUN_FOLDER]}
+        self.stop: dict | None = None  # {"status", "error", "cause"} once an orderly end was asked for
+        self.kernel = None  # the process group of the kernel, once there is one
+
+    def run(self):
+        for line in sys.stdin:
+            message = json.loads(line)
+            if "job" in message:
+                self.folders.add(message["job"]["folder"])
+                self.jobs.put(message["job"])
+            else:
+                self.stop = message["stop"]
+                self.kill_kernel()
+        self.give_up()
+
+    def kill_kernel(self):
+        """End the kernel; nbclient notices within a second and raises DeadKernelError."""
+        if self.kernel is not None:
+            try:
+                os.killpg(self.kernel, signal.SIGKILL)
+            except ProcessLookupError:
+                return
+
+    def give_up(self, *_):
+        """The runner is gone: nobody is left to answer to, so end everything that belongs to the run."""
+        end_descendants()
+        for folder in self.folders:
+            kill_run(folder)
+        os._exit(1)
+
+
+def main() -> None:
+    """Execute the jobs on standard input."""
+    forbid_world_writing()  # the kernel inherits it
+    answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
+    os.dup2(2, 1)  # whatever prints from here on lands in the log
+
+    def tell(event: str, **fields) -> None:
+        answers.write(json.dumps({"event": event, **fields}) + "\n")
+
+    lifeline = Lifeline()
+    adopt_orphans()
+    signal.signal(signal.SIGTERM, lifeline.give_up)
+    die_with_parent(signal.SIGTERM)
+    lifeline.start()
+    kernel = None  # what a warm worker keeps
+    while True:
+        job = lifeline.jobs.get()
+        kernel = do(job, lifeline, tell, kernel)
+        if not job["warm"]:
+            answers.close()
+            os._exit(0)  # past interpreter shutdown, where zmq threads sometimes linger; everything is on disk by now
+
+
+def do(job: dict, lifeline: Lifeline, tell, kernel=None):
+    """One job from its notebook to its ``end``; returns the kernel, for the next job of a warm worker."""
+    if job["warm"]:
+        log_to(Path(job["folder"]) / "log.txt")
+    before = spent(lifeline)["cpu_seconds"]
+    masker, speak = Masker(job["secrets"]), tell
+
+    def tell(event: str, **fields) -> None:
+        speak(event, **masker.tree(fields))
+
+    try:
+        outcome, kernel = execute(job, lifeline, tell, masker, kernel)
+    except WorkbenchError as problem:
+        outcome = ended("failed", str(problem), INFRASTRUCTURE)  # the output could not be written
+    except Exception as problem:  # a defect of ours or a library's: the runner is to hear of it, whatever it is
+        log_traceback()
+        error = f"the run broke off ({_said(type(problem).__name__, problem)}); see log.txt"
+        outcome = ended("failed", error, INFRASTRUCTURE)
+    with contextlib.suppress(OSError):
+        (Path(job["folder"]) / STOP).unlink()  # a stop that some code on the way has swallowed
+    end_descendants(keep=lifeline.kernel if job["warm"] else None)  # whatever its cells have started ends with the run
+    outcome = lifeline.stop or outcome
+    tell("executed", **outcome)
+    page_error = None
+    if job["page"]:
+        try:
+            from ..report.page import write_page
+
+            masker.folder(Path(job["folder"]))
+            now = masker.tree(outcome)
+            now = {key: now[key] for key in ("status", "error")} | {"seconds": time.time() - job["start"]}
+            now["skipped"] = kernel.skipped if kernel is not None else None
+            write_page(Path(job["folder"]), job["record"] | now)
+        except Exception as problem:  # a page that cannot be made must not hide what the run measured
+            page_error = f"the report page could not be made ({_said(type(problem).__name__, problem)}); see log.txt"
+            log_traceback()
+    used = spent(lifeline)
+    used["cpu_seconds"] -= before
+    tell("end", **outcome, page_error=page_error, **used)
+    return kernel
+
+
+def ended(status: str, error: str | None = None, cause: str | None = None, **more) -> dict:
+    """How a run ended, as the runner is told."""
+    return {"status": status, "error": error, "cause": cause, **more}
+
+
+def spent(lifeline: Lifeline) -> dict:
+    """CPU seconds of this process, its ended children and a living kernel; the largest of the first two in bytes."""
+    import resource
+
+    import psutil
+
+    both = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    unit = 1 if sys.platform == "darwin" else 1024
+    seconds = sum(usage.ru_utime + usage.ru_stime for usage in both)
+    if lifeline.kernel is not None:
+        with contextlib.suppress(psutil.Error):  # it has ended, and then counts among the children
+            times = psutil.Process(lifeline.kernel).cpu_times()
+            seconds += times.user + times.system
+    return {"cpu_seconds": seconds, "largest_bytes": max(usage.ru_maxrss for usage in both) * unit}
+
+
+def execute(job: dict, lifeline: Lifeline, tell, masker: Masker, state=None) -> tuple:
+    """Run the notebook with papermill; returns (how it ended, the kernel's state).
+
+    A kernel that does not come up is tried once more (ports and slow disks have bad moments), one that dies later not,
+    nor a notebook that papermill cannot take: that will be no different the next time.
+    """
+    skip_iri_grammar()
+    import papermill
+    import papermill.execute as judging
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+    from papermill.iorw import papermill_io
+
+    from .engine import Kernel, LeftEarly, register
+
+    class AtomicNotebook:
+        """The text that was hashed is what runs, and output goes through `write_atomic`: always whole on disk."""
+
+        def read(self, path):
+            return job["notebook"]
+
+        def write(self, text, path):
+            write_atomic(path.removeprefix("atomic:"), masker.notebook(text))
+
+        def pretty_path(self, path):
+            return path.removeprefix("atomic:")
+
+    papermill_io.register("atomic:", AtomicNotebook())
+    state = state or Kernel(lifeline)
+    state.begin(job, tell)
+    register(state)
+    output = Path(job["folder"]) / "notebook.ipynb"
+    strict = judging.raise_for_execution_errors
+
+    def judge(nb, path):  # papermill takes an error that its cell's tag allows for the notebook's
+        if state.ran < state.total:
+            strict(nb, path)
+
+    for attempt in (1, 2):
+        judging.raise_for_execution_errors = judge
+        try:
+            papermill.execute_notebook(
+                f"atomic:{job['path']}".replace("{", "{{").replace("}", "}}"),
+                f"atomic:{output}".replace("{", "{{").replace("}", "}}"),
+                job["parameters"],
+                engine_name="workbench",
+                kernel_name=_kernel(job["kernel"]),
+                cwd=job["cwd"],
+                progress_bar=False,
+                start_timeout=START_TIMEOUT,
+                language=job["language"],
+            )
+            if state.ran < state.total:  # papermill takes sys.exit(0) for a good end
+                return _early(state), state
+            return ended("done"), state
+        except LeftEarly:
+            return _early(state), state
+        except PapermillExecutionError as problem:
+            ename, evalue = problem.ename, problem.evalue
+            if ename == "CellExecutionError" and not evalue and state.raised:  # papermill's word for "no output says"
+                ename, evalue = state.raised
+            if ename == "Stopped" and (said := _stopped(Path(job["folder"]))):
+                error = f"stopped in cell [{problem.exec_count}]{state.where}: {said['why']}"
+                return ended("stopped", error, finished=said["finished"]), state
+            if ename == "SystemExit" and evalue in ("None", "False"):
+                return _early(state), state
+            disk = any(words in str(evalue) for words in DISK)
+            error = f"cell [{problem.exec_count}]{state.where} raised {_said(ename, evalue)}"
+            return ended("failed", error, INFRASTRUCTURE if disk else EXPERIMENT), state
+        except (DeadKernelError, CellTimeoutError):
+            if state.exit_code == 0 and state.count:  # os._exit(0): papermill or not, the later cells never ran
+                return _early(state), state
+            return ended("failed", state.death(), INFRASTRUCTURE if state.killed else EXPERIMENT), state
+        except WorkbenchError:
+            raise
+        except Exception as problem:
+            if state.ready or lifeline.stop or attempt == 2 or not state.launched:
+                log_traceback()
+                what = "the run broke off" if state.ready else "the notebook's kernel did not start"
+                what = what if state.launched else "the notebook cannot be executed as it is"
+                error = f"{what} ({_said(type(problem).__name__, problem)}); see log.txt in the run's folder"
+                # what papermill or nbformat stumble over lies in the notebook, and a second try stumbles again
+                own = not state.launched or isinstance(problem, (AttributeError, LookupError, TypeError, ValueError))
+                return ended("failed", error, EXPERIMENT if own else INFRASTRUCTURE), state
+            log(f"workbench: the kernel did not start ({problem}); trying once more\n")
+            state.reset()
+        finally:
+            judging.raise_for_execution_errors = strict
+    raise AssertionError("both attempts return or raise")
+
+
+def _early(state) -> dict:
+    """The verdict on a notebook whose later cells never ran, although nothing is said to be wrong."""
+    left = state.total - state.ran - 1
+    error = f"cell [{state.count}]{state.where} ended the notebook before its end (sys.exit, exit or os._exit): "
+    error += f"{left} later cell(s) never ran; " if left > 0 else "the rest of it never ran; "
+    return ended("ended early", error + "if that is meant, call workbench.stop('why') instead", EXPERIMENT)
+
+
+def _stopped(folder: Path) -> dict | None:
+    """What `workbench.stop` has left for us, taken away; None where it was not called."""
+    path = folder / STOP
+    try:
+        said = read_json(path)
+        path.unlink()
+        return {"why": str(said["why"]), "finished": said["finished"] is True}
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def log_to(path: Path) -> None:
+    """Let what is printed from here on go to another log; a kernel that runs already keeps the one it was born with."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    os.dup2(handle, 1)
+    os.dup2(handle, 2)
+    os.close(handle)
+
+
+def log(text: str) -> None:
+    """Write to the run's log, as far as the disk has room: a full one is told through the pipe, not here."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+
+def log_traceback() -> None:
+    """The exception being handled, in full, for the log."""
+    log(traceback.format_exc())
+
+
+def _kernel(wanted: str) -> str:
+    """The kernel to use: the notebook's own where this environment has it, else this environment's python3."""
+    from jupyter_client.kernelspec import KernelSpecManager
+
+    return wanted if wanted in KernelSpecManager().find_kernel_specs() else "python3"
+
+
+def _said(name: str, text: object) -> str:
+    """An exception in one line of bounded length."""
+    text = " ".join(str(text).encode("utf-8", "replace").decode().split())  # half a character is in no record
+    text = text if len(text) <= 600 else text[:597] + "..."
+    return f"{name}: {text}" if text else name
+
+
+if __name__ == "__main__":
+    if os.environ.get(RUN_FOLDER) is None:
+        sys.exit("workbench.runs.process.child is started by the runner; use: workbench run PAPER")
+    main()

@@ -1,0 +1,233 @@
+"""Run one notebook in a child process, and keep the truth about it in record.json.
+
+The parent (here) stays small: it checks the parameters before anything starts, writes the record, watches the child
+(`worker`), enforces the time limit, and sees to it that no process of the run is left behind. The child does the work
+(`child`).
+"""
+
+import contextlib
+import datetime
+import json
+import math
+import os
+import time
+from pathlib import Path
+
+from ...errors import RunError, UsageError, WorkbenchError
+from ...files import JSON_BYTES, parse_json, write_atomic
+from ...models.files.identity import contents, settled
+from ..notebook.notebook import Notebook, read
+from ..store import entry as store
+from ..store import masking
+from . import environment, processes
+from .progress import Progress
+from .worker import Signals, Slot, Worker
+
+RESERVE = ".reserve"  # a file that gives its room back to the last record when the disk has filled up meanwhile
+RESERVE_BYTES = 128 * 1024
+
+
+def run(
+    paper: str,
+    given: dict | None = None,
+    *,
+    out: str | os.PathLike | None = None,
+    timeout: float | None = None,
+    progress: bool = True,
+    rerun_of: str | None = None,
+) -> store.Record:
+    """Run a paper's notebook (or any .ipynb with a parameters cell) and return its record, whatever came of it.
+
+    Parameters
+    ----------
+    paper
+        A paper's name (`workbench list`) or the path of an .ipynb file.
+    given
+        Parameter name -> value. Texts are read as the command line reads them (`parameters.convert`).
+    out
+        The folder that holds all runs; runs/ in the checkout when left out.
+    timeout
+        Seconds the whole run may take; then it is killed and its status is ``timed out``.
+    progress
+        Whether to show a bar (on a terminal) or a few lines (elsewhere) on standard error.
+
+    Returns
+    -------
+    Record
+        Its ``status`` says how the run ended and ``error`` why; a failed notebook raises nothing here.
+
+    Raises
+    ------
+    UsageError
+        Unknown paper or parameter, or a value of the wrong type. Nothing was started or written.
+    RunError
+        The run's folder cannot be written.
+    """
+    notebook = read(paper)
+    values = notebook.resolve(given or {})
+    check_timeout(timeout)
+    bar = Progress(notebook.name, show=progress)
+    with Signals() as signals:
+        folder = store.runs_folder(out)
+        return execute(notebook, values, out=folder, timeout=timeout, bar=bar, signals=signals, rerun_of=rerun_of)
+
+
+def check_timeout(timeout: float | None) -> None:
+    """A time limit that is none raises UsageError."""
+    if timeout is not None and not 0 < timeout < math.inf:
+        raise UsageError(f"the time limit is {timeout:g} s; give a positive number of seconds, or none for no limit")
+
+
+def execute(
+    notebook: Notebook,
+    values: dict,
+    *,
+    out: Path,
+    timeout: float | None = None,
+    bar: Progress,
+    signals: Signals,
+    rerun_of: str | None = None,
+    surroundings: dict | None = None,
+    threads: int | None = None,
+    settings: dict[str, str] | None = None,
+    announce=None,
+    slot: Slot | None = None,
+    page: bool = True,
+) -> store.Record:
+    """Do what `run` promises, with everything checked and looked up beforehand.
+
+    Parameters
+    ----------
+    values
+        The resolved values of the parameters that were set.
+    surroundings
+        `environment.surroundings`, where the caller knows it already.
+    threads
+        For the record: how many the run is allowed.
+    settings
+        Environment variables for the child and its kernel.
+    announce
+        Called with the run's ID before anything of it is on disk but its empty folder.
+    slot
+        Where a warm worker stands; the caller drops it in the end. Without one the run has a child process of its own.
+    page
+        Whether the child makes the report page; a sweep makes its pages itself, where nbconvert is loaded once.
+    """
+    now = datetime.datetime.now(datetime.UTC)
+    filled = notebook.filled(values)
+    secrets = masking.secrets_in(notebook.filled({})) | masking.secrets_in(filled)  # a default stands in its cell
+    masker = masking.Masker(secrets)
+    seed = filled.get("seed")
+    identity, folder = store.new_folder(out, notebook.name, now)
+    entry = store.Record(
+        id=identity,
+        paper=notebook.name,
+        notebook=notebook.shown,
+        notebook_sha256=notebook.sha256,
+        parameters=(asked := masking.mask(filled)),
+        contents=contents(asked),
+        given=sorted(values),
+        started=now.isoformat(timespec="seconds"),
+        seed=seed if isinstance(seed, int) and not isinstance(seed, bool) else None,
+        timeout=timeout,
+        rerun_of=rerun_of,
+        threads=threads,
+        warm=slot.runs if slot else None,
+        folder=folder,
+        **(surroundings or environment.surroundings()),
+    )
+    try:
+        if announce is not None:
+            announce(identity)
+        entry.save()
+        write_atomic(folder / RESERVE, b"\0" * RESERVE_BYTES)
+        make = slot.take if slot else lambda folder, settings: Worker(folder, folder / "log.txt", settings)
+        worker = make(folder, settings or {})
+    except (WorkbenchError, OSError) as error:
+        _remove(folder)
+        raise RunError(str(error)) from error
+    start = time.monotonic()
+    bar.say(f"run {identity}")
+    shown = {"id", "paper", "parameters", "given", "started", "git", "hardware", "workbench", "python", "versions"}
+    worker.give(
+        {
+            "folder": str(folder),
+            "path": str(notebook.path),
+            "notebook": notebook.text,
+            "cwd": str(notebook.path.parent),
+            "kernel": notebook.kernel,
+            "language": notebook.language,
+            "parameters": values,
+            "start": time.time(),
+            "page": page,
+            "secrets": secrets,
+            "record": {key: value for key, value in vars(entry).items() if key in shown},
+        }
+    )
+    try:
+        worker.watch(entry, bar, signals, None if timeout is None else start + timeout)
+    except Exception as problem:  # a defect of ours or a library's: it costs this run, never the sweep around it
+        entry.status, entry.cause = "failed", "infrastructure"
+        entry.error = f"the run could not be followed to its end ({type(problem).__name__}: {problem})"
+    finally:
+        bar.close()
+        if slot is None:
+            worker.end()
+        elif entry.status == "done":
+            processes.kill_run(str(folder))  # what its cells left running; the warm kernel is not among it
+        else:
+            slot.drop()
+            processes.kill_run(str(folder))
+        entry.seconds = round(time.monotonic() - start, 3)
+        entry.ended = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        if not (folder / store.FILE).exists():  # deleted or unmounted: what the child wrote since is not a whole run
+            entry.status, entry.cause = "failed", "infrastructure"
+            entry.error = f"the run's folder {folder} vanished while it ran; is the disk still there?"
+            _remove(folder)
+        else:
+            with contextlib.suppress(OSError):  # already gone: then there is no room to give back
+                (folder / RESERVE).unlink()
+            if (folder / store.FILE).is_dir():  # a cell's doing; the name is ours
+                _remove(folder / store.FILE)
+            try:
+                masker.folder(folder)
+                _collect(entry)
+            except Exception as problem:  # whatever the notebook has left, how it ended is saved
+                entry.error = "; ".join(filter(None, [entry.error, f"its numbers could not be collected ({problem})"]))
+            entry.save()  # once: a record that says done has its numbers, whoever is killed when
+    return entry
+
+
+def _collect(entry: store.Record) -> None:
+    """Take what the notebook left in its folder into the record, as far as it is what it should be.
+
+    A cell may have written anything under our names: what is wrong there is said, and costs the run its numbers only.
+    """
+    try:
+        entry.metrics = store.load_metrics(entry.folder)
+    except RunError as error:
+        entry.error = "; ".join(filter(None, [entry.error, str(error)]))
+    with contextlib.suppress(OSError):
+        path = store.inside(entry.folder, "models.jsonl")
+        for line in path.read_bytes().splitlines() if path and path.stat().st_size <= JSON_BYTES else ():
+            with contextlib.suppress(ValueError, RecursionError):  # a line cut short by a kill
+                found = parse_json(json.dumps(_finite(json.loads(line))))
+                entry.models += [found] if isinstance(found, dict) else []
+    if entry.contents:
+        entry.contents = settled(entry.contents, contents(entry.parameters), entry.models)
+
+
+def _finite(value):
+    """A JSON value with null for every number that is not finite: a report that has one is kept."""
+    if isinstance(value, dict):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return list(map(_finite, value))
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _remove(folder: Path) -> None:
+    """Take back a run's folder in which nothing was started, or whose record is gone."""
+    import shutil
+
+    shutil.rmtree(folder, ignore_errors=True)

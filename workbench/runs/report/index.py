@@ -1,0 +1,190 @@
+"""``workbench report``: one static page over all runs and grids, and the same as CSV, Parquet and LaTeX beside it.
+
+The page is a single file: figures and the text exports are embedded, the filter is a few lines of inline script whose
+hash the Content-Security-Policy names, and everything else is forbidden to run or load.
+"""
+
+import base64
+import hashlib
+import html
+import re
+from pathlib import Path
+
+from ...files import write_atomic
+from ..store import entry as store
+from ..store.metrics import number, show
+from ..sweep.cell import make_page
+from . import grids, page
+from .exports import as_csv, as_latex, as_parquet, as_rows, chosen, csv_text
+
+FIGURE_BYTES = 2_000_000  # a larger picture is linked, not embedded
+PAGE_BYTES = 40_000_000  # of pictures on the whole page; the newest runs come first
+RUNS_COMPARED = 24  # rows of a comparison plot: the newest
+
+
+def write_report(out: Path) -> Path:
+    """Write the page and its exports into the folder of all runs; returns the page's path.
+
+    ``index.html``; ``runs.csv``, ``.parquet`` and ``.tex``; where there are grids also ``grids.csv``, ``.parquet`` and
+    ``.tex``, and their figures as ``grids/PAPER-NAME.png`` and ``.svg``. A run whose own page is missing (its sweep was
+    killed between the two) gets it.
+
+    Raises
+    ------
+    WorkbenchError
+        The folder cannot be written.
+    """
+    records, unreadable = store.scan(out)
+    for record in records:
+        if record.status != "running" and not record.report.exists() and store.inside(record.folder, "notebook.ipynb"):
+            make_page(record)
+    found = grids.tables(out, records)
+    table, latex = as_csv(records), as_latex(records)
+    write_atomic(out / "runs.csv", table)
+    write_atomic(out / "runs.tex", latex)
+    if records:
+        write_atomic(out / "runs.parquet", as_parquet(as_rows(records)))
+    if found:
+        rows = grids.long_rows(found)
+        latex += "\n" + grids.as_latex(found)
+        write_atomic(out / "grids.csv", csv_text(rows))
+        write_atomic(out / "grids.tex", grids.as_latex(found))
+        if rows:
+            write_atomic(out / "grids.parquet", as_parquet(rows))
+    return write_atomic(out / "index.html", render(records, out, table, latex, found, unreadable))
+
+
+def render(
+    records: list[store.Record],
+    out: Path,
+    table: str,
+    latex: str,
+    found: list[grids.GridTable] | None = None,
+    unreadable: list[str] | None = None,
+) -> str:
+    """The page as text; a grid's figure is also written beside it. ``unreadable``: what was passed over, and why."""
+    from ...papers import PAPERS
+
+    titles = {paper.name: paper.title for paper in PAPERS}
+    script = (page.TEMPLATES / "filter.js").read_text("utf-8")
+    room = PAGE_BYTES
+    papers = []
+    for name in sorted({record.paper for record in records}):
+        runs = [record for record in reversed(records) if record.paper == name]  # the newest first
+        rows = []
+        for record in runs:
+            pictures, room = figures(record, out, room)
+            rows.append({"run": record, "link": link(record, out), "figures": pictures, "text": _text(record)})
+        names = list(dict.fromkeys(metric for record in runs for metric in record.metrics))
+        plots = [plot for metric in names if (plot := comparison(metric, runs))]
+        shown = [_grid(item, out) for item in found or [] if item.paper == name]
+        papers.append(
+            {
+                "name": name,
+                "title": titles.get(name, ""),
+                "rows": rows,
+                "metrics": names,
+                "plots": plots,
+                "grids": shown,
+            }
+        )
+    counts = {status: sum(record.status == status for record in records) for status in store.STATUSES}
+    return (
+        page.environment()
+        .get_template("index.html")
+        .render(
+            papers=papers,
+            total=len(records),
+            unreadable=unreadable or [],
+            counts={status: count for status, count in counts.items() if count},
+            script=script,
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            csv=base64.b64encode(table.encode()).decode(),
+            latex=base64.b64encode(latex.encode()).decode(),
+        )
+    )
+
+
+def _grid(table: grids.GridTable, out: Path) -> dict:
+    """A grid as the template shows it: caption, picture, and rows of texts."""
+    from ...plots import save
+
+    figure, source, width = grids.draw(table), None, 0
+    if figure is not None:
+        name = f"{re.sub('[^A-Za-z0-9_-]', '_', table.paper)}-{table.name}"
+        width = round(figure.get_size_inches()[0] * 90)  # in pixels of the page
+        picture, _ = save(figure, name, out / "grids")
+        source = "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode()
+    rows = []
+    for row in table.rows:
+        cells = [show(row["metrics"][name].as_dict()) if name in row["metrics"] else None for name in table.metrics]
+        rows.append(
+            {"values": [page.plain(value) for value in row["values"].values()], "n": row["seeds"], "cells": cells}
+        )
+    return {"table": table, "caption": grids.caption(table), "picture": source, "width": width, "rows": rows}
+
+
+def link(record: store.Record, out: Path) -> str:
+    """Where a run's row leads: its page, else its folder; relative, so that the folder of runs can be moved."""
+    target = record.report if record.report.exists() else record.folder
+    return target.relative_to(out).as_posix()
+
+
+def figures(record: store.Record, out: Path, room: int) -> tuple[list[dict], int]:
+    """A run's pictures as {name, source}, and how much room is left on the page; too large a one is only linked."""
+    found = []
+    for path in sorted((record.folder / "figures").glob("*.png")):
+        if store.inside(record.folder, f"figures/{path.name}") is None:
+            continue  # a link to somewhere else: not this run's picture
+        count = path.stat().st_size
+        if count <= min(FIGURE_BYTES, room):
+            room -= count
+            source = "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+            found.append({"name": path.stem, "source": source})
+        else:
+            found.append({"name": path.stem, "href": path.relative_to(out).as_posix()})
+    return found, room
+
+
+def comparison(metric: str, runs: list[store.Record]) -> str | None:
+    """One metric over the finished runs that have it, as an inline SVG: a dot a run with its interval.
+
+    None where fewer than two runs have a value: there is nothing to compare.
+    """
+    points = [(run, run.metrics[metric]) for run in runs if run.status == "done" and metric in run.metrics]
+    points = [(run, entry) for run, entry in points if entry.get("value") is not None][:RUNS_COMPARED]
+    if len(points) < 2:
+        return None
+    ends = [entry[key] for _, entry in points for key in ("value", "low", "high") if entry.get(key) is not None]
+    low, high = min(ends), max(ends)
+    if high == low:
+        low, high = low - (abs(low) or 1) * 0.5, high + (abs(high) or 1) * 0.5
+    left, right, row, top = 132, 372, 17, 26
+    unit = points[0][1].get("unit") or ""
+
+    def x(value: float) -> float:
+        return left + 8 + (value - low) / (high - low) * (right - left - 16)
+
+    parts = [f'<text class="name" x="0" y="13">{html.escape(metric)}{html.escape(f" ({unit})" if unit else "")}</text>']
+    bottom = top + row * len(points)
+    for place in (low, (low + high) / 2, high):
+        parts.append(f'<line class="grid" x1="{x(place):.1f}" x2="{x(place):.1f}" y1="{top - 4}" y2="{bottom}"/>')
+        parts.append(f'<text class="tick" x="{x(place):.1f}" y="{bottom + 13}">{number(place)}</text>')
+    for index, (run, entry) in enumerate(points):
+        y = top + row * index + row / 2
+        about = f"{run.id}: {show(entry)['value']} {show(entry)['interval']} {chosen(run)}"
+        parts.append(f'<text class="run" x="0" y="{y + 4:.1f}">{html.escape(run.id[4:])}</text>')
+        parts.append(f"<g><title>{html.escape(about)}</title>")
+        if entry.get("low") is not None and entry.get("high") is not None:
+            ends_at = f'x1="{x(entry["low"]):.1f}" x2="{x(entry["high"]):.1f}"'
+            parts.append(f'<line class="interval" {ends_at} y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(f'<circle cx="{x(entry["value"]):.1f}" cy="{y:.1f}" r="4"/></g>')
+    label = f'role="img" aria-label="{html.escape(metric)} over {len(points)} runs"'
+    return f'<svg class="comparison" {label} viewBox="0 0 {right} {bottom + 20}">{"".join(parts)}</svg>'
+
+
+def _text(record: store.Record) -> str:
+    """What the filter box looks through."""
+    parts = [record.id, record.paper, record.status, chosen(record), record.error or "", *record.metrics]
+    parts += [f"{name}={page.plain(value)}" for name, value in record.parameters.items()]
+    return " ".join(parts).lower()

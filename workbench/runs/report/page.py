@@ -1,0 +1,297 @@
+"""One run's page: the executed notebook as a single HTML file that loads nothing and runs nothing.
+
+What a notebook prints may be text that a model wrote, so nothing in it is trusted: the whole body passes through
+`sanitise` (no script, no handler, no frame, nothing fetched), and the page's Content-Security-Policy forbids the same
+things once more. Widgets are shown as the last still picture of themselves that they gave.
+"""
+
+import base64
+import html
+import mimetypes
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from ...errors import RunError
+from ...files import write_atomic
+from ..store.entry import Record, inside, load_metrics
+
+TEMPLATES = Path(__file__).parent / "templates"
+WIDGET = "application/vnd.jupyter.widget-view+json"
+STATE = "application/vnd.jupyter.widget-state+json"
+ERROR_MARK = "papermill-error-cell-tag"
+LARGEST_IMAGE = 4_000_000  # bytes of a picture beside the notebook that are worth embedding
+# fmt: off
+FORBIDDEN = {
+    "script", "iframe", "frame", "frameset", "object", "embed", "applet", "link", "meta", "base", "form", "button",
+    "template", "noscript", "noembed", "noframes", "xmp", "plaintext", "textarea", "audio", "video", "source", "portal",
+    "foreignobject", "animate", "set", "use",
+}
+# fmt: on
+
+
+def write_page(folder: Path, record: dict[str, Any] | Record) -> Path:
+    """Make ``report.html`` in a run's folder from its notebook.ipynb and what is known of the run.
+
+    Parameters
+    ----------
+    folder
+        The run's folder. Without a notebook in it the page says so and shows the rest.
+    record
+        The run's record, or the fields of one.
+    """
+    skip_iri_grammar()
+    import nbformat
+
+    fields = vars(record) if isinstance(record, Record) else record
+    path = inside(folder, "notebook.ipynb")
+    notebook = nbformat.read(path, as_version=4) if path is not None else None
+    return write_atomic(folder / "report.html", render(notebook, fields, folder))
+
+
+def skip_iri_grammar() -> None:
+    """To be called before jsonschema is imported, by nbformat for instance.
+
+    It tries this grammar for the format "iri", which no notebook has, and compiling it takes 1.5 CPU seconds.
+    """
+    sys.modules.setdefault("rfc3987_syntax", None)
+
+
+def render(notebook, fields: dict[str, Any], folder: Path | None = None) -> str:
+    """The page as text; ``notebook`` is a NotebookNode or None, ``folder`` where its relative pictures lie."""
+    from pygments.formatters import HtmlFormatter
+
+    body, title = "", ""
+    if notebook is not None:
+        still(notebook)
+        _error_marks(notebook)
+        _bare(notebook)
+        title = first_heading(notebook)
+        body = sanitise(_body(notebook), folder)
+    return (
+        environment()
+        .get_template("run.html")
+        .render(
+            run=fields,
+            title=title or fields.get("paper", "run"),
+            body=body,
+            highlight=HtmlFormatter(style="default").get_style_defs(".highlight"),
+            metrics=_metrics(folder),
+        )
+    )
+
+
+def environment():
+    """The Jinja2 environment of the templates; everything is escaped unless a template says ``safe``."""
+    import jinja2
+
+    from ..store.metrics import show
+
+    made = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    made.filters |= {"duration": duration, "size": size, "shown": show, "value": plain}
+    made.globals["css"] = (TEMPLATES / "style.html").read_text("utf-8")
+    return made
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds for people: 3.2 s, 4 min 10 s, 2 h 5 min."""
+    if not isinstance(seconds, (int, float)):  # None, or what the template does not know
+        return ""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes = int(seconds // 60)
+    return f"{minutes} min {int(seconds % 60)} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def size(count: float | None) -> str:
+    """Bytes for people."""
+    if not isinstance(count, (int, float)):  # None, or what the template does not know
+        return ""
+    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
+def plain(value: Any) -> str:
+    """A parameter's value for people: a text as it is, anything else as JSON would say it."""
+    import json
+
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def first_heading(notebook) -> str:
+    """The notebook's title: its first markdown heading."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown" and ERROR_MARK not in cell.metadata.get("tags", []):
+            for line in cell.source.splitlines():
+                if line.startswith("#"):
+                    return line.lstrip("#").strip()
+    return ""
+
+
+def _error_marks(notebook) -> None:
+    """Take papermill's two large red cells out again, in place: the page has its own words, and keeps an anchor."""
+    kept = []
+    for cell in notebook.cells:
+        if ERROR_MARK not in cell.metadata.get("tags", []):
+            kept.append(cell)
+        elif 'id="papermill-error-cell"' in cell.source:
+            cell.source = '<span id="broken"></span>'
+            kept.append(cell)
+    notebook.cells = kept
+
+
+def _bare(notebook) -> None:
+    """Take out, in place, what no page shows and any tool may have written: nbconvert validates all of it."""
+    known = ("kernelspec", "language_info")
+    notebook.nbformat_minor = 5  # the one that has names of cells
+    notebook.metadata = {key: notebook.metadata[key] for key in known if isinstance(notebook.metadata.get(key), dict)}
+    for number, cell in enumerate(notebook.cells):
+        cell.metadata = {"tags": sorted({tag for tag in cell.metadata.get("tags", []) if "," not in tag})}
+        cell.id = f"cell-{number}"
+        for output in cell.get("outputs", []):
+            output.pop("transient", None)
+
+
+def still(notebook) -> None:
+    """Replace every widget in the outputs by something that needs no JavaScript, in place.
+
+    A picture or HTML in the same output wins (that is the widget's own snapshot); else the texts and values of the
+    widget's saved state are listed; else a sentence says where to see it live.
+    """
+    models = notebook.metadata.get("widgets", {}).get(STATE, {}).get("state", {})
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            data = output.get("data", {})
+            data.pop("application/javascript", None)
+            if WIDGET not in data:
+                continue
+            view = data.pop(WIDGET)
+            if not {"image/png", "image/svg+xml", "image/jpeg", "text/html"} & set(data):
+                seen = _widget(models, (view or {}).get("model_id"), 0)
+                note = "An interactive widget: open the notebook in JupyterLab to use it."
+                data["text/html"] = f'<div class="widget">{seen or note}</div>'
+    notebook.metadata.pop("widgets", None)
+
+
+def _widget(models: dict, identity: str | None, depth: int) -> str:
+    """A widget's saved state as still HTML: its children in order, a label and a value each."""
+    state = models.get(identity, {}).get("state", {})
+    if depth > 8:
+        return ""
+    if state.get("children"):
+        parts = [_widget(models, child.removeprefix("IPY_MODEL_"), depth + 1) for child in state["children"]]
+        return "".join(parts)
+    snapshot = state.get("snapshot_html") or state.get("_snapshot_html")
+    if isinstance(snapshot, str) and snapshot:
+        return snapshot
+    kind, value = state.get("_model_name", ""), state.get("value")
+    if kind == "OutputModel":
+        return "".join(_output(output) for output in state.get("outputs", []))
+    if kind in ("HTMLModel", "HTMLMathModel"):
+        value = str(value)
+    elif isinstance(state.get("index"), int) and state.get("_options_labels"):
+        value = html.escape(str(state["_options_labels"][state["index"]]))
+    elif isinstance(value, (str, int, float)) and kind not in ("ButtonModel", "FloatProgressModel", "IntProgressModel"):
+        value = html.escape(str(value))
+    else:
+        return ""
+    label = html.escape(state.get("description") or "")
+    return f"<div><b>{label}</b> {value}</div>" if label else f"<div>{value}</div>"
+
+
+def _output(output: dict) -> str:
+    data = output.get("data", {})
+    if "image/png" in data:
+        return f'<img src="data:image/png;base64,{html.escape(data["image/png"])}">'
+    if "text/html" in data:
+        return "".join(data["text/html"])
+    return f"<pre>{html.escape(''.join(data.get('text/plain', output.get('text', ''))))}</pre>"
+
+
+def _body(notebook) -> str:
+    """The cells as HTML through nbconvert, code folded where it is long."""
+    from nbconvert import HTMLExporter
+
+    exporter = HTMLExporter(template_name="basic", embed_images=False)
+    exporter.mathjax_url = exporter.require_js_url = exporter.mermaid_js_url = exporter.jquery_url = ""
+    exporter.exclude_input_prompt = exporter.exclude_output_prompt = False
+    text, _ = exporter.from_notebook_node(notebook)
+    return text
+
+
+def sanitise(text: str, folder: Path | None = None) -> str:
+    """HTML with everything taken out that could run, fetch or submit something.
+
+    Pictures with a relative path inside ``folder`` are embedded; pictures from elsewhere become their own description.
+    """
+    from bs4 import BeautifulSoup, Comment
+
+    soup = BeautifulSoup(text, "html.parser")
+    for comment in soup.find_all(string=lambda item: isinstance(item, Comment)):
+        comment.extract()
+    for tag in soup.find_all(True):
+        if tag.decomposed:
+            continue
+        # a style with a tag in it is read differently inside SVG, where browsers see the tag
+        fetching = tag.name == "style" and re.search(r"url\s*\(|@import|\\|<", tag.get_text(), re.IGNORECASE)
+        if fetching or tag.name.lower().split(":")[-1] in FORBIDDEN:
+            tag.decompose()
+        elif tag.name == "img":
+            _picture(tag, folder)
+            _attributes(tag)
+        else:
+            _attributes(tag)
+    _fold(soup)
+    return str(soup)
+
+
+def _attributes(tag) -> None:
+    for name, value in list(tag.attrs.items()):
+        text = "".join(value) if isinstance(value, list) else str(value or "")
+        bare = re.sub(r"[\s\x00-\x20]+", "", html.unescape(text)).lower()
+        low = name.lower()
+        link = low in ("href", "xlink:href")
+        allowed_link = bare.startswith(("http:", "https:", "mailto:", "#")) or re.match(r"^[\w./-]+$", bare)
+        if (
+            low.startswith("on")
+            or low in ("srcdoc", "srcset", "formaction", "action", "background", "ping", "poster", "contenteditable")
+            or (link and not allowed_link)
+            or (low == "src" and not bare.startswith("data:image/"))
+            or (low == "style" and re.search(r"url\(|expression|@import|\\|position:(fixed|sticky)", bare))
+        ):
+            del tag[name]
+
+
+def _picture(tag, folder: Path | None) -> None:
+    source = str(tag.get("src") or "")
+    if source.startswith("data:image/"):
+        return
+    path = (folder / source).resolve() if folder is not None and source and ":" not in source else None
+    kind = mimetypes.guess_type(source)[0] or ""
+    inside = path is not None and path.is_relative_to(folder.resolve()) and path.is_file()
+    if inside and kind.startswith("image/") and path.stat().st_size <= LARGEST_IMAGE:
+        tag["src"] = f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+    else:
+        tag.name = "em"
+        tag.string = tag.get("alt") or "a picture that is not part of this page"
+
+
+def _fold(soup) -> None:
+    """Put long code cells behind a click, so that the page reads as a story."""
+    for cell in soup.select("div.input"):
+        lines = (cell.select_one(".input_area") or cell).get_text().strip().splitlines()
+        if len(lines) > 16:
+            details = soup.new_tag("details", attrs={"class": "code"})
+            summary = soup.new_tag("summary")
+            summary.string = f"code, {len(lines)} lines"
+            cell.wrap(details)
+            details.insert(0, summary)
+
+
+def _metrics(folder: Path | None) -> dict:
+    try:
+        return {} if folder is None else load_metrics(folder)
+    except RunError:  # said in the record
+        return {}

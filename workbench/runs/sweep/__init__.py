@@ -1,0 +1,1 @@
+"""Sweeps: a grid of cells, each run once, whatever dies meanwhile."""

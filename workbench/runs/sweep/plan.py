@@ -1,0 +1,83 @@
+"""What a sweep would do, before it does it: how long it may take, and its cells as commands of their own."""
+
+import json
+import shlex
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...errors import UsageError
+from ..report.page import plain
+from ..store import entry as store
+from ..store import masking
+from .grid import Grid
+
+# what a profile may take at most (docs/design.md), for when nothing has been measured yet
+PROFILE_SECONDS = {"smoke": 40, "quick": 180, "standard": 1800}
+LIKE = ("profile", "model", "bits")  # what decides most about a run's time
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds of one run (None: nobody knows) and what they are taken from."""
+
+    seconds: float | None
+    source: str
+
+
+def estimate(grid: Grid, records: list[store.Record]) -> Estimate:
+    """How long a run of the grid takes: the median of finished runs like it, else what its profile allows.
+
+    ``records`` are the paper's runs so far.
+    """
+    ours = [record for record in records if record.status == "done" and record.seconds is not None]
+    fixed = grid.notebook.filled(grid.fixed)
+    wanted = {name: grid.axes.get(name, [fixed.get(name)]) for name in LIKE}
+    for names in (LIKE, ("profile",)):
+        like = [r for r in ours if all(r.parameters.get(name) in wanted[name] for name in names)]
+        if like:
+            what = "the same profile and model" if names == LIKE else "the same profile"
+            seconds = statistics.median(record.seconds for record in like)
+            return Estimate(seconds, f"the median of {len(like)} finished run(s) with {what}")
+    profiles = [PROFILE_SECONDS.get(name) for name in wanted["profile"]]
+    if profiles and None not in profiles:
+        names = " and ".join(map(str, wanted["profile"]))
+        return Estimate(statistics.fmean(profiles), f"what the profile {names} may take at most")
+    return Estimate(None, "nothing: no run like these has finished yet")
+
+
+def commands(grid: Grid, cells: list, *, out: Path, options: list[str]) -> list[str]:
+    """One command a cell: each runs that cell alone, and does nothing where it is finished or being done elsewhere.
+
+    Absolute paths, every value quoted for a POSIX shell; the commands may be run in any order, on any machine that
+    shares ``out`` and has the checkout at the same place.
+    """
+    told = grid.notebook.filled(grid.fixed | {name: values[0] for name, values in grid.axes.items()})
+    for name in (*grid.fixed, *grid.axes):
+        if masking.masked(name, told[name]) != told[name]:
+            raise UsageError(
+                f"parameter {name!r} holds a secret, which would stand in every printed command: let the notebook read"
+                " it from an environment variable or a file"
+            )
+    paper = grid.notebook.name if grid.notebook.where == grid.notebook.name else str(grid.notebook.path)
+    lines = []
+    for cell in cells:
+        words = ["workbench", "sweep", paper]
+        for name, value in cell.values.items():
+            words += ["-g" if name in grid.axes else "-p", f"{name}={as_typed(value, name in grid.axes)}"]
+        words += ["--out", str(out), *options, "--quiet"]
+        lines.append(shlex.join(words))
+    return lines
+
+
+def as_typed(value, in_grid: bool) -> str:
+    """A value as one would type it behind ``-p name=``, or ``-g name=``, where a comma needs quotes."""
+    text = plain(value)
+    if in_grid and isinstance(value, str) and (text != text.strip() or not text or set(text) & set('",[]{}')):
+        return json.dumps(value)
+    return text
+
+
+def describe(cell_values: dict, names) -> str:
+    """A cell by the values of its axes, as one would type them."""
+    return " ".join(f"{name}={plain(masking.masked(name, cell_values[name]))}" for name in names)

@@ -1,0 +1,114 @@
+"""Attention heads drawn by ourselves: all heads of a layer as small pictures, one of them large, with or without sink.
+
+No method of its own: the numbers are those of `attention_maps`.
+"""
+
+import traitlets
+
+from ...errors import UsageError
+from ...papers import explainability as paper
+from ..base import front
+from .base import ExplainView, number, still, visible
+
+LONGEST = 64  # tokens: beyond it nobody reads the cells; `attention_maps` takes more
+
+
+class AttentionHeads(ExplainView):
+    """Small multiples of a layer's heads and the chosen one in full.
+
+    Parameters
+    ----------
+    model : Model
+        A local handle of `workbench.load`.
+    prompt : str
+        At most 64 tokens.
+    layer, head : int
+        The layer from 1, as in `attribute`, `patching_grid` and the circuit; the head from 0.
+    sink : bool
+        Whether the first token's column is shown. False: it is left out and every row sums to one again.
+
+    Attributes
+    ----------
+    answer : dict
+        "tokens"; "heads": for each head of the layer a T x T list (query, key); "sinks": each head's mean weight on the
+        first token; "far": how far back each head looks, in tokens; "layers", "head_count".
+    """
+
+    _esm, _css = front("explain/base", "explain/attention")
+    asks = ("prompt", "layer", "head", "sink")
+    stem = "attention"
+
+    prompt = traitlets.Unicode("").tag(sync=True)
+    layer = traitlets.Int(1).tag(sync=True)
+    head = traitlets.Int(0).tag(sync=True)
+    sink = traitlets.Bool(True).tag(sync=True)
+
+    def __init__(self, model, prompt, *, layer=1, head=0, sink=True, large=True):
+        super().__init__(model, prompt=prompt, layer=layer, head=head, sink=sink, large=large)
+        if self.error:
+            raise UsageError(self.error)
+
+    def compute(self):
+        maps = self.once(("maps", self.prompt), self._maps)
+        layers, heads = maps.weights.shape[:2]
+        for name, value, least, most in (("layer", self.layer, 1, layers), ("head", self.head, 0, heads - 1)):
+            if not least <= value <= most:
+                raise UsageError(f"{name} {value} is none: those of {self.model.name} run from {least} to {most}")
+        block = self.layer - 1
+        weights = (maps.weights if self.sink else maps.without_sink())[block]
+        return {
+            "model": self.model.name,
+            "tokens": maps.tokens,
+            "layers": layers,
+            "head_count": heads,
+            "heads": weights.round(6).tolist(),
+            "sinks": maps.sink[block].tolist(),
+            "far": maps.distance()[block].tolist(),
+        }
+
+    def _maps(self):
+        maps = paper.attention_maps(self.model, self.prompt)
+        if len(maps.tokens) > LONGEST:
+            raise UsageError(
+                f"{len(maps.tokens)} tokens are more than the {LONGEST} this view shows: call attention_maps instead"
+            )
+        return maps
+
+    def caption(self):
+        sink = "" if self.sink else ", sink left out"
+        return f"Attention of {self.model.name}, layer {self.layer}, head {self.head}{sink}"
+
+    def rows(self):
+        now = self.answer
+        columns = ["query", *(f"{i} {visible(token)}" for i, token in enumerate(now["tokens"]))]
+        return columns, [
+            [f"{i} {visible(token)}", *(number(weight, 3) for weight in now["heads"][self.head][i])]
+            for i, token in enumerate(now["tokens"])
+        ]
+
+    def draw(self):
+        from matplotlib.figure import Figure
+
+        now, count = self.answer, self.answer["head_count"]
+        names = [visible(token) for token in now["tokens"]]
+        across = -(-count // 3)
+        with still():
+            fig = Figure(figsize=(11, 4.6), layout="constrained")
+            small, large = fig.subfigures(1, 2, width_ratios=(3, 2))
+            axes = small.subplots(3, across, squeeze=False).ravel()
+            for i, axis in enumerate(axes):
+                axis.axis("off")
+                if i < count:
+                    axis.imshow(now["heads"][i], cmap="Blues", vmin=0, vmax=1)
+                    axis.set_title(
+                        f"head {i}, sink {now['sinks'][i]:.2f}", fontsize=8, loc="center",
+                        fontweight="bold" if i == self.head else "normal",
+                    )  # fmt: skip
+            axis = large.subplots()
+            axis.imshow(now["heads"][self.head], cmap="Blues", vmin=0, vmax=1)
+            axis.grid(False)
+            axis.set_xticks(range(len(names)), names, rotation=60, ha="right", family="monospace", fontsize=8)
+            axis.set_yticks(range(len(names)), names, family="monospace", fontsize=8)
+            axis.set(xlabel="looks at", ylabel="from")
+            fig.suptitle(self.caption(), fontsize=11)
+        return fig

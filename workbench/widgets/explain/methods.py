@@ -1,0 +1,199 @@
+"""Methods side by side: each method's scores, and how far the target falls when its top tokens go, beside random ones.
+
+No method of its own: the numbers are those of `attribute` and `erasure` (its batched form, `erase`).
+"""
+
+import numpy as np
+import traitlets
+
+from ... import plots
+from ...errors import UsageError
+from ...papers import explainability as paper
+from ...papers.explainability.attribution.result import redrawn
+from ...papers.explainability.evaluation.removal import erase, erasure_game, protected
+from ..base import front
+from .base import ExplainView, number, one_of, still, visible
+
+SHARES = (0.05, 0.1, 0.2, 0.5)
+RANDOM = 20  # random orders of one prompt; the page shows the middle 90 % of what they give
+CONTROL = "random"
+
+
+class MethodsCompared(ExplainView):
+    """Rows of token strips, one a method, each with its comprehensiveness against the range of random orders.
+
+    Parameters
+    ----------
+    model : Model
+        A local handle of `workbench.load`.
+    prompt, target : str
+    methods : sequence of str
+        Names in `METHODS`; "random" is always drawn. They stand in the order of `METHODS`, never of their scores.
+    removal : {"replace", "delete"}
+        How the top tokens are taken away.
+    samples : dict of str to int, optional
+        Samples by method, where the default is too slow or too coarse.
+    seed : int
+
+    Attributes
+    ----------
+    answer : dict
+        "tokens", "shares", "value" (the target's probability); "methods": for each name {"title", "scores", "curve"
+        (probability left after removing the top share), "comprehensiveness", "sufficiency", "seconds", "inside"
+        (whether the comprehensiveness lies in the random range)}; "random": {"curve", "low", "high" (lists over
+        shares), "mean", "range" (of comprehensiveness), "draws"}.
+    """
+
+    _esm, _css = front("explain/base", "explain/methods")
+    asks = ("prompt", "target", "chosen", "removal", "focus")
+    stem = "methods"
+
+    prompt = traitlets.Unicode("").tag(sync=True)
+    target = traitlets.Unicode("").tag(sync=True)
+    chosen = traitlets.Unicode("").tag(sync=True)  # names with commas
+    removal = traitlets.Unicode("replace").tag(sync=True)
+    focus = traitlets.Unicode("").tag(sync=True)
+    known = traitlets.List(read_only=True).tag(sync=True)  # [name, title, about]
+
+    def __init__(
+        self, model, prompt, target, *, methods=("occlusion", "shapley", "gradient_x_input"), removal="replace",
+        samples=None, seed=0, large=True,
+    ):  # fmt: skip
+        self.samples, self.seed = samples or {}, seed
+        super().__init__(
+            model, prompt=prompt, target=target, chosen=",".join(methods), removal=removal,
+            focus=next(iter(methods), ""), large=large,
+        )  # fmt: skip
+        if self.error:
+            raise UsageError(self.error)
+
+    @traitlets.default("known")
+    def _known_methods(self):
+        return [[name, info.title, info.about] for name, info in paper.METHODS.items() if name != CONTROL]
+
+    @traitlets.validate("chosen")
+    def _valid_chosen(self, proposal):
+        wanted = {one_of("method", name, paper.METHODS) for name in proposal["value"].split(",") if name}
+        return ",".join(name for name in paper.METHODS if name in wanted and name != CONTROL)
+
+    @traitlets.validate("removal")
+    def _valid_removal(self, proposal):
+        return one_of("removal", proposal["value"], paper.REMOVALS)
+
+    def perform(self, command):
+        """{"kind": "ask", "prompt", "target"}: another text."""
+        if command.get("kind") != "ask":
+            super().perform(command)
+            return
+        with self.hold_trait_notifications():
+            self.prompt, self.target = str(command.get("prompt", "")), str(command.get("target", ""))
+
+    def compute(self):
+        names = [name for name in self.chosen.split(",") if name]
+        control = self._attributed(CONTROL)
+        random = [redrawn(control, self.seed + draw) for draw in range(RANDOM)]
+        erased = self._erased(random + [self._attributed(name) for name in names])
+        draws, own = erased[:RANDOM], dict(zip(names, erased[RANDOM:], strict=True))
+        value = float(draws[0].value)
+        fallen = np.array([draw.comprehensive for draw in draws])  # (draws, shares)
+        chance = np.array([draw.comprehensiveness for draw in draws])
+        low, high = np.quantile(chance, (0.05, 0.95))
+        methods = {}
+        for name in names:
+            found, erased = self._attributed(name), own[name]
+            methods[name] = {
+                "title": paper.METHODS[name].title,
+                "scores": found.scores.tolist(),
+                "curve": [value, *(value - erased.comprehensive).tolist()],
+                "comprehensiveness": float(erased.comprehensiveness),
+                "sufficiency": float(erased.sufficiency),
+                "seconds": round(found.cost.seconds, 2),
+                "evaluations": found.cost.evaluations,
+                "inside": bool(low <= erased.comprehensiveness <= high),
+            }
+        bounds = np.quantile(value - fallen, (0.05, 0.95), axis=0)
+        return {
+            "model": self.model.name,
+            "tokens": list(control.tokens),
+            "held": list(control.held),
+            "shares": [0.0, *SHARES],
+            "value": value,
+            "methods": methods,
+            "random": {
+                "curve": [value, *(value - fallen.mean(0)).tolist()],
+                "low": [value, *bounds[0].tolist()],
+                "high": [value, *bounds[1].tolist()],
+                "mean": float(chance.mean()),
+                "range": [float(low), float(high)],
+                "sufficiency": float(np.mean([draw.sufficiency for draw in draws])),
+                "draws": RANDOM,
+            },
+        }
+
+    def _attributed(self, name):
+        options = {"method": name, "seed": self.seed, "samples": self.samples.get(name)}
+        key = (self.prompt, self.target, name)
+        return self.once(key, lambda: paper.attribute(self.model, self.prompt, self.target, **options))
+
+    def _erased(self, found) -> list:
+        """The `Erasure` of each attribution: one game, so that texts are evaluated together and once."""
+        game = self.once(
+            ("game", self.prompt, self.target, self.removal),
+            lambda: erasure_game(self.model, found[0], removal=self.removal, quantity="probability"),
+        )
+        return erase(game, [(one.method, protected(one)) for one in found], SHARES)
+
+    def caption(self):
+        return f"“{self.prompt}” → “{self.target}”: methods beside {RANDOM} random orders ({self.model.name})"
+
+    def rows(self):
+        now = self.answer
+        columns = ["method", "comprehensiveness", "in the random range", "sufficiency", "evaluations", "seconds"]
+        rows = [
+            [
+                one["title"], number(one["comprehensiveness"]), "yes" if one["inside"] else "no",
+                number(one["sufficiency"]), str(one["evaluations"]), f"{one['seconds']:.2f}",
+            ]
+            for one in now["methods"].values()
+        ]  # fmt: skip
+        control = now["random"]
+        low, high = control["range"]
+        return columns, [
+            *rows,
+            [
+                "Random (mean)",
+                number(control["mean"]),
+                f"{low:.4f} to {high:.4f}",
+                number(control["sufficiency"]),
+                "",
+                "",
+            ],
+        ]
+
+    def draw(self):
+        from matplotlib.figure import Figure
+
+        now = self.answer
+        methods, control = now["methods"], now["random"]
+        count = max(1, len(methods))
+        with still():
+            fig = Figure(figsize=(12, 2.2 + 0.36 * count), layout="constrained")
+            left, right = fig.subplots(1, 2, width_ratios=(3, 2))
+            rows = [np.array(one["scores"]) / (np.abs(one["scores"]).max() or 1) for one in methods.values()]
+            if rows:
+                left.imshow(np.array(rows), cmap="RdBu", vmin=-1, vmax=1, aspect="auto")
+            left.grid(False)
+            titles = [one["title"] for one in methods.values()]
+            left.set_yticks(range(len(titles)), titles)
+            left.set_xticks(
+                range(len(now["tokens"])), map(visible, now["tokens"]), rotation=60, ha="right", family="monospace"
+            )
+            left.set_title("scores, each row by its own largest (blue: for, red: against)", fontsize=10)
+            right.axvspan(*control["range"], **plots.CONTROL, label=f"middle 90 % of {control['draws']} random orders")
+            right.axvline(control["mean"], **plots.CHANCE)
+            right.plot([one["comprehensiveness"] for one in methods.values()], range(len(methods)), "o")
+            right.set_yticks(range(len(titles)), [""] * len(titles))
+            right.set(ylim=(count - 0.5, -0.5), xlabel=f"comprehensiveness ({self.removal})")
+            right.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=9)
+            fig.suptitle(self.caption(), fontsize=11)
+        return fig
