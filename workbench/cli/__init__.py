@@ -10,7 +10,7 @@ import sys
 from ..errors import WorkbenchError
 from ..files import forbid_world_writing
 from . import runs, sweep, tools  # noqa: F401 (each adds its commands to the app)
-from .app import app, complain
+from .base import app, complain
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ..errors import UsageError
-from .app import Paper, app, console
+from .base import Paper, app, console
 
 cache_app = typer.Typer(no_args_is_help=True, help="Converted and quantised models kept on this machine.")
 app.add_typer(cache_app, name="cache")
