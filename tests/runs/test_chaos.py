@@ -1,5 +1,5 @@
-"""The chaos test: random kills (twelve in the gate, fifty with ``--release``), stopped processes, spoilt records, a full
-disk, a vanished folder and rival sweeps whose clocks do not agree, then one undisturbed sweep.
+"""The chaos test: random kills (twelve in the gate, fifty with ``--release``), stopped processes, spoilt records, a
+full disk, a vanished folder and rival sweeps whose clocks do not agree, then one undisturbed sweep.
 
 Afterwards every cell has exactly one finished record, every record that was not spoilt can be read, nobody was killed
 but by the test, and nothing is left running.

@@ -47,8 +47,8 @@ class Fit:
         form = f"{self.bits}-bit" if self.bits else self.dtype
         return (
             f"{self.name} ({self.parameters / 1e6:.0f} M parameters, {form}) needs {size_text(self.weights)} for "
-            "weights and "
-            f"{size_text(self.cache)} for {self.length} tokens of cache; {self.device} has {size_text(self.free)} free"
+            f"weights and {size_text(self.cache)} for {self.length} tokens of cache; {self.device} has "
+            f"{size_text(self.free)} free"
             f"{'' if self.fits else ': it will not fit. ' + self.advice}"
         )
 

@@ -27,9 +27,8 @@ _KNOWN: tuple[tuple[tuple[str, ...], str], ...] = (
     ),
     (
         ("cuda setup failed",),
-        "cannot be quantised on this GPU because bitsandbytes found no matching CUDA library: run `python -m "
-        "bitsandbytes` "
-        "to see which, reinstall it with `pip install -U bitsandbytes`, or load without bits",
+        "cannot be quantised on this GPU because bitsandbytes found no matching CUDA library: run "
+        "`python -m bitsandbytes` to see which, reinstall it with `pip install -U bitsandbytes`, or load without bits",
     ),
     (
         ("socks", "not installed"),
@@ -118,8 +117,7 @@ def explain(error: BaseException, name: str, doing: str = "loading") -> ModelErr
     elif "RepositoryNotFoundError" in names:
         sentence = (
             "is not on the hub (or is private): check the spelling, or log in with `hf auth login`; embedded are "
-            "smollm2 "
-            "and gemma3-270m"
+            "smollm2 and gemma3-270m"
         )
     elif names & {
         "OfflineModeIsEnabled", "LocalEntryNotFoundError", "ConnectError", "ConnectionError", "ConnectTimeout",
@@ -127,8 +125,7 @@ def explain(error: BaseException, name: str, doing: str = "loading") -> ModelErr
     } or "couldn't connect" in chain.lower():  # fmt: skip
         sentence = (
             "cannot be fetched because the hub cannot be reached: check the network, or give a local folder, a "
-            ".gguf file "
-            "or an embedded model (smollm2)"
+            ".gguf file or an embedded model (smollm2)"
         )
     elif names & {"OutOfMemoryError", "MemoryError"}:
         sentence = _KNOWN[1][1]
