@@ -14,9 +14,7 @@ from workbench.errors import UsageError, WorkbenchError
 from workbench.files import ROOT
 from workbench.new import FILES, new_paper
 
-KEPT = shutil.ignore_patterns(
-    ".git", ".venv", "runs", "__pycache__", "images", "checkpoints", "wordnet*", ".hypothesis"
-)
+KEPT = shutil.ignore_patterns("__pycache__", "images", "checkpoints")
 
 
 @pytest.fixture
