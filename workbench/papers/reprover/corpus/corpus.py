@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ....errors import DataError
-from ....files import lone_surrogate, user_path, write_atomic
+from ....files import user_path, write_atomic
+from ....tables import json_lines, parse_json, read_text
 
 Position = tuple[int, int]
 PARTS = ("train", "val", "test")
@@ -188,46 +189,25 @@ def load_corpus(folder: str | os.PathLike, split: str | None = None) -> "Corpus 
     files: list[File] = []
     known: set[str] = set()
     skipped = dict.fromkeys(SKIPPED, 0)
-    for number, line in enumerate(_text(folder / "corpus.jsonl").split("\n"), 1):  # JSON may hold U+2028
-        if line.strip():
-            where = f"{folder / 'corpus.jsonl'}, line {number}"
-            file = _file(_parse(line, where), where, skipped)
-            for other in file.imports:
-                if other not in known:
-                    raise DataError(
-                        f"{where}: {file.path} imports {other}, which stands in no earlier line; keep the order"
-                    )
-            if file.path in known:
-                raise DataError(f"{where}: {file.path} stands in an earlier line too; keep one")
-            known.add(file.path)
-            files.append(file)
+    path = folder / "corpus.jsonl"
+    for number, row in json_lines(path):
+        where = f"{path}, line {number}"
+        file = _file(row, where, skipped)
+        for other in file.imports:
+            if other not in known:
+                raise DataError(
+                    f"{where}: {file.path} imports {other}, which stands in no earlier line; keep the order"
+                )
+        if file.path in known:
+            raise DataError(f"{where}: {file.path} stands in an earlier line too; keep one")
+        known.add(file.path)
+        files.append(file)
     if not files:
-        raise DataError(f"{folder / 'corpus.jsonl'} has no line; it must hold one file of the library a line")
+        raise DataError(f"{path} has no line; it must hold one file of the library a line")
     if split is None:
         return Corpus(tuple(files), _theorems(folder / "theorems.json", known), skipped)
     parts = {part: _theorems(folder / split / f"{part}.json", known) for part in PARTS}
     return Corpus(tuple(files), tuple(theorem for part in PARTS for theorem in parts[part]), skipped), parts
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"cannot read {path} ({error}); a benchmark folder holds corpus.jsonl and the theorems"
-        ) from error
-
-
-def _parse(text: str, where: str):
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        told = getattr(error, "msg", error)
-        raise DataError(f"{where}: not JSON ({told}); download or write it again") from error
-    half = lone_surrogate(value) if "\\ud" in text.lower() else None  # only an escape can bring one in
-    if half:
-        raise DataError(f"{where}: {half} is half a character, which no file can hold; mend it")
-    return value
 
 
 def _get(row, name: str, kind: type, where: str):
@@ -285,7 +265,7 @@ def _file(row, where: str, skipped: dict[str, int]) -> File:
 
 
 def _theorems(path: Path, known: set[str]) -> tuple[TracedTheorem, ...]:
-    rows = _parse(_text(path), str(path))
+    rows = parse_json(read_text(path), path)
     if not isinstance(rows, list):
         raise DataError(f"{path} holds a {type(rows).__name__}; it must hold a list of theorems")
     return tuple(_theorem(row, f"{path}, theorem {at}", known) for at, row in enumerate(rows, 1))
