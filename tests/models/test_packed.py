@@ -174,6 +174,6 @@ def test_what_cannot_be_read_is_said():
     for wrong in ([], [[]], [[1], []]):
         with pytest.raises(UsageError, match="at least one token"):
             packed_next(model, wrong, torch.exp)
-    with pytest.raises(UsageError, match="41 tokens long, but full reads at most 40"):
+    with pytest.raises(UsageError, match="the text has 41 tokens, but full reads at most 40"):
         packed_next(model, [[1] * 41], torch.exp)
     assert packed_next(model, [[1] * 40], torch.exp).shape == (1, VOCABULARY)

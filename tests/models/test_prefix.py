@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from workbench.errors import ModelError
+from workbench.models.memory import cache_bytes
 from workbench.models.prefix import tree as prefix
-from workbench.models.prefix.columns import column_bytes
 from workbench.models.prefix.tasks import Draw, chain, race, run, sample, score, together
 from workbench.models.prefix.tree import PrefixTree, shared_tree
 
@@ -54,7 +54,7 @@ def models():
 
 def columns_of(module, count: int) -> int:
     """The memory that holds exactly ``count`` columns."""
-    return count * column_bytes(module.config, 4)
+    return count * cache_bytes(module.config, 1, 4)
 
 
 @torch.inference_mode()

@@ -15,7 +15,7 @@ from zoo import ARCHITECTURES
 
 import workbench as wb
 from workbench.errors import ModelError
-from workbench.models.generation_trial import way
+from workbench.models.generation import way
 from workbench.models.prefix.tree import PrefixTree, shared_tree
 from workbench.papers import rain, randomness
 

@@ -1,13 +1,12 @@
 """What was loaded, and how: said in one table, in the terminal, in Jupyter and in a run's record."""
 
 import html
-import json
 import threading
 from dataclasses import asdict, dataclass, field
 
-from ..files import run_folder
 from .files.cache import size_text
 from .quantised import is_quantised
+from .runlog import note
 
 
 class Table:
@@ -149,14 +148,8 @@ class LoadReport(Table):
 
 def note_model(report) -> None:
     """Inside a run: one line about this model, which the runner takes into record.json."""
-    folder = run_folder()
-    if folder is None:
-        return
     facts = report.as_dict()
-    line = {key: facts[key] for key in ("name", "source", "identity", "sha256")} | {"report": facts}
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "models.jsonl", "a", encoding="utf-8") as file:
-        file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    note({key: facts[key] for key in ("name", "source", "identity", "sha256")} | {"report": facts})
 
 
 def describe(module) -> dict:

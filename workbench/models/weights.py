@@ -282,6 +282,26 @@ def _dequantised(part):
     return (part.weight.data.float() * scale.view(-1, 1).float() / 127).cpu()
 
 
+def compare_tokenizer(tokenizer, module, name: str, notes: list[str]) -> None:
+    """Refuse a tokenizer with tokens that the embedding has no row for; unused control tokens go into ``notes``."""
+    rows = module.get_input_embeddings().weight.shape[0]
+    added = tokenizer.added_tokens_decoder
+    size = max(len(tokenizer), *(number + 1 for number in added), 0)
+    if size <= rows:
+        return
+    beyond = [added[number] for number in range(rows, size) if number in added]
+    if len(beyond) == size - rows and all(token.special for token in beyond):
+        notes.append(
+            f"the tokenizer's {', '.join(str(token) for token in beyond[:3])} has no row in the embedding ({size} "
+            f"tokens, {rows} rows): no text may hold it"
+        )
+        return
+    raise ModelError(
+        f"{name} has a tokenizer of {size} tokens and an embedding of {rows} rows, which do not belong "
+        "together: give the folder the tokenizer that the model was saved with, or resize the model's embedding"
+    )
+
+
 def _parts(kind, config, tensors: dict[str, Tensor]) -> list[str]:
     """Names that this architecture's files should hold and these do not, where joining them failed."""
     import torch

@@ -7,6 +7,7 @@ users of a model share. A model without weights here is asked for one longest se
 from collections.abc import Callable, Iterator, Sequence
 
 from ...errors import UsageError
+from ..forward import check_length, side
 
 ROWS = 256  # distributions handed to ``reduce`` at a time
 
@@ -34,7 +35,7 @@ def packed_next(model, sequences: Sequence[Sequence[int]], reduce: Callable, *, 
     Raises
     ------
     UsageError
-        A sequence is empty, or longer than the model can read.
+        A sequence is empty, or longer than the model reads.
     """
     import torch
 
@@ -77,7 +78,7 @@ def padded(model, sequences: Sequence[Sequence[int]], most: int) -> Iterator[tup
     """Token sequences in batches of at most ``most`` tokens, pads included, the longest first.
 
     Sequences on different sides of a rope's switch go apart, and each by itself where the model cannot be trusted with
-    a padded batch (`decode_trial.way`).
+    a padded batch (`generation.way`).
 
     Yields
     ------
@@ -86,8 +87,7 @@ def padded(model, sequences: Sequence[Sequence[int]], most: int) -> Iterator[tup
     """
     import torch
 
-    from ..forward import side
-    from ..generation_trial import way
+    from ..generation import way
 
     alike = side(model.module.config.get_text_config(decoder=True))
     lengths = [len(sequence) for sequence in sequences]
@@ -105,20 +105,3 @@ def padded(model, sequences: Sequence[Sequence[int]], most: int) -> Iterator[tup
             mask[row, : lengths[i]] = 1
         inputs = {"input_ids": tokens.to(model.device)}
         yield batch, inputs if bool(mask.all()) else inputs | {"attention_mask": mask.to(model.device)}
-
-
-def max_length(model) -> int | None:
-    """The longest text in tokens that the model's configuration allows; None when it does not say."""
-    from ..forward import longest
-
-    config = getattr(getattr(model, "module", None), "config", None)
-    return longest(config.get_text_config(decoder=True)) if config is not None else None
-
-
-def check_length(model, length: int) -> None:
-    """One sentence where a text of ``length`` tokens is more than the model reads."""
-    limit = max_length(model)
-    if limit is not None and length > limit:
-        raise UsageError(
-            f"the text is {length} tokens long, but {model.name} reads at most {limit}: give a shorter one"
-        )

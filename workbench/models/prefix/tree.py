@@ -26,9 +26,11 @@ import torch
 
 from ...errors import ModelError
 from ..base import say
-from ..forward import logits_at, longest, side, switches
+from ..device import free_bytes
+from ..forward import check_length, logits_at, longest, side, switches
+from ..memory import cache_bytes
 from .check import borders, compare, read_plainly, sliding_window, tree_mask, weights_now
-from .columns import Columns, Counters, Node, column_bytes
+from .columns import Columns, Counters, Node
 
 BATCH = 1024  # new tokens in one forward; beyond it the mask's quadratic share outgrows the gain
 # a beginning this long that all share goes first: alone it needs no mask, and causal attention halves its work
@@ -83,10 +85,8 @@ class PrefixTree:
         embedding = module.get_input_embeddings().weight
         self.dtype = embedding.dtype if embedding.dtype.is_floating_point else torch.float32
         if memory is None:
-            from ..device import free_bytes
-
             memory = min(2**30, int(free_bytes(self.device) / 3))
-        self.columns = Columns(max(1, memory // column_bytes(self.config, self.dtype.itemsize)))
+        self.columns = Columns(max(1, memory // max(1, cache_bytes(self.config, 1, self.dtype.itemsize))))
         self.vocabulary = self.config.vocab_size
         self.most_rows = max(1, LOGIT_BYTES // (4 * self.vocabulary))
         self.window = sliding_window(self.config)
@@ -185,7 +185,7 @@ class PrefixTree:
         for node in nodes:
             if node.parent is None:
                 raise ModelError("there is no next token after an empty prefix: give at least one token")
-            self.check_length(len(node))
+            check_length(self.module, len(node), what="a prefix", name=self.name)
         near = max((len(node) for node in nodes if not self.side(len(node))), default=0)
         for border in self._borders:
             if near > border:
@@ -197,7 +197,7 @@ class PrefixTree:
         if self.reuse:
             # beyond the switch of a rope a prefix's columns depend on its length: it is read by itself
             read_plainly(self, [node for node in missing if self.side(len(node))], found)
-            self._compute([node for node in missing if not self.side(len(node))], found)
+            self.compute([node for node in missing if not self.side(len(node))], found)
         else:
             read_plainly(self, missing, found)
         self.counters.reused += max(0, sum(map(len, distinct)) - (self.counters.tokens - before))
@@ -211,13 +211,8 @@ class PrefixTree:
             self._rows.popitem(last=False)
         return torch.stack([found[node] for node in nodes]) if nodes else torch.zeros(0, self.vocabulary)
 
-    def check_length(self, length: int) -> None:
-        """One sentence where a text of ``length`` tokens is more than the model reads."""
-        if self.limit and length > self.limit:
-            raise ModelError(f"a prefix has {length} tokens, but {self.name} reads at most {self.limit}: shorten it")
-
-    def _compute(self, nodes: list[Node], found: dict) -> None:
-        """Fill ``found`` for ``nodes``, in as few forwards as BATCH and the memory for logits allow."""
+    def compute(self, nodes: list[Node], found: dict) -> None:
+        """Fill ``found`` for nodes that share prefixes, in as few forwards as BATCH and the memory for logits allow."""
         wants, work, planned = [], [], set()
         for node in nodes:
             missing = self._missing(node, planned)
@@ -263,7 +258,7 @@ class PrefixTree:
                     "give the prefix tree more memory"
                 )
             for half in (wants[: len(wants) // 2], wants[len(wants) // 2 :]):
-                self._compute(half, found)
+                self.compute(half, found)
             return
         self._evict(len(fresh) - self.columns.free, held)
         trunk = next((i for i, node in enumerate(work) if node.depth != i), len(work))
