@@ -47,8 +47,12 @@ def wrapped(tensors: Iterable[str], name: str) -> str:
     return f"{name} names its weights as a wrapper does ({first}): read as {stripped(first)} and so on"
 
 
-def read(kind, folder: Path, tensors: dict[str, Tensor], name: str, fall_back: Callable[[str], None], **options):
-    """``kind.from_pretrained(folder, **options)``, held against the files' ``tensors``.
+def read(
+    kind, folder: Path, tensors: dict[str, Tensor], name: str, fall_back: Callable[..., None], *,
+    new: Callable = lambda module: (), **options,
+):  # fmt: skip
+    """``kind.from_pretrained(folder, **options)``, held against the files' ``tensors``; ``new`` as in `verify`, of the
+    module.
 
     Raises
     ------
@@ -72,7 +76,7 @@ def read(kind, folder: Path, tensors: dict[str, Tensor], name: str, fall_back: C
         # otherwise the wrapper's names would come back when the module is saved
         ours = getattr(module, "_weight_conversions", None) or []
         module._weight_conversions = [one for one in ours if not set(_patterns(one)) & set(mapping)] or None
-    verify(module, tensors, told, name, fall_back)
+    verify(module, tensors, told, name, fall_back, new=new(module))
     return module
 
 
@@ -328,8 +332,8 @@ def lacks(name: str, lacking: Sequence[str], total: int) -> ModelError:
 
 
 def some(names: Sequence[str]) -> str:
-    """The first three names in brackets."""
-    return f"({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
+    """The first three names in brackets; "" for none."""
+    return f"({', '.join(names[:3])}{', …' if len(names) > 3 else ''})" if names else ""
 
 
 def _more(wrong: Sequence) -> str:

@@ -19,27 +19,13 @@ _EMBEDDED = {"smollm2": "make setup", "gemma3-270m": "make gemma", "minilm": "ma
 
 @dataclass(frozen=True)
 class Source:
-    """Where a model's weights come from.
+    """Where a model's weights come from."""
 
-    Attributes
-    ----------
-    name
-        As the user gave it.
-    kind
-        "gguf" (one file, or the parts of one), "folder" (config, tokenizer, safetensors) or "hub".
-    path
-        The file or folder; None for the hub.
-    parts
-        The pieces of a GGUF file that came in several, in order.
-    sha256
-        The content hash, where it is known beforehand.
-    """
-
-    name: str
-    kind: str
-    path: Path | None = None
-    parts: tuple[Path, ...] = ()
-    sha256: str | None = None
+    name: str  # as the user gave it
+    kind: str  # "gguf" (one file, or the parts of one), "folder" (config, tokenizer, safetensors) or "hub"
+    path: Path | None = None  # the file or folder; None for the hub
+    parts: tuple[Path, ...] = ()  # the pieces of a GGUF file that came in several, in order
+    sha256: str | None = None  # the content hash, where it is known beforehand
     embedded: bool = False
 
 

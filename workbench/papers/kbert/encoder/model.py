@@ -14,7 +14,7 @@ from ....errors import DataError, ModelError, UsageError
 from ....files import write_json
 from ....models.base import say
 from ....models.device import pick_device
-from ....models.loading import quiet
+from ....models.problems import quiet
 from ..injection.collate import KnowledgeCollator, check_mask
 from ..injection.tree import Injected, KnowledgeBatch, inject
 from ..settings import SETTINGS, KBertSettings
