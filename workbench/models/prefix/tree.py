@@ -1,7 +1,7 @@
 """The shared-prefix engine: a tree of token prefixes over one key-value cache.
 
-A `Node` is a prefix: a token and its parent. Making nodes costs nothing (`PrefixTree.node`, ``extend``, ``crop``; a
-fork is two extensions of one node). Asking for the next-token distribution after some nodes (``logits``) computes all
+A `Node` is a prefix: a token and its parent. Making nodes costs nothing (`PrefixTree.node`, ``extend``; a fork is
+two extensions of one node). Asking for the next-token distribution after some nodes (``logits``) computes all
 that is missing for all of them in **one** forward: their tokens lie in one row, a token's position is its depth, and a
 4-D additive mask lets it see its ancestors' columns and its own. Nothing is copied per branch, equal beginnings are
 computed once for as long as there is room, and independent prompts share the forward (lock-step).
@@ -136,14 +136,6 @@ class PrefixTree:
                 child = Node(node, int(token))
                 self._index[id(node), child.token] = child
             node = child
-        return node
-
-    def crop(self, node: Node, length: int) -> Node:
-        """The first ``length`` tokens of ``node``'s prefix."""
-        if not 0 <= length <= len(node):
-            raise ModelError(f"cannot crop a prefix of {len(node)} tokens to {length}: give 0 to {len(node)}")
-        while len(node) > length:
-            node = node.parent
         return node
 
     def clear(self) -> None:

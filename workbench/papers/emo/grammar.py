@@ -31,11 +31,6 @@ class Automaton:
     probability: np.ndarray
     following: np.ndarray
 
-    @property
-    def final(self) -> int:
-        """The state after the end of a sentence."""
-        return len(self.probability) - 1
-
 
 def words(kind: str, topic: int) -> np.ndarray:
     """The token ids of a class in a topic."""
