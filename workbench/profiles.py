@@ -224,8 +224,10 @@ class Profiles(Mapping):
     def __len__(self) -> int:
         return len(NAMES)
 
-    def fill(self, profile: str, given: Mapping[str, Any]) -> Sizes:
+    def fill(self, profile: str, given: Mapping[str, Any] | None = None, /, **more: Any) -> Sizes:
         """The profile's sizes, each replaced by the given one that is not None: a notebook's parameters win.
+
+        ``given`` and ``more`` are the same: a mapping, or names.
 
         Raises
         ------
@@ -234,6 +236,7 @@ class Profiles(Mapping):
         """
         if profile not in NAMES:
             raise UsageError(f"profile {profile!r} is unknown: choose one of {', '.join(NAMES)}")
+        given = {**(given or {}), **more}
         for name in given:
             if name not in self.sizes:
                 raise UsageError(f"size {name!r} is unknown: there are {', '.join(self.sizes)}")
