@@ -111,7 +111,7 @@ class Choice:
     words: tuple[str, ...]
 
     def check(self, name: str, value: Any, folders: list[Path]) -> None:
-        """A word that is none of them raises UsageError."""
+        """Another word raises UsageError."""
         if value not in self.words:
             raise UsageError(
                 f"{_cut(f'{name}={value!r}')} is unknown: choose from {', '.join(self.words)}{_near(value, self.words)}"
@@ -245,7 +245,7 @@ class Profiles(Mapping):
         return Sizes(self[profile] | chosen)
 
     def check(self, given: Mapping[str, Any], folders: list[Path] | None = None) -> None:
-        """Look at the values that are given (not None); names that are not declared here are none of our affair.
+        """Look at the values that are given (not None); names that are not declared here are left alone.
 
         ``folders``: where a relative path is looked for beside the folder where the command was typed.
 

@@ -1,7 +1,7 @@
 """One forward, as each architecture takes it: which options its module knows, how far it reads, what it remembers.
 
 The right reading of a text is the one everything else is measured by: an uncached forward of the whole text as a single
-row of a module that has read nothing before. What differs from family to family stands here, once:
+row of a module that has read nothing before. What differs from family to family is here, once:
 
 - an option that a module does not know is swallowed, not refused, so its signature is asked (`takes`);
 - the positions of some ropes depend on the length of the whole text (`side`): texts of different sides never share a

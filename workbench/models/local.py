@@ -303,7 +303,7 @@ class LocalModel:
         return ids
 
     def _readable(self, prompt, index=None, chat=None, *, more: int = 0, empty: bool = False) -> list[int]:
-        """`prompt_ids`, refused where they are none or where they and ``more`` new tokens are too many."""
+        """`prompt_ids`, refused where there is no id, or where they and ``more`` new tokens are too many."""
         ids, which = self.prompt_ids(prompt, chat), "the prompt" if index is None else f"prompt {index}"
         if not ids and not empty:
             raise ModelError(f"{which} is empty and {self.name} has no start token: give at least one character")

@@ -98,7 +98,7 @@ def explain(error: BaseException, name: str, doing: str = "loading") -> ModelErr
         sentence = next((found for words, found in _KNOWN if all(word in lower for word in words)), None)
     if sentence is None:
         short = said if len(said) <= 300 else said[:300] + " …"
-        return ModelError(f"{doing} {name} failed ({type(error).__name__}: {short}): the cause stands above")
+        return ModelError(f"{doing} {name} failed ({type(error).__name__}: {short}): the cause is above")
     return ModelError(f"{name} {sentence}")
 
 

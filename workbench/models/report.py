@@ -125,7 +125,7 @@ def note_model(report) -> None:
 
 def describe(module) -> dict:
     """What the torch module is made of: the report's fields on layers and bytes. Layers have the names they have
-    without an adapter; weights of more than two dimensions (experts in one piece) stand among the unquantised."""
+    without an adapter; weights of more than two dimensions (experts in one piece) count as unquantised."""
     import torch
 
     quantised, skipped, packed, states, owned, compute, bits = {}, {}, 0, 0, set(), None, None

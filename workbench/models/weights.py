@@ -209,7 +209,7 @@ def not_floats(name: str, key: str, kind: str) -> ModelError:
 
 
 def _file_shape(part) -> tuple[int, int]:
-    """The shape that the file has of a layer of bitsandbytes: GPT-2's Conv1D stands the other way round."""
+    """The shape that the file has of a layer of bitsandbytes: GPT-2's Conv1D is the other way round."""
     return (part.in_features, part.out_features) if _is_turned(part) else (part.out_features, part.in_features)
 
 

@@ -1,4 +1,4 @@
-"""What a model's name stands for. No torch, no network, and no embedded package is imported to find its file."""
+"""What a model's name means. No torch, no network, and no embedded package is imported to find its file."""
 
 import os
 import re
@@ -35,7 +35,7 @@ def resolve(name: str) -> Source:
     Raises
     ------
     ModelError
-        An embedded package is missing, a path does not exist, or the name is none of the known kinds.
+        An embedded package is missing, a path does not exist, or the name is of no known kind.
     """
     if not isinstance(name, str | os.PathLike) or not str(name).strip():
         raise ModelError(f"a model's name is a text such as smollm2, a folder, a .gguf file or a hub id, not {name!r}")

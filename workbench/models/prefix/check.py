@@ -1,6 +1,6 @@
 """Which models a `PrefixTree` is right for: found out by name, and by comparing it with plain forwards once a module.
 
-Beside the comparison stand its two sides: the mask that makes one row of tokens a tree, and the plain forward.
+The two sides of the comparison are here too: the mask that makes one row of tokens a tree, and the plain forward.
 """
 
 import re

@@ -57,7 +57,7 @@ class Counters:
         return Counters(*(getattr(self, name) - getattr(other, name) for name in self.__dataclass_fields__))
 
     def copy(self) -> "Counters":
-        """The counters as they stand now."""
+        """The counters as they are now."""
         return self - Counters()
 
 

@@ -190,7 +190,7 @@ def run_grammar(
         raise UsageError(f"seeds={seeds}, temperatures={sweeps['mle']}: at least one seed, temperatures above 0")
     for name, value in (("sentences", sentences), ("samples", samples)):
         if value < 1:
-            raise UsageError(f"{name}={value} is none: give at least 1")
+            raise UsageError(f"{name} is {value}: give at least 1")
     rows, start = [], pretrained(seed, pretrain_steps)
     for repetition in tqdm(range(seeds), desc="the grammar", unit="seed", disable=not progress, leave=False):
         base = 1000 * (seed + 1) + repetition

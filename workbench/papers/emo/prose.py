@@ -16,7 +16,7 @@ from .settings import variant as _variant
 from .trainer import EMOLoss, fuse, output_head, unfuse
 
 TRAIN, HELD_OUT = "merry_wives_acts_1_to_3.txt", "merry_wives_acts_4_and_5.txt"
-THE_TEXT = "the play itself"  # what stands in the held-out text where the models write
+THE_TEXT = "the play itself"  # the held-out text itself, where the models write
 TEMPERATURES = tuple(round(0.6 + 0.05 * i, 2) for i in range(17))  # of the tuned likelihood
 NEAR = 16  # tokens back that a repetition is looked for
 
@@ -156,7 +156,7 @@ def evaluate(model, test, generated: int, seed: int) -> list[dict]:
 
 
 def _written(tokens) -> dict:
-    """distinct_2: different pairs / pairs; repeated: share of tokens that stand among the `NEAR` before them."""
+    """distinct_2: different pairs / pairs; repeated: share of tokens that are among the `NEAR` before them."""
     pairs = list(pairwise(tokens))
     again = [token in tokens[max(0, i - NEAR) : i] for i, token in enumerate(tokens)]
     return {

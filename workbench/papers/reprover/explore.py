@@ -59,7 +59,7 @@ def subject(corpus: Corpus, text: str, root: str | os.PathLike = LIBRARY) -> Sub
     UsageError
         No traced theorem has this name; the nearest names are given.
     DataError
-        A statement that is none, or one that would leave its place (comments, a second declaration, …).
+        A text that is no statement, or a statement that would leave its place (comments, a second declaration, …).
     """
     text = text.strip()
     if re.match(r"theorem\b", text):
@@ -208,7 +208,7 @@ class Ranker:
         import numpy as np
 
         if retriever not in self.names:
-            raise UsageError(f"retriever {retriever!r} is none here: choose {' or '.join(self.names)}")
+            raise UsageError(f"retriever {retriever!r} is unknown here: choose {' or '.join(self.names)}")
         if retriever == "bm25":
             self._index = self._index or BM25(self._texts)
             return self._index.scores(state)

@@ -39,7 +39,7 @@ class KnowledgeGraph:
     """Triples by subject; made by `from_triples`, `from_tsv`, `from_wordnet`, `from_rdf`, and narrowed by `filtered`.
 
     Subjects are compared word by word after NFKC and case folding (`words.normal`): spellings that come to the same are
-    one subject, and its triples stand in the order of the source, each (predicate, object) once.
+    one subject, and its triples keep the order of the source, each (predicate, object) once.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ class KnowledgeGraph:
     def from_tsv(
         cls, path, *, layout: str = "spo", mentions=None, on_bad: str = "raise", case_sensitive: bool = False
     ) -> "KnowledgeGraph":
-        """A graph of a text file, one triple a line, parted by tabs; blank lines are none. .gz is unpacked.
+        """A graph of a text file, one triple a line, parted by tabs; blank lines do not count. .gz is unpacked.
 
         Parameters
         ----------

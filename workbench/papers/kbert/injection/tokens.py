@@ -70,7 +70,7 @@ def read_trunks(texts: Sequence, pairs: Sequence | None, graph, tokenizer, max_l
 
 
 def backend(tokenizer):
-    """The Rust tokenizer inside, which knows where in the text a token stands.
+    """The Rust tokenizer inside, which knows where in the text a token is.
 
     Raises
     ------
@@ -80,7 +80,7 @@ def backend(tokenizer):
     inner = getattr(tokenizer, "backend_tokenizer", None)
     if inner is None or not hasattr(inner, "encode_batch"):
         raise ModelError(
-            f"{type(tokenizer).__name__} does not tell where its tokens stand in the text: load a fast tokenizer "
+            f"{type(tokenizer).__name__} does not say where its tokens are in the text: load a fast tokenizer "
             "(AutoTokenizer, tokenizer.json)"
         )
     return inner
@@ -151,7 +151,7 @@ def encode(texts, pairs, tokenizer, split: bool) -> list:
 
 
 def word_lead(tokenizer) -> tuple[str, str]:
-    """What must stand before the first and before every other word of a split text, that it reads like running text.
+    """What must come before the first and before every other word of a split text, that it reads like running text.
 
     Byte-level tokenizers (RoBERTa) have other tokens for a word after a space; some add the space themselves.
     """

@@ -83,7 +83,8 @@ class TracedTheorem:
 class Corpus:
     """Files in topological order, theorems, and what follows from them.
 
-    ``skipped`` counts the premises of a download that are none, by kind (`SKIPPED`); the reference leaves them out too.
+    ``skipped`` counts what a download lists as premises and is not one, by kind (`SKIPPED`); the reference leaves them
+    out too.
     """
 
     files: tuple[File, ...]
@@ -182,8 +183,8 @@ def load_corpus(folder: str | os.PathLike, split: str | None = None) -> "Corpus 
     ------
     DataError
         Missing file; broken JSON; a row that lacks a column or holds a wrong value (file and row are named); an import
-        or a theorem's file that the corpus does not have. A premise that is none (no name, no code, …) is skipped and
-        counted in ``skipped``.
+        or a theorem's file that the corpus does not have. A premise without name or code, or of another kind in
+        `SKIPPED`, is skipped and counted in ``skipped``.
     """
     folder = user_path(folder)
     files: list[File] = []
