@@ -1,7 +1,7 @@
 """Many token sequences at once: padded batches, and the next-token distribution after each, reduced to what is asked.
 
 For the latter, sequences that share their beginnings are read in one forward (`models.prefix`), in the tree that all
-users of a model share. A model without weights here is asked for one longest sequence after the other.
+users of a model share.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +18,7 @@ def packed_next(model, sequences: Sequence[Sequence[int]], reduce: Callable, *, 
     Parameters
     ----------
     model : Model
-        A handle with ``module`` (local) or at least ``next_logprobs``.
+        A local handle.
     sequences : list of list of int
         Token ids, at least one each. Equal beginnings are computed once.
     reduce : callable
@@ -36,6 +36,8 @@ def packed_next(model, sequences: Sequence[Sequence[int]], reduce: Callable, *, 
     ------
     UsageError
         A sequence is empty, or longer than the model reads.
+    ModelError
+        A model without weights in this process.
     """
     import torch
 
@@ -44,8 +46,6 @@ def packed_next(model, sequences: Sequence[Sequence[int]], reduce: Callable, *, 
         raise UsageError("packed_next got an empty sequence: give each at least one token to go on from")
     check_length(model, max(map(len, sequences)))
     with torch.inference_mode():
-        if getattr(model, "module", None) is None:
-            return _remote(model, sequences, reduce)
         from .tree import PrefixTree, shared_tree
 
         tree = PrefixTree(model, reuse=False) if packed is False else shared_tree(model)
@@ -58,20 +58,6 @@ def packed_next(model, sequences: Sequence[Sequence[int]], reduce: Callable, *, 
             reduced = torch.cat([reduce(part.log_softmax(-1)).float().cpu() for part in rows])  # (R, K)
             found.update(zip(some, reduced, strict=True))
         return torch.stack([found[node] for node in nodes])
-
-
-def _remote(model, sequences, reduce):
-    """Every longest sequence asked for by itself; its answer holds those of its beginnings."""
-    import torch
-
-    found = {}
-    for whole in sorted(set(map(tuple, sequences)), key=len, reverse=True):
-        if whole not in found:
-            inside = {whole[:k] for k in range(1, len(whole) + 1)} - found.keys()
-            starts = [s for s in dict.fromkeys(map(tuple, sequences)) if s in inside]
-            rows = reduce(model.next_logprobs(list(whole))[[len(s) - 1 for s in starts]]).float().cpu()
-            found.update(zip(starts, rows, strict=True))
-    return torch.stack([found[tuple(sequence)] for sequence in sequences])
 
 
 def padded(model, sequences: Sequence[Sequence[int]], most: int) -> Iterator[tuple[list[int], dict]]:
