@@ -199,11 +199,7 @@ class KnowledgeGraph:
 
     def lookup(self, subject: str) -> tuple[Triple, ...]:
         """The triples of a subject in any spelling, in the source's order; () if there is no such subject."""
-        words = split_words(subject)
-        found = self.find_words(words)
-        if len(found) != 1 or found[0][1:] != (0, len(words)):
-            return ()
-        return tuple(map(self.triple, self.rows(found[0][0])))
+        return tuple(self.triple(row) for number in self._numbers([subject]).tolist() for row in self.rows(number))
 
     def find(self, text: str) -> list[Match]:
         """The subjects in ``text``, left to right: the longest at each place, on word boundaries, never two at once.
