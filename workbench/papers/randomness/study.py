@@ -10,7 +10,7 @@ import numpy as np
 
 from ...stats import Estimate, auroc, bootstrap_interval, mean_interval, proportion_interval
 from . import baselines
-from .bayes import bayes_curve
+from .bayes import bayes_in_phase
 from .concept import ConceptCurve, concept_curve, points, random_controls
 from .curve import next_flip_curve
 from .flips import as_digits, parse_flips, random_flips, repeat_concept
@@ -336,9 +336,3 @@ def _not_told_apart(costs: dict[str, Estimate]) -> list[str]:
     if rest and None not in (first.high, rest[0].low) and first.high < rest[0].low:
         return []
     return ["the best two are not told apart (intervals overlap or are missing)"] if rest else []
-
-
-def bayes_in_phase(concept: str, n_flips: int, likelihood: str = "sequence") -> tuple[np.ndarray, np.ndarray]:
-    """P(next whole period in phase) of a Bayesian observer after 0..n_flips flips of the word: belief + doubt 2^-d."""
-    belief = bayes_curve(repeat_concept(concept, n_flips), concept, likelihood=likelihood).posterior
-    return np.arange(n_flips + 1), belief + (1 - belief) * 2.0 ** -len(concept)
