@@ -412,8 +412,11 @@ def save(fig, name: str, folder: Path | None = None, *, describe: str) -> list[P
 
 
 def description(path: Path) -> str:
-    """The text alternative that `save` put into a PNG, or ""."""
+    """The text alternative that `save` put into a PNG; "" for a picture without one."""
     from PIL import Image
 
-    with Image.open(path) as image:
-        return str(image.info.get("Description", ""))
+    try:
+        with Image.open(path) as image:
+            return str(image.info.get("Description", ""))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # a file of somebody else's making
+        return ""

@@ -7,6 +7,7 @@ import numpy as np
 
 from ... import plots
 from ...stats import Estimate, mean_interval
+from .baselines import generation_bits
 from .bayes import bayes_curve, bayes_in_phase
 from .flips import as_digits, repeat_concept
 from .measures import alternation_rate
@@ -95,13 +96,8 @@ def bits_figure(bits: Mapping[str, np.ndarray]) -> plots.Picture:
     )  # fmt: skip
 
 
-def generation_figure(
-    generated: "Mapping[str, Sequence[Generated]]", costs: Mapping[str, Mapping[str, Estimate]]
-) -> plots.Picture:
-    """Stated against written share of Tails; alternation rates; bits each baseline asks for the model's sequences.
-
-    ``costs``: for each model `study.generation_bits`.
-    """
+def generation_figure(generated: "Mapping[str, Sequence[Generated]]") -> plots.Picture:
+    """Stated against written share of Tails; alternation rates; bits each baseline asks for the model's sequences."""
     stated, about = np.linspace(0, 1, 101), "Bernoulli, as stated"
     measures = {
         "Bias": (lambda flips: flips.count("T") / len(flips), stated, "written share of Tails"),
@@ -123,6 +119,7 @@ def generation_figure(
             styles={about: plots.CHANCE, **styles}, legend="upper left" if title == "Bias" else None,
         )  # fmt: skip
         axis.set_xlim(-2, 102)
+    costs = {name: generation_bits(groups) for name, groups in generated.items()}
     plots.dots(costs, chance=1.0, title="Which source fits?", xlabel="bits per flip (less fits better)", axis=last)
     words = f"means over the {min(counts)} to {max(counts)} sequences of two flips or more at each %, 95 % intervals"
     picture.supxlabel(words, fontsize=9, color=GREY)
