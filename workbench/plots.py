@@ -97,7 +97,8 @@ def _begin(axis, size: tuple[float, float], **words):
     axis = panels(size=size)[1][0, 0] if axis is None else axis
     picture, place = axis.get_figure(root=True), axis.get_subplotspec()
     about = ", ".join(filter(None, (words.get("title"), words.get("ylabel"), words.get("xlabel"))))
-    letters = int(11 * picture.get_figwidth() / (place.get_gridspec().ncols if place else 1))  # a longer title is cut
+    columns = place.get_gridspec().ncols if place else 1
+    letters = int(11 * max(1.5, picture.get_figwidth() / columns - 1))  # a longer title would be cut
     words["title"] = "\n".join(wrap(words["title"], letters)) if "\n" not in words["title"] else words["title"]
     axis.set(**{name: text for name, text in words.items() if text})
     return axis, picture, " ".join(about.split())
@@ -177,7 +178,7 @@ def dots(
                 axis.plot(points[arm], places, "o", color=options["color"], alpha=0.4, markersize=4)
         if grouped:
             axis.errorbar([], [], xerr=[], label=group, **options if shown else {"fmt": "o"})
-        numbers = "; ".join(f"{' '.join(str(labels.get(arm, arm)).split())} {e}" for arm, e in shown.items())
+        numbers = "; ".join(f"{' '.join(str(labels.get(arm, arm)).split())} {e}" for arm, e in shown.items()) or "none"
         said.append(f"{group}: {numbers}" if grouped else numbers)
     axis.set_yticks(range(len(arms)), [labels.get(arm, arm) for arm in arms])
     axis.set_ylim(len(arms) - 0.5, -0.5)

@@ -40,6 +40,7 @@ def frontier_figure(results, labels: dict) -> plots.Picture:
     return picture
 
 
+@plots.style()
 def bars_figure(table, labels: dict, titles: dict | None = None) -> plots.Picture:
     """A panel a measure of ``table`` (`at_one`, `prose_table`): each row's Estimate with its 95 % interval.
 

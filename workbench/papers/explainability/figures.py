@@ -8,6 +8,7 @@ TITLES = {"replace": "Tokens replaced", "delete": "Tokens deleted"}
 APART, SAME = {"color": plots.COLOURS["blue"]}, {"color": plots.COLOURS["grey"], "fmt": "s"}
 
 
+@plots.style()
 def faithfulness_figure(table) -> plots.Picture:
     """The comprehensiveness of a `FaithfulnessTable` with intervals, a panel a removal.
 

@@ -20,34 +20,34 @@ SHARE = (-0.03, 1.03)  # the axis of a probability
 GREY = plots.COLOURS["grey"]
 
 
+@plots.style()
 def next_flip_figure(curves: "Mapping[str, FlipCurve]", *, title: str = "") -> plots.Picture:
     """p(next flip is Tails) after every prefix, one line a model, the flips as dots; below, the unnormalised mass."""
     picture, ((top,), (bottom,)) = plots.panels(2, 1, size=(9, 5.4), sharex=True, height_ratios=(3, 1))
     flips = next(iter(curves.values())).flips
-    follow, lines, styles = "the flip that follows", {}, {}
+    lines, styles = {}, {}
     for k, (name, curve) in enumerate(curves.items()):
         ends = [(None, None)] * len(curve.n) if curve.low is None else zip(curve.low, curve.high)
         estimates = [Estimate(p, low, high) for p, (low, high) in zip(curve.p_tails, ends)]
         key = f"{name} ({curve.how})"
         lines[key], styles[key] = (curve.n, estimates), {"marker": "o", "markersize": 3, "linewidth": 1.3}
         styles[key]["color"] = plots.CYCLE[k % len(plots.CYCLE)]
-    tails = np.array([flip == "T" for flip in flips], dtype=float)
-    lines[follow] = range(len(flips)), tails * 1.08 - 0.04
-    styles[follow] = {"linestyle": "", "marker": "|", "color": GREY}
     plots.curves(
-        {name: line for name, line in lines.items() if name != follow or flips}, title=title, styles=styles,
-        ylabel="p(next flip is Tails)", chance=0.5, chance_label="fair coin", limits=(-0.1, 1.35), legend=None,
-        axis=top,
+        lines, title=title, styles=styles, ylabel="p(next flip is Tails)", chance=0.5, chance_label="fair coin",
+        limits=(-0.1, 1.35), legend=None, axis=top,
     )  # fmt: skip
+    tails = np.array([flip == "T" for flip in flips], dtype=float)
+    top.plot(range(len(flips)), tails * 1.08 - 0.04, "|", color=GREY, label="the flip that follows")
     top.set_yticks([0, 0.5, 1], ["0\n(Heads)", "0.5", "1\n(Tails)"])
     top.legend(loc="upper center", ncols=4)
     mass = {name: (curve.n, curve.mass) for name, curve in curves.items()}
     plots.curves(
         mass, ylabel="mass of\nHeads + Tails", xlabel="flips in context", limits=(0, 1.05), legend=None, axis=bottom
     )
-    return picture
+    return picture.describe(f"The flips: {flips}.")
 
 
+@plots.style()
 def concept_figure(studies: "Mapping[str, ConceptStudy]") -> plots.Picture:
     """For each concept P(the next whole period in phase), and in phase minus out of phase, with random contexts.
 
@@ -91,7 +91,8 @@ def bits_figure(bits: Mapping[str, np.ndarray]) -> plots.Picture:
     return plots.dots(
         {name: mean_interval(values) for name, values in bits.items()}, points=bits, chance=1.0,
         labels={name: f"{name}\n({len(values)} seeds)" for name, values in bits.items()},
-        chance_label="fair coin: 1 bit", xlabel="bits per flip on random sequences (less is better)",
+        xlabel="bits per flip on random sequences (less is better); mean and 95 % interval",
+        chance_label="fair coin: 1 bit",
         styles={name: {"color": plots.CYCLE[k % len(plots.CYCLE)], "fmt": "D"} for k, name in enumerate(bits)},
     )  # fmt: skip
 
@@ -153,6 +154,7 @@ def judgement_figure(studies: "Mapping[str, JudgementStudy]", *, concept: str = 
     return picture
 
 
+@plots.style()
 def selection_figure(concept: str, n_flips: int, studies: "Mapping[str, ConceptStudy] | None" = None) -> plots.Picture:
     """A Bayesian observer's belief in the word, both likelihoods, and its predictions beside the model's."""
     concept = as_digits(concept)
