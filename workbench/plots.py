@@ -2,7 +2,8 @@
 
 `dots` (estimates with intervals), `curves`, `grid` (a heat map), `bars` and `empty` take plain numbers and return a
 `Picture`, a matplotlib figure that says in words what it shows. `panels` gives several axes; each form draws into one
-with ``axis=``. Colours are Okabe and Ito's, told apart by colour-blind readers; sizes are for the back row of a class.
+with ``axis=`` and adds its sentence. Colours are Okabe and Ito's, told apart by colour-blind readers; sizes are for the
+back row of a class.
 """
 
 import re
@@ -17,6 +18,7 @@ import matplotlib as mpl
 import numpy as np
 from cycler import cycler
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
 
 from .errors import UsageError
 from .files import run_folder, write_atomic
@@ -151,13 +153,8 @@ def dots(
         Arm or group -> keywords of ``Axes.errorbar``.
     limits : (float, float), optional
         Of the horizontal axis.
-    xlabel, title : str
     axis : matplotlib Axes, optional
-        Where to draw; by default a figure is made.
-
-    Returns
-    -------
-    Picture
+        Where to draw; by default a `Picture` is made. Its figure is returned.
     """
     table = dict(table)
     grouped = bool(table) and all(isinstance(one, Mapping) for one in table.values())
@@ -212,12 +209,6 @@ def curves(
         The logarithmic axes: "x", "y", "xy" or "".
     legend : str or None
         Where the legend lies; "right" is outside; None leaves it out. A single unnamed line has none.
-    xlabel, ylabel, title, axis
-        As in `dots`.
-
-    Returns
-    -------
-    Picture
     """
     axis, picture, about = _begin(axis, (8.0, 4.2), xlabel=xlabel, ylabel=ylabel, title=title)
     said = []
@@ -237,9 +228,9 @@ def curves(
             said.append(f"{name}{' ' * bool(name)}{_course(list(x), y)}")
     if limits:
         axis.set_ylim(*limits)
-    for name in log:
+    for name in log:  # ticks are written as 400, not as a power of ten
         getattr(axis, f"set_{name}scale")("log")
-        plain_ticks(getattr(axis, f"{name}axis"))
+        getattr(axis, f"{name}axis").set(major_formatter=LogFormatter(), minor_formatter=LogFormatter())
     if legend and axis.get_legend_handles_labels()[1]:
         axis.legend(**RIGHT if legend == "right" else {"loc": legend})
     return _end(picture, f"{about}: {'; '.join(said)}.{more}")
@@ -257,14 +248,6 @@ def _course(x: Sequence, y: Sequence[Estimate]) -> str:
         if e.value not in (begin.value, end.value):
             words += f", {what} {e.value:.3g} at {at:.4g}"
     return words
-
-
-def plain_ticks(axis) -> None:
-    """Write the ticks of a logarithmic x- or y-axis as 400, not as a power of ten."""
-    from matplotlib.ticker import LogFormatter
-
-    axis.set_major_formatter(LogFormatter())
-    axis.set_minor_formatter(LogFormatter())
 
 
 @style()
@@ -291,12 +274,6 @@ def grid(
         Draw the first row at the bottom (layers).
     numbers : bool
         Write each value into its cell.
-    title, xlabel, ylabel, axis
-        As in `dots`.
-
-    Returns
-    -------
-    Picture
     """
     values = np.ma.masked_invalid(np.asarray(matrix, dtype=float))
     size = (2.4 + 0.34 * len(columns), 1.6 + 0.3 * len(rows))
@@ -334,12 +311,6 @@ def bars(
     names : sequence of str
     styles : mapping, optional
         Group -> keywords of ``Axes.barh``; its ``color`` may be a list.
-    xlabel, title, axis
-        As in `dots`.
-
-    Returns
-    -------
-    Picture
     """
     axis, picture, about = _begin(axis, (8.0, 1.3 + 0.34 * len(names)), xlabel=xlabel, title=title)
     height, said = 0.8 / max(1, len(table)), []
