@@ -141,10 +141,7 @@ function explorer(model, el, { who = "the model", numbers = null } = {}) {
     setTimeout(() => URL.revokeObjectURL(address), 10_000);
   });
   tools.append(
-    button("Reset", () => {
-      document.activeElement?.blur?.(); // a field that is being edited is put back, too
-      act("reset");
-    }), toggle, large,
+    button("Reset", () => act("reset")), toggle, large,
     button("PNG", () => take("png"), { title: "Save the picture" }),
     button("HTML", () => take("html"), { title: "Save picture and numbers as one page" }), busy,
   );
