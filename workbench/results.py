@@ -119,7 +119,7 @@ class Results:
     def _write(self, rows: Sequence[Row], taken: bool = False) -> None:
         folder = run_folder()
         if folder is not None and rows:
-            mark = {"study": self.name, "key": self.code, "taken": taken}
+            mark = {"study": self.name, "key": self.code, "code": package_hash(), "taken": taken}
             append_lines(folder / FILE, [mark | row.as_dict() for row in rows])
 
     # --- reading ----------------------------------------------------------------------------------------------------

@@ -139,4 +139,4 @@ def package_hash() -> str:
     for path in sorted(home.rglob("*.py")):
         if path.relative_to(home).parts[0] not in ("cli", "runs", "widgets"):
             total.update(path.relative_to(home).as_posix().encode() + b"\0" + path.read_bytes())
-    return total.hexdigest()
+    return total.hexdigest()[:16]
