@@ -111,7 +111,10 @@ def append_lines(path: Path, lines: Sequence[Mapping]) -> None:
     """
     text = "".join(json.dumps(line, ensure_ascii=False, allow_nan=False) + "\n" for line in lines)
     try:
-        with open(path, "ab") as file:
+        with open(path, "ab+") as file:
+            if file.tell():  # half a line that a full disk has left must not swallow the next one
+                file.seek(-1, os.SEEK_END)
+                text = text if file.read(1) == b"\n" else "\n" + text
             file.write(text.encode())
             file.flush()
             os.fsync(file.fileno())

@@ -137,4 +137,3 @@ def test_a_run_that_still_runs_is_not_resumed(killed, tmp_path):
     (copy / "record.json").write_text(json.dumps(written | {"process": this_process()}))
     answer = cli("run", notebook, "--out", tmp_path, "--resume", "last", "-p", "api_key=verysecret")
     assert answer.returncode == 2 and f"{old.id} still runs" in answer.stderr
-
