@@ -136,7 +136,7 @@ def test_a_socks_proxy_without_its_package_is_one_sentence(scheme, monkeypatch, 
 @pytest.mark.parametrize("proxy", ["socks4://127.0.0.1:9", "ftp://127.0.0.1:9", "http://127.0.0.1:port", "http://[::1"])
 def test_a_proxy_that_is_none_is_one_sentence(proxy, monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", proxy)
-    with pytest.raises(ModelError, match=r"the proxy .* is none that can be used .*HTTPS_PROXY") as told:
+    with pytest.raises(ModelError, match=r"the proxy .* cannot be used .*HTTPS_PROXY") as told:
         load("openai:tiny", base_url="https://models.example/v1")
     assert "\n" not in str(told.value)
 

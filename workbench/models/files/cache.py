@@ -228,7 +228,7 @@ def _stamp(file: Path) -> dict:
 
 
 def cache_entry(folder: Path) -> CacheEntry | None:
-    """The entry in a folder, or None if there is none that can be read."""
+    """The entry in a folder, or None if it cannot be read."""
     try:
         entry = json.loads((folder / "entry.json").read_text())
         size = sum(file["bytes"] for file in entry["files"].values())
