@@ -107,24 +107,31 @@ def table(now: dict[str, dict], before: dict[str, dict] | None) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-# Every process of the walk imports this at its start and notes a file of the package when one of its functions is first
-# entered. Modules' own bodies (imports) are left out: they say what a file needs, not what the call goes through.
+# Every process of the walk imports this at its start: the package's functions (and nothing else) begin with a line that
+# notes their file when it is first entered. Bodies of modules are left out: they say what a file needs for its import,
+# not what the call goes through.
 TRACER = """
-import os, sys, threading
+import ast, importlib.machinery, os, sys
 PACKAGE, OUT = os.environ["WALK_PACKAGE"], os.environ["WALK_OUT"]
-known, seen = set(), set()
-def note(frame, event, argument):
-    code = frame.f_code
-    if event != "call" or code in known:
-        return
-    known.add(code)
-    name = code.co_filename
-    if name.startswith(PACKAGE) and code.co_name != "<module>" and name not in seen:
+seen = set()
+def __walk__(name):
+    if name not in seen:
         seen.add(name)
         with open(f"{OUT}/{os.getpid()}", "a") as file:
             print(name[len(PACKAGE):], file=file)
-threading.setprofile(note)
-sys.setprofile(note)
+import builtins
+builtins.__walk__ = __walk__
+read = importlib.machinery.SourceFileLoader.get_code
+def get_code(self, fullname):
+    if not self.path.startswith(PACKAGE):
+        return read(self, fullname)
+    tree = ast.parse(self.get_data(self.path))
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            said = ast.get_docstring(node, clean=False) is not None
+            node.body[said:said] = ast.parse(f"__walk__({self.path!r})").body
+    return compile(ast.fix_missing_locations(tree), self.path, "exec")
+importlib.machinery.SourceFileLoader.get_code = get_code
 """
 
 
