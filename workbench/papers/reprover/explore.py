@@ -21,7 +21,7 @@ from .lean.safety import refusal
 from .lean.session import LeanError, ProofFinished, ProofGivenUp, TacticState, Theorem
 from .lean.source import own_theorem
 from .lean.states import statement_refusal
-from .retrieve import BM25
+from .retrieve import BM25, best, unit_vectors
 
 _BEHIND = (10**9, 1)  # a place after everything in its file
 
@@ -58,7 +58,7 @@ def subject(corpus: Corpus, text: str, root: str | os.PathLike = LIBRARY) -> Sub
     UsageError
         No traced theorem has this name; the nearest names are given.
     DataError
-        A statement that is none, or one that would leave its place (comments, a second declaration, …).
+        A text that is no statement, or a statement that would leave its place (comments, a second declaration, …).
     """
     text = text.strip()
     if re.match(r"theorem\b", text):
@@ -204,27 +204,17 @@ class Ranker:
 
     def scores(self, state: str, retriever: str = "bm25"):
         """A score for every premise, (P,): BM25's, or the cosine of the encoder's vectors."""
-        import numpy as np
-
         if retriever not in self.names:
-            raise UsageError(f"retriever {retriever!r} is none here: choose {' or '.join(self.names)}")
+            raise UsageError(f"retriever {retriever!r} is unknown here: choose {' or '.join(self.names)}")
         if retriever == "bm25":
             self._index = self._index or BM25(self._texts)
             return self._index.scores(state)
-
-        def unit(texts):
-            vectors = self.encoder.embed(texts)
-            return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-
         if self._vectors is None:
-            self._vectors = unit(tuple(self._texts))  # (P, H)
-        return self._vectors @ unit((state,))[0]
+            self._vectors = unit_vectors(self.encoder, self._texts)  # (P, H)
+        return self._vectors @ unit_vectors(self.encoder, [state])[0]
 
     def top(self, state: str, subject: Subject, k: int = 10, *, retriever: str = "bm25"):
         """The best ``k`` premises that ``subject`` may name: [(Premise, score)], and how many it may name in all."""
-        import numpy as np
-
         mask = self.corpus.accessible(subject.path, subject.start)
-        scores = np.where(mask, np.asarray(self.scores(state, retriever), dtype=float), -np.inf)
-        best = [n for n in np.argsort(-scores, kind="stable")[:k] if np.isfinite(scores[n])]
-        return [(self.corpus.premises[n], float(scores[n])) for n in best], int(mask.sum())
+        found = best(self.scores(state, retriever), mask, k)
+        return [(self.corpus.premises[n], score) for n, score in found], int(mask.sum())

@@ -110,25 +110,26 @@ def long_rows(found: list[GridTable]) -> list[dict]:
 def as_latex(found: list[GridTable]) -> str:
     """The grids as LaTeX (booktabs), a table each: mean and interval over the seeds."""
     from ..store.metrics import number
-    from .exports import tex
+    from .exports import latex_table
+
+    def cell(estimate) -> str:
+        if estimate is None:
+            return ""
+        interval = "" if estimate.low is None else f" [{number(estimate.low)}, {number(estimate.high)}]"
+        return number(estimate.value) + interval
 
     parts = ["% needs \\usepackage{booktabs}; mean [95% interval over the seeds]\n"]
     for table in found:
-        head = " & ".join(map(tex, [*table.names, "seeds", *table.metrics]))
-        columns = "l" * len(table.names) + "r" * (1 + len(table.metrics))
-        parts.append(
-            f"% {table.paper}, grid {table.name}\n\\begin{{tabular}}{{{columns}}}\n\\toprule\n{head} \\\\\n\\midrule\n"
-        )
-        for row in table.rows:
-            cells = [tex(plain(value)) for value in row["values"].values()] + [str(row["seeds"])]
-            for metric in table.metrics:
-                estimate = row["metrics"].get(metric)
-                text = "" if estimate is None else number(estimate.value)
-                if estimate is not None and estimate.low is not None:
-                    text += f" [{number(estimate.low)}, {number(estimate.high)}]"
-                cells.append(tex(text))
-            parts.append(" & ".join(cells) + " \\\\\n")
-        parts.append("\\bottomrule\n\\end{tabular}\n")
+        rows = [
+            [
+                *map(plain, row["values"].values()),
+                str(row["seeds"]),
+                *(cell(row["metrics"].get(m)) for m in table.metrics),
+            ]
+            for row in table.rows
+        ]
+        head = [*table.names, "seeds", *table.metrics]
+        parts.append(latex_table(f"{table.paper}, grid {table.name}", head, rows, left=len(table.names)))
     return "\n".join(parts)
 
 

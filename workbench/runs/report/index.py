@@ -5,7 +5,6 @@ hash the Content-Security-Policy names, and everything else is forbidden to run 
 """
 
 import base64
-import hashlib
 import html
 import re
 from pathlib import Path
@@ -15,7 +14,7 @@ from ..store import entry as store
 from ..store.metrics import number, show
 from ..sweep.cell import make_page
 from . import grids, page
-from .exports import as_csv, as_latex, as_parquet, as_rows, chosen, csv_text
+from .exports import FIXED, as_latex, as_parquet, as_rows, chosen, csv_text
 
 FIGURE_BYTES = 2_000_000  # a larger picture is linked, not embedded
 PAGE_BYTES = 40_000_000  # of pictures on the whole page; the newest runs come first
@@ -39,7 +38,7 @@ def write_report(out: Path) -> Path:
         if record.status != "running" and not record.report.exists() and store.inside(record.folder, "notebook.ipynb"):
             make_page(record)
     found = grids.tables(out, records)
-    table, latex = as_csv(records), as_latex(records)
+    table, latex = csv_text(as_rows(records), FIXED), as_latex(records)
     write_atomic(out / "runs.csv", table)
     write_atomic(out / "runs.tex", latex)
     if records:
@@ -66,7 +65,6 @@ def render(
     from ...papers import PAPERS
 
     titles = {paper.name: paper.title for paper in PAPERS}
-    script = (page.TEMPLATES / "filter.js").read_text("utf-8")
     room = PAGE_BYTES
     papers = []
     for name in sorted({record.paper for record in records}):
@@ -74,7 +72,13 @@ def render(
         rows = []
         for record in runs:
             pictures, room = figures(record, out, room)
-            rows.append({"run": record, "link": link(record, out), "figures": pictures, "text": _text(record)})
+            items = store.inside(record.folder, "items.html")
+            rows.append(
+                {
+                    "run": record, "link": link(record, out), "figures": pictures, "text": _text(record),
+                    "items": items and items.relative_to(out).as_posix(),
+                }
+            )  # fmt: skip
         names = list(dict.fromkeys(metric for record in runs for metric in record.metrics))
         plots = [plot for metric in names if (plot := comparison(metric, runs))]
         shown = [_grid(item, out) for item in found or [] if item.paper == name]
@@ -97,8 +101,7 @@ def render(
             total=len(records),
             unreadable=unreadable or [],
             counts={status: count for status, count in counts.items() if count},
-            script=script,
-            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            **page.script("filter.js"),
             csv=base64.b64encode(table.encode()).decode(),
             latex=base64.b64encode(latex.encode()).decode(),
         )
