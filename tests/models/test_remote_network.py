@@ -9,7 +9,6 @@ from tiny_server import TinyServer
 
 from workbench import load
 from workbench.errors import ModelError
-from workbench.models.remote import client as server
 from workbench.models.remote import network
 
 KEY = "planted-secret"
@@ -17,11 +16,9 @@ PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"
 
 
 @pytest.fixture(autouse=True)
-def alone(tmp_path, monkeypatch):
-    monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(server, "FIRST_PAUSE", 0.01)
+def direct(alone, monkeypatch):
     network._SAID.clear()
-    for name in (*server.KEYS, *PROXIES, "REQUEST_METHOD"):
+    for name in (*PROXIES, "REQUEST_METHOD"):
         monkeypatch.delenv(name, raising=False)
 
 

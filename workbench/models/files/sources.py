@@ -256,8 +256,8 @@ def refuse_pickles(files: list[str], name: str) -> None:
     if files:
         raise ModelError(
             f"{name} has its weights only as pickles ({sorted(files)[0]}), which can run code when read and are "
-            "refused: "
-            "convert it with save_pretrained(safe_serialization=True) where you trust it, or use a safetensors version"
+            "refused: convert it with save_pretrained(safe_serialization=True) where you trust it, or use a "
+            "safetensors version"
         )
 
 

@@ -9,7 +9,6 @@ import difflib
 import os
 import re
 import textwrap
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -219,37 +218,3 @@ class Ranker:
         mask = self.corpus.accessible(subject.path, subject.start)
         found = best(self.scores(state, retriever), mask, k)
         return [(self.corpus.premises[n], score) for n, score in found], int(mask.sum())
-
-
-def proof_figure(title: str, statement: str, steps: Sequence[str], goals: Sequence[str],
-                 premises: Sequence[tuple[str, float]], *, retriever: str = "bm25", verdict: str = ""):  # fmt: skip
-    """A still picture of a proof in the making: statement, steps and goals as text, the premises' scores as bars."""
-    from matplotlib.figure import Figure
-
-    from ... import plots
-
-    def cut(text: str, width: int = 74, lines: int = 18) -> str:
-        rows = [
-            row for line in text.split("\n") for row in textwrap.wrap(line, width, subsequent_indent="    ") or [""]
-        ]
-        return "\n".join(rows[:lines] + (["…"] if len(rows) > lines else []))
-
-    written = [cut(statement), ""]
-    written += [f"{number}. {cut(step, lines=3)}" for number, step in enumerate(steps, 1)][-10:]
-    written += ["", verdict or cut("\n\n".join(goals))]
-    text = "\n".join(written)
-    with plots.style():
-        figure = Figure(figsize=(12, max(3.2, 0.6 + 0.21 * (text.count("\n") + 1))), layout="constrained")
-        left, right = figure.subplots(1, 2, width_ratios=(3, 2))
-        left.axis("off")
-        left.set_title(title, parse_math=False)
-        left.text(0, 1, text, transform=left.transAxes, va="top", family="monospace", size=10, parse_math=False)
-        shown = list(premises)[:10]
-        right.barh(range(len(shown)), [score for _, score in shown], color=plots.COLOURS["blue"])
-        right.set_yticks(range(len(shown)), [name for name, _ in shown], parse_math=False)
-        right.invert_yaxis()
-        right.set(
-            title="accessible premises for this state" if shown else "", xlabel=f"score ({retriever})" if shown else ""
-        )
-        right.set_visible(bool(shown))
-    return figure
