@@ -114,7 +114,7 @@ def arms_figure(results: Mapping[str, object], chances: Mapping[str, float]):
     """
     import matplotlib.pyplot as plt
 
-    from .study import accuracy_table
+    from .study import accuracy_table, by_seed
 
     with plots.style():
         tables = {name: accuracy_table(result) for name, result in results.items()}
@@ -123,12 +123,12 @@ def arms_figure(results: Mapping[str, object], chances: Mapping[str, float]):
             1, len(tables), figsize=(2.2 + 3.6 * len(tables), 1.3 + 0.4 * most), sharex=True, squeeze=False
         )
         for axis, (name, table) in zip(axes[0], tables.items()):
-            by_seed = results[name].groupby(["arm", "seed"]).correct.mean()
+            each = by_seed(results[name])
             for row, (arm, entry) in enumerate(table.accuracy.items()):
                 colour = plots.COLOURS["grey"] if arm not in ARMS else plots.CYCLE[list(ARMS).index(arm)]
                 ends = None if entry.low is None else [[entry.value - entry.low], [entry.high - entry.value]]
                 axis.errorbar(entry.value, row, xerr=ends, fmt="o", color=colour, capsize=3)
-                seeds = by_seed[arm]
+                seeds = each[arm]
                 if len(seeds) > 1:
                     axis.plot(seeds, [row + 0.22] * len(seeds), "x", color=colour, markersize=4)
             axis.axvline(chances[name], **plots.CHANCE)
