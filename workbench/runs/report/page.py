@@ -8,8 +8,6 @@ things once more. Widgets are shown as the last still picture of themselves that
 import base64
 import hashlib
 import html
-import mimetypes
-import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,19 +15,12 @@ from typing import Any
 from ...errors import RunError
 from ...files import write_atomic
 from ..store.entry import Record, inside, load_metrics
+from .sanitise import sanitise
 
 TEMPLATES = Path(__file__).parent / "templates"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 STATE = "application/vnd.jupyter.widget-state+json"
 ERROR_MARK = "papermill-error-cell-tag"
-LARGEST_IMAGE = 4_000_000  # bytes of a picture beside the notebook that are worth embedding
-# fmt: off
-FORBIDDEN = {
-    "script", "iframe", "frame", "frameset", "object", "embed", "applet", "link", "meta", "base", "form", "button",
-    "template", "noscript", "noembed", "noframes", "xmp", "plaintext", "textarea", "audio", "video", "source", "portal",
-    "foreignobject", "animate", "set", "use",
-}
-# fmt: on
 
 
 def write_page(folder: Path, record: dict[str, Any] | Record) -> Path:
@@ -232,75 +223,6 @@ def _body(notebook) -> str:
     exporter.exclude_input_prompt = exporter.exclude_output_prompt = False
     text, _ = exporter.from_notebook_node(notebook)
     return text
-
-
-def sanitise(text: str, folder: Path | None = None) -> str:
-    """HTML with everything taken out that could run, fetch or submit something.
-
-    Pictures with a relative path inside ``folder`` are embedded; pictures from elsewhere become their own description.
-    """
-    from bs4 import BeautifulSoup, Comment
-
-    soup = BeautifulSoup(text, "html.parser")
-    for comment in soup.find_all(string=lambda item: isinstance(item, Comment)):
-        comment.extract()
-    for tag in soup.find_all(True):
-        if tag.decomposed:
-            continue
-        # a style with a tag in it is read differently inside SVG, where browsers see the tag
-        fetching = tag.name == "style" and re.search(r"url\s*\(|@import|\\|<", tag.get_text(), re.IGNORECASE)
-        if fetching or tag.name.lower().split(":")[-1] in FORBIDDEN:
-            tag.decompose()
-        elif tag.name == "img":
-            _picture(tag, folder)
-            _attributes(tag)
-        else:
-            _attributes(tag)
-    _fold(soup)
-    return str(soup)
-
-
-def _attributes(tag) -> None:
-    for name, value in list(tag.attrs.items()):
-        text = "".join(value) if isinstance(value, list) else str(value or "")
-        bare = re.sub(r"[\s\x00-\x20]+", "", html.unescape(text)).lower()
-        low = name.lower()
-        link = low in ("href", "xlink:href")
-        allowed_link = bare.startswith(("http:", "https:", "mailto:", "#")) or re.match(r"^[\w./-]+$", bare)
-        if (
-            low.startswith("on")
-            or low in ("srcdoc", "srcset", "formaction", "action", "background", "ping", "poster", "contenteditable")
-            or (link and not allowed_link)
-            or (low == "src" and not bare.startswith("data:image/"))
-            or (low == "style" and re.search(r"url\(|expression|@import|\\|position:(fixed|sticky)", bare))
-        ):
-            del tag[name]
-
-
-def _picture(tag, folder: Path | None) -> None:
-    source = str(tag.get("src") or "")
-    if source.startswith("data:image/"):
-        return
-    path = (folder / source).resolve() if folder is not None and source and ":" not in source else None
-    kind = mimetypes.guess_type(source)[0] or ""
-    inside = path is not None and path.is_relative_to(folder.resolve()) and path.is_file()
-    if inside and kind.startswith("image/") and path.stat().st_size <= LARGEST_IMAGE:
-        tag["src"] = f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
-    else:
-        tag.name = "em"
-        tag.string = tag.get("alt") or "a picture that is not part of this page"
-
-
-def _fold(soup) -> None:
-    """Put long code cells behind a click, so that the page reads as a story."""
-    for cell in soup.select("div.input"):
-        lines = (cell.select_one(".input_area") or cell).get_text().strip().splitlines()
-        if len(lines) > 16:
-            details = soup.new_tag("details", attrs={"class": "code"})
-            summary = soup.new_tag("summary")
-            summary.string = f"code, {len(lines)} lines"
-            cell.wrap(details)
-            details.insert(0, summary)
 
 
 def _metrics(folder: Path | None) -> dict:
