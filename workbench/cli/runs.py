@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 import typer
 
 from ..errors import UsageError
-from .app import Out, Paper, app, complain, console, harmless, passed_over
+from .base import Out, Paper, app, complain, console, harmless, passed_over
 
 Params = Annotated[
     Optional[list[str]],  # noqa: UP045

@@ -116,7 +116,7 @@ def _grid(table: grids.GridTable, out: Path) -> dict:
     if figure is not None:
         name = f"{re.sub('[^A-Za-z0-9_-]', '_', table.paper)}-{table.name}"
         width = round(figure.get_size_inches()[0] * 90)  # in pixels of the page
-        picture, _ = save(figure, name, out / "grids")
+        picture, _ = save(figure, name, out / "grids", describe=figure.description)
         source = "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode()
     rows = []
     for row in table.rows:
@@ -124,7 +124,10 @@ def _grid(table: grids.GridTable, out: Path) -> dict:
         rows.append(
             {"values": [page.plain(value) for value in row["values"].values()], "n": row["seeds"], "cells": cells}
         )
-    return {"table": table, "caption": grids.caption(table), "picture": source, "width": width, "rows": rows}
+    return {
+        "table": table, "caption": grids.caption(table), "picture": source, "width": width, "rows": rows,
+        "alt": figure.description if figure is not None else "",
+    }  # fmt: skip
 
 
 def link(record: store.Record, out: Path) -> str:
@@ -134,7 +137,9 @@ def link(record: store.Record, out: Path) -> str:
 
 
 def figures(record: store.Record, out: Path, room: int) -> tuple[list[dict], int]:
-    """A run's pictures as {name, source}, and how much room is left on the page; too large a one is only linked."""
+    """A run's pictures as {name, alt, source}, and the room left on the page; too large a one is only linked."""
+    from ...plots import description
+
     found = []
     for path in sorted((record.folder / "figures").glob("*.png")):
         if store.inside(record.folder, f"figures/{path.name}") is None:
@@ -143,7 +148,7 @@ def figures(record: store.Record, out: Path, room: int) -> tuple[list[dict], int
         if count <= min(FIGURE_BYTES, room):
             room -= count
             source = "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
-            found.append({"name": path.stem, "source": source})
+            found.append({"name": path.stem, "alt": description(path) or path.stem, "source": source})
         else:
             found.append({"name": path.stem, "href": path.relative_to(out).as_posix()})
     return found, room
