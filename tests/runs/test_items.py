@@ -11,7 +11,7 @@ from bs4 import BeautifulSoup
 from hostile import EVIL, RUNS, evil_record
 
 from workbench.rows import FILE, Row, append_lines
-from workbench.runs.report import index, page
+from workbench.runs.report import index, page, words
 from workbench.runs.store import masking
 
 NASTY = [EVIL, "</script><script>" + RUNS + "</script>", "<!--<script>", "]]>", "\u2028" + RUNS, "=1+1", "{{ 7 * 7 }}"]
@@ -61,7 +61,7 @@ def test_nothing_of_it_runs_or_loads(run):
     text = (run.folder / "items.html").read_text()
     soup = BeautifulSoup(text, "html.parser")
     policy = soup.find("meta", attrs={"http-equiv": "Content-Security-Policy"})["content"]
-    own = page.script("items.js")
+    own = words.script("items.js")
     assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-")
     assert own["script_hash"] in policy and "unsafe-eval" not in policy and "*" not in policy
     assert [tag.string for tag in soup.find_all("script")][1:] == [own["script"]]

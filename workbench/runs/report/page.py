@@ -5,8 +5,6 @@ What a notebook prints may be text that a model wrote, so nothing in it is trust
 things once more. Widgets are shown as the last still picture of themselves that they gave.
 """
 
-import base64
-import hashlib
 import html
 import sys
 from pathlib import Path
@@ -15,9 +13,10 @@ from typing import Any
 from ...errors import RunError
 from ...files import write_atomic
 from ..store.entry import Record, inside, load_metrics
+from .items import PAGE, write_items
 from .sanitise import sanitise
+from .words import environment
 
-TEMPLATES = Path(__file__).parent / "templates"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 STATE = "application/vnd.jupyter.widget-state+json"
 ERROR_MARK = "papermill-error-cell-tag"
@@ -37,8 +36,6 @@ def write_page(folder: Path, record: dict[str, Any] | Record) -> Path:
     """
     skip_iri_grammar()
     import nbformat
-
-    from .items import write_items
 
     fields = vars(record) if isinstance(record, Record) else record
     path = inside(folder, "notebook.ipynb")
@@ -75,53 +72,9 @@ def render(notebook, fields: dict[str, Any], folder: Path | None = None) -> str:
             body=body,
             highlight=HtmlFormatter(style="default").get_style_defs(".highlight"),
             metrics=_metrics(folder),
-            items=folder is not None and inside(folder, "items.html") is not None,
+            items=folder is not None and inside(folder, PAGE) is not None,
         )
     )
-
-
-def environment():
-    """The Jinja2 environment of the templates; everything is escaped unless a template says ``safe``."""
-    import jinja2
-
-    from ..store.metrics import show
-
-    made = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    made.filters |= {"duration": duration, "size": size, "shown": show, "value": plain}
-    made.globals["css"] = (TEMPLATES / "style.html").read_text("utf-8")
-    return made
-
-
-def script(name: str) -> dict[str, str]:
-    """A template's script and its hash, which the page's policy names: nothing else runs."""
-    text = (TEMPLATES / name).read_text("utf-8")
-    return {"script": text, "script_hash": base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds for people: 3.2 s, 4 min 10 s, 2 h 5 min."""
-    if not isinstance(seconds, (int, float)):  # None, or what the template does not know
-        return ""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes = int(seconds // 60)
-    return f"{minutes} min {int(seconds % 60)} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def size(count: float | None) -> str:
-    """Bytes for people."""
-    if not isinstance(count, (int, float)):  # None, or what the template does not know
-        return ""
-    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
-
-
-def plain(value: Any) -> str:
-    """A parameter's value for people: a text as it is, anything else as JSON would say it."""
-    import json
-
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def first_heading(notebook) -> str:

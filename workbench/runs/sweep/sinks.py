@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...errors import RunError, UsageError
 from ...files import expanded
-from ..report.page import plain
+from ..report.words import plain
 from ..store.entry import FILE, Record, inside
 
 TAG = "workbench.id"
