@@ -180,8 +180,7 @@ def test_steps_go_where_the_way_bends(tiny):
     """Of the same number of steps more are spent where the function is rough: the gap shrinks, the budget is kept."""
     from captum.attr import IntegratedGradients
 
-    from workbench.papers.explainability.attribution.gradients import integrated
-    from workbench.papers.explainability.attribution.states import StateFunction
+    from workbench.papers.explainability.attribution.gradients import StateFunction, integrated
     from workbench.papers.explainability.tokens import ask
 
     f = StateFunction(ask(tiny, "one two three four five six", " seven"), 0)
@@ -208,7 +207,7 @@ def test_steps_go_where_the_way_bends(tiny):
 @pytest.mark.parametrize("layer", [0, 1, 2])
 def test_gradients_against_finite_differences(smollm2, layer):
     """Gradient x input at a layer is the slope of the target along the state itself."""
-    from workbench.papers.explainability.attribution.states import StateFunction
+    from workbench.papers.explainability.attribution.gradients import StateFunction
     from workbench.papers.explainability.tokens import ask
 
     module = tiny_llama(len(smollm2.tokenizer)).double()
@@ -320,7 +319,7 @@ def test_packed_four_bit_layers_have_their_derivative():
     """bitsandbytes repacks 4-bit layers for CPUs with AVX-512 BF16 and then has no backward: ours is the layer's W."""
     from workbench import load
     from workbench.models.quantised import unpacked
-    from workbench.papers.explainability.differentiable import frozen
+    from workbench.papers.explainability.attribution.gradients import frozen
 
     model = load("smollm2", bits=4)
     attribute(model, PROMPT, TARGET, method="random")  # the first inference repacks, where the processor can

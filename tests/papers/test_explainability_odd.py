@@ -12,6 +12,8 @@ from workbench.errors import ModelError, UsageError
 from workbench.papers import explainability as ex
 from workbench.papers.explainability.attribution import attention, perturbation
 from workbench.papers.explainability.attribution.game import Game
+from workbench.papers.explainability.data import CorpusRow
+from workbench.papers.explainability.inside.concepts import Concept
 from workbench.papers.explainability.tokens import ask
 
 P, C, ASKED = "The capital of France is", "The capital of Italy is", (" Paris", " Rome")
@@ -28,7 +30,7 @@ def concept(tiny):
 
 
 def texts(*words):
-    return [ex.CorpusRow(str(i), "x" if i % 2 else "y", words[i % len(words)]) for i in range(10)]
+    return [CorpusRow(str(i), "x" if i % 2 else "y", words[i % len(words)]) for i in range(10)]
 
 
 CASES = {
@@ -41,7 +43,7 @@ CASES = {
     "topic, one token": (lambda m, c: ex.topic_neuron(m, texts("a", "a b"), "x"), "the text 'a' is one token"),
     "topic, no control": (lambda m, c: ex.topic_neuron(m, texts("a b"), "x", n_random=0), "n_random=0"),
     "concept of another model": (
-        lambda m, c: ex.steer_next(m, P, ex.Concept("", 1, np.ones(7, np.float32), 1.0, 0.0), [1], [" a"]),
+        lambda m, c: ex.steer_next(m, P, Concept("", 1, np.ones(7, np.float32), 1.0, 0.0), [1], [" a"]),
         "the concept has 7 numbers at layer 1, but tiny has states of 24",
     ),
     "no strength": (lambda m, c: ex.steer_next(m, P, c, [], [" a"]), r"strengths=\[\]: give at least one"),

@@ -21,7 +21,7 @@ from ....models import require
 from ....models.prefix.packed import packed_next
 from ....stats import Estimate, mean_interval
 from ..data import substitutions as known_substitutions
-from ..inside.hooks import answer_tokens, prompt_ids
+from ..tokens import answer_tokens, prompt_ids
 
 WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
 HONEST = (

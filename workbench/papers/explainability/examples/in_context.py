@@ -16,7 +16,7 @@ import numpy as np
 from ....errors import UsageError
 from ....models import require
 from ....models.prefix.packed import packed_next
-from ..inside.hooks import answer_tokens, prompt_ids
+from ..tokens import answer_tokens, prompt_ids
 
 METHODS = ("shapley", "leave_one_out")
 MOST = 8  # examples: 2^8 prompts

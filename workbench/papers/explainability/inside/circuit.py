@@ -59,7 +59,7 @@ def ablate_heads(model, clean, corrupt, answer, foil, heads: Sequence[tuple[int,
 
     import torch
 
-    from .hooks import edited_input, recorded
+    from ..blocks import edited_input, recorded
 
     job = Job(model, clean, corrupt, answer, foil, "heads", [block for block, _ in heads], [position])
     count = job.anatomy.heads

@@ -19,18 +19,8 @@ from ....errors import UsageError
 from ....models.prefix.check import sliding_window
 from ....models.prefix.tree import shared_tree
 from ....models.read_out import FAILURES
-from .hooks import (
-    Anatomy,
-    anatomy,
-    answer_tokens,
-    checked_layers,
-    edited_input,
-    edited_output,
-    prompt_ids,
-    recorded,
-    stream_of,
-)
-from .parts import part_module
+from ..blocks import Anatomy, anatomy, checked_layers, edited_input, edited_output, part_module, recorded, stream_of
+from ..tokens import answer_tokens, prompt_ids
 
 PARTS = ("stream", "attention", "mlp")
 ROW_TOKENS = 4096  # tokens of one batch through a block: bounds the memory

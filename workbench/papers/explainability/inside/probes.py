@@ -16,8 +16,9 @@ from ....errors import UsageError
 from ....models import require
 from ....models.prefix.packed import packed_next
 from ....stats import Estimate, proportion_interval
+from ..blocks import anatomy, checked_layers, last_stream
 from ..data import MinimalPair, minimal_pairs
-from .hooks import anatomy, answer_tokens, checked_layers, last_stream, prompt_ids
+from ..tokens import answer_tokens, prompt_ids
 
 WORD = re.compile(r"\b\w\w+\b")  # what scikit-learn counts
 

@@ -18,7 +18,7 @@ from ....models import require
 from ....models.prefix.packed import packed_next
 from ....stats import Estimate, mean_interval, proportion_interval
 from ..data import ReasoningRow, reasoning_rows
-from ..inside.hooks import answer_tokens, prompt_ids
+from ..tokens import answer_tokens, prompt_ids
 
 FRACTIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
 CHAINS = ("given", "own")

@@ -21,7 +21,7 @@ from ....models import require
 from ....models.prefix.packed import packed_next
 from ....stats import Estimate, auroc, proportion_interval
 from ..data import QuestionRow, question_rows
-from ..inside.hooks import answer_tokens, prompt_ids
+from ..tokens import answer_tokens, prompt_ids
 
 FRAME = (
     "Question: How many hands does a clock have?\nAnswer: Two.\n\nQuestion: Where do fish live?\nAnswer: In water.\n\n"
