@@ -203,7 +203,7 @@ def test_a_run_keeps_no_secret_and_leaves_nothing_that_everybody_can_write(tmp_p
     nbformat.write(notebook, tmp_path / "demo.ipynb")
     code = (
         "import os, sys; os.umask(0); sys.argv[0] = 'workbench'\n"
-        "from workbench.models.remote.response_cache import Answers, key_of; from workbench.models import cache\n"
+        "from workbench.models.remote.response_cache import Answers, key_of; from workbench.models.files import cache\n"
         "Answers(1000).put(key_of(a=1), {'x': 1}); cache.content_hash(__import__('pathlib').Path('demo.ipynb'))\n"
         "from workbench.cli import main; main()"
     )

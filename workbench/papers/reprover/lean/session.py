@@ -29,6 +29,7 @@ from ..last_word import verify
 from .engine import MEMORY_MB, LeanFailed, LeanMissing, Library, open_library
 from .parts import shorten
 from .safety import refusal
+from .source import find_theorem
 from .states import (
     LeanError,
     ProofFinished,
@@ -36,7 +37,6 @@ from .states import (
     TacticState,
     Theorem,
     Verified,
-    find_theorem,
     render,
     theorem_refusal,
     without_remarks,
