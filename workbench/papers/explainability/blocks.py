@@ -151,6 +151,11 @@ def edited_input(module: nn.Module, edit: Callable[[torch.Tensor], torch.Tensor]
         handle.remove()
 
 
+def edited(module: nn.Module, side: str, edit: Callable[[torch.Tensor], torch.Tensor]):
+    """`edited_input` or `edited_output`: ``side`` is "input" or "output"."""
+    return (edited_input if side == "input" else edited_output)(module, edit)
+
+
 @contextmanager
 def edited_stream(parts: Anatomy, layer: int, edit: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[None]:
     """Inside the block the residual stream (B, T, H) at ``layer`` (0: before block 1) goes through ``edit``."""
@@ -169,7 +174,7 @@ def recorded(**modules: tuple[nn.Module, str]) -> Iterator[dict[str, list[torch.
                 found[name].append(tensor.detach().clone())  # some blocks add into what they are given (Falcon)
                 return tensor
 
-            stack.enter_context((edited_input if side == "input" else edited_output)(module, keep))
+            stack.enter_context(edited(module, side, keep))
         yield found
 
 
@@ -266,7 +271,7 @@ def _tried(model, parts: Anatomy, block: int, module: nn.Module, side: str) -> t
     stream = parts.blocks[block - 1]
     ids = torch.arange(5, 11, device=model.device)[None] % model.module.get_input_embeddings().weight.shape[0]
     with (
-        (edited_input if side == "input" else edited_output)(module, put),
+        edited(module, side, put),
         recorded(before=(stream, "input"), after=(stream, "output")) as found,
     ):
         model.module(input_ids=ids, use_cache=False)

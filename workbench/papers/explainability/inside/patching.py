@@ -134,7 +134,7 @@ def patch_heads(model, clean, corrupt, answer, foil, *, position: int = -1, laye
         if resumes(model, job.anatomy):
             values, _ = sweep(job, clean_run, corrupt_run, at, runs)
         else:
-            values = np.array([job.run_once(clean_run, block, at, head) for block, head in runs])
+            values = np.array([job.whole_run(job.corrupt_ids, clean_run, [run], at) for run in runs])
         values = values.reshape(len(job.layers), heads)
     gap = job.gap(job.value(clean_run), job.value(corrupt_run))
     return HeadPatching(
@@ -145,7 +145,9 @@ def patch_heads(model, clean, corrupt, answer, foil, *, position: int = -1, laye
 @torch.inference_mode()
 def _one_by_one(job: Job):
     clean_run, corrupt_run = job.trunk(job.clean_ids), job.trunk(job.corrupt_ids)
-    values = np.array([[job.run_once(clean_run, layer, p) for p in job.positions] for layer in job.layers])
+    values = np.array(
+        [[job.whole_run(job.corrupt_ids, clean_run, [(layer, None)], p) for p in job.positions] for layer in job.layers]
+    )
     return values, job.value(clean_run), job.value(corrupt_run), (values.size + 2.0) * len(job.clean_ids)
 
 
