@@ -233,10 +233,11 @@ class Job:
         return part_module(self.model, self.anatomy, self.part, layer), side
 
     @torch.inference_mode()
-    def whole_run(
-        self, ids: list[int], source: Trunk, places: Sequence[tuple[int, int | None]], position: int
-    ) -> float:
-        """One whole forward of ``ids`` with what ``source`` has at a position in ``places``, each (layer, head or None)."""
+    def whole_run(self, ids: list[int], source: Trunk, places: Sequence[tuple], position: int) -> float:
+        """One whole forward of ``ids`` with ``source``'s activation at one position in each of ``places``.
+
+        A place is a (layer, head), or a (layer, None) for the whole part.
+        """
         with ExitStack() as stack:
             for layer, head in places:
                 module, side = self.place(layer)
