@@ -5,9 +5,13 @@ ENV ?= $(if $(and $(CONDA_PREFIX),$(filter-out base,$(CONDA_DEFAULT_ENV))),$(CON
 BUNDLE ?=
 PY := $(ENV)/bin/python
 INSTALL = $(PYTHON) workbench/install.py
+# two workers; a group of tests (tests/conftest.py) stays in one of them, the longest group first
+SHARED_OUT = -n 2 --dist loadgroup --no-loadscope-reorder
+# more for pytest, such as PYTEST="--cpu cpu.json" for CPU minutes by kind
+PYTEST ?=
 override BUNDLE_OPTION = $(if $(BUNDLE),--bundle $(BUNDLE))
 
-.PHONY: help setup demo test test-all lab bench lint bundle gemma extras pins
+.PHONY: help setup demo test test-all test-release lab bench lint bundle gemma extras pins
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1\t/' | expand -t 20
 
@@ -18,10 +22,13 @@ demo: setup      ## the main job: the randomness notebook, run by papermill on t
 	@$(PY) -m workbench run randomness
 
 test: setup      ## the first tier of tests (units, each notebook once, one real browser)
-	@$(PY) -m pytest -n 2 -m "not slow"
+	@$(PY) -m pytest $(SHARED_OUT) -m "not slow" $(PYTEST)
 
-test-all: setup gemma extras   ## the second tier (second model, quick profiles, nbval, chaos); run after make test
-	@$(PY) -m pytest -n 2 -m slow
+test-all: setup gemma extras   ## the second tier (second model, 4 bits, servers, nbval, chaos); run after make test
+	@$(PY) -m pytest $(SHARED_OUT) -m slow $(PYTEST)
+
+test-release: setup gemma extras   ## both tiers with every paper at its default sizes and fifty kills
+	@$(PY) -m pytest $(SHARED_OUT) --release $(PYTEST)
 
 lab: setup       ## JupyterLab on 127.0.0.1 with a token
 	@$(PY) -m workbench lab

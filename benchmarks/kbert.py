@@ -61,9 +61,9 @@ def median(work, before=lambda: None, times: int = 7) -> float:
 
 def forget(graph, tokenizer) -> None:
     """As if no text had been read yet."""
-    from workbench.papers.kbert.encoder import plain
+    from workbench.papers.kbert.injection import tokens
 
-    plain._KEPT.pop(tokenizer, None)
+    tokens._KEPT.pop(tokenizer, None)
     graph._branches = None
 
 

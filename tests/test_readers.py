@@ -140,15 +140,15 @@ GOOD = '{"id": "a", "prompt": "x"}\n'
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("p.jsonl", GOOD + "{'id': 1}\n", r"p\.jsonl, line 2: this is no JSON .*double quotes"),
+        ("p.jsonl", GOOD + "{'id': 1}\n", r"p\.jsonl, line 2: not JSON .*double quotes"),
         ("p.jsonl", GOOD + "\n[1]\n", r"line 3: '\[1\]' is no object"),
         ("p.jsonl", GOOD + '{"id": "b"}\n', r"line 2: 'prompt' is missing \(the row has id\): add 'prompt'"),
         ("p.jsonl", GOOD + '{"id": "b", "prompt": 3}\n', r"line 2: 'prompt' is 3, which is no text: put it in quotes"),
         ("p.jsonl", GOOD + '{"id": "b", "prompt": " "}\n', r"line 2: 'prompt' is empty"),
-        ("p.jsonl", GOOD + GOOD, r"rows 1 and 2 have the same id 'a'"),
+        ("p.jsonl", GOOD + GOOD, r"line 2: the row has the id 'a' of line 1"),
         ("p.jsonl", GOOD + '{"id": "b", "prompt": "\\udfff x"}\n', r"line 2: U\+DFFF is half a character: write both"),
-        ("p.jsonl", "[" * 100_000 + "\n", r"line 1: this is no JSON"),
-        ("p.jsonl", GOOD + '{"id": %s, "prompt": "x"}\n' % ("9" * 5000), r"line 2: this is no JSON \(a number"),
+        ("p.jsonl", "[" * 100_000 + "\n", r"line 1: not JSON"),
+        ("p.jsonl", GOOD + '{"id": %s, "prompt": "x"}\n' % ("9" * 5000), r"line 2: not JSON \(a number"),
         ("p.jsonl", GOOD.encode() + b'{"id": "\xff"}', r"line 2: byte 0xff is not UTF-8: save the file as UTF-8"),
         ("p.txt", "\n \n", r"p\.txt holds no rows"),
         ("p.csv", "a,b\n1,2\n", r"line 1: none of the columns a, b is goal"),
@@ -160,8 +160,12 @@ GOOD = '{"id": "a", "prompt": "x"}\n'
         ("p.pdf", "%PDF", r"p\.pdf is no file of prompts: give \.txt"),
         ("h.jsonl", hh(("\n\nHuman: a\n\nAssistant: b", "what")), r"line 1: chosen and rejected share no"),
         ("h.jsonl", hh(("x\n\nAssistant: b", "x\n\nAssistant: c")), r"line 1: the dialogue does not begin"),
-        ("h.jsonl.gz", b"not gzip", r"cannot be read .*download it again"),
-        ("h.jsonl.gz", gzip.compress(GOOD.encode() * 50, mtime=0)[:-12], r"h\.jsonl\.gz (cannot be read|is damaged)"),
+        ("h.jsonl.gz", b"not gzip", r"cannot read .*download it again"),
+        (
+            "h.jsonl.gz",
+            gzip.compress(GOOD.encode() * 50, mtime=0)[:-12],
+            r"(cannot read |is damaged)",
+        ),
     ],
 )
 def test_a_bad_row_is_one_sentence(write, name, content, sentence):
@@ -173,7 +177,7 @@ def test_a_bad_row_is_one_sentence(write, name, content, sentence):
 def test_a_damaged_gz_is_said(write):
     packed = bytearray(gzip.compress(bytes(range(256)) * 40, mtime=0))
     packed[20:60] = b"\xff" * 40
-    with pytest.raises(DataError, match=r"(damaged|cannot be read).*download it again"):
+    with pytest.raises(DataError, match=r"(damaged|cannot read).*download it again"):
         readers.read_prompts(write("x.jsonl.gz", bytes(packed)))
 
 
@@ -194,7 +198,7 @@ def test_bad_reviews(write, name, content, sentence):
 def test_a_zip_that_unpacks_to_too_much_is_refused(write, tmp_path, monkeypatch):
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("pos/a.txt", "x" * 5000)
-    monkeypatch.setattr(readers, "LARGEST", 4000)
+    monkeypatch.setattr(readers.tables, "LARGEST", 4000)
     for source in (tmp_path / "bomb.zip", write("big.txt", "x" * 5000)):
         with pytest.raises(DataError, match="GiB"):
             (readers.read_reviews if source.suffix == ".zip" else readers.read_prompts)(source)

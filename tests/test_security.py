@@ -168,7 +168,7 @@ def test_ids_figures_and_papers_lead_nowhere_else(tmp_path):
         assert store.all_runs(runs, paper) == []
     for name in ("../x", "a/b", "", ".", "x\0"):
         with pytest.raises(UsageError, match="becomes a file's name"):
-            plots.save(None, name)
+            plots.save(None, name, describe="x")
 
 
 def test_a_picture_outside_the_runs_folder_is_not_put_into_its_page(tmp_path):
@@ -196,7 +196,7 @@ def test_a_run_keeps_no_secret_and_leaves_nothing_that_everybody_can_write(tmp_p
         cells=[
             cell("seed: int = 0  # s", metadata={"tags": ["parameters"]}),
             cell("import matplotlib.pyplot as plt, workbench as wb\nfrom workbench import plots\n"
-                 "plots.save(plt.figure(), 'f')\nopen('made-by-a-cell.txt', 'w').write('x')\n"
+                 "plots.save(plt.figure(), 'f', describe='nothing')\nopen('made-by-a-cell.txt', 'w').write('x')\n"
                  "wb.record({'a': 1.0})\nraise RuntimeError('so that there is a traceback too')"),
         ]
     )  # fmt: skip

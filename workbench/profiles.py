@@ -111,7 +111,7 @@ class Choice:
     words: tuple[str, ...]
 
     def check(self, name: str, value: Any, folders: list[Path]) -> None:
-        """A word that is none of them raises UsageError."""
+        """Another word raises UsageError."""
         if value not in self.words:
             raise UsageError(
                 f"{_cut(f'{name}={value!r}')} is unknown: choose from {', '.join(self.words)}{_near(value, self.words)}"
@@ -224,8 +224,10 @@ class Profiles(Mapping):
     def __len__(self) -> int:
         return len(NAMES)
 
-    def fill(self, profile: str, given: Mapping[str, Any]) -> Sizes:
+    def fill(self, profile: str, given: Mapping[str, Any] | None = None, /, **more: Any) -> Sizes:
         """The profile's sizes, each replaced by the given one that is not None: a notebook's parameters win.
+
+        ``given`` and ``more`` are the same: a mapping, or names.
 
         Raises
         ------
@@ -234,6 +236,7 @@ class Profiles(Mapping):
         """
         if profile not in NAMES:
             raise UsageError(f"profile {profile!r} is unknown: choose one of {', '.join(NAMES)}")
+        given = {**(given or {}), **more}
         for name in given:
             if name not in self.sizes:
                 raise UsageError(f"size {name!r} is unknown: there are {', '.join(self.sizes)}")
@@ -242,7 +245,7 @@ class Profiles(Mapping):
         return Sizes(self[profile] | chosen)
 
     def check(self, given: Mapping[str, Any], folders: list[Path] | None = None) -> None:
-        """Look at the values that are given (not None); names that are not declared here are none of our affair.
+        """Look at the values that are given (not None); names that are not declared here are left alone.
 
         ``folders``: where a relative path is looked for beside the folder where the command was typed.
 

@@ -5,10 +5,6 @@ with a typing error must never become a download. Nothing is unpacked to disk an
 row is one sentence: the file, the line, what is wrong, what to do.
 """
 
-import csv
-import gzip
-import io
-import json
 import os
 import re
 import zipfile
@@ -16,11 +12,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import tables
 from .errors import DataError
-from .files import TYPED_IN, lone_surrogate, user_path
+from .files import TYPED_IN, user_path
+from .tables import bad, csv_columns, json_lines, read_rows, read_text, suffix
 
 HUB = "hub:"
-LARGEST = 2**30  # bytes of text read from one source: a zip or gz file may claim to be small and not be
 _TURN = re.compile(r"\n\n(Human|Assistant):[ \t]?")
 _LABELS = {"pos": 1, "positive": 1, "1": 1, "+1": 1, "neg": -1, "negative": -1, "0": -1, "-1": -1}
 
@@ -71,6 +68,47 @@ class Review:
     label: int
 
 
+# The columns of other people's files; `line` is where a row begins.
+
+
+@dataclass(frozen=True)
+class _Asked:
+    id: str
+    prompt: str
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class _Goal:
+    line: int
+    goal: str
+    target: str
+
+
+@dataclass(frozen=True)
+class _Compared:
+    line: int
+    chosen: str
+    rejected: str
+
+
+@dataclass(frozen=True)
+class _Truth:
+    line: int
+    question: str
+    best: str
+    correct: str
+    incorrect: str
+    category: str = ""
+
+
+@dataclass(frozen=True)
+class _Rated:
+    line: int
+    text: str
+    label: str
+
+
 # --- the public readers ---------------------------------------------------------------------------------------------
 
 
@@ -91,12 +129,12 @@ def read_prompts(source: str | os.PathLike) -> list[Prompt]:
         No such file, an unknown kind of file, or a bad row.
     """
     path = locate(source)
-    kind = _suffix(path)
+    kind = suffix(path)
     if kind == ".txt":
-        numbered = [(n, line.strip()) for n, line in enumerate(re.split(r"\r\n|\r|\n", _text(path)), 1)]
+        numbered = [(n, line.strip()) for n, line in enumerate(re.split(r"\r\n|\r|\n", read_text(path)), 1)]
         return _filled([Prompt(str(n), line) for n, line in numbered if line], path)
     if kind == ".csv":
-        columns = _columns(path)
+        columns = csv_columns(path)
         if "goal" in columns:
             return read_advbench(path)
         if "Question" in columns:
@@ -104,15 +142,9 @@ def read_prompts(source: str | os.PathLike) -> list[Prompt]:
         raise DataError(f"{path}, line 1: none of the columns {', '.join(columns)} is goal (AdvBench) or Question "
                         "(TruthfulQA): rename one, or write the prompts into a .txt file, one a line")  # fmt: skip
     if kind in (".jsonl", ".jsonl.gz"):
-        first = next(_jsonl(path), (0, {}))[1]
-        if "chosen" in first:
+        if "chosen" in next(json_lines(path), (0, {}))[1]:
             return [Prompt(pair.id, pair.prompt) for pair in read_hh(path)]
-        found = []
-        for line, row in _jsonl(path):
-            prompt, number = _cell(path, line, row, "prompt"), _cell(path, line, row, "id", (str, int))
-            extra = _cell(path, line, row, "kind") if "kind" in row else ""
-            found.append(Prompt(str(number), prompt, extra))
-        return _filled(found, path)
+        return [Prompt(row.id, row.prompt, row.kind) for row in read_rows(path, _Asked, foreign=True)]
     raise DataError(f"{path} is no file of prompts: give .txt (one a line), .jsonl ({{id, prompt}}), .jsonl.gz or .csv")
 
 
@@ -126,36 +158,36 @@ def read_hh(source: str | os.PathLike) -> list[Pair]:
     """
     path = locate(source)
     found = []
-    for line, row in _jsonl(path):
-        chosen, rejected = (_cell(path, line, row, name) for name in ("chosen", "rejected"))
+    for row in read_rows(path, _Compared, foreign=True):
+        chosen, rejected = row.chosen, row.rejected
         same = next((i for i, (a, b) in enumerate(zip(chosen, rejected)) if a != b), min(len(chosen), len(rejected)))
         end = chosen.rfind("\n\nAssistant:", 0, same)
         if end < 0:
-            raise _bad(
-                path, line, "chosen and rejected share no '\\n\\nHuman: …\\n\\nAssistant:'", "is this an HH file?"
-            )
-        messages = _messages(chosen[:end], path, line)
+            wrong = "chosen and rejected share no '\\n\\nHuman: …\\n\\nAssistant:'"
+            raise bad(path, row.line, wrong, "is this an HH file?")
+        messages = _messages(chosen[:end], path, row.line)
         replies = [text[end:].removeprefix("\n\nAssistant:").strip() for text in (chosen, rejected)]
-        found.append(Pair(str(line), messages, *replies))
-    return _filled(found, path)
+        found.append(Pair(str(row.line), messages, *replies))
+    return found
 
 
 def read_advbench(source: str | os.PathLike) -> list[Prompt]:
     """AdvBench's harmful_behaviors.csv: columns goal and target."""
-    path = locate(source)
-    rows = _csv(path, ("goal", "target"))
-    return _filled([Prompt(str(line), row["goal"], "harmful", row["target"]) for line, row in rows], path)
+    rows = read_rows(locate(source), _Goal, foreign=True)
+    return [Prompt(str(row.line), row.goal, "harmful", row.target) for row in rows]
 
 
 def read_truthfulqa(source: str | os.PathLike) -> list[Question]:
     """TruthfulQA.csv: Question, Best Answer, and the lists Correct Answers and Incorrect Answers, parted by ``;``."""
-    path = locate(source)
+    columns = {"question": "Question", "best": "Best Answer", "correct": "Correct Answers",
+               "incorrect": "Incorrect Answers", "category": "Category"}  # fmt: skip
     found = []
-    for line, row in _csv(path, ("Question", "Best Answer", "Correct Answers", "Incorrect Answers")):
-        lists = [tuple(part.strip() for part in row[name].split(";") if part.strip())
-                 for name in ("Correct Answers", "Incorrect Answers")]  # fmt: skip
-        found.append(Question(str(line), row["Question"], row["Best Answer"], *lists, row.get("Category") or ""))
-    return _filled(found, path)
+    for row in read_rows(locate(source), _Truth, aliases=columns, foreign=True):
+        lists = [
+            tuple(part.strip() for part in text.split(";") if part.strip()) for text in (row.correct, row.incorrect)
+        ]
+        found.append(Question(str(row.line), row.question, row.best, *lists, row.category))
+    return found
 
 
 def read_reviews(source: str | os.PathLike) -> list[Review]:
@@ -171,7 +203,7 @@ def read_reviews(source: str | os.PathLike) -> list[Review]:
         No review found, a bad row, or a broken zip.
     """
     path = locate(source, folder=True)
-    if path.is_dir() or _suffix(path) == ".zip":
+    if path.is_dir() or suffix(path) == ".zip":
         found = []
         for name, data in _files(path):
             folders = [part.lower() for part in Path(name).parts[:-1]]
@@ -179,21 +211,21 @@ def read_reviews(source: str | os.PathLike) -> list[Review]:
             if labels and name.lower().endswith(".txt"):
                 found.append(Review(name, _decode(data).strip(), labels[-1]))
         return _filled(found, path, "put the reviews as .txt files below folders called pos and neg")
-    if _suffix(path) != ".csv":
+    if suffix(path) != ".csv":
         raise DataError(f"{path} is no collection of reviews: give a folder, a .zip or a .csv")
-    columns = _columns(path)
+    columns = csv_columns(path)
     text = next((name for name in ("text", "review", "sentence") if name in columns), None)
     label = next((name for name in ("label", "sentiment") if name in columns), None)
     if text is None or label is None:
         missing = "text, review or sentence" if text is None else "label or sentiment"
-        raise _bad(path, 1, f"no column is called {missing} (there are {', '.join(columns)})", "rename one")
+        raise bad(path, 1, f"no column is called {missing} (there are {', '.join(columns)})", "rename one")
     found = []
-    for line, row in _csv(path, (text, label)):
-        value = _LABELS.get(row[label].strip().lower())
+    for row in read_rows(path, _Rated, aliases={"text": text, "label": label}, foreign=True):
+        value = _LABELS.get(row.label.strip().lower())
         if value is None:
-            raise _bad(path, line, f"{label} is {row[label]!r}", "write positive or negative")
-        found.append(Review(str(line), row[text], value))
-    return _filled(found, path)
+            raise bad(path, row.line, f"{label} is {row.label!r}", "write positive or negative")
+        found.append(Review(str(row.line), row.text, value))
+    return found
 
 
 def sample(rows: Sequence, n: int, seed: int = 0) -> list:
@@ -245,59 +277,10 @@ def _fetch(source: str) -> Path:
         ) from error
 
 
-def _suffix(path: Path) -> str:
-    name = path.name.lower()
-    return ".jsonl.gz" if name.endswith(".jsonl.gz") else Path(name).suffix
-
-
-def _bad(path, line: int, wrong: str, advice: str) -> DataError:
-    return DataError(f"{path}, line {line}: {wrong}: {advice}")
-
-
-def _cell(path, line: int, row: dict, name: str, kinds=str):
-    value = row.get(name)
-    if value is None:
-        has = ", ".join(map(str, row)) or "nothing"
-        raise _bad(path, line, f"{name!r} is missing (the row has {has})", f"add {name!r}, or leave the row out")
-    if not isinstance(value, kinds) or isinstance(value, bool):
-        raise _bad(path, line, f"{name!r} is {value!r}, which is no text", "put it in quotes")
-    if isinstance(value, str) and not value.strip():
-        raise _bad(path, line, f"{name!r} is empty", "fill it, or leave the row out")
-    return value
-
-
 def _filled(rows: list, path, advice: str = "check that this is the file you meant") -> list:
-    """``rows``, unless there are none or two share an id."""
     if not rows:
         raise DataError(f"{path} holds no rows: {advice}")
-    seen: dict[str, int] = {}
-    for place, row in enumerate(rows, 1):
-        if row.id in seen:
-            raise DataError(f"{path}: rows {seen[row.id]} and {place} have the same id {row.id!r}: give each its own")
-        seen[row.id] = place
     return rows
-
-
-def _text(path: Path) -> str:
-    """The whole file as UTF-8 (a byte order mark is dropped), at most LARGEST bytes, with the line of a bad byte."""
-    try:
-        if _suffix(path) == ".jsonl.gz":
-            with gzip.open(path) as file:
-                data = file.read(LARGEST + 1)
-        else:
-            with open(path, "rb") as file:
-                data = file.read(LARGEST + 1)
-    except (OSError, EOFError) as error:  # gzip.BadGzipFile is an OSError
-        raise DataError(f"{path} cannot be read ({error}): download it again or check its permissions") from error
-    except Exception as error:  # zlib.error has no common parent with the others
-        raise DataError(f"{path} is damaged ({error}): download it again") from error
-    if len(data) > LARGEST:
-        raise DataError(f"{path} holds more than {LARGEST >> 30} GiB of text: cut it into smaller files")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise _bad(path, line, f"byte {data[error.start]:#04x} is not UTF-8", "save the file as UTF-8") from error
 
 
 def _decode(data: bytes) -> str:
@@ -307,68 +290,14 @@ def _decode(data: bytes) -> str:
         return data.decode("latin-1")
 
 
-def _jsonl(path: Path) -> Iterator[tuple[int, dict]]:
-    for line, text in enumerate(_text(path).split("\n"), 1):  # not splitlines: U+2028 may stand inside a string
-        if not text.strip():
-            continue
-        try:
-            row = json.loads(text)
-        except (ValueError, RecursionError) as error:  # a plain ValueError: Python reads no integer of 5,000 digits
-            wrong = "nested too deeply" if isinstance(error, RecursionError) else "a number is too long"
-            wrong = getattr(error, "msg", wrong)
-            raise _bad(path, line, f"this is no JSON ({wrong})", "one object a line, with double quotes") from error
-        if half := lone_surrogate(row):
-            raise _bad(path, line, f"{half} is half a character", "write both halves of the pair, or leave it out")
-        if not isinstance(row, dict):
-            raise _bad(path, line, f"{text.strip()[:40]!r} is no object", "write {…} with named columns")
-        yield line, row
-
-
-def _columns(path: Path) -> list[str]:
-    try:
-        return [name.strip() for name in next(csv.reader(io.StringIO(_text(path), newline="")), [])]
-    except csv.Error as error:
-        raise _bad(path, 1, f"this is no csv ({error})", "save the table again as UTF-8 csv with commas") from error
-
-
-def _csv(path: Path, needed: tuple[str, ...]) -> Iterator[tuple[int, dict]]:
-    """Each row with the line it begins on; every column of ``needed`` is there and not empty."""
-    missing = [name for name in needed if name not in _columns(path)]
-    if missing:
-        there = ", ".join(_columns(path))
-        raise _bad(path, 1, f"the column {missing[0]!r} is missing (there are {there})", "is it the right file?")
-    reader = csv.reader(io.StringIO(_text(path), newline=""), strict=True)
-    names, before = [name.strip() for name in next(reader)], reader.line_num
-    while True:
-        line = before + 1
-        try:
-            values = next(reader, None)
-        except csv.Error as error:
-            advice = "close its quotes, double those inside a cell"
-            advice += f", and keep every cell below {csv.field_size_limit() + 1:,} characters"
-            raise _bad(path, line, f"this row is no csv ({error})", advice) from error
-        before = reader.line_num
-        if values is None:
-            return
-        if not values:
-            continue
-        if len(values) != len(names):
-            wrong = f"{len(values)} cells, but the header has {len(names)} columns"
-            raise _bad(path, line, wrong, "put cells that hold commas in quotes")
-        row = dict(zip(names, values))
-        for name in needed:
-            _cell(path, line, row, name)
-        yield line, row
-
-
 def _files(path: Path) -> Iterator[tuple[str, bytes]]:
     """Name and content of every text file in a folder or zip, sorted by name."""
     total = 0
     if path.is_dir():
         for member in sorted(p for p in path.rglob("*.txt") if p.is_file()):
             total += member.stat().st_size
-            if total > LARGEST:
-                raise DataError(f"{path} holds more than {LARGEST >> 30} GiB of text: give a part of it")
+            if total > tables.LARGEST:
+                raise DataError(f"{path} holds more than {tables.LARGEST >> 30} GiB of text: give a part of it")
             yield member.relative_to(path).as_posix(), member.read_bytes()
         return
     try:
@@ -377,8 +306,8 @@ def _files(path: Path) -> Iterator[tuple[str, bytes]]:
                 if member.is_dir() or not member.filename.lower().endswith(".txt"):
                     continue
                 total += member.file_size  # zipfile stops with an error when the content is longer than this says
-                if total > LARGEST:
-                    raise DataError(f"{path} unpacks to more than {LARGEST >> 30} GiB: give a part of it")
+                if total > tables.LARGEST:
+                    raise DataError(f"{path} unpacks to more than {tables.LARGEST >> 30} GiB: give a part of it")
                 yield member.filename, archive.read(member)
     except (zipfile.BadZipFile, OSError, RuntimeError, NotImplementedError) as error:  # last two: encrypted, odd codec
         raise DataError(f"{path} cannot be read as a zip ({error}): download it again, or unpack it") from error
@@ -387,7 +316,7 @@ def _files(path: Path) -> Iterator[tuple[str, bytes]]:
 def _messages(text: str, path, line: int) -> tuple[dict, ...]:
     pieces = _TURN.split(text)  # ["", "Human", "…", "Assistant", "…", …]
     if pieces[0].strip() or len(pieces) < 3:
-        raise _bad(path, line, "the dialogue does not begin with '\\n\\nHuman: '", "this is not an HH dialogue")
+        raise bad(path, line, "the dialogue does not begin with '\\n\\nHuman: '", "this is not an HH dialogue")
     roles = {"Human": "user", "Assistant": "assistant"}
     messages: list[dict] = []
     for who, said in zip(pieces[1::2], pieces[2::2]):
@@ -396,5 +325,5 @@ def _messages(text: str, path, line: int) -> tuple[dict, ...]:
         else:
             messages.append({"role": roles[who], "content": said.strip()})
     if messages[-1]["role"] != "user":
-        raise _bad(path, line, "the assistant speaks last before the reply", "two replies follow each other")
+        raise bad(path, line, "the assistant speaks last before the reply", "two replies follow each other")
     return tuple(messages)

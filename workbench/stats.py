@@ -150,6 +150,16 @@ def paired_test(a: Sequence[float], b: Sequence[float], *, level: float = 0.95, 
     return Paired(difference, p_value, "Wilcoxon signed-rank, two-sided")
 
 
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's correction of p values (1979): one that is at most .05 then holds for all of them together at .05."""
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    found, largest = [0.0] * len(order), 0.0
+    for rank, i in enumerate(order):
+        largest = max(largest, min(1.0, (len(order) - rank) * p_values[i]))
+        found[i] = largest
+    return found
+
+
 def auroc(
     positive: Sequence[float],
     negative: Sequence[float],

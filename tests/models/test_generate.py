@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from workbench.errors import ModelError
+import workbench as wb
+from workbench.errors import ModelError, UsageError
 from workbench.models.sampling import filtered_probs, stream
 
 PROMPTS = ["The capital of France is", "Once upon a time there was a small town where", "def add(a, b):"]
@@ -135,3 +136,21 @@ def test_wrong_options_are_said(smollm2, options, sentence):
 
 def test_no_prompts_no_samples(smollm2):
     assert smollm2.generate([], max_new_tokens=3) == []
+
+
+def test_a_text_too_long_has_one_sentence_in_every_call(smollm2):
+    most = wb.models.max_tokens(smollm2)
+    assert most == smollm2.module.config.max_position_embeddings == wb.models.max_tokens(smollm2.module)
+    long = [1] * (most + 1)
+    calls = (
+        lambda: smollm2.generate([long[:most]], max_new_tokens=2),
+        lambda: smollm2.next_logprobs(long),
+        lambda: smollm2.hidden([long]),
+        lambda: smollm2.logprobs([long], [[" a"]]),
+        lambda: wb.models.check_length(smollm2, most + 1, what="this"),
+    )
+    for call in calls:
+        with pytest.raises(wb.models.TooLong, match=r"has 819\d tokens.*, but smollm2 reads at most 8192: give a"):
+            call()
+    assert issubclass(wb.models.TooLong, ModelError) and issubclass(wb.models.TooLong, UsageError)
+    wb.models.check_length(smollm2, most)

@@ -37,13 +37,6 @@ def tiny(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def own_cache(tmp_path, monkeypatch):
-    """An empty cache for one test."""
-    monkeypatch.setenv(cache.CACHE, str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
 def scores(model):
     return model.logprobs(["The capital of France is"], [[" Paris", " a river"]])[0]
 
@@ -116,7 +109,7 @@ print(json.dumps([s.total for s in model.logprobs(["The capital of France is"], 
 """
 
 
-def test_two_processes_loading_at_once_convert_once(own_cache, smollm2):
+def test_two_processes_loading_at_once_convert_once(empty_cache, smollm2):
     """Both start on an empty cache; one unpacks the GGUF file, the other waits, and both have the right model."""
     both = [
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -128,10 +121,10 @@ def test_two_processes_loading_at_once_convert_once(own_cache, smollm2):
     assert all(json.loads(out) == wanted for out, _ in outputs)
     assert sum(error.count("unpacking smollm2 once") for _, error in outputs) == 1
     assert len(cache.entries()) == 1
-    assert not list((own_cache / "models").glob(".tmp-*"))
+    assert not list((empty_cache / "models").glob(".tmp-*"))
 
 
-def test_a_process_killed_while_building_leaves_nothing_that_counts(own_cache):
+def test_a_process_killed_while_building_leaves_nothing_that_counts(empty_cache):
     settings = {"form": "toy", "content": "1"}
     script = (
         "import os, sys\nfrom workbench.models.files.cache import fetch\n"
@@ -139,14 +132,14 @@ def test_a_process_killed_while_building_leaves_nothing_that_counts(own_cache):
         "fetch('toy', {'form': 'toy', 'content': '1'}, 10, build)"
     )
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60).returncode == -9
-    assert cache.entries() == [] and list((own_cache / "models").glob(".tmp-*"))
+    assert cache.entries() == [] and list((empty_cache / "models").glob(".tmp-*"))
     entry, built = cache.fetch("toy", settings, 10, lambda folder: (folder / "whole").write_text("ok"))
     assert built and (entry.path / "whole").read_text() == "ok"
-    assert not list((own_cache / "models").glob(".tmp-*"))
+    assert not list((empty_cache / "models").glob(".tmp-*"))
 
 
 @pytest.mark.parametrize("harm", ["cut", "changed", "lost", "entry"])
-def test_a_damaged_entry_is_noticed_and_made_again(own_cache, capsys, harm):
+def test_a_damaged_entry_is_noticed_and_made_again(empty_cache, capsys, harm):
     settings, text = {"form": "toy", "content": "2"}, "0123456789"
 
     def build(folder):
@@ -171,7 +164,7 @@ def test_a_damaged_entry_is_noticed_and_made_again(own_cache, capsys, harm):
     assert sum("is damaged (" in line and "made again" in line for line in said) == 1
 
 
-def test_a_touched_but_equal_file_is_no_damage(own_cache):
+def test_a_touched_but_equal_file_is_no_damage(empty_cache):
     entry, _ = cache.fetch("toy", {"form": "toy", "content": "3"}, 1, lambda f: (f / "w").write_text("same"))
     os.utime(entry.path / "w", ns=(1, 1))
     assert cache.damage(entry.path) is None
@@ -183,12 +176,12 @@ def test_settings_and_content_make_the_key():
     assert len(set(keys)) == 3 and cache.key_of(dict(reversed(base.items()))) == keys[0]
 
 
-def test_too_little_room_is_said_before_the_work(own_cache):
+def test_too_little_room_is_said_before_the_work(empty_cache):
     with pytest.raises(ModelError, match=r"toy needs 1000000000\.0 GB in .* free: make room"):
         cache.fetch("toy", {"form": "toy", "content": "4"}, 10**18, lambda folder: pytest.fail("began to build"))
 
 
-def test_clear_frees_what_it_says(own_cache):
+def test_clear_frees_what_it_says(empty_cache):
     for number in range(3):
         settings = {"form": "toy", "content": str(number)}
         cache.fetch("toy", settings, 1, lambda folder: (folder / "w").write_bytes(b"x" * 1000))
@@ -265,7 +258,7 @@ def test_without_bitsandbytes_the_model_stays_whole(tiny, monkeypatch, capsys):
 # ---- folders, files, adapters
 
 
-def test_a_folder_of_ones_own(tiny, own_cache):
+def test_a_folder_of_ones_own(tiny, empty_cache):
     model = load(str(tiny))
     assert model.report.source == f"folder: {tiny}" and model.report.identity.startswith("sha256:")
     assert model.report.parameters == sum(p.numel() for p in model.module.parameters())
@@ -275,7 +268,7 @@ def test_a_folder_of_ones_own(tiny, own_cache):
     assert quantised.sha256 == model.report.sha256
 
 
-def test_a_changed_folder_is_another_model(tiny, tmp_path, own_cache):
+def test_a_changed_folder_is_another_model(tiny, tmp_path, empty_cache):
     folder = tmp_path / "copy"
     shutil.copytree(tiny, folder)
     before = load(str(folder), bits=4).report.sha256
@@ -350,7 +343,7 @@ def test_a_run_is_told_what_was_loaded(tiny, tmp_path, monkeypatch):
     assert lines[0]["identity"] == f"sha256:{lines[0]['sha256']}" and lines[0]["report"]["device"] == "cpu"
 
 
-def test_a_probe_measures_what_it_says(tiny, own_cache):
+def test_a_probe_measures_what_it_says(tiny, empty_cache):
     """Perplexity from one literal forward; for a quantised model the unquantised one stands beside it."""
     from workbench.models.probe import bundled_text
 

@@ -154,26 +154,11 @@ def test_a_model_that_ignores_the_mask_is_found_out(monkeypatch):
     assert not shared_tree(model).reuse
 
 
-def test_a_model_without_a_module_is_read_branch_by_branch():
-    local = tiny("full")
-    asked = []
-
-    def next_logprobs(ids):
-        asked.append(list(ids))
-        with torch.no_grad():
-            return local.module(torch.tensor([ids])).logits[0].float().log_softmax(-1)
-
-    model = SimpleNamespace(name="far", next_logprobs=next_logprobs)
-    sequences = [[1], [1, 2], [1, 2, 3], [4, 5]]
-    np.testing.assert_allclose(packed_next(model, sequences, torch.exp).numpy(), literal(local, sequences), atol=1e-4)
-    assert asked == [[1, 2, 3], [4, 5]]
-
-
 def test_what_cannot_be_read_is_said():
     model = tiny("full")
     for wrong in ([], [[]], [[1], []]):
         with pytest.raises(UsageError, match="at least one token"):
             packed_next(model, wrong, torch.exp)
-    with pytest.raises(UsageError, match="41 tokens long, but full reads at most 40"):
+    with pytest.raises(UsageError, match="the text has 41 tokens, but full reads at most 40"):
         packed_next(model, [[1] * 41], torch.exp)
     assert packed_next(model, [[1] * 40], torch.exp).shape == (1, VOCABULARY)

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from workbench.errors import ModelError
+from workbench.models.memory import cache_bytes
 from workbench.models.prefix import tree as prefix
-from workbench.models.prefix.columns import column_bytes
 from workbench.models.prefix.tasks import Draw, chain, race, run, sample, score, together
 from workbench.models.prefix.tree import PrefixTree, shared_tree
 
@@ -54,7 +54,7 @@ def models():
 
 def columns_of(module, count: int) -> int:
     """The memory that holds exactly ``count`` columns."""
-    return count * column_bytes(module.config, 4)
+    return count * cache_bytes(module.config, 1, 4)
 
 
 @torch.inference_mode()
@@ -70,7 +70,7 @@ def test_a_tree_of_prefixes_reads_like_plain_text(models, family):
     module = models(family)
     tree = PrefixTree(module)
     trunk = tree.node(range(1, 20))  # nearly four windows long
-    nodes = [trunk, tree.extend(trunk, [3, 4]), tree.extend(trunk, [3, 9, 9]), tree.crop(trunk, 7), tree.node([8])]
+    nodes = [trunk, tree.extend(trunk, [3, 4]), tree.extend(trunk, [3, 9, 9]), tree.node(trunk.ids[:7]), tree.node([8])]
     for _ in range(2):
         found = tree.logits(nodes)
         for node, row in zip(nodes, found, strict=True):
@@ -106,7 +106,7 @@ def test_any_sequence_of_operations_agrees_with_recomputation(models, family, op
             if name == "extend" and len(some) + len(rest[1]) <= 33:
                 nodes.append(tree.extend(some, rest[1]))
             elif name == "crop":
-                nodes.append(tree.crop(some, min(rest[1], len(some))))
+                nodes.append(tree.node(some.ids[: rest[1]]))
             elif name == "forget" and len(nodes) > 1:
                 nodes.remove(some)
             elif name == "clear":
@@ -202,7 +202,6 @@ def test_nodes_nobody_holds_take_no_room(models):
         (lambda tree: tree.logits([tree.root]), "empty prefix"),
         (lambda tree: tree.node([VOCABULARY]), "ids run to 49"),
         (lambda tree: tree.node([-1]), "ids run to 49"),
-        (lambda tree: tree.crop(tree.node([1]), 2), "give 0 to 1"),
         (lambda tree: tree.logits([tree.node([1] * 65)]), "at most 64"),
         (lambda tree: tree.logits([tree.node([1] * 31)]), "more memory"),
     ],

@@ -10,27 +10,17 @@ import sys
 
 import pytest
 import torch
+from zoo import V, tokenizer
 
-from tests import zoo
 from workbench import load
-from workbench.models.files import cache
 
+pytestmark = pytest.mark.usefixtures("own_cache")
 IDS = torch.tensor([[5, 9, 40, 77, 130, 200, 31, 8]])
 
 
-@pytest.fixture(scope="module", autouse=True)
-def own_cache(tmp_path_factory):
-    patch = pytest.MonkeyPatch()
-    patch.setenv(cache.CACHE, str(tmp_path_factory.mktemp("cache")))
-    yield
-    patch.undo()
-
-
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    made = tmp_path_factory.mktemp("zoo") / "llama"
-    zoo.build("llama", made)
-    return str(made)
+def folder(zoo):
+    return str(zoo("llama"))
 
 
 def with_lora(module, **options):
@@ -155,13 +145,13 @@ def test_layers_that_the_cpu_kernel_cannot_take_stay_whole_and_are_named(tmp_pat
     from transformers import LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(
-        vocab_size=zoo.V, hidden_size=64, intermediate_size=100, num_hidden_layers=2, num_attention_heads=4,
+        vocab_size=V, hidden_size=64, intermediate_size=100, num_hidden_layers=2, num_attention_heads=4,
         num_key_value_heads=1, tie_word_embeddings=False,
     )  # fmt: skip
     torch.manual_seed(0)
     module = LlamaForCausalLM(config).eval()
     module.save_pretrained(tmp_path)
-    zoo.tokenizer(tmp_path)
+    tokenizer(tmp_path)
     model = load(str(tmp_path), bits=4)
     for block in "01":  # 100 is no multiple of 64 or 32, 16 rows of k and v are too few
         names = {f"model.layers.{block}.mlp.{kind}_proj" for kind in ("gate", "up", "down")}
@@ -174,9 +164,8 @@ def test_layers_that_the_cpu_kernel_cannot_take_stay_whole_and_are_named(tmp_pat
     assert gradient(with_lora(used(model)).train()).norm() > 0
 
 
-def test_a_gate_of_one_row_is_named(tmp_path):
-    zoo.build("qwen2_moe", tmp_path / "moe")
-    report = load(str(tmp_path / "moe"), bits=4).report
+def test_a_gate_of_one_row_is_named(zoo):
+    report = load(str(zoo("qwen2_moe")), bits=4).report
     assert "model.layers.0.mlp.shared_expert_gate" in report.skipped
     assert "model.layers.0.mlp.experts.gate_up_proj" in report.skipped  # in one piece: bitsandbytes leaves it
 

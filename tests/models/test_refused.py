@@ -8,17 +8,14 @@ import sys
 
 import pytest
 
-from tests import zoo
 from workbench import load, load_encoder
 from workbench.errors import ModelError
 from workbench.models.files.names import encoder_folder
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("zoo") / "llama"
-    zoo.build("llama", folder)
-    return folder
+def whole(zoo):
+    return zoo("llama")
 
 
 @pytest.fixture

@@ -17,14 +17,7 @@ from workbench.models.remote import client as server
 from workbench.models.remote.client import ServerOptions, check_url, retry_after
 from workbench.models.remote.response_cache import Answers, key_of
 
-
-@pytest.fixture(autouse=True)
-def alone(tmp_path, monkeypatch):
-    """A cache of its own, short pauses, and no key unless the test sets one."""
-    monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(server, "FIRST_PAUSE", 0.01)
-    for name in server.KEYS:
-        monkeypatch.delenv(name, raising=False)
+pytestmark = pytest.mark.usefixtures("alone")
 
 
 @pytest.fixture

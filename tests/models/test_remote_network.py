@@ -9,7 +9,6 @@ from tiny_server import TinyServer
 
 from workbench import load
 from workbench.errors import ModelError
-from workbench.models.remote import client as server
 from workbench.models.remote import network
 
 KEY = "planted-secret"
@@ -17,11 +16,9 @@ PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy"
 
 
 @pytest.fixture(autouse=True)
-def alone(tmp_path, monkeypatch):
-    monkeypatch.setenv("WORKBENCH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(server, "FIRST_PAUSE", 0.01)
+def direct(alone, monkeypatch):
     network._SAID.clear()
-    for name in (*server.KEYS, *PROXIES, "REQUEST_METHOD"):
+    for name in (*PROXIES, "REQUEST_METHOD"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -139,7 +136,7 @@ def test_a_socks_proxy_without_its_package_is_one_sentence(scheme, monkeypatch, 
 @pytest.mark.parametrize("proxy", ["socks4://127.0.0.1:9", "ftp://127.0.0.1:9", "http://127.0.0.1:port", "http://[::1"])
 def test_a_proxy_that_is_none_is_one_sentence(proxy, monkeypatch):
     monkeypatch.setenv("HTTPS_PROXY", proxy)
-    with pytest.raises(ModelError, match=r"the proxy .* is none that can be used .*HTTPS_PROXY") as told:
+    with pytest.raises(ModelError, match=r"the proxy .* cannot be used .*HTTPS_PROXY") as told:
         load("openai:tiny", base_url="https://models.example/v1")
     assert "\n" not in str(told.value)
 

@@ -136,19 +136,3 @@ def test_the_command_of_the_documentation(real, tmp_path, run_workbench):
     assert not [p for p in path.parent.rglob("*") if p.is_file() and b"planted-secret" in p.read_bytes()]
     page = (path.parent / "report.html").read_text()
     assert "samples for" in page and "no server gives it" in page
-
-
-NOTEBOOKS = sorted(path.stem for path in (ROOT / "notebooks").glob("*.ipynb"))
-
-
-@pytest.mark.parametrize("name", [name for name in NOTEBOOKS if name != "randomness"])
-def test_every_other_notebook_runs_on_a_server_or_says_why_not(name, tmp_path, run_workbench):
-    with TinyServer(model="smollm2") as running:
-        options = ["--model", "openai:smollm2", "--base-url", running.url, "--out", tmp_path, "--profile", "smoke"]
-        done = run_workbench("run", name, *options, timeout=600)
-        asked = len(running.asked)
-    if done.returncode:
-        assert "openai:smollm2" in done.stderr, done.stderr
-        assert "choose a local model" in done.stderr or "use a local model" in done.stderr, done.stderr
-    if name in ("rain", "emo"):  # told before anything starts
-        assert done.returncode == 2 and asked == 0 and not list(tmp_path.iterdir())

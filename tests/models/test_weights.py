@@ -11,36 +11,21 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from zoo import ARCHITECTURES, V
 
-from tests import zoo
 from workbench import load, load_encoder
 from workbench.errors import ModelError
-from workbench.models.files import cache
 from workbench.models.files.names import encoder_folder
 
+pytestmark = pytest.mark.usefixtures("own_cache")
 BITS = [None, 4, 8]
 IDS = torch.tensor([[5, 9, 40, 77, 130, 200]])
 
 
-@pytest.fixture(scope="module", autouse=True)
-def own_cache(tmp_path_factory):
-    patch = pytest.MonkeyPatch()
-    patch.setenv(cache.CACHE, str(tmp_path_factory.mktemp("cache")))
-    yield
-    patch.undo()
-
-
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory):
+def whole(zoo):
     """A function: the folder of a tiny model of the zoo."""
-    folder = tmp_path_factory.mktemp("zoo")
-
-    def make(name="llama"):
-        if not (folder / name).exists():
-            zoo.build(name, folder / name)
-        return folder / name
-
-    return make
+    return lambda name="llama": zoo(name)
 
 
 def changed(folder, to, change, weights="model.safetensors"):
@@ -203,7 +188,7 @@ def test_a_tied_head_may_be_missing_and_an_untied_one_may_be_there(whole, tmp_pa
     tied = whole("llama-tied-bias")
     assert "lm_head.weight" not in load_file(tied / "model.safetensors")
     assert close(answer(load(str(tied)).module), answer(raw(tied)))
-    head = torch.randn(zoo.V, 64, generator=torch.Generator().manual_seed(1))
+    head = torch.randn(V, 64, generator=torch.Generator().manual_seed(1))
     own = changed(tied, tmp_path / "x", lambda w: w | {"lm_head.weight": head})
     with torch.no_grad():
         wanted = raw(tied).model(IDS).last_hidden_state @ head.T
@@ -638,7 +623,7 @@ def test_no_architecture_is_refused_by_mistake(whole):
 
 @pytest.mark.slow
 def test_no_architecture_of_the_zoo_is_refused_by_mistake(whole):
-    _all_load(zoo.ARCHITECTURES, whole, BITS)
+    _all_load(ARCHITECTURES, whole, BITS)
 
 
 def _all_load(names, whole, widths):

@@ -1,14 +1,14 @@
 """A small hub of our own on this machine: the addresses of the hub's API that fetching a model uses, and its faults."""
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
+
+from local_http import LocalServer, QuietHandler
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
-class TinyHub(ThreadingHTTPServer):
+class TinyHub(LocalServer):
     """A hub that holds the model org/tiny, random and one layer deep; `url` is its address.
 
     Attributes
@@ -19,8 +19,6 @@ class TinyHub(ThreadingHTTPServer):
         None, or what every request meets that ends in ``fault[0]`` ("" is every one): (ending, status, headers, body),
         or (ending, "cut", bytes): the answer breaks off after so many bytes, once.
     """
-
-    daemon_threads = True
 
     def __init__(self, folder, *, width=16, inner=16):
         import torch
@@ -37,26 +35,12 @@ class TinyHub(ThreadingHTTPServer):
         PreTrainedTokenizerFast(tokenizer_object=words, unk_token="[UNK]").save_pretrained(folder)
         (folder / "pytorch_model.bin").write_bytes(b"a pickle nobody should fetch")
         (folder / "modeling_own.py").write_text("raise SystemExit('ran')")
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(Handler)
         self.folder, self.asked, self.fault = folder, [], None
-        self.url = f"http://127.0.0.1:{self.server_port}"
-        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.shutdown()
-        self.server_close()
-
-    def handle_error(self, request, client_address):
-        """A client that went away is no news here."""
+        self.start()
 
 
-class Handler(BaseHTTPRequestHandler):
-    def log_message(self, *_):
-        """Quiet."""
-
+class Handler(QuietHandler):
     def answer(self, data: bytes, headers: dict, body: bool, status: int = 200, cut: int | None = None):
         self.send_response(status)
         for key, value in {"Content-Length": str(len(data)), **headers}.items():

@@ -12,13 +12,14 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from local_http import LocalServer, QuietHandler
 
 TOKENS = {" Heads,": 0.5, " Tails,": 0.3, " x": 0.2}
 START_LOGPROB = -1.0  # of any other piece of text, as an echo scores it
 
 
-class TinyServer(ThreadingHTTPServer):
+class TinyServer(LocalServer):
     """The server; `url` is its base_url.
 
     Attributes
@@ -31,11 +32,8 @@ class TinyServer(ThreadingHTTPServer):
         The most requests that were ever answered at once.
     """
 
-    daemon_threads = True
-    request_queue_size = 64
-
     def __init__(self, *, model="tiny", upstream=None, **abilities):
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(Handler, "/v1")
         known = {
             "completions": True, "chat": True, "sampling": True, "seed": "repeats", "top_k": "honoured", "n": True,
             "logprobs": True, "echo": True, "models": True, "limit": "max_tokens", "generation_config": False,
@@ -46,25 +44,11 @@ class TinyServer(ThreadingHTTPServer):
         self.faults, self.always, self.asked = [], None, []
         self.busy = self.busiest = 0
         self.lock = threading.Lock()
-        self.url = f"http://127.0.0.1:{self.server_port}/v1"
-        threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.shutdown()
-        self.server_close()
-
-    def handle_error(self, request, client_address):
-        """A client that went away is no news here."""
+        self.start()
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(QuietHandler):
     protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_):
-        """Tests look at ``asked`` instead."""
 
     def answer(self, status, value, headers=(), kind="application/json", cut=None, length=True):
         data = value if isinstance(value, bytes) else json.dumps(value).encode()

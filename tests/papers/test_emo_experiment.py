@@ -291,7 +291,7 @@ def test_quoted_numbers_have_a_source():
 @pytest.mark.parametrize("name", ["samples", "sentences"])
 def test_sizes_of_nothing_are_one_sentence(name):
     sizes = {"seeds": 1, "pretrain_steps": 1, "steps": 1, "sentences": 20, "samples": 5, "temperatures": [0.8]}
-    with pytest.raises(UsageError, match=f"{name}=0 is none: give at least 1"):
+    with pytest.raises(UsageError, match=f"{name} is 0: give at least 1"):
         experiment.run_grammar(**{**sizes, name: 0})
 
 

@@ -98,7 +98,7 @@ def test_an_adapter_on_the_head_is_one_sentence_and_its_matrix_counts_without_th
     head = model.get_output_embeddings()
     with torch.no_grad():
         head.lora_B["default"].weight.normal_()
-    with pytest.raises(ModelError, match=r"adapter stands on the output head.*target_modules.*fused=False"):
+    with pytest.raises(ModelError, match=r"the output head has an adapter.*target_modules.*fused=False"):
         compute_loss_func(model)
     ids = torch.tensor([[1, 2, 3, 4]])
     outputs = model(input_ids=ids)

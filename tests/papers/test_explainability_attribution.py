@@ -255,7 +255,7 @@ def test_several_target_tokens(smollm2):
         ({"target": ""}, "the target is empty"),
         ({"prompt": "The"}, "single token 'The'"),
         ({"prompt": "word " * 80}, "reads at most 64"),
-        ({"prompt": list(range(10, 74))}, "has 64 tokens and 1 of the answer"),
+        ({"prompt": list(range(10, 74))}, "has 64 tokens, with 1 new ones 65"),
         ({"quantity": "surprise"}, "quantity 'surprise' is unknown"),
         ({"quantity": "logit_difference"}, "needs a foil"),
         ({"foil": " Paris"}, "both ' Paris'"),

@@ -243,7 +243,7 @@ def test_a_users_own_trainer_takes_the_collator(folder, tmp_path, precision):
         (lambda f: make(f, attention="flash_attention_2"), UsageError, "takes no visible matrix"),
         (lambda f: make(f, train_layers=9), UsageError, "train_layers=9 is not between 0 and 2"),
         (lambda f: make(f).fit(TEXTS, ["person"]), DataError, "4 texts and 1 targets"),
-        (lambda f: make(f).fit(["a"], ["x"]), DataError, "'x' is none of the labels person, place"),
+        (lambda f: make(f).fit(["a"], ["x"]), DataError, "'x' is not among the labels person, place"),
         (lambda f: make(f, task="tokens").fit([["a", "b"]], [["person"]]), DataError, "2 words and 1 labels"),
         (lambda f: make(f).fit([], []), DataError, "no text to train on"),
         (lambda f: make(f).fit(["a"], ["place"], epochs=0), UsageError, "epochs=0"),

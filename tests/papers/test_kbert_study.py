@@ -129,13 +129,13 @@ def test_a_users_own_case(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("words,label\nx,y\n", "has no column 'text' (it has words, label)"),
-        ("text,label\n", "has no rows"),
-        ("text,label\na,x\n,y\n", "row 2: text or label is empty"),
+        ("words,label\nx,y\n", "line 1: the column 'text' is missing (there are words, label)"),
+        ("text,label\n", "holds no rows"),
+        ("text,label\na,x\n,y\n", "line 3: 'text' is empty"),
         ("text,label\na,x\nb,x\n", "has 1 label (x)"),
-        ("text,label,split\na,x,train\nb,y,dev\n", "row 2: split is 'dev': write train or test"),
+        ("text,label,split\na,x,train\nb,y,dev\n", "line 3: split is 'dev': write train or test"),
         ("text,label,split\na,x,train\nb,y,train\n", "has no text for test"),
-        ("text,label\nAsk him, now,x\nb,y\n", "row 1 has more cells than columns"),
+        ("text,label\nAsk him, now,x\nb,y\n", "line 2: 3 cells, but the header has 2 columns"),
         ("text,label,split\na,x,train\nb,y,train\na,x,test\n", "the text 'a' is in train and in test"),
         ("text,label,split\na,x,train\nb,y,test\n", "the label 'y' is in no training text"),
     ],

@@ -21,7 +21,7 @@ from rain_toy import (
 
 import workbench as wb
 from workbench.errors import ModelError
-from workbench.models.prefix.columns import column_bytes
+from workbench.models.memory import cache_bytes
 from workbench.models.prefix.tree import PrefixTree
 from workbench.papers.rain import RainSettings, rain
 from workbench.papers.rain.run import _best_of_n
@@ -119,7 +119,7 @@ def test_one_and_two_threads_give_the_same_search():
 
 def test_memory_too_small_for_the_search_changes_no_result():
     model = TinyModel()
-    small = PrefixTree(model, memory=40 * column_bytes(model.module.config, 4))
+    small = PrefixTree(model, memory=40 * cache_bytes(model.module.config, 1, 4))
     for found, wanted in zip(tiny_search(model, tree=small), tiny_search(model), strict=True):
         found, wanted = record(found), record(wanted)
         assert [node[:-1] for node in found] == [node[:-1] for node in wanted]

@@ -100,7 +100,7 @@ def sentencepiece_like():
 def test_labels_are_the_tokens_that_follow_the_template_also_with_sentencepiece():
     model = SimpleNamespace(tokenizer=sentencepiece_like(), name="toy")
     named = model.tokenizer.convert_tokens_to_ids
-    assert VoteScorer(model).letters == (named("▁A"), named("▁B"))
+    assert VoteScorer(model).letters == ({named("▁A")}, {named("▁B")})
     scorer = LabelScorer(model, SENTIMENT, [" safe"], [" dangerous"])
     assert (scorer.good, scorer.bad) == ({named("▁s")}, {named("▁d")})
 

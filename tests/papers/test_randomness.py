@@ -307,8 +307,8 @@ def test_generation_follows_the_seed_and_is_cropped(smollm2):
 
 def test_generation_says_what_is_wrong(smollm2):
     for options, said in (
-        ({"n": 0}, "n=0 sequences"),
-        ({"max_flips": 0}, "max_flips=0"),
+        ({"n": 0}, "n is 0"),
+        ({"max_flips": 0}, "max_flips is 0"),
         ({"p_tails": [130]}, "p_tails=130 is not a percentage"),
     ):
         with pytest.raises(UsageError, match=said):

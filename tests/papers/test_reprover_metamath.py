@@ -346,18 +346,18 @@ def test_splits_retrieval_and_layout_work_unchanged(tmp_path):
 
 
 def test_the_tables_of_a_database(tmp_path):
-    from workbench.papers.reprover import figures
+    from workbench.papers.reprover import figures, study
 
     read(tmp_path, synthetic(300))
     corpus = reprover.metamath_corpus(tmp_path / "own.mm")
     asked = reprover.database_queries(corpus, 25)
     more = reprover.database_queries(corpus)
     assert all(asked[split] == more[split][:25] and len(more[split]) > 25 for split in reprover.SPLITS)
-    overview = figures.database_overview(corpus, asked)[""]
+    overview = study.database_overview(corpus, asked)[""]
     assert overview["premises"] == 300 and overview["complete proofs"] == 299
     assert overview["proofs asked, random split"] == 25
-    rows = figures.retrieval_table(corpus, asked, ["bm25"])
+    rows = study.retrieval_table(corpus, asked, ["bm25"])
     assert len(rows) == 4 and {row["retriever"] for row in rows} == {"bm25"}
-    best = {row["split"]: row["recall@10"].value for row in figures.ceiling_rows(asked)}
+    best = {row["split"]: row["recall@10"].value for row in study.ceiling_rows(asked)}
     assert all(row["recall@10"].value <= best[row["split"]] for row in rows)
     assert figures.retrieval_figure(rows).axes[0].get_title(loc="left") == "random (n = 25)"

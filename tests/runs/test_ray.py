@@ -71,26 +71,6 @@ def test_a_cluster_of_ones_own_refuses_strangers(tmp_path):
     assert not alive, "Ray's own processes end with the sweep"
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    """A cluster of one node that believes it has two GPUs; its address."""
-    import ray
-
-    for last in (False, False, True):
-        try:
-            ray.init(
-                address="local", num_cpus=3, num_gpus=2, include_dashboard=False, _node_ip_address="127.0.0.1",
-                log_to_driver=False, logging_level="critical",
-            )  # fmt: skip
-            break
-        except Exception:  # its processes have 15 s to come up
-            ray.shutdown()
-            if last:
-                raise
-    yield ray.get_runtime_context().gcs_address
-    ray.shutdown()
-
-
 def workers() -> list[psutil.Process]:
     """Ray's workers that have a run's child process at this moment."""
     found = []

@@ -133,9 +133,12 @@ def test_the_exports_say_the_same(page):
 
 
 def test_latex_is_escaped():
-    assert exports.tex("50% of_x & {y} #1 $ ^ ~ \\") == (
-        r"50\% of\_x \& \{y\} \#1 \$ \textasciicircum{} \textasciitilde{} \textbackslash{}"
+    made = exports.latex_table("50%\n\\input{x}", ["run", "50% of_x", "run"], [["& {y} #1 $\nz", "~ ^ \\", ""]], left=1)
+    lines = made.splitlines()
+    assert (
+        lines[:2] == ["% 50% \\input{x}", "\\begin{tabular}{lrr}"] and lines[3] == "run & 50\\% of\\_x & run (2) \\\\"
     )
+    assert lines[5].startswith("\\& \\{y\\} \\#1 \\$ z & ") and "\\textbackslash" in lines[5] and "~" not in lines[5]
 
 
 def test_the_page_over_no_runs(tmp_path):

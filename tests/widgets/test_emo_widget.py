@@ -1,8 +1,7 @@
-"""The EMO explorer without a browser: questions, answers, sentences, and the page for where nobody can click."""
+"""The EMO explorer's numbers; what every widget does is in test_contract.py."""
 
 import pytest
 
-from workbench.errors import UsageError
 from workbench.papers import emo
 from workbench.widgets.emo import EMOExplorer
 
@@ -24,21 +23,3 @@ def test_its_numbers_are_the_papers(explorer, smollm2):
     explorer.command = {"kind": "reset", "n": 1}
     assert (explorer.temperature, explorer.variant) == (1.0, "emo1_adaptive")
     assert explorer.answer["rows"] == expected.values.tolist()
-
-
-def test_errors_are_shown_and_escaped(explorer):
-    explorer.context = 1
-    assert "needs a bar" in explorer.error
-    assert "<b>" not in explorer.page(b"")
-    explorer.reset()
-    assert explorer.error == ""
-    with pytest.raises(UsageError, match="there is no EMO variant 'emo'"):
-        explorer.variant = "emo"
-    with pytest.raises(UsageError, match="context 9 is none"):
-        explorer.context = 9
-
-
-def test_the_page_without_a_kernel(explorer):
-    explorer.reset()
-    page = explorer.page(explorer.picture())
-    assert page.count("<tr>") == 12 and "blue" in page and "script" not in page

@@ -1,13 +1,12 @@
-"""The kernel's half of the explainability widgets, against direct calls of the paper's functions."""
+"""The explainability widgets against direct calls of the paper's functions; what all widgets do: test_contract.py."""
 
-import base64
 import json
 
 import numpy as np
 import pytest
 
 import workbench as wb
-from workbench.errors import UsageError, WorkbenchError
+from workbench.errors import WorkbenchError
 from workbench.papers import explainability as ex
 from workbench.papers.explainability.attribution.attention import AttentionMaps
 from workbench.widgets.explain.attention import AttentionHeads
@@ -68,12 +67,6 @@ def test_methods_text_reset_and_sentences(heat, smollm2):
     assert "prompt" in heat.error and "\n" not in heat.error
     command(heat, "reset")
     assert (heat.prompt, heat.target, heat.method, heat.error) == (PROMPT, TARGET, "shapley", "")
-    heat.masked = "9"
-    assert "token 9 cannot be masked" in heat.error
-    with pytest.raises(UsageError, match="positions counted from 0"):
-        heat.masked = "x"
-    with pytest.raises(UsageError, match="method 'magic' is unknown"):
-        heat.method = "magic"
 
 
 @pytest.mark.parametrize(
@@ -101,36 +94,6 @@ def test_a_model_behind_a_server_is_refused_with_one_sentence():
     ):
         with pytest.raises(WorkbenchError, match="served"):
             make()
-
-
-def test_export_and_pages_without_a_kernel(heat, tmp_path, monkeypatch):
-    command(heat, "export", format="html")
-    page = base64.b64decode(heat.exported["data"]).decode()
-    assert heat.exported["name"] == "heat-map.html" and "<script" not in page and 'src="http' not in page
-    for score in heat.answer["scores"]:
-        assert f"{score:.4f}" in page
-    assert heat.save(tmp_path / "heat.png").read_bytes().startswith(b"\x89PNG")
-    with pytest.raises(UsageError, match="png or html"):
-        heat.save(tmp_path / "heat.gif")
-    command(heat, "export", format="exe")
-    assert "png or html" in heat.error
-    monkeypatch.setenv("WORKBENCH_RUN_FOLDER", str(tmp_path))
-    still, _ = TaxonomyMap()._repr_mimebundle_()
-    assert "application/vnd.jupyter.widget-view+json" not in still and "image/png" in still
-
-
-def test_markup_in_a_prompt_is_text(smollm2):
-    hostile = wb.explain(smollm2, "<img src=x> is", " a", method="random")
-    assert "<img src=x" not in hostile.page(b"")
-
-
-def test_a_dollar_sign_in_a_prompt_is_no_formula(smollm2):
-    prompt = r"pay $\bad{ and $5 or"
-    for widget in (
-        wb.explain(smollm2, prompt, " a", method="random"),
-        CounterfactualEditor(smollm2, prompt, " a", " b"),
-    ):
-        assert widget.picture().startswith(b"\x89PNG")  # a formula would not be read
 
 
 def test_a_search_with_no_word_to_exchange_finds_nothing(smollm2):
@@ -171,9 +134,6 @@ def test_the_layer_slider_shows_lens_and_patching(smollm2):
     grid = ex.patching_grid(smollm2, PROMPT, TWIN, TARGET, FOIL)
     np.testing.assert_allclose(widget.answer["patching"]["recovery"], grid.recovery, atol=1e-4)
     assert widget.rows()[1][3][-1] == f"{grid.recovery[20, 3]:.4f}"
-    widget.layer = 99
-    assert "layer 99 is none" in widget.error
-    command(widget, "reset")
     command(widget, "ask", clean=PROMPT, corrupt="Italy", target=TARGET, foil=FOIL)
     assert widget.error == ""  # the lens needs no twin
     widget.show = "patching"
@@ -199,13 +159,11 @@ def test_attention_heads_against_the_weights_of_the_module(smollm2):
     np.testing.assert_allclose(widget.answer["heads"], maps.weights[7], atol=1e-5)
     widget.sink = False
     np.testing.assert_allclose(widget.answer["heads"], rest[7], atol=1e-5)
-    widget.head = 9
-    assert "head 9 is none: those of smollm2 run from 0 to 8" in widget.error
     widget.head, widget.layer = 0, 30
     assert not widget.error
     np.testing.assert_allclose(widget.answer["heads"], rest[29], atol=1e-5)
     widget.layer = 0
-    assert "layer 0 is none: those of smollm2 run from 1 to 30" in widget.error
+    assert "there is no layer 0: those of smollm2 run from 1 to 30" in widget.error
     widget.layer = 8
     widget.prompt, widget.head = "word " * 70, 0
     assert "more than the 64" in widget.error
@@ -246,8 +204,6 @@ def test_steering_along_a_concept_and_a_random_direction(smollm2):
     assert widget.answer["text"] == steered
     widget.strength = 0.0
     assert widget.answer["text"] == widget.answer["plain"]
-    with pytest.raises(UsageError, match="strength 9 is none"):
-        widget.strength = 9
 
 
 def test_the_map_shows_every_leaf():
@@ -263,5 +219,3 @@ def test_the_map_shows_every_leaf():
         if leaf.function:
             assert leaf.function in ex.__all__
     assert page.count("<ul>") == page.count("</ul>")
-    with pytest.raises(UsageError, match="leaf 'x' is unknown"):
-        widget.leaf = "x"

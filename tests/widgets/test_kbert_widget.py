@@ -1,4 +1,4 @@
-"""The K-BERT explorer without a browser: its answers are the paper's functions', its page has no script."""
+"""The K-BERT explorer's answers are the paper's functions'; what every widget does is in test_contract.py."""
 
 import numpy as np
 import pytest
@@ -72,31 +72,14 @@ def test_long_sentences_lose_branches_first(model):
     assert explorer.answer["cut"] and f"the first {LONGEST} tokens only" in explorer.caption()
 
 
-def test_sentences_for_the_user_and_escaping(explorer):
-    explorer.text = "  "
-    assert explorer.error == "there is no sentence: type one"
-    explorer.text = "<b>heparin</b>"
-    assert explorer.error == "" and "<b>heparin" not in explorer.page(b"")
-    with pytest.raises(UsageError, match="graph 'hownet' is none: choose from the model's graph, no graph"):
-        explorer.graph = "hownet"
-    with pytest.raises(UsageError, match="layer 6 is none: there are 6"):
-        explorer.layer = 6
+def test_a_model_of_words_is_refused():
     words = KBert("minilm", labels=["O", "B-x"], task="tokens")
     with pytest.raises(UsageError, match="this one is for tokens"):
         KBertExplorer(words, text=TEXT)
 
 
-def test_the_page_without_a_kernel(explorer):
-    import matplotlib.pyplot as plt
-
-    open_before = plt.get_fignums()
-    page = explorer.page(explorer.picture())
-    assert page.count("<tr>") == 1 + len(explorer.answer["tokens"]) and "script" not in page and "##par" in page
-    assert plt.get_fignums() == open_before  # a figure left open would be shown a second time
-
-
 def test_a_layer_that_is_none_is_said(model):
     look = model.look(TEXT)
-    with pytest.raises(UsageError, match="layer 9 is none"):
+    with pytest.raises(UsageError, match="there is no layer 9"):
         figures.layer_attention(look, 9)
     assert np.allclose(figures.layer_attention(look, 0).sum(1), 1, atol=1e-5)

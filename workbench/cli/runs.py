@@ -7,7 +7,7 @@ from typing import Annotated, Optional
 import typer
 
 from ..errors import UsageError
-from .app import Out, Paper, app, complain, console, harmless, passed_over
+from .base import Out, Paper, app, complain, console, harmless, passed_over
 
 Params = Annotated[
     Optional[list[str]],  # noqa: UP045
@@ -50,6 +50,10 @@ def run(
     seed: Annotated[str | None, typer.Option("--seed", "-s", help="Every random choice follows from it.")] = None,
     out: Out = None,
     timeout: Timeout = None,
+    resume: Annotated[
+        str | None,
+        typer.Option("--resume", metavar="ID", help="Go on where this run ended: compute no finished row again."),
+    ] = None,
 ):
     """Run a paper's notebook and leave runs/PAPER/ID/ with its notebook, figures, record and report page.
 
@@ -63,6 +67,8 @@ def run(
 
     [bold]workbench run my/notebook.ipynb --timeout 600[/bold]
 
+    [bold]workbench run rain --resume 20261122-1415[/bold]   (a run that was killed: its parameters, its finished rows)
+
     Exit codes: 0 done, 1 failed, 2 wrong usage, 124 timed out, 130 interrupted.
     """
     from ..runs.process.runner import run as run_notebook
@@ -71,7 +77,7 @@ def run(
         "model": model, "bits": bits, "revision": revision, "base_url": base_url, "profile": profile, "seed": seed
     }  # fmt: skip
     given = gather(flags, param)
-    record = run_notebook(paper, given, out=out, timeout=timeout)
+    record = run_notebook(paper, given, out=out, timeout=timeout, resume=resume)
     _show_end(record)
     raise typer.Exit(record.exit_code)
 
@@ -96,6 +102,8 @@ def _show_end(record) -> None:
         print("the notebook recorded no metrics")
     if record.error:
         complain(f"{record.status}: {record.error}")
+    if record.resume_of and record.rows:
+        print(f"rows: {record.rows['taken']} taken over from {record.resume_of}, {record.rows['computed']} computed")
     print(f"{record.paper} {record.id}: {record.status} in {duration(record.seconds)}")
     print(f"report: {record.report if record.report.exists() else record.folder}")
 

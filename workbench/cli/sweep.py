@@ -8,7 +8,7 @@ import typer
 
 from ..errors import UsageError
 from ..files import expanded
-from .app import Out, app, complain, passed_over
+from .base import Out, app, complain, passed_over
 from .runs import BaseUrl, Bits, Model, Params, Profile, Revision, Timeout, gather
 
 SHOWN = 12  # cells that a dry run lists, and failures that a summary names

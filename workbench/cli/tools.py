@@ -1,4 +1,4 @@
-"""``workbench list | params | doctor | cache | lab``: what there is, and what this machine can do."""
+"""``workbench list | params | new | doctor | cache | lab``: what there is, and what this machine can do."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ..errors import UsageError
-from .app import Paper, app, console
+from .base import Paper, app, console
 
 cache_app = typer.Typer(no_args_is_help=True, help="Converted and quantised models kept on this machine.")
 app.add_typer(cache_app, name="cache")
@@ -48,6 +48,39 @@ def params(paper: Paper):
         table.add_row(item.name, escape(item.annotation), escape(default), least, escape(item.help))
     console().print(table)
     print(f"\nset one with -p, for example: workbench run {paper} -p seed=1")
+
+
+@app.command("new")
+def new_paper(
+    name: Annotated[str, typer.Argument(help="Lower-case letters, digits and _: a module, a folder and a notebook.")],
+    title: Annotated[str, typer.Option("--title", help="The paper's title.")] = "",
+    reference: Annotated[str, typer.Option("--reference", help="Authors, venue, year, arXiv number.")] = "",
+    claim: Annotated[str, typer.Option("--claim", help="What it claims, in one sentence.")] = "",
+):
+    """Begin a paper: write its notebook, method, data, test and page, which run and are to be changed.
+
+    Examples:
+
+    [bold]workbench new tips[/bold] (of a paper that [bold]workbench list[/bold] shows as coming the words are known)
+
+    [bold]workbench new mine --title "My study" --reference "Me, 2026" --claim "Larger models know more."[/bold]
+
+    The template asks a model for capitals, beside a control that does not see the question. Then, in this order:
+
+    1. [bold]workbench run NAME --profile smoke[/bold] leaves a report page in seconds.
+
+    2. Put your rows into data/NAME/ (with their origin), your sizes into settings.py, your arms into study.py.
+
+    3. [bold]pytest tests/papers/test_NAME.py tests/papers/test_papers.py -k NAME[/bold] says what is still missing.
+
+    docs/design.md, "Adding a paper", explains each room on one page.
+    """
+    from ..files import ROOT
+    from ..new import new_paper
+
+    for path in new_paper(name, title=title, reference=reference, claim=claim):
+        print(path.relative_to(ROOT))
+    print(f"\nrun it: workbench run {name} --profile smoke; what to change: docs/design.md, 'Adding a paper'")
 
 
 @app.command()

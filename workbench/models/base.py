@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
-from ..errors import ModelError
+from ..errors import ModelError, UsageError
 from ..files import lone_surrogate
 
 # what a model may be able to do, and the words in which `require` says that it is missing
@@ -120,6 +120,10 @@ def require(model: Model, need: str, *, for_: str) -> None:
             f"{for_} needs {CAPABILITIES[need]}, which {model.name} does not give (it offers {offers}): "
             "choose a local model such as smollm2"
         )
+
+
+class TooLong(ModelError, UsageError):
+    """A text has more tokens than the model reads."""
 
 
 def check_options(prompts, *, max_new_tokens, temperature, top_k, top_p, n, stop) -> None:

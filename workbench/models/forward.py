@@ -1,7 +1,7 @@
 """One forward, as each architecture takes it: which options its module knows, how far it reads, what it remembers.
 
 The right reading of a text is the one everything else is measured by: an uncached forward of the whole text as a single
-row of a module that has read nothing before. What differs from family to family stands here, once:
+row of a module that has read nothing before. What differs from family to family is here, once:
 
 - an option that a module does not know is swallowed, not refused, so its signature is asked (`takes`);
 - the positions of some ropes depend on the length of the whole text (`side`): texts of different sides never share a
@@ -16,6 +16,7 @@ from functools import lru_cache
 import torch
 
 from ..errors import ModelError
+from .base import TooLong
 
 STATES = ("past_key_values", "cache_params", "state")  # the names under which modules take back what they remember
 
@@ -79,6 +80,23 @@ def longest(config) -> int | None:
         return None
     stretch = [float(rope.get("factor") or 1) for rope in _ropes(config) if "dynamic" in _kind(rope)]
     return int(limit * max(stretch, default=1))  # a dynamic rope reads beyond the length it was trained on
+
+
+def max_tokens(model) -> int | None:
+    """The longest text in tokens that a model (a handle, or its torch module) reads; None where it does not say."""
+    config = getattr(getattr(model, "module", model), "config", None)
+    return None if config is None else longest(config.get_text_config(decoder=True))
+
+
+def check_length(model, n: int, *, more: int = 0, what: str = "the text", name: str | None = None) -> None:
+    """Raise TooLong where a text of ``n`` tokens, and ``more`` new ones, is more than the model reads.
+
+    ``what`` and ``name`` are the text's and the model's in the sentence.
+    """
+    limit = max_tokens(model)
+    if limit and n + more > limit:
+        new = f", with {more} new ones {n + more}" if more else ""
+        raise TooLong(f"{what} has {n} tokens{new}, but {name or model.name} reads at most {limit}: give a shorter one")
 
 
 def switches(config) -> list[tuple[int, bool]]:

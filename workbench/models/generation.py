@@ -5,22 +5,34 @@ prompt is repeated for its ``n`` samples; (3) every step feeds one token a row a
 finished are taken out of the batch, so the slow ones do not carry the others along.
 
 What is right is the naive path: a token is drawn from an uncached forward of the text so far, alone in its row. Whether
-a module follows it in lock step is tried once (`decode_trial.way`); layers that keep a running state are decoded one
-sample at a time. So is a sample that passes the length where a rope changes: there its whole text is encoded anew.
+a module follows it in lock step is tried once (`way`). Attention keeps keys and values a token, so the rows of a batch
+can be padded, selected and repeated. Layers that keep a running state (Mamba, RWKV, linear attention, short
+convolutions) have nothing to mask or to select: their samples are decoded one by one (`Reader`), each with a copy of
+its prompt's state. A module that hands no state back is read from the start for every token. A sample that passes the
+length where a rope changes is decoded alone too: there its whole text is encoded anew.
 """
 
 import copy
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 
-from .base import Generation
-from .generation_alone import Reader
+from ..errors import ModelError
+from .base import Generation, say
+from .device import free_bytes
+from .forward import STATES, alike, logits_at, longest, side, switches, takes
+from .memory import cache_bytes
+from .reader import until_stop
 from .sampling import filtered_probs, invert, stream
 
 MAX_ROWS = {"cpu": 128, "cuda": 512}  # more rows gain little: the matrices are already large
+CACHE_SHARE = 0.4  # of the free memory; rows beyond it wait for the next batch
+STEPS = 4  # tokens decoded in the trial of a module
+_ways: WeakKeyDictionary = WeakKeyDictionary()  # module -> what `way` found
 
 
 @dataclass
@@ -38,28 +50,16 @@ class _Row:
 
 @dataclass(frozen=True)
 class Options:
-    """How tokens are drawn and when a sample ends.
-
-    Attributes
-    ----------
-    max_new_tokens, temperature, top_k, top_p, stop
-        As in `Model.generate`.
-    eos
-        Token ids that end a text.
-    decode
-        (prompt ids, new ids, whether special tokens are shown) -> the new text.
-    special
-        The texts of the special tokens.
-    """
+    """How tokens are drawn and when a sample ends; the first five as in `Model.generate`."""
 
     max_new_tokens: int
     temperature: float
     top_k: int
     top_p: float
     stop: tuple[str, ...]
-    eos: frozenset[int]
-    decode: Callable[[list[int], list[int], bool], str]
-    special: tuple[str, ...] = ()
+    eos: frozenset[int]  # token ids that end a text
+    decode: Callable[[list[int], list[int], bool], str]  # (prompt ids, new ids, special tokens shown?) -> the new text
+    special: tuple[str, ...] = ()  # the texts of the special tokens
 
     @property
     def shown(self) -> bool:
@@ -69,56 +69,37 @@ class Options:
 
 @torch.inference_mode()
 def generate(
-    module: torch.nn.Module,
-    prompts: Sequence[list[int]],
-    options: Options,
-    *,
-    n: int,
-    seed: int,
-    way: str,
-    side: Callable[[int], Hashable],
-    row_bytes: Callable[[int], int],
-    memory: int,
+    module: torch.nn.Module, prompts: Sequence[list[int]], options: Options, *, n: int, seed: int, name: str
 ) -> list[list[Generation]]:
-    """Samples for tokenised prompts.
-
-    Parameters
-    ----------
-    prompts : lists of token ids, none empty
-    way : how this module's samples are decoded (`decode_trial.way`)
-    side : length in tokens -> what texts must have in common to share a forward (`forward.side`)
-    row_bytes : length in tokens -> bytes of one cache row
-    memory : bytes the cache may take; rows beyond it wait for the next batch
-
-    Returns
-    -------
-    For each prompt its ``n`` generations.
-    """
+    """``n`` samples for each of the tokenised ``prompts``, none empty; ``name`` is the model's, for sentences."""
+    how, kind = way(module, name), side(_text_config(module))
     done: dict[tuple[int, int], _Row] = {}
-    kinds: dict[Hashable, list[int]] = {}
+    kinds: dict[Hashable, list[int]] = {}  # what texts must have in common to share a forward -> their prompts
     for index, prompt in enumerate(prompts):
-        here = side(len(prompt))
-        moves = side(len(prompt) + options.max_new_tokens - 1) != here
-        kinds.setdefault("alone" if moves or way != "rows" else here, []).append(index)
+        here = kind(len(prompt))
+        moves = kind(len(prompt) + options.max_new_tokens - 1) != here
+        kinds.setdefault("alone" if moves or how != "rows" else here, []).append(index)
     for index in kinds.pop("alone", ()):
-        reader = Reader(module, prompts[index], way="placed" if way == "rows" else way, side=side)
+        reader = Reader(module, prompts[index], way="placed" if how == "rows" else how)
         for sample in range(n):
             done[index, sample] = row = _Row(index, sample, stream(seed, index, sample))
             _one(row, reader.copy(), prompts, options)
     for group in kinds.values():
-        _together(module, group, prompts, options, done, n=n, seed=seed, row_bytes=row_bytes, memory=memory)
+        _together(module, group, prompts, options, done, n=n, seed=seed)
     return [[_generation(done[index, sample], prompts[index], options) for sample in range(n)]
             for index in range(len(prompts))]  # fmt: skip
 
 
-def _together(module, waiting, prompts, options, done, *, n, seed, row_bytes, memory) -> None:
+def _together(module, waiting, prompts, options, done, *, n, seed) -> None:
     """Decode ``n`` samples of the prompts ``waiting`` in lock step, into ``done``."""
-    device = module.get_input_embeddings().weight.device
+    embedding = module.get_input_embeddings().weight
+    device, memory = embedding.device, int(free_bytes(embedding.device) * CACHE_SHARE)
     most = MAX_ROWS.get(device.type, 64)
     waiting = sorted(waiting, key=lambda i: (len(prompts[i]), i))  # similar lengths: little padding
     while waiting:
-        longest = len(prompts[waiting[-1]])
-        rows = max(1, min(most, memory // max(1, row_bytes(longest + options.max_new_tokens))))
+        length = len(prompts[waiting[-1]]) + options.max_new_tokens
+        row_bytes = cache_bytes(_text_config(module), length, embedding.dtype.itemsize)
+        rows = max(1, min(most, memory // max(1, row_bytes)))
         group = waiting[-max(1, rows // n) :]
         waiting = waiting[: -len(group)]
         cache, logits, mask = _prefill(module, [prompts[i] for i in group], device)
@@ -218,14 +199,10 @@ def _stopped(row, prompt, options) -> bool:
     recent = options.decode(context, row.tokens[-tail:], options.shown)
     if not any(string in recent for string in options.stop):
         return False
-    text = options.decode(prompt, row.tokens, options.shown)
-    places = [text.find(string) for string in options.stop if string in text]
-    if not places:  # seen only because the recent tokens were decoded out of their context
-        return False
-    row.text = text[: min(places)]
-    for token in options.special if options.shown else ():
-        row.text = row.text.replace(token, "")
-    return True
+    text, found = until_stop(options.decode, prompt, row.tokens, options.stop, options.special)
+    if found:  # not where it was seen only because the recent tokens were decoded out of their context
+        row.text = text
+    return found
 
 
 def _generation(row: _Row, prompt: list[int], options: Options) -> Generation:
@@ -233,3 +210,126 @@ def _generation(row: _Row, prompt: list[int], options: Options) -> Generation:
     if text is None:
         text = options.decode(prompt, row.tokens[:-1] if row.finish == "eos" else row.tokens, False)
     return Generation(text, row.tokens, row.finish, len(prompt), row.logprob)
+
+
+class Reader:
+    """A text that grows token by token, and the logits (1, V) after it.
+
+    Parameters
+    ----------
+    ids : list of int
+        The text so far, not empty.
+    way : {"placed", "kept", "whole"}
+        Keep the module's state from token to token, and give each token its position; keep it, and let the module find
+        the positions by itself; or keep nothing.
+    """
+
+    def __init__(self, module, ids: list[int], *, way: str):
+        self.module, self.way, self._side = module, way, side(_text_config(module))
+        self.ids, self.state = list(ids), None
+        self._read(self.ids)
+
+    def copy(self) -> "Reader":
+        """A reader that goes on from here by itself."""
+        other = copy.copy(self)
+        other.ids, other.state = list(self.ids), copy.deepcopy(self.state)
+        return other
+
+    def add(self, token: int) -> None:
+        """One more token."""
+        if self._side(len(self.ids) + 1) != self._side(len(self.ids)):
+            self.state = None  # a rope changes here: the state is worth nothing, the whole text is read again
+        self.ids.append(token)
+        self._read([token] if self.state is not None else self.ids)
+
+    def _read(self, ids) -> None:
+        device = self.module.get_input_embeddings().weight.device
+        options = {"logits_to_keep": 1} if takes(self.module, "logits_to_keep") else {}
+        slot = next((name for name in STATES if takes(self.module, name)), None) if self.way != "whole" else None
+        if self.state is not None:
+            options[slot] = self.state
+        if self.way == "placed":
+            options["position_ids"] = torch.arange(len(self.ids) - len(ids), len(self.ids), device=device)[None]
+        output = self.module(input_ids=torch.tensor([ids], device=device), use_cache=slot is not None, **options)
+        self.state = output.get(slot) if slot else None
+        self.logits = output.logits[:, -1].float().to(device)
+
+
+# --- may a module decode in lock step? tried once, against plain forwards ---------------------------------------------
+
+
+@torch.inference_mode()
+def way(module, name: str) -> str:
+    """How a module's samples are decoded so that they follow the naive path, found out once: "rows" (in lock step), or
+    one by one in a way of `Reader`. Only the first is not announced.
+    """
+    if module.training and module not in _ways:
+        return "rows"  # dropout would speak in the trial
+    if module not in _ways:
+        family = getattr(_text_config(module), "model_type", "?")
+        ids, plain = _texts(module, name)
+        trials = {"rows": _both, "placed": partial(_alone, "placed"), "kept": partial(_alone, "kept")}
+        found = next((one for one, trial in trials.items() if _right(trial, module, ids, plain)), "whole")
+        if found == "whole":
+            say(f"{name} ({family}) has no state to go on from rightly: each token reads its whole text, which is slow")
+        elif found != "rows":
+            say(f"{name} ({family}) takes no padded batch: its texts are read one by one, which takes longer")
+        _ways[module] = found
+    return _ways[module]
+
+
+def _texts(module, name):
+    """Two texts of different length, and the logits (2, STEPS + 1, V) of plain forwards after their last tokens."""
+    config = _text_config(module)
+    borders = [longest(config) or 64, *(last for last, _ in switches(config))]
+    long = max(STEPS + 1, min(12, *borders))
+    draws = np.random.default_rng(0).integers(config.vocab_size // 10, config.vocab_size // 2, 2 * long).tolist()
+    texts = [draws[:long], draws[long : long + max(STEPS + 1, long // 2)]]
+    plain = torch.stack(
+        [logits_at(module, text, range(len(text) - STEPS - 1, len(text)), use_cache=False) for text in texts]
+    )
+    if not torch.isfinite(plain.amax(dim=-1)).all():
+        raise ModelError(f"{name} gave logits that are not numbers: check its weights")
+    return texts, plain
+
+
+def _right(trial, module, texts, plain) -> bool:
+    try:
+        found = trial(module, texts)  # (2, as many steps as were tried + 1, V)
+    except torch.OutOfMemoryError:
+        raise
+    except (TypeError, ValueError, RuntimeError, AttributeError, KeyError, IndexError, NotImplementedError):
+        return False  # whatever an architecture says to a state it does not have: the next way is tried
+    plain = plain[:, : found.shape[1]]
+    return not alike(found.flatten(0, 1), plain.flatten(0, 1), module.get_input_embeddings().weight.dtype)
+
+
+def _both(module, texts):
+    """The prompts padded into one batch, its rows exchanged, and one step."""
+    device = module.get_input_embeddings().weight.device
+    cache, before, mask = _prefill(module, [text[:-STEPS] for text in texts], device)
+    order = torch.tensor([1, 0], device=device)
+    cache.batch_select_indices(order)
+    mask = torch.cat([mask[order], mask.new_ones(2, 1)], dim=-1)
+    tokens = torch.tensor([texts[1][-STEPS], texts[0][-STEPS]], device=device)
+    _, after = _feed(module, tokens, mask.sum(dim=-1) - 1, cache, mask)
+    return torch.stack([before, after[order]], dim=1).float()
+
+
+def _alone(way, module, texts):
+    """Each text token by token: in some architectures what a step gets wrong grows with every further one."""
+    found = []
+    for text in texts:
+        first = Reader(module, text[:-STEPS], way=way)
+        if first.state is None:
+            raise ValueError("no state came back")
+        reader, rows = first.copy(), [first.logits]
+        for token in text[-STEPS:]:
+            reader.add(token)
+            rows.append(reader.logits)
+        found.append(torch.cat(rows))
+    return torch.stack(found)
+
+
+def _text_config(module):
+    return module.config.get_text_config(decoder=True)

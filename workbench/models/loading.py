@@ -7,15 +7,15 @@ import shutil
 import tempfile
 import time
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from types import SimpleNamespace
 
 from ..errors import ModelError
 from ..files import write_json
 from . import adapters, quantised, weights
-from .base import say
+from .base import Model, say
 from .device import BIG, pick_device, pick_dtype
 from .files import unpack
 from .files.cache import CacheUnusable, cache_entry, fetch
@@ -58,8 +58,65 @@ class _Plan:
         self.notes.append(why)
 
 
-def load_local(name, *, bits, device, dtype, revision, adapter, strict):
-    """`workbench.load` for weights on this machine; see there."""
+def load(
+    name: str = "smollm2",
+    *,
+    bits: int | None = None,
+    device="auto",
+    dtype="auto",
+    revision: str | None = None,
+    adapter=None,
+    base_url: str | None = None,
+    server: dict | None = None,
+    strict: bool = False,
+) -> Model:
+    """Load a language model.
+
+    Parameters
+    ----------
+    name
+        "smollm2" (embedded, the default), "gemma3-270m" (embedded, the second), a folder that save_pretrained wrote, a
+        .gguf file, a hub id such as "Qwen/Qwen3-0.6B", or "openai:NAME", the model NAME of the server at ``base_url``.
+        Only the last two open a connection.
+    bits
+        4 (NF4, double quantisation) or 8 (LLM.int8) with bitsandbytes, on CUDA or the CPU; None: unquantised.
+    device
+        "auto" (CUDA where there is one, all GPUs together), "cpu", "cuda", "cuda:1".
+    dtype
+        "auto": float32 on the CPU, the checkpoint's own type on a GPU (bfloat16 for GGUF). Or "float32", "bfloat16",
+        "float16".
+    revision
+        A hub model's branch, tag or commit.
+    adapter
+        A folder with a peft adapter (safetensors) to put on the model.
+    base_url
+        The server behind "openai:NAME", such as "http://127.0.0.1:8000/v1": any that speaks OpenAI's protocol. Its key
+        is taken from WORKBENCH_API_KEY or OPENAI_API_KEY in the environment.
+    server
+        How that server is talked to: timeout, concurrency, retries, cache, prices; see `remote.client.ServerOptions`.
+    strict
+        Raise where the workbench would otherwise fall back and say why in one line (no bitsandbytes, no GPU, nothing
+        to quantise, an unwritable cache).
+
+    Returns
+    -------
+    A `Model`; its ``report`` says what was loaded.
+
+    Raises
+    ------
+    ModelError
+        One sentence: what is wrong, with which model, what to do.
+    """
+    if isinstance(name, str) and name.startswith("openai:"):
+        for option, value in (("bits", bits), ("revision", revision), ("adapter", adapter)):
+            if value is not None:
+                raise ModelError(f"{option}={value!r} is the server's business, not ours, for {name}: leave it out")
+        from .remote.model import load_remote
+
+        return load_remote(name, base_url=base_url, server=server, strict=strict)
+    for option, value in (("server", server), ("base_url", base_url)):
+        if value is not None:
+            raise ModelError(f"{option}={value!r} goes with a name like openai:NAME, not with {name}: leave it out")
     if bits not in (None, 4, 8):
         raise ModelError(f"bits is {bits!r}: give 4, 8, or None for unquantised weights")
     from .local import LocalModel
@@ -84,7 +141,7 @@ def load_local(name, *, bits, device, dtype, revision, adapter, strict):
         with Peak(plan.device) as peak, quiet():
             module, folder = _module(plan)
             tokenizer = _tokenizer(folder)
-            _compare(tokenizer, module, plan)
+            weights.compare_tokenizer(tokenizer, module, plan.outline.name, plan.notes)
             if adapter is not None:
                 module = adapters.put_on(module, adapter, name, _is_base(plan, folder), plan.fall_back)
             module.eval()
@@ -92,9 +149,7 @@ def load_local(name, *, bits, device, dtype, revision, adapter, strict):
         note_model(report)
 
         def unquantised() -> LocalModel:
-            return load_local(
-                name, bits=None, device=plan.device.type, dtype="auto", revision=revision, adapter=adapter, strict=False
-            )
+            return load(name, device=plan.device.type, revision=revision, adapter=adapter)
 
         return LocalModel(module, tokenizer, name=str(name), report=report, revision=revision, unquantised=unquantised)
 
@@ -275,26 +330,6 @@ def _tokenizer(folder: Path):
     return found
 
 
-def _compare(tokenizer, module, plan: _Plan) -> None:
-    """Refuse a tokenizer with tokens that the embedding has no row for; control tokens of other uses are only noted."""
-    rows = module.get_input_embeddings().weight.shape[0]
-    added = tokenizer.added_tokens_decoder
-    size = max(len(tokenizer), *(number + 1 for number in added), 0)
-    if size <= rows:
-        return
-    beyond = [added[number] for number in range(rows, size) if number in added]
-    if len(beyond) == size - rows and all(token.special for token in beyond):
-        plan.notes.append(
-            f"the tokenizer's {', '.join(str(token) for token in beyond[:3])} has no row in the embedding ({size} "
-            f"tokens, {rows} rows): no text may hold it"
-        )
-        return
-    raise ModelError(
-        f"{plan.outline.name} has a tokenizer of {size} tokens and an embedding of {rows} rows, which do not belong "
-        "together: give the folder the tokenizer that the model was saved with, or resize the model's embedding"
-    )
-
-
 def _is_base(plan: _Plan, folder: Path):
     """Whether a name or path, as an adapter tells its base, is the model at hand: by name, or by the files' content."""
 
@@ -332,13 +367,9 @@ def _report(plan: _Plan, module, peak: int, seconds: float, adapter) -> LoadRepo
     )  # fmt: skip
 
 
-_told = SimpleNamespace(terms=False)
-
-
+@cache
 def _terms_once() -> None:
-    if not _told.terms:
-        _told.terms = True
-        say(GEMMA_TERMS)
+    say(GEMMA_TERMS)
 
 
 def _major(package: str, parts: int = 1) -> str:

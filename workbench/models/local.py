@@ -7,10 +7,7 @@ import torch
 from ..errors import ModelError
 from . import generation as decode
 from .base import Generation, Prompt, Scored, check_options
-from .device import free_bytes
-from .forward import check_causal, fresh, longest, side, takes
-from .generation_trial import way
-from .memory import cache_bytes
+from .forward import check_causal, check_length, fresh, takes
 from .prefix.packed import padded
 from .probe import probe
 from .problems import advice
@@ -118,11 +115,7 @@ class LocalModel:
             special_texts(self.tokenizer) if stop else (),
         )  # fmt: skip
         with advice(self.name, doing="generating"):
-            return decode.generate(
-                self.module, ids, options, n=n, seed=seed, way=way(self.module, self.name), side=side(self._config),
-                row_bytes=lambda length: cache_bytes(self._config, length, self._dtype.itemsize),
-                memory=int(free_bytes(self.device) * 0.4),
-            )  # fmt: skip
+            return decode.generate(self.module, ids, options, n=n, seed=seed, name=self.name)
 
     def logprobs(
         self, prefixes: Sequence[Prompt], continuations: Sequence[Sequence[str | list[int]]]
@@ -253,10 +246,6 @@ class LocalModel:
                 "ask for layers of one width"
             )
 
-    @property
-    def _dtype(self) -> torch.dtype:
-        return self.module.get_input_embeddings().weight.dtype
-
     # --- the one reader of texts, ids and conversations ---------------------------------------------------------------
 
     def token_ids(self, text: str | Sequence[int], *, start: bool = True) -> list[int]:
@@ -314,17 +303,11 @@ class LocalModel:
         return ids
 
     def _readable(self, prompt, index=None, chat=None, *, more: int = 0, empty: bool = False) -> list[int]:
-        """`prompt_ids`, refused where they are none or where they and ``more`` new tokens are too many."""
-        ids, limit = self.prompt_ids(prompt, chat), longest(self._config)
-        which = "the prompt" if index is None else f"prompt {index}"
+        """`prompt_ids`, refused where there is no id, or where they and ``more`` new tokens are too many."""
+        ids, which = self.prompt_ids(prompt, chat), "the prompt" if index is None else f"prompt {index}"
         if not ids and not empty:
             raise ModelError(f"{which} is empty and {self.name} has no start token: give at least one character")
-        if limit and len(ids) + more > limit:
-            added = f", and with max_new_tokens={more} that is" if more else ", which is"
-            raise ModelError(
-                f"{which} has {len(ids)} tokens{added} more than the {limit} that {self.name} can read: shorten "
-                f"{'one of them' if more else 'it'}"
-            )
+        check_length(self, len(ids), more=more, what=which)
         return ids
 
     def end_tokens(self) -> frozenset[int]:

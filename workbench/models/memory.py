@@ -8,47 +8,27 @@ from .files.cache import size_text
 
 @dataclass(frozen=True)
 class Fit:
-    """An estimate, in bytes.
+    """An estimate, in bytes."""
 
-    Attributes
-    ----------
-    name, device, bits, dtype, length
-        What was asked.
-    parameters
-        Number of weights.
-    weights
-        Bytes of the loaded weights.
-    cache
-        Bytes of the key-value cache of one sequence of ``length`` tokens.
-    working
-        Bytes set aside for activations, logits and the libraries.
-    free
-        Free bytes on the device(s) now.
-    fits
-        Whether weights + cache + working <= free.
-    advice
-        One sentence: what would fit, if this does not.
-    """
-
-    name: str
+    name: str  # this and the next four: what was asked
     device: str
     bits: int | None
     dtype: str
     length: int
-    parameters: int
-    weights: int
-    cache: int
-    working: int
-    free: int
-    fits: bool
-    advice: str
+    parameters: int  # number of weights
+    weights: int  # bytes of the loaded weights
+    cache: int  # of the key-value cache of one sequence of ``length`` tokens
+    working: int  # set aside for activations, logits and the libraries
+    free: int  # on the device(s) now
+    fits: bool  # whether weights + cache + working <= free
+    advice: str  # one sentence: what would fit, if this does not
 
     def line(self) -> str:
         form = f"{self.bits}-bit" if self.bits else self.dtype
         return (
             f"{self.name} ({self.parameters / 1e6:.0f} M parameters, {form}) needs {size_text(self.weights)} for "
-            "weights and "
-            f"{size_text(self.cache)} for {self.length} tokens of cache; {self.device} has {size_text(self.free)} free"
+            f"weights and {size_text(self.cache)} for {self.length} tokens of cache; {self.device} has "
+            f"{size_text(self.free)} free"
             f"{'' if self.fits else ': it will not fit. ' + self.advice}"
         )
 

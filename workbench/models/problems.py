@@ -10,94 +10,55 @@ from contextlib import contextmanager
 
 from ..errors import ModelError, WorkbenchError
 
+_OUT_OF_MEMORY = 'ran out of memory: use bits=4, fewer or shorter prompts, a smaller model, or device="cpu"'
+_DAMAGED = "has a weight file that is damaged or cut short: fetch or save it again"
+_OWN_CODE = (
+    "wants to run code that comes with its files, which the workbench never does: choose a model that transformers "
+    "supports by itself"
+)
 # (words that must all occur, in lower case; the sentence). The first match wins: the particular before the general.
 _KNOWN: tuple[tuple[tuple[str, ...], str], ...] = (
-    (
-        ("dispatched on the cpu or the disk",),
-        "does not fit on the GPU, so parts of it would be left on the CPU, where quantised layers cannot run: "
-        'use bits=4, a smaller model, a GPU with more memory, or device="cpu"',
-    ),
-    (
-        ("out of memory",),
-        'ran out of memory: use bits=4, fewer or shorter prompts, a smaller model, or device="cpu"',
-    ),
-    (
-        ("can't allocate memory",),
-        "ran out of memory: use bits=4, fewer or shorter prompts, or a smaller model",
-    ),
-    (
-        ("cuda setup failed",),
-        "cannot be quantised on this GPU because bitsandbytes found no matching CUDA library: run `python -m "
-        "bitsandbytes` "
-        "to see which, reinstall it with `pip install -U bitsandbytes`, or load without bits",
-    ),
-    (
-        ("socks", "not installed"),
-        "cannot be fetched through a SOCKS proxy without the package socksio: `pip install socksio`, or take the proxy "
-        "out of ALL_PROXY",
-    ),
-    (
-        ("requires accelerate",),
-        "needs the package accelerate for this: `pip install accelerate`",
-    ),
-    (
-        ("using `bitsandbytes`", "requires"),
-        "needs the package bitsandbytes for bits: `pip install -U bitsandbytes`, or load without bits",
-    ),
-    (
-        ("trust_remote_code",),
-        "wants to run code that comes with its files, which the workbench never does: choose a model that transformers "
-        "supports by itself",
-    ),
-    (
-        ("remote code",),
-        "wants to run code that comes with its files, which the workbench never does: choose a model that transformers "
-        "supports by itself",
-    ),
-    (
-        ("does not recognize this architecture",),
-        "has an architecture that the installed transformers does not know: `pip install -U transformers`, or "
-        "choose another",
-    ),
-    (
-        ("unrecognized configuration class",),
-        "is not a model that writes text (a causal language model): choose one that is",
-    ),
-    (
-        ("unrecognized model",),
-        "has a config.json without a known model_type: give the folder that save_pretrained wrote",
-    ),
-    (
-        ("instantiate the backend tokenizer",),
-        "has no tokenizer that can be read: save one beside the weights, with tokenizer.save_pretrained",
-    ),
-    (
-        ("gguf model with architecture", "not supported"),
-        "is a GGUF file of an architecture that transformers cannot unpack: use the model's safetensors form",
-    ),
-    (
-        ("recursion",),
-        "has a file whose brackets are nested too deeply to be read: fetch or save it again",
-    ),
-    (
-        ("safetensor",),
-        "has a weight file that is damaged or cut short: fetch or save it again",
-    ),
-    (
-        ("no space left",),
-        "needs more room than the disk has: free some (`workbench cache clear`), or set WORKBENCH_CACHE to "
-        "another disk",
-    ),
-    (
-        ("size mismatch",),
-        "and its weights do not belong together (shapes differ): is it the right folder, or an adapter for "
-        "another model?",
-    ),
-    (
-        ("target modules", "not found"),
-        "has none of the layers the adapter was made for: use the model the adapter was trained on",
-    ),
-)
+    (("dispatched on the cpu or the disk",),
+     "does not fit on the GPU, so parts of it would be left on the CPU, where quantised layers cannot run: use "
+     'bits=4, a smaller model, a GPU with more memory, or device="cpu"'),
+    (("out of memory",), _OUT_OF_MEMORY),
+    (("can't allocate memory",),
+     "ran out of memory: use bits=4, fewer or shorter prompts, or a smaller model"),
+    (("cuda setup failed",),
+     "cannot be quantised on this GPU because bitsandbytes found no matching CUDA library: run `python -m "
+     "bitsandbytes` to see which, reinstall it with `pip install -U bitsandbytes`, or load without bits"),
+    (("socks", "not installed"),
+     "cannot be fetched through a SOCKS proxy without the package socksio: `pip install socksio`, or take the "
+     "proxy out of ALL_PROXY"),
+    (("requires accelerate",),
+     "needs the package accelerate for this: `pip install accelerate`"),
+    (("using `bitsandbytes`", "requires"),
+     "needs the package bitsandbytes for bits: `pip install -U bitsandbytes`, or load without bits"),
+    (("trust_remote_code",), _OWN_CODE),
+    (("remote code",), _OWN_CODE),
+    (("does not recognize this architecture",),
+     "has an architecture that the installed transformers does not know: `pip install -U transformers`, or choose "
+     "another"),
+    (("unrecognized configuration class",),
+     "is not a model that writes text (a causal language model): choose one that is"),
+    (("unrecognized model",),
+     "has a config.json without a known model_type: give the folder that save_pretrained wrote"),
+    (("instantiate the backend tokenizer",),
+     "has no tokenizer that can be read: save one beside the weights, with tokenizer.save_pretrained"),
+    (("gguf model with architecture", "not supported"),
+     "is a GGUF file of an architecture that transformers cannot unpack: use the model's safetensors form"),
+    (("recursion",),
+     "has a file whose brackets are nested too deeply to be read: fetch or save it again"),
+    (("safetensor",), _DAMAGED),
+    (("no space left",),
+     "needs more room than the disk has: free some (`workbench cache clear`), or set WORKBENCH_CACHE to another "
+     "disk"),
+    (("size mismatch",),
+     "and its weights do not belong together (shapes differ): is it the right folder, or an adapter for another "
+     "model?"),
+    (("target modules", "not found"),
+     "has none of the layers the adapter was made for: use the model the adapter was trained on"),
+)  # fmt: skip
 
 
 def explain(error: BaseException, name: str, doing: str = "loading") -> ModelError:
@@ -118,31 +79,26 @@ def explain(error: BaseException, name: str, doing: str = "loading") -> ModelErr
     elif "RepositoryNotFoundError" in names:
         sentence = (
             "is not on the hub (or is private): check the spelling, or log in with `hf auth login`; embedded are "
-            "smollm2 "
-            "and gemma3-270m"
+            "smollm2 and gemma3-270m"
         )
     elif names & {
         "OfflineModeIsEnabled", "LocalEntryNotFoundError", "ConnectError", "ConnectionError", "ConnectTimeout",
         "ReadTimeout", "MaxRetryError", "HfHubHTTPError", "gaierror", "TransportError",
     } or "couldn't connect" in chain.lower():  # fmt: skip
         sentence = (
-            "cannot be fetched because the hub cannot be reached: check the network, or give a local folder, a "
-            ".gguf file "
-            "or an embedded model (smollm2)"
+            "cannot be fetched because the hub cannot be reached: check the network, or give a local folder, a .gguf "
+            "file or an embedded model (smollm2)"
         )
     elif names & {"OutOfMemoryError", "MemoryError"}:
-        sentence = _KNOWN[1][1]
+        sentence = _OUT_OF_MEMORY
     elif "SafetensorError" in names:
-        sentence = "has a weight file that is damaged or cut short: fetch or save it again"
+        sentence = _DAMAGED
     else:
         lower = chain.lower()
-        for words, found in _KNOWN:
-            if all(word in lower for word in words):
-                sentence = found
-                break
-        else:
-            short = said if len(said) <= 300 else said[:300] + " …"
-            return ModelError(f"{doing} {name} failed ({type(error).__name__}: {short}): the cause stands above")
+        sentence = next((found for words, found in _KNOWN if all(word in lower for word in words)), None)
+    if sentence is None:
+        short = said if len(said) <= 300 else said[:300] + " …"
+        return ModelError(f"{doing} {name} failed ({type(error).__name__}: {short}): the cause is above")
     return ModelError(f"{name} {sentence}")
 
 

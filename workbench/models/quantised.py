@@ -75,7 +75,7 @@ def _then_mended(execute, module) -> None:
 
 
 def is_quantised(part) -> str | None:
-    """ "4bit" or "8bit" for a layer of bitsandbytes, else None. peft's wrappers bear the same names and are none."""
+    """ "4bit" or "8bit" for a layer of bitsandbytes, else None. Not peft's wrappers, whose names are the same."""
     layers = sys.modules.get(LAYERS)
     if layers is None:
         return None

@@ -46,7 +46,7 @@ def read_out(model, *, for_: str) -> ReadOut:
     Raises
     ------
     ModelError
-        No list of blocks is found, or what stands behind them cannot be repeated exactly.
+        No list of blocks is found, or what follows them cannot be repeated exactly.
     """
     module = getattr(model, "module", model)
     if module not in _known:

@@ -1,13 +1,13 @@
 """What was loaded, and how: said in one table, in the terminal, in Jupyter and in a run's record."""
 
 import html
-import json
 import threading
 from dataclasses import asdict, dataclass, field
 
-from ..files import run_folder
 from .files.cache import size_text
 from .quantised import is_quantised
+from .runlog import note
+from .weights import some
 
 
 class Table:
@@ -33,65 +33,32 @@ class Table:
 
 @dataclass(frozen=True)
 class LoadReport(Table):
-    """The facts of one load. Bytes are bytes, seconds are wall-clock seconds.
+    """The facts of one load. Bytes are bytes, seconds are wall-clock seconds."""
 
-    Attributes
-    ----------
-    name, source
-        The name as given; where the weights came from (embedded, file, folder, hub) with the path or id.
-    identity
-        What pins the weights down: the hub commit, or "sha256:…" of the file or folder.
-    sha256
-        Hash of the content (None for a hub model: its commit is the hash).
-    device, capability
-        "cpu" or "cuda:0 (NVIDIA …)"; the compute capability, e.g. "9.0", None on the CPU.
-    dtype, quantisation, compute_dtype
-        Type of the unquantised weights; "nf4 + double quantisation", "int8" or None; what quantised matrices compute
-        in.
-    quantised, skipped
-        Names of the linear layers that are quantised, and of those that are not.
-    bytes_packed, bytes_quant_state, bytes_rest
-        Quantised weights; their scales; everything else.
-    peak_bytes
-        Highest memory during the load: of the process on the CPU, of the allocator on CUDA.
-    load_seconds, cold_seconds
-        This load; making the cache entry it came from (None if there is none).
-    from_cache
-        Whether a finished cache entry was used.
-    parameters
-        Number of weights.
-    adapter
-        Folder of the peft adapter, if any.
-    tokens_per_second, perplexity, perplexity_unquantised
-        Measured on request by `Model.probe`.
-    notes
-        Why anything differs from what was asked, one line each.
-    """
-
-    name: str
-    source: str
-    identity: str
-    sha256: str | None
-    device: str
-    capability: str | None
-    dtype: str
-    quantisation: str | None
-    compute_dtype: str
-    quantised: list[str] = field(repr=False)  # hundreds of names
-    skipped: list[str] = field(repr=False)
-    bytes_packed: int
-    bytes_quant_state: int
-    bytes_rest: int
-    peak_bytes: int
-    load_seconds: float
-    cold_seconds: float | None
-    from_cache: bool
-    parameters: int
-    adapter: str | None = None
-    tokens_per_second: float | None = None
+    name: str  # as given
+    source: str  # where the weights came from (embedded, file, folder, hub) with the path or id
+    identity: str  # what pins the weights down: the hub commit, or "sha256:…" of the file or folder
+    sha256: str | None  # hash of the content (None for a hub model: its commit is the hash)
+    device: str  # "cpu" or "cuda:0 (NVIDIA …)"
+    capability: str | None  # the compute capability, e.g. "9.0", None on the CPU
+    dtype: str  # of the unquantised weights
+    quantisation: str | None  # "nf4 + double quantisation", "int8" or None
+    compute_dtype: str  # what quantised matrices compute in
+    quantised: list[str] = field(repr=False)  # names of the linear layers that are quantised (hundreds)
+    skipped: list[str] = field(repr=False)  # and of those that are not
+    bytes_packed: int  # quantised weights
+    bytes_quant_state: int  # their scales
+    bytes_rest: int  # everything else
+    peak_bytes: int  # highest memory during the load: of the process on the CPU, of the allocator on CUDA
+    load_seconds: float  # this load
+    cold_seconds: float | None  # making the cache entry it came from (None if there is none)
+    from_cache: bool  # whether a finished cache entry was used
+    parameters: int  # number of weights
+    adapter: str | None = None  # folder of the peft adapter
+    tokens_per_second: float | None = None  # this and what follows: measured on request by `probe`
     perplexity: float | None = None
     perplexity_unquantised: float | None = None
-    notes: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # why anything differs from what was asked, one line each
 
     @property
     def bytes(self) -> int:
@@ -120,7 +87,10 @@ class LoadReport(Table):
         if self.quantisation:
             rows += [
                 ("quantisation", f"{self.quantisation}, computing in {self.compute_dtype}"),
-                ("linear layers", f"{len(self.quantised)} quantised, {len(self.skipped)} not{_some(self.skipped)}"),
+                (
+                    "linear layers",
+                    f"{len(self.quantised)} quantised, {len(self.skipped)} not {some(self.skipped)}".rstrip(),
+                ),
                 (
                     "bytes",
                     f"{size_text(self.bytes_packed)} packed + {size_text(self.bytes_quant_state)} quant_state + "
@@ -149,19 +119,13 @@ class LoadReport(Table):
 
 def note_model(report) -> None:
     """Inside a run: one line about this model, which the runner takes into record.json."""
-    folder = run_folder()
-    if folder is None:
-        return
     facts = report.as_dict()
-    line = {key: facts[key] for key in ("name", "source", "identity", "sha256")} | {"report": facts}
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / "models.jsonl", "a", encoding="utf-8") as file:
-        file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    note({key: facts[key] for key in ("name", "source", "identity", "sha256")} | {"report": facts})
 
 
 def describe(module) -> dict:
     """What the torch module is made of: the report's fields on layers and bytes. Layers have the names they have
-    without an adapter; weights of more than two dimensions (experts in one piece) stand among the unquantised."""
+    without an adapter; weights of more than two dimensions (experts in one piece) count as unquantised."""
     import torch
 
     quantised, skipped, packed, states, owned, compute, bits = {}, {}, 0, 0, set(), None, None
@@ -263,7 +227,3 @@ class Peak:
             self._ended.set()
             self._thread.join()
             self.bytes = max(self.bytes, self._process.memory_info().rss)
-
-
-def _some(names: list[str]) -> str:
-    return f" ({', '.join(names[:3])}{', …' if len(names) > 3 else ''})" if names else ""

@@ -54,9 +54,14 @@ def note_encoder(name: str) -> dict:
         "identity": f"commit:{commit}" if commit else f"sha256:{digest}",
         "sha256": digest,
     }
+    note(facts)
+    return facts
+
+
+def note(facts: dict) -> None:
+    """Inside a run: one line about a model, which the runner takes into record.json."""
     folder = run_folder()
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         with open(folder / "models.jsonl", "a", encoding="utf-8") as file:
             file.write(json.dumps(facts, ensure_ascii=False) + "\n")
-    return facts

@@ -52,8 +52,8 @@ def filtered_probs(logits: torch.Tensor, *, temperature: float, top_k: int = 0, 
 
 
 def invert(probs: torch.Tensor, uniforms: torch.Tensor) -> torch.Tensor:
-    """Inverse CDF in token order: (R, V) probabilities and (R,) uniforms in [0, 1) to (R,) token ids of "
-    "positive mass."""
+    """Inverse CDF in token order: (R, V) probabilities and (R,) uniforms in [0, 1) to (R,) token ids of
+    positive mass."""
     cdf = probs.cumsum(dim=-1)
     target = uniforms.to(cdf)[:, None] * cdf[:, -1:]
     drawn = torch.searchsorted(cdf, target, right=True)[:, 0]

@@ -12,7 +12,6 @@ from ..errors import ModelError
 SECONDS = 10.0  # a template of the longest conversation takes milliseconds
 GROWTH = 2**30  # bytes that the process may grow by meanwhile
 LONGEST = 2**24  # characters of the text, and of any product of a text and a number
-DIGITS = 4096  # bits of a power
 
 
 class _TooMuch(Exception):

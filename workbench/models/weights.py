@@ -47,8 +47,12 @@ def wrapped(tensors: Iterable[str], name: str) -> str:
     return f"{name} names its weights as a wrapper does ({first}): read as {stripped(first)} and so on"
 
 
-def read(kind, folder: Path, tensors: dict[str, Tensor], name: str, fall_back: Callable[[str], None], **options):
-    """``kind.from_pretrained(folder, **options)``, held against the files' ``tensors``.
+def read(
+    kind, folder: Path, tensors: dict[str, Tensor], name: str, fall_back: Callable[..., None], *,
+    new: Callable = lambda module: (), **options,
+):  # fmt: skip
+    """``kind.from_pretrained(folder, **options)``, held against the files' ``tensors``; ``new`` as in `verify`, of the
+    module.
 
     Raises
     ------
@@ -72,7 +76,7 @@ def read(kind, folder: Path, tensors: dict[str, Tensor], name: str, fall_back: C
         # otherwise the wrapper's names would come back when the module is saved
         ours = getattr(module, "_weight_conversions", None) or []
         module._weight_conversions = [one for one in ours if not set(_patterns(one)) & set(mapping)] or None
-    verify(module, tensors, told, name, fall_back)
+    verify(module, tensors, told, name, fall_back, new=new(module))
     return module
 
 
@@ -205,7 +209,7 @@ def not_floats(name: str, key: str, kind: str) -> ModelError:
 
 
 def _file_shape(part) -> tuple[int, int]:
-    """The shape that the file has of a layer of bitsandbytes: GPT-2's Conv1D stands the other way round."""
+    """The shape that the file has of a layer of bitsandbytes: GPT-2's Conv1D is the other way round."""
     return (part.in_features, part.out_features) if _is_turned(part) else (part.out_features, part.in_features)
 
 
@@ -282,6 +286,26 @@ def _dequantised(part):
     return (part.weight.data.float() * scale.view(-1, 1).float() / 127).cpu()
 
 
+def compare_tokenizer(tokenizer, module, name: str, notes: list[str]) -> None:
+    """Refuse a tokenizer with tokens that the embedding has no row for; unused control tokens go into ``notes``."""
+    rows = module.get_input_embeddings().weight.shape[0]
+    added = tokenizer.added_tokens_decoder
+    size = max(len(tokenizer), *(number + 1 for number in added), 0)
+    if size <= rows:
+        return
+    beyond = [added[number] for number in range(rows, size) if number in added]
+    if len(beyond) == size - rows and all(token.special for token in beyond):
+        notes.append(
+            f"the tokenizer's {', '.join(str(token) for token in beyond[:3])} has no row in the embedding ({size} "
+            f"tokens, {rows} rows): no text may hold it"
+        )
+        return
+    raise ModelError(
+        f"{name} has a tokenizer of {size} tokens and an embedding of {rows} rows, which do not belong "
+        "together: give the folder the tokenizer that the model was saved with, or resize the model's embedding"
+    )
+
+
 def _parts(kind, config, tensors: dict[str, Tensor]) -> list[str]:
     """Names that this architecture's files should hold and these do not, where joining them failed."""
     import torch
@@ -308,8 +332,8 @@ def lacks(name: str, lacking: Sequence[str], total: int) -> ModelError:
 
 
 def some(names: Sequence[str]) -> str:
-    """The first three names in brackets."""
-    return f"({', '.join(names[:3])}{', …' if len(names) > 3 else ''})"
+    """The first three names in brackets; "" for none."""
+    return f"({', '.join(names[:3])}{', …' if len(names) > 3 else ''})" if names else ""
 
 
 def _more(wrong: Sequence) -> str:

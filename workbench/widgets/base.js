@@ -31,16 +31,22 @@ function freshId() {
   return `wb-${_page}-${_ids}`;
 }
 
-// The frame around a widget: root element, busy line, error line, a live region for screen readers.
-// `asks` names the traits that call for a new answer; the widget waits while the kernel's answer is for something else.
-// `who` is at work then, in the busy line.
-function frame(model, el, asks, who = "the model") {
+// What every widget has: root element, controls, the row of tools (Reset, Table, Large type, PNG, HTML), busy line, error
+// line, table, a live region for screen readers. The widget waits while the kernel's answer is for another question.
+// `who` is at work then, in the busy line. The child puts its own nodes into `body`, between the tools and the table, and
+// ends with `start(draw)`. `numbers()` gives [columns, rows, caption] where the table is not the kernel's.
+function explorer(model, el, { who = "the model", numbers = null } = {}) {
+  const asks = model.get("asked_for");
   const busy = h("span", { class: "wb-busy", role: "status", hidden: true });
   const error = h("div", { class: "wb-error", role: "alert", hidden: true });
   const live = h("div", { class: "wb-unseen", "aria-live": "polite" });
   const body = h("div", { class: "wb-body" });
+  const fields = h("div", { class: "wb-row" });
+  const others = h("div", { class: "wb-row" });
+  const tools = h("div", { class: "wb-row" });
+  const box = h("div", { class: "wb-scroll", tabindex: 0, role: "region", "aria-label": "Table of the numbers", hidden: true });
   // Without this attribute JupyterLab takes h, t, arrows and Backspace for its own shortcuts (d d deletes the cell).
-  const root = h("div", { class: "wb", "data-lm-suppress-shortcuts": "true" }, body, error, live);
+  const root = h("div", { class: "wb", "data-lm-suppress-shortcuts": "true" }, fields, tools, others, body, error, box, live);
   el.append(root);
 
   const waiting = () => {
@@ -74,14 +80,18 @@ function frame(model, el, asks, who = "the model") {
   };
   // ipywidgets holds edits back while the kernel works and then sends the latest state only, so that one forward runs
   // at a time and a burst of edits costs two.
-  const send = (changes) => {
+  let asked = false; // whether this view asked: only then is the answer announced
+  const push = (changes) => {
     for (const [name, value] of Object.entries(changes)) model.set(name, value);
     model.save_changes();
     check();
   };
-  const act = (kind, details = {}) => {
-    send({ command: { ...details, kind, n: (model.get("command").n || 0) + 1 } });
+  const numbered = (kind, details) => ({ command: { ...details, kind, n: (model.get("command").n || 0) + 1 } });
+  const send = (changes) => {
+    asked = true;
+    push(changes);
   };
+  const act = (kind, details = {}) => send(numbered(kind, details));
   const listening = [];
   const on = (names, action) => {
     for (const name of names) {
@@ -89,21 +99,138 @@ function frame(model, el, asks, who = "the model") {
       listening.push([name, action]);
     }
   };
-  on([...asks, "command", "answer", "large"], check);
-  // Draws now and at every change, by pairs of [traits, what draws them]; gives what takes this view away again, with
-  // the `parts` of it that have something to close.
-  const start = (pairs, ...parts) => {
-    for (const [, draw] of pairs) draw();
-    for (const [names, draw] of pairs) on(names, draw);
+
+  // --- controls: one a trait; texts are sent together -------------------------------------------------------------------
+  const made = model.get("shown_controls").map((one) => control(one, (value) => send({ [one.trait]: value }), () => {
+    act("ask", Object.fromEntries(made.filter((each) => each.text).map((each) => [each.trait, each.input.value])));
+  }));
+  for (const one of made) (one.text ? fields : others).append(one.node);
+  const drawControls = () => {
+    for (const one of made) one.set(model.get(one.trait));
+    large.setAttribute("aria-pressed", String(model.get("large")));
+  };
+
+  // --- tools ------------------------------------------------------------------------------------------------------------
+  const tableOf = () => {
+    const { columns, rows, caption } = model.get("table");
+    return columns ? [columns, rows, caption] : null;
+  };
+  const drawTable = () => {
+    if (box.hidden) return;
+    const found = numbers && answer() ? numbers() : tableOf();
+    box.replaceChildren(...(found ? [table(...found)] : []));
+  };
+  const toggle = button("Table", () => {
+    box.hidden = !box.hidden;
+    toggle.setAttribute("aria-pressed", String(!box.hidden));
+    drawTable();
+  }, { "aria-pressed": "false" });
+  const large = button("Large type", () => push({ large: !model.get("large") }));
+  let wanted = null; // the number of this view's own request: another view of the same widget saves nothing
+  const take = (format) => {
+    push(numbered("export", { format }));
+    wanted = model.get("command").n;
+  };
+  on(["exported"], () => {
+    const file = model.get("exported");
+    if (file.n !== wanted) return;
+    const bytes = Uint8Array.from(atob(file.data), (letter) => letter.charCodeAt(0));
+    const address = URL.createObjectURL(new Blob([bytes], { type: file.kind }));
+    const link = h("a", { href: address, download: file.name });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(address), 10_000);
+  });
+  tools.append(
+    button("Reset", () => act("reset")), toggle, large,
+    button("PNG", () => take("png"), { title: "Save the picture" }),
+    button("HTML", () => take("html"), { title: "Save picture and numbers as one page" }), busy,
+  );
+
+  // The answer, or null where the kernel had none; the sentence is in the error line then.
+  const answer = () => {
+    const now = model.get("answer");
+    return Object.keys(now).some((name) => !["question", "command", "error"].includes(name)) ? now : null;
+  };
+  // Draws now and at every change; gives what takes this view away again, with the `parts` of it that have something to
+  // close. `draw(answer)` returns the words for screen readers; `also` names further traits that it draws.
+  const start = (draw, parts = [], also = []) => {
+    const redraw = () => {
+      const words = draw(answer());
+      drawTable();
+      if (!asked || waiting()) return;
+      asked = false;
+      live.textContent = model.get("answer").error || words || "";
+    };
+    let seen = root.clientWidth >= 50; // drawn outside the window, nodes have no size: draw again when they come into view
+    const watcher = new ResizeObserver(() => {
+      if (!seen && root.clientWidth >= 50) redraw();
+      seen = root.clientWidth >= 50;
+    });
+    watcher.observe(root);
+    drawControls();
+    redraw();
+    on([...asks, "large"], drawControls);
+    on(["answer", "large", ...also], redraw);
     return () => {
       for (const part of parts) part.close();
+      watcher.disconnect();
       clearInterval(clock);
       for (const [name, action] of listening) model.off(`change:${name}`, action);
       root.remove();
     };
   };
+  on([...asks, "command", "answer", "large"], check);
   check();
-  return { root, body, busy, live, waiting, send, act, on, start };
+  return { root, body, tools, live, waiting, send, act, on, answer, take, drawTable, start };
+}
+
+// The letters' height of a node in pixels; a node outside the window has no style.
+const em = (node) => parseFloat(getComputedStyle(node).fontSize) || 16;
+
+// One of base.py's controls: its node, and `set` for the trait's value.
+function control(one, send, ask) {
+  if (one.kind === "text") {
+    const made = field(one.label, "", one.width, ask);
+    return { ...made, trait: one.trait, text: true, set: (value) => { if (made.input !== document.activeElement) made.input.value = value; } };
+  }
+  if (one.kind === "choice") {
+    const made = choice(one.label, one.options.map(([value, text]) => [String(value), text]), String(one.options[0]?.[0]), (text) => {
+      send(one.options.find(([value]) => String(value) === text)?.[0] ?? text);
+    });
+    const set = (value) => {
+      if (![...made.select.options].some((option) => option.value === String(value))) made.select.append(h("option", { value }, String(value)));
+      made.select.value = String(value);
+    };
+    return { ...made, trait: one.trait, set };
+  }
+  if (one.kind === "slider") {
+    const made = slider(one.label, { min: one.low, max: one.high, step: one.step }, send);
+    const reading = h("output", {});
+    made.node.append(reading);
+    const set = (value) => {
+      made.input.value = value;
+      reading.textContent = one.words ? one.words[Math.round((value - one.low) / one.step)] : value;
+      made.input.setAttribute("aria-valuetext", reading.textContent);
+    };
+    return { ...made, trait: one.trait, set };
+  }
+  const input = h("input", { type: "checkbox", class: "wb-check", change: () => send(input.checked) });
+  return { node: h("label", { class: "wb-label" }, input, one.label), trait: one.trait, set: (value) => { input.checked = value; } };
+}
+
+// A widget without JavaScript of its own: what the kernel drew.
+function plain({ model, el }) {
+  const view = explorer(model, el);
+  const says = h("p", { class: "wb-says" });
+  const picture = h("img", { class: "wb-still", alt: "" });
+  view.body.append(says, picture);
+  return view.start(() => {
+    const { source, alt, says: words } = model.get("still");
+    picture.hidden = !source;
+    dress(picture, { src: source, alt: alt || "" });
+    says.textContent = words || "";
+    return alt;
+  });
 }
 
 function button(label, action, attributes = {}) {
@@ -174,94 +301,10 @@ function table(columns, rows, caption) {
   return h("table", { class: "wb-table" }, h("caption", {}, caption), h("thead", {}, head), h("tbody", {}, ...body));
 }
 
-// Lines over 0..n with y in [0, 1]; null is a gap. spec: {label, x, y, lines: [{name, kind, values}], dots: {name, values}
-// or null, low: whether a lower picture will do, tick: what stands below n on the axis (default: n itself)}.
-// Every value is reachable without a mouse: through the widget's table and through mark(n).
-function chart(holder, said) {
-  const legend = h("div", { class: "wb-legend" });
-  const picture = svg("svg", { class: "wb-chart", role: "img" });
-  holder.append(legend, picture);
-  let spec = null;
-  let marked = null;
-  let place = null;
-
-  const mark = (n) => {
-    marked = n;
-    for (const old of picture.querySelectorAll(".wb-mark")) old.remove();
-    if (place === null || n === null || n > place.last) return;
-    const x = place.x(n);
-    picture.append(svg("line", { class: "wb-mark", x1: x, x2: x, y1: place.y(1), y2: place.y(0) }));
-    for (const line of spec.lines) {
-      const value = line.values[n];
-      if (Number.isFinite(value)) picture.append(svg("circle", { class: `wb-mark wb-dot wb-${line.kind}`, cx: x, cy: place.y(value), r: place.em * 0.38 }));
-    }
-  };
-
-  const draw = () => {
-    const width = Math.floor(holder.clientWidth);
-    if (spec === null || width < 50) return;
-    const em = parseFloat(getComputedStyle(holder).fontSize);
-    const height = Math.round(Math.max(11 * em, Math.min(width * 0.42, (spec.low ? 13 : 19) * em)));
-    const box = { left: 4.2 * em, right: 1.2 * em, top: 0.9 * em, bottom: 3.4 * em };
-    const last = Math.max(1, ...spec.lines.map((line) => line.values.length - 1));
-    const x = (n) => box.left + (n / last) * (width - box.left - box.right);
-    const y = (value) => box.top + (1 - value) * (height - box.top - box.bottom);
-    place = { x, y, last, em };
-    picture.replaceChildren();
-    dress(picture, { width, height, viewBox: `0 0 ${width} ${height}`, "aria-label": spec.label });
-    for (const value of [0, 0.25, 0.5, 0.75, 1]) {
-      const kind = value === 0.5 ? "wb-half" : "wb-grid";
-      picture.append(svg("line", { class: kind, x1: x(0), x2: x(last), y1: y(value), y2: y(value) }));
-      picture.append(svg("text", { class: "wb-tick", x: box.left - 0.5 * em, y: y(value) + 0.32 * em, "text-anchor": "end" }, value));
-    }
-    const step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].find((s) => (s / last) * (width - box.left - box.right) >= 2.4 * em) || 2000;
-    for (let n = 0; n <= last; n += step) {
-      picture.append(svg("text", { class: "wb-tick", x: x(n), y: y(0) + 1.35 * em, "text-anchor": "middle" }, spec.tick ? spec.tick(n) : n));
-    }
-    picture.append(svg("text", { class: "wb-axis", x: (x(0) + x(last)) / 2, y: height - 0.55 * em, "text-anchor": "middle" }, spec.x));
-    const upright = `translate(${1.1 * em} ${(y(0) + y(1)) / 2}) rotate(-90)`;
-    picture.append(svg("text", { class: "wb-axis", transform: upright, "text-anchor": "middle" }, spec.y));
-    if (spec.dots) {
-      const side = Math.min(0.5 * em, (0.7 * (width - box.left - box.right)) / last);
-      spec.dots.values.forEach((value, n) => {
-        picture.append(svg("rect", { class: "wb-next-flip", x: x(n) - side / 2, y: y(value) - side / 2, width: side, height: side }));
-      });
-    }
-    for (const line of spec.lines) {
-      const points = line.values.map((value, n) => [n, value]).filter(([, value]) => Number.isFinite(value));
-      picture.append(svg("polyline", { class: `wb-line wb-${line.kind}`, points: points.map(([n, value]) => `${x(n)},${y(value)}`).join(" ") }));
-      if (last > 120 && points.length > 1) continue;
-      for (const [n, value] of points) {
-        picture.append(svg("circle", { class: `wb-dot wb-${line.kind}`, cx: x(n), cy: y(value), r: em * (last > 60 ? 0.14 : 0.22) }));
-      }
-    }
-    const keys = spec.lines.map((line) => legendItem(line.name, svg("line", { class: `wb-line wb-${line.kind}`, x1: 0, x2: 28, y1: 6, y2: 6 })));
-    if (spec.dots) keys.push(legendItem(spec.dots.name, svg("rect", { class: "wb-next-flip", x: 9, y: 1, width: 10, height: 10 })));
-    legend.replaceChildren(...keys);
-    mark(marked);
-  };
-  const legendItem = (name, sample) => {
-    const box = svg("svg", { width: 28, height: 12, viewBox: "0 0 28 12", "aria-hidden": "true" });
-    box.append(sample);
-    return h("span", { class: "wb-key" }, box, name);
-  };
-
-  picture.addEventListener("pointermove", (event) => {
-    if (place === null) return;
-    const at = event.clientX - picture.getBoundingClientRect().left;
-    const n = Math.round(((at - place.x(0)) / (place.x(place.last) - place.x(0))) * place.last);
-    said(Math.max(0, Math.min(place.last, n)));
-  });
-  picture.addEventListener("pointerleave", () => said(null));
-  const watcher = new ResizeObserver(draw);
-  watcher.observe(holder);
-  const show = (next) => {
-    spec = next;
-    if (spec === null) {
-      place = null;
-      picture.replaceChildren();
-      legend.replaceChildren();
-    } else draw();
-  };
-  return { show, mark, close: () => watcher.disconnect() };
+// A text field whose value is sent on Enter or when the reader leaves it.
+function field(label, value, width, action) {
+  const input = h("input", { type: "text", class: "wb-input", style: `width:${width}em`, value, spellcheck: "false" });
+  input.addEventListener("change", () => action(input.value));
+  input.addEventListener("keydown", (event) => event.stopPropagation());
+  return { node: h("label", { class: "wb-label" }, label, input), input };
 }

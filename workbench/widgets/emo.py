@@ -7,11 +7,11 @@ import traitlets
 
 from ..errors import UsageError
 from ..papers import emo
-from .base import View, front
+from .base import Choice, Explorer, Slider
 
 
-class EMOExplorer(View):
-    """Sliders over contexts and temperature, a menu of variants; bars of costs and pulls, and the same as a table.
+class EMOExplorer(Explorer):
+    """Sliders over contexts and temperature, a menu of variants; costs and pulls as a figure and as a table.
 
     Parameters
     ----------
@@ -32,23 +32,29 @@ class EMOExplorer(View):
     Raises
     ------
     UsageError
-        A context, variant or temperature that is none, when set from Python; on the page the sentence is shown.
+        An unknown context or variant, when set from Python; on the page the sentence is shown.
     """
 
-    _esm, _css = front("emo")
     asks = ("context", "temperature", "variant")
+    stem = "emo"
 
     context = traitlets.Int(0).tag(sync=True)
     temperature = traitlets.Float(1.0).tag(sync=True)
     variant = traitlets.Unicode("emo1_adaptive").tag(sync=True)
-    contexts = traitlets.List().tag(sync=True)
-    variants = traitlets.List(list(emo.VARIANTS), read_only=True).tag(sync=True)
+    contexts = traitlets.List()
 
     def __init__(self, model, *, contexts=emo.CONTEXTS, variant="emo1_adaptive", large=True):
-        self.model = model
         if not contexts:
             raise UsageError("contexts is empty: give at least one text with a bar before the token that comes")
-        super().__init__(contexts=list(contexts), variant=variant, large=large)
+        super().__init__(model, contexts=list(contexts), variant=variant, large=large)
+
+    def controls(self):
+        contexts = [text.replace("|", " →") for text in self.contexts]
+        return [
+            Slider("context", "Context", 0, len(contexts) - 1, words=contexts),
+            Slider("temperature", "Temperature", 0.2, 2, step=0.1),
+            Choice("variant", "Variant", emo.VARIANTS),
+        ]
 
     @traitlets.validate("variant")
     def _valid_variant(self, proposal):
@@ -58,7 +64,7 @@ class EMOExplorer(View):
     @traitlets.validate("context")
     def _valid_context(self, proposal):
         if not 0 <= proposal["value"] < max(1, len(self.contexts)):
-            raise UsageError(f"context {proposal['value']} is none: there are {len(self.contexts)}, counted from 0")
+            raise UsageError(f"there is no context {proposal['value']}: there are {len(self.contexts)}, counted from 0")
         return proposal["value"]
 
     def compute(self):

@@ -1,68 +1,49 @@
 // The explorer of kbert.py: a sentence, a graph, two switches and a layer; the tree, who sees whom, and the attention.
 
-const ASKS = ["text", "graph", "soft_position", "visible_matrix", "layer"];
-
 function render({ model, el }) {
-  const view = frame(model, el, ASKS);
-  const { root, body, live } = view;
+  const numbers = () => {
+    const { tokens, visible, attention } = view.answer();
+    const columns = ["token", "position", "kind", "sees", `attention from ${tokens[chosen][0]}`, "seen by it"];
+    const rows = tokens.map(([name, place, , kind], i) => [name, place, kind, visible[i].reduce((sum, value) => sum + value, 0), attention[chosen][i].toFixed(3), visible[chosen][i] ? "yes" : "no"]);
+    return [columns, rows, model.get("table").caption || ""];
+  };
+  const view = explorer(model, el, { numbers });
+  const { root, body } = view;
   let chosen = 0; // the token whose row of the matrix is outlined
 
-  const text = h("input", { type: "text", class: "wb-kb-text", "aria-label": "Sentence" });
-  text.addEventListener("change", () => view.send({ text: text.value }));
-  text.addEventListener("keydown", (event) => {
-    if (event.key === "Enter") view.send({ text: text.value });
-    event.stopPropagation();
-  });
-  const graph = choice("Graph", model.get("graphs").map((name) => [name, name]), model.get("graph"), (value) => view.send({ graph: value }));
-  const check = (label, trait) => {
-    const input = h("input", { type: "checkbox", class: "wb-kb-check", "aria-label": label });
-    input.addEventListener("change", () => view.send({ [trait]: input.checked }));
-    return { input, node: h("label", { class: "wb-label" }, input, label) };
-  };
-  const soft = check("Soft positions", "soft_position");
-  const matrix = check("Visible matrix", "visible_matrix");
-  const layers = Array.from({ length: model.get("layers") }, (_, i) => [String(i), `layer ${i}`]);
-  const layer = choice("Attention of", layers, String(model.get("layer")), (value) => view.send({ layer: Number(value) }));
   const token = choice("Row of", [], "0", (value) => {
     chosen = Number(value);
-    draw();
+    redraw();
   });
-  const large = button("Large type", () => view.send({ large: !model.get("large") }));
   const says = h("div", { class: "wb-kb-says", role: "img" });
   const tree = h("div", { class: "wb-kb-scroll", tabindex: 0, role: "region", "aria-label": "Sentence tree" });
   const grids = h("div", { class: "wb-kb-pair" });
   const note = h("p", { class: "wb-says" });
-  const tableBox = h("div", { class: "wb-scroll", tabindex: 0, role: "region", "aria-label": "Table of the numbers", hidden: true });
-  const tableButton = button("Table", () => {
-    tableBox.hidden = !tableBox.hidden;
-    tableButton.setAttribute("aria-pressed", String(!tableBox.hidden));
-  }, { "aria-pressed": "false" });
-
   // The trunk on top, branches below, each token at the position that the encoder is told.
   const drawTree = (tokens, links) => {
-    const em = parseFloat(getComputedStyle(root).fontSize) * 0.8;
+    const letter = em(root) * 0.8;
     const last = Math.max(...tokens.map((entry) => entry[1]));
     const widest = Array(last + 1).fill(1);
     for (const [name, place] of tokens) widest[place] = Math.max(widest[place], name.length);
     const left = [];
-    let at = 0.5 * em;
+    let at = 0.5 * letter;
     for (const width of widest) {
-      left.push(at + 0.31 * em * width);
-      at += 0.62 * em * width + 0.9 * em;
+      left.push(at + 0.31 * letter * width);
+      at += 0.62 * letter * width + 0.9 * letter;
     }
-    const y = (row) => (1.3 + 1.9 * row) * em;
-    const height = y(Math.max(...tokens.map((entry) => entry[2]))) + 2.1 * em;
+    const y = (row) => (1.3 + 1.9 * row) * letter;
+    const height = y(Math.max(...tokens.map((entry) => entry[2]))) + 2.1 * letter;
     const picture = svg("svg", { class: "wb-kb-tree", width: at, height, viewBox: `0 0 ${at} ${height}`, role: "img", "aria-label": "The sentence tree; every token and its position are in the table" });
-    picture.style.fontSize = `${em}px`;
+    picture.style.fontSize = `${letter}px`;
     for (const [owner, branch] of links) {
       const [a, b] = [tokens[owner], tokens[branch]];
-      picture.append(svg("path", { class: "wb-kb-link", d: `M${left[a[1]]},${y(a[2]) + 0.35 * em} L${left[b[1]]},${y(b[2]) - 0.95 * em}` }));
+      picture.append(svg("path", { class: "wb-kb-link", d: `M${left[a[1]]},${y(a[2]) + 0.35 * letter} L${left[b[1]]},${y(b[2]) - 0.95 * letter}` }));
     }
     for (const [name, place, row, kind] of tokens) {
       picture.append(svg("text", { class: `wb-kb-${kind}`, x: left[place], y: y(row), "text-anchor": "middle" }, name));
     }
     for (let place = 0; place <= last; place += 1) {
-      picture.append(svg("text", { class: "wb-kb-place", x: left[place], y: height - 0.4 * em, "text-anchor": "middle" }, place));
+      picture.append(svg("text", { class: "wb-kb-place", x: left[place], y: height - 0.4 * letter, "text-anchor": "middle" }, place));
     }
     tree.replaceChildren(picture);
   };
@@ -79,7 +60,7 @@ function render({ model, el }) {
         cell.append(svg("title", {}, `${tokens[i][0]} → ${tokens[j][0]}`));
         cell.addEventListener("click", () => {
           chosen = i;
-          draw();
+          redraw();
         });
         picture.append(cell);
       }
@@ -88,17 +69,13 @@ function render({ model, el }) {
     return h("div", {}, h("strong", {}, name), h("div", { class: "wb-kb-scroll" }, picture));
   };
 
-  const draw = () => {
-    const answer = model.get("answer");
-    if (!answer.tokens || answer.error) {
-      for (const box of [says, tree, grids, tableBox, note]) box.replaceChildren();
-      return;
-    }
+  const draw = (answer) => {
+    for (const box of [says, tree, grids, note]) box.replaceChildren();
+    if (!answer) return "";
     const { tokens, visible, attention, links, prediction, dropped, cut } = answer;
     chosen = Math.min(chosen, tokens.length - 1);
     token.select.replaceChildren(...tokens.map((entry, i) => h("option", { value: String(i) }, `${i}: ${entry[0]}`)));
     token.select.value = String(chosen);
-    says.replaceChildren();
     for (const [label, share] of prediction) {
       const bar = h("div", { class: "wb-kb-bar" });
       bar.style.width = `${100 * share}%`;
@@ -116,27 +93,15 @@ function render({ model, el }) {
     let left = dropped ? ` ${dropped} branches did not fit and were left out.` : "";
     if (cut) left += ` The sentence is too long for the picture: tree and prediction are of its first ${tokens.length} tokens only.`;
     note.replaceChildren(h("strong", {}, tokens[chosen][0]), ` sees ${seen} of ${tokens.length} tokens and takes most from ${strongest.map(([share, name]) => `${name} (${share.toFixed(2)})`).join(", ")}.${left}`);
-    const columns = ["token", "position", "kind", "sees", `attention from ${tokens[chosen][0]}`, "seen by it"];
-    const rows = tokens.map(([name, place, , kind], i) => [name, place, kind, visible[i].reduce((sum, value) => sum + value, 0), attention[chosen][i].toFixed(3), visible[chosen][i] ? "yes" : "no"]);
-    tableBox.replaceChildren(table(columns, rows, `${model.get("graph")}, layer ${model.get("layer")}; ${prediction.map(([label, share]) => `${label} ${share.toFixed(3)}`).join(", ")}`));
-    if (!view.waiting()) live.textContent = `The model says ${prediction[0][0]}, ${prediction[0][1].toFixed(2)}.`;
+    return `The model says ${prediction[0][0]}, ${prediction[0][1].toFixed(2)}.`;
   };
-  const controls = () => {
-    if (document.activeElement !== text) text.value = model.get("text");
-    graph.select.value = model.get("graph");
-    soft.input.checked = model.get("soft_position");
-    matrix.input.checked = model.get("visible_matrix");
-    layer.select.value = String(model.get("layer"));
-    large.setAttribute("aria-pressed", String(model.get("large")));
+  const redraw = () => {
+    draw(view.answer());
+    view.drawTable();
   };
-  body.append(
-    h("div", { class: "wb-row" }, text),
-    h("div", { class: "wb-row" }, graph.node, soft.node, matrix.node, layer.node, token.node),
-    h("div", { class: "wb-row" }, button("Reset", () => { text.blur(); chosen = 0; view.act("reset"); }), tableButton, large, view.busy),
-    says, tree, note, grids, tableBox,
-  );
-  text.value = model.get("text");
-  return view.start([[[...ASKS, "large"], controls], [["answer", "large"], draw]]);
+  view.on(["command"], () => { if (model.get("command").kind === "reset") chosen = 0; });
+  body.append(h("div", { class: "wb-row" }, token.node), says, tree, note, grids);
+  return view.start(draw);
 }
 
 export default { render };

@@ -7,12 +7,12 @@ import traitlets
 
 from ..errors import UsageError
 from ..papers.kbert import figures
-from .base import View, front
+from .base import Check, Choice, Explorer, Text, front
 
 LONGEST = 48  # tokens of the tree: more cells than the back row can tell apart
 
 
-class KBertExplorer(View):
+class KBertExplorer(Explorer):
     """A text field, a menu of graphs, two switches, a layer; the tree, the visible matrix, prediction and attention.
 
     Parameters
@@ -48,31 +48,34 @@ class KBertExplorer(View):
     soft_position = traitlets.Bool(True).tag(sync=True)
     visible_matrix = traitlets.Bool(True).tag(sync=True)
     layer = traitlets.Int(0).tag(sync=True)
-    graphs = traitlets.List().tag(sync=True)
-    layers = traitlets.Int(1).tag(sync=True)
+    stem = "k-bert"
 
     def __init__(self, model, *, graphs=None, text="", large=True):
         if model.task != "text":
             raise UsageError(
                 f"the explorer shows models of texts, and this one is for {model.task}: give a KBert of texts"
             )
-        self.model = model
         self.known = dict(graphs) if graphs else {"the model's graph": model.graph, "no graph": None}
-        count = int(getattr(model.module.config, "num_hidden_layers", 1))
-        super().__init__(
-            text=text, graph=next(iter(self.known)), graphs=list(self.known), layers=count, layer=count - 1, large=large
-        )
+        self.layers = int(getattr(model.module.config, "num_hidden_layers", 1))
+        super().__init__(model, text=text, graph=next(iter(self.known)), layer=self.layers - 1, large=large)
+
+    def controls(self):
+        return [
+            Text("text", "Sentence", width=40), Choice("graph", "Graph", self.known),
+            Check("soft_position", "Soft positions"), Check("visible_matrix", "Visible matrix"),
+            Choice("layer", "Attention of", [(i, f"layer {i}") for i in range(self.layers)]),
+        ]  # fmt: skip
 
     @traitlets.validate("graph")
     def _valid_graph(self, proposal):
         if proposal["value"] not in self.known:
-            raise UsageError(f"graph {proposal['value']!r} is none: choose from {', '.join(self.known)}")
+            raise UsageError(f"there is no graph {proposal['value']!r}: choose from {', '.join(self.known)}")
         return proposal["value"]
 
     @traitlets.validate("layer")
     def _valid_layer(self, proposal):
-        if not 0 <= proposal["value"] < max(1, self.layers):
-            raise UsageError(f"layer {proposal['value']} is none: there are {self.layers}, counted from 0")
+        if not 0 <= proposal["value"] < self.layers:
+            raise UsageError(f"there is no layer {proposal['value']}: there are {self.layers}, counted from 0")
         return proposal["value"]
 
     def look(self):
@@ -122,9 +125,5 @@ class KBertExplorer(View):
         ]
 
     def draw(self):
-        import matplotlib.pyplot as plt
-
         attention = figures.layer_attention(self._look, self.layer)
-        figure = figures.tree_figure(self._look.item, attention, title=self.caption())
-        plt.close(figure)  # else a notebook shows it once more below the widget
-        return figure
+        return figures.tree_figure(self._look.item, attention, title=self.caption())

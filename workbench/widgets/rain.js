@@ -1,9 +1,8 @@
 // The explorer of rain.py: one search, step by step. The kernel sends the whole search once (nodes, simulations, moves);
 // stepping, clicking and drawing are done here, from what each simulation changed.
 
-const ASKS = ["prompt", "budget"];
 const two = (value) => (Number.isFinite(value) ? value.toFixed(2) : "–");
-const shown = (text) => (text === "" ? "∅" : text.replaceAll("\n", "⏎"));
+const written = (text) => (text === "" ? "∅" : text.replaceAll("\n", "⏎"));
 const cut = (text, length) => (text.length > length ? `${text.slice(0, length - 1)}…` : text);
 
 // Visits and values after the first `step` simulations: id -> {n, fn, q}.
@@ -16,26 +15,29 @@ function statistics(found, step) {
 }
 
 function render({ model, el }) {
-  const view = frame(model, el, ASKS);
+  const numbers = () => {
+    const stats = statistics(found(), step);
+    const rows = found().nodes.filter((node) => stats.has(node.id)).map((node) => {
+      const { n, fn, q } = stats.get(node.id);
+      return [node.id, node.parent ?? "", written(node.text), two(q), two(n), fn, two(node.prior), node.value === null ? "" : two(node.value)];
+    });
+    return [["node", "parent", "tokens", "q", "n", "true visits", "prior", "evaluation"], rows, `Visited nodes after ${step} simulations`];
+  };
+  const view = explorer(model, el, { numbers });
   const { body, live } = view;
   const found = () => model.get("answer").search || null;
   let step = 0; // simulations shown
   let chosen = null; // the node whose text and value are shown
-  let edited = false;
 
   // --- the question ---------------------------------------------------------------------------------------------------
   const typed = h("input", { class: "wb-input wb-rain-prompt", type: "text", spellcheck: "false", autocomplete: "off", list: freshId() });
   const examples = h("datalist", { id: typed.getAttribute("list") }, ...model.get("examples").map((text) => h("option", { value: text })));
   const budget = choice("Searches a move", model.get("budgets").map((n) => [String(n), String(n)]), String(model.get("budget")), () => {});
-  const ask = () => {
-    edited = true;
-    view.send({ prompt: typed.value, budget: Number(budget.select.value) });
-  };
+  const ask = () => view.send({ prompt: typed.value, budget: Number(budget.select.value) });
   typed.addEventListener("keydown", (event) => {
     if (event.key === "Enter") ask();
     event.stopPropagation();
   });
-  const large = button("Large type", () => view.send({ large: !model.get("large") }));
 
   // --- stepping -------------------------------------------------------------------------------------------------------
   const total = () => (found() ? found().searches.length : 0);
@@ -77,31 +79,25 @@ function render({ model, el }) {
     ["Tree", h("div", { class: "wb-rain-pair" }, treeBox, detail)],
     ["Values", h("div", {}, valueHolder)],
   ]);
-  const tableBox = h("div", { class: "wb-scroll", tabindex: 0, role: "region", "aria-label": "Table of the visited nodes", hidden: true });
-  const tableButton = button("Table", () => {
-    tableBox.hidden = !tableBox.hidden;
-    tableButton.setAttribute("aria-pressed", String(!tableBox.hidden));
-    draw();
-  }, { "aria-pressed": "false" });
 
   const committed = (now, upTo) => now.moves.slice(0, upTo).map((move) => move.text).join("");
   const children = (now, id) => now.nodes.filter((node) => node.parent === id);
 
   const drawTree = (now, stats, rootId, path) => {
-    const em = parseFloat(getComputedStyle(treeBox).fontSize);
-    const [wide, high] = [9.5 * em, 2.6 * em];
+    const letter = em(treeBox);
+    const [wide, high] = [9.5 * letter, 2.6 * letter];
     const places = new Map();
     let row = 0;
     const put = (id, depth) => {
       const below = children(now, id).filter((node) => stats.has(node.id));
       const rows = below.map((node) => put(node.id, depth + 1));
       const at = rows.length ? (rows[0] + rows.at(-1)) / 2 : row++;
-      places.set(id, { x: 1.6 * em + depth * wide, y: (at + 0.6) * high, depth, unvisited: children(now, id).length - below.length });
+      places.set(id, { x: 1.6 * letter + depth * wide, y: (at + 0.6) * high, depth, unvisited: children(now, id).length - below.length });
       return at;
     };
     put(rootId, 0);
     const deepest = Math.max(...[...places.values()].map((place) => place.depth));
-    const [width, height] = [(deepest + 1) * wide + 2 * em, (row + 0.5) * high];
+    const [width, height] = [(deepest + 1) * wide + 2 * letter, (row + 0.5) * high];
     tree.replaceChildren();
     dress(tree, { width, height, viewBox: `0 0 ${width} ${height}`, "aria-label": `${places.size} visited nodes below the present text` });
     for (const [id, place] of places) {
@@ -114,18 +110,18 @@ function render({ model, el }) {
     for (const [id, place] of places) {
       const node = now.nodes[id];
       const { n, q } = stats.get(id) || { n: 0, q: 0 };
-      const name = id === rootId ? "the text so far" : `“${shown(node.text)}”`;
+      const name = id === rootId ? "the text so far" : `“${written(node.text)}”`;
       const group = svg("g", {
         class: id === chosen ? "wb-rain-node wb-rain-chosen" : "wb-rain-node", tabindex: 0, role: "button", "data-node": id,
         "aria-label": `${name}: value ${two(q)}, ${two(n)} visits`,
       });
-      const radius = em * Math.min(0.95, 0.3 + 0.14 * Math.sqrt(n));
-      group.append(svg("rect", { class: "wb-rain-hit", x: place.x - 1.1 * em, y: place.y - 1.1 * em, width: wide - 0.4 * em, height: 2.3 * em }));
+      const radius = letter * Math.min(0.95, 0.3 + 0.14 * Math.sqrt(n));
+      group.append(svg("rect", { class: "wb-rain-hit", x: place.x - 1.1 * letter, y: place.y - 1.1 * letter, width: wide - 0.4 * letter, height: 2.3 * letter }));
       const kind = q > 0.05 ? "good" : q < -0.05 ? "bad" : "even";
       group.append(svg("circle", { class: `wb-rain-dot wb-rain-${kind}`, cx: place.x, cy: place.y, r: radius, "fill-opacity": 0.25 + 0.75 * Math.min(1, Math.abs(q)) }));
-      const label = id === rootId ? "(text so far)" : cut(shown(node.text), 18);
-      group.append(svg("text", { class: "wb-rain-label", x: place.x + radius + 0.25 * em, y: place.y - 0.1 * em }, label));
-      group.append(svg("text", { class: "wb-rain-small", x: place.x + radius + 0.25 * em, y: place.y + 0.95 * em }, `q ${two(q)} · n ${two(n)}`));
+      const label = id === rootId ? "(text so far)" : cut(written(node.text), 18);
+      group.append(svg("text", { class: "wb-rain-label", x: place.x + radius + 0.25 * letter, y: place.y - 0.1 * letter }, label));
+      group.append(svg("text", { class: "wb-rain-small", x: place.x + radius + 0.25 * letter, y: place.y + 0.95 * letter }, `q ${two(q)} · n ${two(n)}`));
       const choose = () => {
         chosen = id;
         draw();
@@ -155,24 +151,15 @@ function render({ model, el }) {
     const line = (name, value) => h("p", { class: "wb-rain-line" }, h("span", { class: "wb-hint" }, name), " ", value);
     const waiting = children(now, chosen).filter((child) => !stats.has(child.id)).length;
     detail.replaceChildren(
-      line("tokens", h("strong", {}, node.parent === null ? "(the prompt's end)" : shown(node.text))),
-      line("after", cut(shown(before.join("")) || "∅", 400)),
-      line("evaluated", node.evaluated === null ? "not yet" : cut(shown(node.evaluated), 600)),
+      line("tokens", h("strong", {}, node.parent === null ? "(the prompt's end)" : written(node.text))),
+      line("after", cut(written(before.join("")) || "∅", 400)),
+      line("evaluated", node.evaluated === null ? "not yet" : cut(written(node.evaluated), 600)),
       line("its evaluation", node.value === null ? "–" : two(node.value)),
       line("mean value q", two(q)),
       line("visits n / true", `${two(n)} / ${fn}`),
       line("prior p", two(node.prior)),
       line("children", `${children(now, chosen).length - waiting} visited, ${waiting} not`),
     );
-  };
-
-  const drawTable = (now, stats) => {
-    if (tableBox.hidden) return;
-    const rows = now.nodes.filter((node) => stats.has(node.id)).map((node) => {
-      const { n, fn, q } = stats.get(node.id);
-      return [node.id, node.parent ?? "", shown(node.text), two(q), two(n), fn, two(node.prior), node.value === null ? "" : two(node.value)];
-    });
-    tableBox.replaceChildren(table(["node", "parent", "tokens", "q", "n", "true visits", "prior", "evaluation"], rows, `Visited nodes after ${step} simulations`));
   };
 
   const draw = () => {
@@ -185,7 +172,6 @@ function render({ model, el }) {
     text.replaceChildren();
     if (now === null) {
       detail.replaceChildren();
-      tableBox.replaceChildren();
       curve.show(null);
       return;
     }
@@ -197,14 +183,14 @@ function render({ model, el }) {
     const last = step > 0 ? now.searches[step - 1] : null;
     const path = last ? last.path : [];
     if (last) {
-      says.append(`Move ${move + 1} of ${now.moves.length}, simulation ${step} of ${total()}: “${cut(shown(last.text), 160)}” is worth `, h("strong", {}, two(last.value)));
-      if (ended && now.moves[move]) says.append(` · committed: “${shown(now.moves[move].text)}”`);
+      says.append(`Move ${move + 1} of ${now.moves.length}, simulation ${step} of ${total()}: “${cut(written(last.text), 160)}” is worth `, h("strong", {}, two(last.value)));
+      if (ended && now.moves[move]) says.append(` · committed: “${written(now.moves[move].text)}”`);
     } else says.append(`${total()} simulations in ${now.moves.length} moves: step on with ▶`);
     text.append(h("span", { class: "wb-rain-asked" }, now.prompt), " ", h("strong", {}, committed(now, ended ? move + 1 : move)));
     if (done) text.append(h("span", { class: "wb-hint" }, ` (the reply; ${now.finish})`));
     drawTree(now, stats, rootId, path);
     drawDetail(now, stats, rootId);
-    drawTable(now, stats);
+    view.drawTable();
     curve.mark(step > 0 ? step - 1 : null);
   };
   const drawValues = (now) => {
@@ -221,34 +207,33 @@ function render({ model, el }) {
       dots: null,
     });
   };
+  let answered = null; // the search on the page: a new one is shown from its end
   const drawAnswer = () => {
     const now = found();
-    step = total();
-    chosen = null;
-    drawValues(now);
-    draw();
-    if (edited && !view.waiting()) {
-      edited = false;
-      live.textContent = model.get("answer").error || (now ? `The reply is: ${now.reply}` : "");
+    if (now !== answered) {
+      answered = now;
+      step = total();
+      chosen = null;
+      drawValues(now);
     }
+    draw();
+    return now ? `The reply is: ${now.reply}` : "";
   };
   const drawQuestion = () => {
     typed.value = model.get("prompt");
     budget.select.value = String(model.get("budget"));
-    large.setAttribute("aria-pressed", String(model.get("large")));
-    draw();
   };
 
   body.append(
-    h("div", { class: "wb-row" }, h("label", { class: "wb-label wb-rain-wide" }, "Prompt", typed), examples, budget.node, button("Search", ask), large,
-      button("Reset", () => { edited = true; view.act("reset"); }), view.busy),
-    h("div", { class: "wb-row" }, backMove, back, slider, next, nextMove, tableButton),
+    h("div", { class: "wb-row" }, h("label", { class: "wb-label wb-rain-wide" }, "Prompt", typed), examples, budget.node, button("Search", ask)),
+    h("div", { class: "wb-row" }, backMove, back, slider, next, nextMove),
     text,
     says,
     panels,
-    tableBox,
   );
-  return view.start([[["prompt", "budget", "large"], drawQuestion], [["answer"], drawAnswer]], curve);
+  drawQuestion();
+  view.on(["prompt", "budget", "command"], drawQuestion);
+  return view.start(drawAnswer, [curve]);
 }
 
 export default { render };

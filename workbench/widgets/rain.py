@@ -8,13 +8,13 @@ import traitlets
 from ..errors import UsageError
 from ..papers import rain
 from ..papers.rain import figures
-from .base import View, front
+from .base import Explorer, front
 
 BUDGETS = (2, 4, 6, 12, 25, 50)
 LONGEST = 4000  # characters of a prompt in the editor: a slip of the clipboard should not start an hour's work
 
 
-class RainExplorer(View):
+class RainExplorer(Explorer):
     """Step through a search: values, visits, committed text; click a node for its text and its evaluation.
 
     Parameters
@@ -42,7 +42,7 @@ class RainExplorer(View):
     Raises
     ------
     UsageError
-        An empty or overlong prompt, or a budget that is no number from 1 to 50; on the page the same sentence is shown.
+        An empty or overlong prompt, or a budget outside 1 to 50; on the page the same sentence is shown.
     """
 
     _esm, _css = front("rain")
@@ -52,16 +52,17 @@ class RainExplorer(View):
     budget = traitlets.Int(12).tag(sync=True)
     budgets = traitlets.List(list(BUDGETS), read_only=True).tag(sync=True)
     examples = traitlets.List().tag(sync=True)
+    stem = "rain"
 
     def __init__(self, model, scorer, prompt=None, *, settings=None, results=(), large=True, **options):
-        self.model, self.scorer, self.options = model, scorer, options
+        self.scorer, self.options = scorer, options
         self.settings = settings or rain.RainSettings.embedded()
         budget = self.settings.budget or BUDGETS[-1]
-        self._found = {(result.prompt, budget): result.as_dict() for result in results}
+        self._made = {(result.prompt, budget): result.as_dict() for result in results}
         examples = list(dict.fromkeys(result.prompt for result in results))
         if prompt is None:
             prompt = examples[0] if examples else "Review: This movie was"
-        super().__init__(prompt=prompt, budget=budget, examples=examples, large=large)
+        super().__init__(model, prompt=prompt, budget=budget, examples=examples, large=large)
 
     @traitlets.validate("prompt")
     def _valid_prompt(self, proposal):
@@ -75,15 +76,14 @@ class RainExplorer(View):
                 f"the prompt is longer than {LONGEST} characters: call workbench.papers.rain.rain for such"
             )
         if not 1 <= self.budget <= BUDGETS[-1]:
-            raise UsageError(f"budget {self.budget} is none: give 1 to {BUDGETS[-1]} searches a move")
+            raise UsageError(f"there is no budget {self.budget}: give 1 to {BUDGETS[-1]} searches a move")
         key = (self.prompt, self.budget)
-        if key not in self._found:
-            settings = self.settings.with_(budget=self.budget)
-            (result,) = rain.rain(self.model, [self.prompt], scorer=self.scorer, settings=settings, **self.options)
-            if len(self._found) >= 32:
-                self._found.pop(next(iter(self._found)))
-            self._found[key] = result.as_dict()
-        return {"model": self.model.name, "search": self._found[key]}
+        return {"model": self.model.name, "search": self._made.get(key) or self.once(key, self._search)}
+
+    def _search(self) -> dict:
+        settings = self.settings.with_(budget=self.budget)
+        (result,) = rain.rain(self.model, [self.prompt], scorer=self.scorer, settings=settings, **self.options)
+        return result.as_dict()
 
     def caption(self):
         search = self.answer.get("search")

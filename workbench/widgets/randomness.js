@@ -1,18 +1,13 @@
 // The explorer of randomness.py: an editor of flips above two panels of curves. All numbers come from the kernel's
 // `answer`; this file only edits the question (flips, prompt, concept) and draws.
 
-const ASKS = ["flips", "prompt", "alphabet", "p_tails", "concept"];
 const NAMES = { H: "Heads", T: "Tails" };
-const three = (value) => (Number.isFinite(value) ? value.toFixed(3) : "–");
-const four = (value) => (Number.isFinite(value) ? value.toFixed(4) : "–");
 
 function render({ model, el }) {
-  const view = frame(model, el, ASKS);
+  const view = explorer(model, el);
   const { body, live } = view;
   const flips = () => model.get("flips");
-  const answer = () => model.get("answer");
   let at = flips().length; // where the keyboard stands: a flip's index, or the number of flips for the append buttons
-  let edited = false; // whether this view asked for the answer that is to come: only then is it announced
 
   // --- the editor -------------------------------------------------------------------------------------------------
   const hint = h("p", { class: "wb-hint", id: freshId() }, "Arrow keys move · h and t set a flip (behind the last one: append) · Enter or Space turns it · Backspace deletes");
@@ -31,7 +26,6 @@ function render({ model, el }) {
       return;
     }
     at = Math.max(0, Math.min(where, next.length));
-    edited = true;
     live.textContent = words;
     view.send({ flips: next });
     focusAt();
@@ -102,7 +96,6 @@ function render({ model, el }) {
   // --- typing, presets, selectors -----------------------------------------------------------------------------------
   const typed = h("input", { class: "wb-input wb-typed", type: "text", spellcheck: "false", autocomplete: "off", placeholder: "HTHT or 0101" });
   const sendTyped = () => {
-    edited = true;
     view.act("type", { text: typed.value });
   };
   typed.addEventListener("keydown", (event) => {
@@ -113,7 +106,6 @@ function render({ model, el }) {
   const seed = h("input", { class: "wb-input wb-number", type: "number", min: 0, max: 9999, value: 0 });
   const preset = h("select", { class: "wb-select" }, ...model.get("presets").map(([key, text]) => h("option", { value: key }, text)));
   const usePreset = () => {
-    edited = true;
     view.act("preset", { name: preset.value, length: Number(length.value), seed: Number(seed.value) });
   };
   const lengthLabel = h("label", { class: "wb-label" }, "length", length);
@@ -124,20 +116,11 @@ function render({ model, el }) {
   };
   preset.addEventListener("change", showNeeded);
   showNeeded();
-  const select = (name) => (value) => {
-    edited = true;
-    view.send({ [name]: value });
-  };
-  const same = (name) => [name, name];
-  const prompt = choice("Prompt", Object.keys(model.get("prompts")).map(same), model.get("prompt"), select("prompt"));
-  const alphabet = choice("Written as", model.get("alphabets").map(same), model.get("alphabet"), select("alphabet"));
-  const concept = choice("Concept", model.get("concepts").map((word) => [word, `(${word})ⁿ`]), model.get("concept"), select("concept"));
   const percent = h("input", { class: "wb-input wb-number", type: "number", min: 0, max: 100, value: model.get("p_tails") });
   percent.addEventListener("change", () => {
-    if (percent.value !== "" && Number.isFinite(percent.valueAsNumber)) select("p_tails")(percent.valueAsNumber);
+    if (percent.value !== "" && Number.isFinite(percent.valueAsNumber)) view.send({ p_tails: percent.valueAsNumber });
   });
   const percentLabel = h("label", { class: "wb-label" }, "stated % Tails", percent);
-  const large = button("Large type", () => view.send({ large: !model.get("large") }));
   const promptText = h("pre", { class: "wb-prompt" });
   const promptBox = h("details", {}, h("summary", {}, "What the model reads"), promptText);
 
@@ -153,46 +136,27 @@ function render({ model, el }) {
   const curvePanel = h("div", {}, says, curveHolder);
   const selectionPanel = h("div", {}, saysSelection, selectionHolder, observerHolder);
   const panels = tabs("What to look at", [["Next flip", curvePanel], ["Model selection", selectionPanel]]);
-  const tableBox = h("div", { class: "wb-scroll", tabindex: 0, role: "region", "aria-label": "Table of the numbers", hidden: true });
-  const tableButton = button("Table", () => {
-    tableBox.hidden = !tableBox.hidden;
-    tableButton.setAttribute("aria-pressed", String(!tableBox.hidden));
-    drawTable();
-  }, { "aria-pressed": "false" });
-
   const say = (n) => {
-    const now = answer();
+    const now = view.answer();
     curve.mark(n);
     selection.mark(n);
     observer.mark(n);
     says.replaceChildren();
     saysSelection.replaceChildren();
-    if (!now.p_tails) return;
+    if (!now) return;
     const last = now.p_tails.length - 1;
     const k = n === null || n > last ? last : n;
     const then = k < last ? ` · the flip that came: ${NAMES[now.question.flips[k]]}` : "";
-    says.append(`After ${k} flips: p(next = Tails) = `, h("strong", {}, three(now.p_tails[k])), ` · unnormalised mass ${three(now.mass[k])}${then}`);
-    if (now.sampled) says.append(` · counted in ${now.sampled.n} samples behind the last flip, 95 % interval ${three(now.sampled.low)} to ${three(now.sampled.high)}`);
-    saysSelection.append(`After ${k} flips: p(concept) = `, h("strong", {}, three(now.posterior.sequence[k])), ` by the sequence's likelihood, `, h("strong", {}, three(now.posterior.count[k])), " by the count's");
+    says.append(`After ${k} flips: p(next = Tails) = `, h("strong", {}, shown(now.p_tails[k])), ` · unnormalised mass ${shown(now.mass[k])}${then}`);
+    if (now.sampled) says.append(` · counted in ${now.sampled.n} samples behind the last flip, 95 % interval ${shown(now.sampled.low)} to ${shown(now.sampled.high)}`);
+    saysSelection.append(`After ${k} flips: p(concept) = `, h("strong", {}, shown(now.posterior.sequence[k])), ` by the sequence's likelihood, `, h("strong", {}, shown(now.posterior.count[k])), " by the count's");
   };
-  const drawTable = () => {
-    if (tableBox.hidden) return;
-    const now = answer();
-    if (!now.p_tails) {
-      tableBox.replaceChildren();
-      return;
-    }
-    const columns = ["flips seen", "next flip", "p(next = Tails)", "mass", "p(concept), sequence", "p(concept), count"];
-    const rows = now.p_tails.map((p, n) => [n, now.question.flips[n] || "", four(p), four(now.mass[n]), four(now.posterior.sequence[n]), four(now.posterior.count[n])]);
-    tableBox.replaceChildren(table(columns, rows, `${now.model}, prompt "${now.question.prompt}", concept (${now.question.concept})ⁿ`));
-  };
-  const drawAnswer = () => {
-    const now = answer();
-    if (now.p_tails) {
+  const draw = (now) => {
+    if (now) {
       const seen = [...now.question.flips].map((flip) => (flip === "T" ? 1 : 0));
       const last = now.p_tails.length - 1;
       curve.show({
-        label: `Probability that the next flip is Tails after 0 to ${last} flips; after the last it is ${three(now.p_tails[last])}. All values are in the table.`,
+        label: `Probability that the next flip is Tails after 0 to ${last} flips; after the last it is ${shown(now.p_tails[last])}. All values are in the table.`,
         x: "flips seen", y: "p(next = Tails)",
         lines: [
           { name: "unnormalised mass of H and T", kind: "faint", values: now.mass },
@@ -224,42 +188,30 @@ function render({ model, el }) {
       selection.show(null);
       observer.show(null);
     }
-    promptText.textContent = now.reads || "";
+    promptText.textContent = now ? now.reads : "";
     say(null);
-    drawTable();
-    if (edited && !view.waiting()) {
-      edited = false;
-      live.textContent = now.error || (now.p_tails ? `After ${now.p_tails.length - 1} flips the model gives Tails ${three(now.p_tails.at(-1))}.` : "");
-    }
+    return now ? `After ${now.p_tails.length - 1} flips the model gives Tails ${shown(now.p_tails.at(-1))}.` : "";
   };
-  const drawChoices = () => {
-    prompt.select.value = model.get("prompt");
-    prompt.select.title = model.get("prompts")[model.get("prompt")] || "";
-    alphabet.select.value = model.get("alphabet");
+  const drawPercent = () => {
     percent.value = model.get("p_tails");
     percentLabel.hidden = model.get("prompt") !== "paper"; // only this prompt states it
-    if (![...concept.select.options].some((option) => option.value === model.get("concept"))) {
-      concept.select.append(h("option", { value: model.get("concept") }, `(${model.get("concept")})ⁿ`));
-    }
-    concept.select.value = model.get("concept");
-    large.setAttribute("aria-pressed", String(model.get("large")));
   };
 
   body.append(
-    h("div", { class: "wb-row" }, prompt.node, percentLabel, alphabet.node, concept.node, large,
-      button("Reset", () => { edited = true; view.act("reset"); }), view.busy),
+    h("div", { class: "wb-row" }, percentLabel),
     coins,
     hint,
     h("div", { class: "wb-row" },
       h("label", { class: "wb-label" }, "Type flips", typed), button("Use typed", sendTyped),
-      h("label", { class: "wb-label" }, "Preset", preset), lengthLabel, seedLabel,
-      button("Use preset", usePreset), tableButton),
+      h("label", { class: "wb-label" }, "Preset", preset), lengthLabel, seedLabel, button("Use preset", usePreset)),
     panels,
-    tableBox,
     promptBox,
   );
-  const choices = ["prompt", "alphabet", "p_tails", "concept", "large"];
-  return view.start([[["flips"], drawCoins], [choices, drawChoices], [["answer"], drawAnswer]], curve, selection, observer);
+  drawCoins();
+  drawPercent();
+  view.on(["flips"], drawCoins);
+  view.on(["prompt", "p_tails"], drawPercent);
+  return view.start(draw, [curve, selection, observer]);
 }
 
 export default { render };

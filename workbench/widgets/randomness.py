@@ -10,7 +10,7 @@ from ..errors import UsageError
 from ..papers import randomness
 from ..papers.randomness.curve import prefix_texts
 from ..papers.randomness.settings import prompt_text
-from .base import View, front
+from .base import Choice, Explorer, front
 
 LONGEST = 400  # flips in the editor: beyond it coins cannot be told apart on a screen; the functions take more
 CONCEPTS = ("01", "011", "010", "0011", "01000", "10110", "0", "1")
@@ -28,7 +28,7 @@ WORDS = {  # presets of any length: a word to repeat, or a fair coin -> what the
 SAMPLES = randomness.SETTINGS.samples_without_logprobs
 
 
-class RandomnessExplorer(View):
+class RandomnessExplorer(Explorer):
     """An editor of flips with the live curve p(next = Tails) and Bayesian model selection.
 
     Parameters
@@ -69,9 +69,7 @@ class RandomnessExplorer(View):
     alphabet = traitlets.Unicode("words").tag(sync=True)
     p_tails = traitlets.Float(50.0).tag(sync=True)
     concept = traitlets.Unicode("01").tag(sync=True)
-    prompts = traitlets.Dict(read_only=True).tag(sync=True)
-    alphabets = traitlets.List(read_only=True).tag(sync=True)
-    concepts = traitlets.List(list(CONCEPTS), read_only=True).tag(sync=True)
+    stem = "randomness"
     presets = traitlets.List(read_only=True).tag(sync=True)  # [name, what the page calls it, whether of any length]
     longest = traitlets.Int(LONGEST, read_only=True).tag(sync=True)
 
@@ -79,18 +77,18 @@ class RandomnessExplorer(View):
         self, model, *, flips="HTHTHTHTHT", prompt="paper", alphabet="words", p_tails=50, concept="01", large=True,
         chat=None,
     ):  # fmt: skip
-        self.model, self.chat = model, chat
-        self._known: dict[tuple, object] = {}  # what the model was asked already: a concept or a way back costs nothing
+        self.chat = chat
         prompt_text(prompt, alphabet, p_tails)  # a wrong name is told here, not on the page
-        super().__init__(flips=flips, prompt=prompt, alphabet=alphabet, p_tails=p_tails, concept=concept, large=large)
+        super().__init__(
+            model, flips=flips, prompt=prompt, alphabet=alphabet, p_tails=p_tails, concept=concept, large=large
+        )
 
-    @traitlets.default("prompts")
-    def _prompts(self):
-        return {name: prompt.about for name, prompt in randomness.PROMPTS.items()}
-
-    @traitlets.default("alphabets")
-    def _alphabets(self):
-        return list(randomness.ALPHABETS)
+    def controls(self):
+        words = dict.fromkeys((*CONCEPTS, self.concept))
+        return [
+            Choice("prompt", "Prompt", randomness.PROMPTS), Choice("alphabet", "Written as", randomness.ALPHABETS),
+            Choice("concept", "Concept", [(word, f"({word})ⁿ") for word in words]),
+        ]  # fmt: skip
 
     @traitlets.default("presets")
     def _presets(self):
@@ -142,21 +140,19 @@ class RandomnessExplorer(View):
         return {"prompt": self.prompt, "alphabet": self.alphabet, "p_tails": self.p_tails}
 
     def _from_one_forward(self) -> tuple[list, list]:
-        key = (self.flips, *self._task().values())
-        if key not in self._known:
-            if len(self._known) >= 64:
-                self._known.pop(next(iter(self._known)))
+        def ask():
             curve = randomness.next_flip_curve(self.model, self.flips, **self._task())
-            self._known[key] = tuple(values.tolist() for values in curve)
-        return self._known[key]
+            return tuple(values.tolist() for values in curve)
+
+        return self.once((self.flips, *self._task().values()), ask)
 
     def _from_samples(self) -> tuple[list, list, dict]:
         """The point behind the last flip, from samples; the points of prefixes asked for before stand beside it."""
         keys = [(self.flips[:n], *self._task().values()) for n in range(len(self.flips) + 1)]
-        if keys[-1] not in self._known:
-            self._known[keys[-1]] = randomness.sample_next_flip(
-                self.model, self.flips, n=SAMPLES, chat=self.chat, **self._task()
-            )
+        self.once(
+            keys[-1],
+            lambda: randomness.sample_next_flip(self.model, self.flips, n=SAMPLES, chat=self.chat, **self._task()),
+        )
         seen = [self._known.get(key) for key in keys]
         p_tails = [one.p_tails.value if one and one.p_tails else None for one in seen]
         last = seen[-1].p_tails
@@ -179,28 +175,35 @@ class RandomnessExplorer(View):
         ]
 
     def draw(self):
-        from matplotlib.figure import Figure  # not pyplot: nothing stays open and no cell draws it twice
-
-        now, name = self.answer, f"p(({self.concept})ⁿ | flips)"
+        now, (blue, green, red, purple, grey) = (
+            self.answer,
+            map(plots.COLOURS.get, ("blue", "green", "red", "purple", "grey")),
+        )
         steps = range(len(now["p_tails"]))
-        number = [float("nan") if value is None else value for value in now["p_tails"]]
-        mass = [float("nan") if value is None else value for value in now["mass"]]
+        known = {name: [float("nan") if v is None else v for v in now[name]] for name in ("p_tails", "mass")}
         came = [float(flip == "T") for flip in self.flips]
-        with plots.style():
-            fig = Figure(figsize=(9.0, 6.4), layout="constrained")
-            above, below = fig.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-            above.axhline(0.5, **plots.CHANCE)
-            above.plot(steps, mass, ":", color=plots.COLOURS["grey"], label="unnormalised mass")
-            above.plot(steps, number, marker="o", color=plots.COLOURS["blue"], label="the model")
-            above.plot(steps, now["observer"]["sequence"], "--", color=plots.COLOURS["green"], label="Bayes, sequence")
-            above.plot(steps[:-1], came, "s", mfc="none", color=plots.COLOURS["purple"], label="the flip that came")
-            above.set(ylim=(-0.05, 1.05), ylabel="p(next = Tails)", title=self.caption())
-            below.plot(steps, now["posterior"]["sequence"], color=plots.COLOURS["green"], label="sequence likelihood")
-            below.plot(steps, now["posterior"]["count"], "--", color=plots.COLOURS["red"], label="count likelihood")
-            below.set(ylim=(-0.05, 1.05), xlabel="flips seen", ylabel=name)
-            for axis in (above, below):
-                axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-        return fig
+        picture, ((above,), (below,)) = plots.panels(2, 1, size=(9.0, 6.4), sharex=True, height_ratios=(3, 2))
+        limits = (-0.05, 1.05)
+        lines = {
+            "unnormalised mass": (steps, known["mass"]), "the model": (steps, known["p_tails"]),
+            "Bayes, sequence": (steps, now["observer"]["sequence"]), "the flip that came": (steps[:-1], came),
+        }  # fmt: skip
+        styles = {
+            "unnormalised mass": {"linestyle": ":", "color": grey}, "the model": {"marker": "o", "color": blue},
+            "Bayes, sequence": {"linestyle": "--", "color": green},
+            "the flip that came": {"linestyle": "", "marker": "s", "mfc": "none", "color": purple},
+        }  # fmt: skip
+        plots.curves(
+            lines, styles=styles, ylabel="p(next = Tails)", title=self.caption(), chance=0.5, limits=limits,
+            legend="right", axis=above,
+        )  # fmt: skip
+        beliefs = {f"{name} likelihood": (steps, now["posterior"][name]) for name in ("sequence", "count")}
+        styles = {"sequence likelihood": {"color": green}, "count likelihood": {"color": red, "linestyle": "--"}}
+        plots.curves(
+            beliefs, styles=styles, xlabel="flips seen", ylabel=f"p(({self.concept})ⁿ | flips)", limits=limits,
+            legend="right", axis=below,
+        )  # fmt: skip
+        return picture
 
 
 def preset_flips(name: str, length: int, seed: int = 0) -> str:
@@ -218,7 +221,7 @@ def preset_flips(name: str, length: int, seed: int = 0) -> str:
         raise UsageError(f"preset {name!r} is unknown: choose one of {', '.join([*WORDS, *named])}")
     for what, value, highest in (("length", length, LONGEST), ("seed", seed, 2**32 - 1)):
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= highest or value % 1:
-            raise UsageError(f"{what} {value!r} is none: give a whole number from 0 to {highest}")
+            raise UsageError(f"{what} {value!r} is not a whole number from 0 to {highest}")
     if name == "random":
         return randomness.random_flips(int(length), int(seed))
     return randomness.repeat_concept(name, int(length))

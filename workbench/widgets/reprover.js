@@ -1,6 +1,5 @@
 // The proof explorer of reprover.py: a theorem, its goals, a field for tactics, the states visited, the premises.
 
-const ASKS = ["theorem", "proof", "retriever"];
 const SYMBOLS = ["←", "⟨", "⟩", "∧", "∨", "¬", "→", "↔", "∀", "∃", "≠", "≤", "·"];
 const KINDS = { refused: "Refused, before it reached Lean", stopped: "Lean gave no answer", error: "Lean's error" };
 const left = (count) => (count === 1 ? "1 goal left" : `${count} goals left`);
@@ -31,8 +30,8 @@ function leanField(label, hint, told) {
 }
 
 function render({ model, el }) {
-  const view = frame(model, el, ASKS, "Lean");
-  const { root, body, live } = view;
+  const view = explorer(model, el, { who: "Lean" });
+  const { root, body } = view;
   root.classList.add("wb-lp");
   const answer = () => model.get("answer");
   const known = () => Array.isArray(answer().goals);
@@ -95,18 +94,7 @@ function render({ model, el }) {
   const reach = h("p", { class: "wb-hint" });
   const retriever = choice("Scores by", model.get("retrievers").map((name) => [name, name === "bm25" ? "BM25" : name]), model.get("retriever"), (value) => view.send({ retriever: value }));
 
-  const set = tools(model, view, () => {
-    if (!known()) return null;
-    const now = answer();
-    const states = new Map(now.tree.map((line) => [line.proof, line]));
-    const rows = ["(the theorem)", ...now.script].map((text, n) => {
-      const line = states.get(now.script.slice(0, n).join("\n"));
-      return [`step ${n}`, text, line ? line.goals : "", line ? line.first.replaceAll("\n", " · ") : ""];
-    });
-    const named = now.premises.map(([name, , score, code], n) => [`premise ${n + 1}`, name, score.toFixed(3), code]);
-    return [["", "tactic or premise", "goals left or score", "first goal or statement"], [...rows, ...named], now.name];
-  });
-  set.row.insertBefore(button(".lean", () => set.take("lean"), { title: "Save the finished proof as a file that compiles" }), view.busy);
+  view.tools.insertBefore(button(".lean", () => view.take("lean"), { title: "Save the finished proof as a file that compiles" }), view.tools.lastChild);
 
   // Lean prints a goal as: case NAME, hypotheses, ⊢ target; longer ones go on in indented lines.
   const drawGoal = (text, number, all) => {
@@ -199,16 +187,15 @@ function render({ model, el }) {
       drawHint();
       drawFailed();
     }
-    set.draw();
-    if (view.waiting() || asked === null) return;
+    let words = !known() ? "" : now.finished ? goals.textContent : left(now.goals.length);
+    if (view.waiting() || asked === null) return words;
     const here = model.get("tried").filter((one) => one.theorem === model.get("theorem") && one.at === model.get("proof")).at(-1);
     const moved = model.get("proof") !== asked;
     if (moved && !now.error) tactic.set(moved && here ? here.tactic : "");
     asked = null;
-    if (now.error) live.textContent = now.error;
-    else if (!moved && here) live.textContent = `${KINDS[here.kind]}: ${here.message}`;
-    else live.textContent = now.finished ? goals.textContent : left(now.goals.length);
+    if (!moved && here) words = `${KINDS[here.kind]}: ${here.message}`;
     if (!now.finished && root.contains(document.activeElement)) tactic.input.focus();
+    return words;
   };
   const controls = () => {
     fill();
@@ -227,16 +214,11 @@ function render({ model, el }) {
   body.append(
     h("div", { class: "wb-row" }, h("label", { class: "wb-label" }, "Search", search), h("label", { class: "wb-label" }, "Theorem", picker), count),
     h("div", { class: "wb-row wb-lp-ownrow" }, h("label", { class: "wb-label wb-lp-wide" }, "or your own", own.input)),
-    set.row, missing, h("div", { class: "wb-lp-pair" }, proof, premises), set.box,
+    missing, h("div", { class: "wb-lp-pair" }, proof, premises),
   );
   controls();
-  draw();
-  view.on(ASKS, controls);
-  view.on(["answer", "tried", "hint", "missing", "theorem", "proof"], draw);
-  return () => {
-    view.close();
-    root.remove();
-  };
+  view.on(["theorem", "proof", "retriever"], controls);
+  return view.start(draw, [], ["tried", "hint", "missing", "theorem", "proof"]);
 }
 
 export default { render };

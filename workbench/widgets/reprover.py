@@ -12,14 +12,13 @@ import traitlets
 from ..errors import UsageError
 from ..files import write_atomic
 from ..papers import reprover
-from ..papers.reprover import explore
-from .base import front
-from .explain.base import ExportView, one_of
+from ..papers.reprover import explore, figures
+from .base import Explorer, front, one_of
 
 KEPT = 400  # failed tactics remembered
 
 
-class ProofExplorer(ExportView):
+class ProofExplorer(Explorer):
     """Prove a theorem step by step; go back to any earlier state; see which premises could be named.
 
     Lean is started by the first tactic and ended by `close` or with the kernel. States along the human's own proof are
@@ -62,7 +61,7 @@ class ProofExplorer(ExportView):
         An unknown theorem, a statement that is none, or a step that fails, when given to the constructor.
     """
 
-    _esm, _css = front("explain/base", "reprover")
+    _esm, _css = front("reprover")
     asks = ("theorem", "proof", "retriever")
 
     theorem = traitlets.Unicode("").tag(sync=True)
@@ -88,7 +87,7 @@ class ProofExplorer(ExportView):
         self._verdicts: dict[tuple, object] = {}
         self._subjects: dict[str, object] = {}
         super().__init__(
-            theorem=theorem, proof="\n".join(explore.split_proof(proof)), large=large,
+            None, theorem=theorem, proof="\n".join(explore.split_proof(proof)), large=large,
             theorems=[[one.full_name, one.file_path] for one in corpus.theorems],
             retrievers=list(self._ranker.names),
             missing="" if session is not None or reprover.lean_available() else explore.no_lean(),
@@ -222,7 +221,7 @@ class ProofExplorer(ExportView):
         return hint
 
     def perform(self, command):
-        """{"kind": "tactic", "text"}, "undo", "human"; export, also as "lean", is the parent's."""
+        """{"kind": "tactic", "text"}, "undo", "human"."""
         kind = command.get("kind")
         if kind == "tactic":
             self.run(str(command.get("text", "")))
@@ -230,8 +229,6 @@ class ProofExplorer(ExportView):
             self.undo()
         elif kind == "human":
             self.show_human()
-        else:
-            super().perform(command)
 
     def reset(self):
         """Back to how the widget was built; what was tried is forgotten."""
@@ -313,7 +310,7 @@ class ProofExplorer(ExportView):
 
     def draw(self):
         now = self.answer
-        return explore.proof_figure(
+        return figures.proof_figure(
             self.caption(), now["statement"], now["script"], now["goals"],
             [(one[0], one[2]) for one in now["premises"]], retriever=self.retriever, verdict=self._verdict(),
         )  # fmt: skip

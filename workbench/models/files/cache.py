@@ -136,8 +136,7 @@ def fetch(
         if room < need * 1.05:
             raise ModelError(
                 f"{why} {model} needs {size_text(need)} in {cache_folder()}, which has {size_text(room)} free: "
-                "make room "
-                f"(`workbench cache clear`) or set {CACHE} to a folder on another disk"
+                f"make room (`workbench cache clear`) or set {CACHE} to a folder on another disk"
             )
         say(f"{why} {model} once ({size_text(need)} in {cache_folder()}) …")
         temporary = folder.parent / f".tmp-{key}~{os.getpid()}"
@@ -164,8 +163,8 @@ def fetch(
 
 
 def damage(folder: Path) -> str | None:
-    """What is wrong with an entry, or None. Sizes and times are compared; where a time differs, the content is "
-    "hashed."""
+    """What is wrong with an entry, or None. Sizes and times are compared; where a time differs, the content is
+    hashed."""
     try:
         files = json.loads((folder / "entry.json").read_text())["files"]
         for name, known in files.items():
@@ -229,7 +228,7 @@ def _stamp(file: Path) -> dict:
 
 
 def cache_entry(folder: Path) -> CacheEntry | None:
-    """The entry in a folder, or None if there is none that can be read."""
+    """The entry in a folder, or None if it cannot be read."""
     try:
         entry = json.loads((folder / "entry.json").read_text())
         size = sum(file["bytes"] for file in entry["files"].values())

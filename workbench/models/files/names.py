@@ -1,4 +1,4 @@
-"""What a model's name stands for. No torch, no network, and no embedded package is imported to find its file."""
+"""What a model's name means. No torch, no network, and no embedded package is imported to find its file."""
 
 import os
 import re
@@ -19,27 +19,13 @@ _EMBEDDED = {"smollm2": "make setup", "gemma3-270m": "make gemma", "minilm": "ma
 
 @dataclass(frozen=True)
 class Source:
-    """Where a model's weights come from.
+    """Where a model's weights come from."""
 
-    Attributes
-    ----------
-    name
-        As the user gave it.
-    kind
-        "gguf" (one file, or the parts of one), "folder" (config, tokenizer, safetensors) or "hub".
-    path
-        The file or folder; None for the hub.
-    parts
-        The pieces of a GGUF file that came in several, in order.
-    sha256
-        The content hash, where it is known beforehand.
-    """
-
-    name: str
-    kind: str
-    path: Path | None = None
-    parts: tuple[Path, ...] = ()
-    sha256: str | None = None
+    name: str  # as the user gave it
+    kind: str  # "gguf" (one file, or the parts of one), "folder" (config, tokenizer, safetensors) or "hub"
+    path: Path | None = None  # the file or folder; None for the hub
+    parts: tuple[Path, ...] = ()  # the pieces of a GGUF file that came in several, in order
+    sha256: str | None = None  # the content hash, where it is known beforehand
     embedded: bool = False
 
 
@@ -49,7 +35,7 @@ def resolve(name: str) -> Source:
     Raises
     ------
     ModelError
-        An embedded package is missing, a path does not exist, or the name is none of the known kinds.
+        An embedded package is missing, a path does not exist, or the name is of no known kind.
     """
     if not isinstance(name, str | os.PathLike) or not str(name).strip():
         raise ModelError(f"a model's name is a text such as smollm2, a folder, a .gguf file or a hub id, not {name!r}")

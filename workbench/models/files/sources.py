@@ -17,7 +17,7 @@ from .names import Source, resolve
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5", "*.msgpack")
 # what is fetched of a hub model: never a pickle, never code
 FETCHED = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model", "*.tiktoken"]
-TWICE = "consolidated*.safetensors"  # Mistral's own form of weights that stand beside it once more
+TWICE = "consolidated*.safetensors"  # Mistral's own form of the same weights
 OTHER_FORMS = ("onnx/*", "openvino/*")  # of an encoder: the same weights for other engines
 BROUGHT = ("auto_map", "custom_code")
 SMALL = (".json", ".jinja", ".txt", ".model")  # of a folder's files, what is read beside the weights
@@ -148,7 +148,7 @@ def read_json(path: Path, name: str) -> dict:
 
 
 def check_files(folder: Path, name: str) -> None:
-    """Refuse a folder whose files would hang a reader or break it: pipes and devices, JSON that is none.
+    """Refuse a folder whose files would hang a reader or break it: pipes and devices, JSON that does not parse.
 
     An adapter among a model's files would be applied by transformers without a word, so it is refused as well.
 
@@ -256,8 +256,8 @@ def refuse_pickles(files: list[str], name: str) -> None:
     if files:
         raise ModelError(
             f"{name} has its weights only as pickles ({sorted(files)[0]}), which can run code when read and are "
-            "refused: "
-            "convert it with save_pretrained(safe_serialization=True) where you trust it, or use a safetensors version"
+            "refused: convert it with save_pretrained(safe_serialization=True) where you trust it, or use a "
+            "safetensors version"
         )
 
 

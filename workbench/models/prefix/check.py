@@ -1,6 +1,6 @@
 """Which models a `PrefixTree` is right for: found out by name, and by comparing it with plain forwards once a module.
 
-Beside the comparison stand its two sides: the mask that makes one row of tokens a tree, and the plain forward.
+The two sides of the comparison are here too: the mask that makes one row of tokens a tree, and the plain forward.
 """
 
 import re
@@ -75,10 +75,10 @@ def compare(tree, name: str, *, beyond: int) -> str:
     ours, plain = {}, {}
     try:
         with torch.inference_mode():
-            tree._compute(nodes, ours)
+            tree.compute(nodes, ours)
             tree.columns.take(min(GAP, max(0, tree.columns.free - 2 * SIBLINGS)))
             tree.columns.sparse = 0.0  # all columns of a range are seen by the kernel, and hidden by the mask
-            tree._compute([*siblings, late], ours)
+            tree.compute([*siblings, late], ours)
             nodes += [siblings[-1], late]
             read_plainly(tree, nodes, plain)
     except (TypeError, ValueError, RuntimeError, AttributeError, KeyError, IndexError) as error:

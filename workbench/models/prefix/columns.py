@@ -57,7 +57,7 @@ class Counters:
         return Counters(*(getattr(self, name) - getattr(other, name) for name in self.__dataclass_fields__))
 
     def copy(self) -> "Counters":
-        """The counters as they stand now."""
+        """The counters as they are now."""
         return self - Counters()
 
 
@@ -146,11 +146,3 @@ class Columns(DynamicCache):
     def release(self) -> None:
         """Free every column and its memory."""
         self.__init__(self.most)
-
-
-def column_bytes(config, itemsize: int) -> int:
-    """Bytes of one column over all layers, from a text configuration (one without attention heads keeps none)."""
-    every = getattr(config, "num_attention_heads", None) or 1
-    heads = getattr(config, "num_key_value_heads", None) or every
-    size = getattr(config, "head_dim", None) or config.hidden_size // every
-    return 2 * config.num_hidden_layers * heads * size * itemsize

@@ -1,12 +1,13 @@
 """Many token sequences at once: padded batches, and the next-token distribution after each, reduced to what is asked.
 
 For the latter, sequences that share their beginnings are read in one forward (`models.prefix`), in the tree that all
-users of a model share. A model without weights here is asked for one longest sequence after the other.
+users of a model share.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 
 from ...errors import UsageError
+from ..forward import check_length, side
 
 ROWS = 256  # distributions handed to ``reduce`` at a time
 
@@ -17,7 +18,7 @@ def packed_next(model, sequences: Sequence[Sequence[int]], reduce: Callable, *, 
     Parameters
     ----------
     model : Model
-        A handle with ``module`` (local) or at least ``next_logprobs``.
+        A local handle.
     sequences : list of list of int
         Token ids, at least one each. Equal beginnings are computed once.
     reduce : callable
@@ -34,7 +35,9 @@ def packed_next(model, sequences: Sequence[Sequence[int]], reduce: Callable, *, 
     Raises
     ------
     UsageError
-        A sequence is empty, or longer than the model can read.
+        A sequence is empty, or longer than the model reads.
+    ModelError
+        A model without weights in this process.
     """
     import torch
 
@@ -43,8 +46,6 @@ def packed_next(model, sequences: Sequence[Sequence[int]], reduce: Callable, *, 
         raise UsageError("packed_next got an empty sequence: give each at least one token to go on from")
     check_length(model, max(map(len, sequences)))
     with torch.inference_mode():
-        if getattr(model, "module", None) is None:
-            return _remote(model, sequences, reduce)
         from .tree import PrefixTree, shared_tree
 
         tree = PrefixTree(model, reuse=False) if packed is False else shared_tree(model)
@@ -59,25 +60,11 @@ def packed_next(model, sequences: Sequence[Sequence[int]], reduce: Callable, *, 
         return torch.stack([found[node] for node in nodes])
 
 
-def _remote(model, sequences, reduce):
-    """Every longest sequence asked for by itself; its answer holds those of its beginnings."""
-    import torch
-
-    found = {}
-    for whole in sorted(set(map(tuple, sequences)), key=len, reverse=True):
-        if whole not in found:
-            inside = {whole[:k] for k in range(1, len(whole) + 1)} - found.keys()
-            starts = [s for s in dict.fromkeys(map(tuple, sequences)) if s in inside]
-            rows = reduce(model.next_logprobs(list(whole))[[len(s) - 1 for s in starts]]).float().cpu()
-            found.update(zip(starts, rows, strict=True))
-    return torch.stack([found[tuple(sequence)] for sequence in sequences])
-
-
 def padded(model, sequences: Sequence[Sequence[int]], most: int) -> Iterator[tuple[list[int], dict]]:
     """Token sequences in batches of at most ``most`` tokens, pads included, the longest first.
 
     Sequences on different sides of a rope's switch go apart, and each by itself where the model cannot be trusted with
-    a padded batch (`decode_trial.way`).
+    a padded batch (`generation.way`).
 
     Yields
     ------
@@ -86,8 +73,7 @@ def padded(model, sequences: Sequence[Sequence[int]], most: int) -> Iterator[tup
     """
     import torch
 
-    from ..forward import side
-    from ..generation_trial import way
+    from ..generation import way
 
     alike = side(model.module.config.get_text_config(decoder=True))
     lengths = [len(sequence) for sequence in sequences]
@@ -105,20 +91,3 @@ def padded(model, sequences: Sequence[Sequence[int]], most: int) -> Iterator[tup
             mask[row, : lengths[i]] = 1
         inputs = {"input_ids": tokens.to(model.device)}
         yield batch, inputs if bool(mask.all()) else inputs | {"attention_mask": mask.to(model.device)}
-
-
-def max_length(model) -> int | None:
-    """The longest text in tokens that the model's configuration allows; None when it does not say."""
-    from ..forward import longest
-
-    config = getattr(getattr(model, "module", None), "config", None)
-    return longest(config.get_text_config(decoder=True)) if config is not None else None
-
-
-def check_length(model, length: int) -> None:
-    """One sentence where a text of ``length`` tokens is more than the model reads."""
-    limit = max_length(model)
-    if limit is not None and length > limit:
-        raise UsageError(
-            f"the text is {length} tokens long, but {model.name} reads at most {limit}: give a shorter one"
-        )

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from ...errors import ModelError
-from ..forward import logits_at
+from ..forward import check_length, logits_at
 from .tree import Node, PrefixTree
 
 Task = Generator[list, list, Any]
@@ -251,7 +251,7 @@ def _whole(tree: PrefixTree, node: Node, continuation: Sequence[int]) -> Task:
     """A task that asks nothing: what `weigh` returns, from a plain forward of the whole text."""
     yield from ()  # a task is a generator
     ids = [*node.ids, *continuation]
-    tree.check_length(len(ids))
+    check_length(tree.module, len(ids), what="the text", name=tree.name)
     start = time.perf_counter()
     with torch.inference_mode():
         logits = logits_at(tree.module, ids, range(len(node) - 1, len(ids) - 1), use_cache=False)  # (n, V)

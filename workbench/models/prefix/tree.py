@@ -1,7 +1,7 @@
 """The shared-prefix engine: a tree of token prefixes over one key-value cache.
 
-A `Node` is a prefix: a token and its parent. Making nodes costs nothing (`PrefixTree.node`, ``extend``, ``crop``; a
-fork is two extensions of one node). Asking for the next-token distribution after some nodes (``logits``) computes all
+A `Node` is a prefix: a token and its parent. Making nodes costs nothing (`PrefixTree.node`, ``extend``; a fork is
+two extensions of one node). Asking for the next-token distribution after some nodes (``logits``) computes all
 that is missing for all of them in **one** forward: their tokens lie in one row, a token's position is its depth, and a
 4-D additive mask lets it see its ancestors' columns and its own. Nothing is copied per branch, equal beginnings are
 computed once for as long as there is room, and independent prompts share the forward (lock-step).
@@ -26,9 +26,11 @@ import torch
 
 from ...errors import ModelError
 from ..base import say
-from ..forward import logits_at, longest, side, switches
+from ..device import free_bytes
+from ..forward import check_length, logits_at, longest, side, switches
+from ..memory import cache_bytes
 from .check import borders, compare, read_plainly, sliding_window, tree_mask, weights_now
-from .columns import Columns, Counters, Node, column_bytes
+from .columns import Columns, Counters, Node
 
 BATCH = 1024  # new tokens in one forward; beyond it the mask's quadratic share outgrows the gain
 # a beginning this long that all share goes first: alone it needs no mask, and causal attention halves its work
@@ -83,10 +85,8 @@ class PrefixTree:
         embedding = module.get_input_embeddings().weight
         self.dtype = embedding.dtype if embedding.dtype.is_floating_point else torch.float32
         if memory is None:
-            from ..device import free_bytes
-
             memory = min(2**30, int(free_bytes(self.device) / 3))
-        self.columns = Columns(max(1, memory // column_bytes(self.config, self.dtype.itemsize)))
+        self.columns = Columns(max(1, memory // max(1, cache_bytes(self.config, 1, self.dtype.itemsize))))
         self.vocabulary = self.config.vocab_size
         self.most_rows = max(1, LOGIT_BYTES // (4 * self.vocabulary))
         self.window = sliding_window(self.config)
@@ -138,14 +138,6 @@ class PrefixTree:
             node = child
         return node
 
-    def crop(self, node: Node, length: int) -> Node:
-        """The first ``length`` tokens of ``node``'s prefix."""
-        if not 0 <= length <= len(node):
-            raise ModelError(f"cannot crop a prefix of {len(node)} tokens to {length}: give 0 to {len(node)}")
-        while len(node) > length:
-            node = node.parent
-        return node
-
     def clear(self) -> None:
         """Forget all that was computed (do so when the weights change); nodes stay valid and are computed again."""
         for node in self._owner.values():
@@ -185,7 +177,7 @@ class PrefixTree:
         for node in nodes:
             if node.parent is None:
                 raise ModelError("there is no next token after an empty prefix: give at least one token")
-            self.check_length(len(node))
+            check_length(self.module, len(node), what="a prefix", name=self.name)
         near = max((len(node) for node in nodes if not self.side(len(node))), default=0)
         for border in self._borders:
             if near > border:
@@ -197,7 +189,7 @@ class PrefixTree:
         if self.reuse:
             # beyond the switch of a rope a prefix's columns depend on its length: it is read by itself
             read_plainly(self, [node for node in missing if self.side(len(node))], found)
-            self._compute([node for node in missing if not self.side(len(node))], found)
+            self.compute([node for node in missing if not self.side(len(node))], found)
         else:
             read_plainly(self, missing, found)
         self.counters.reused += max(0, sum(map(len, distinct)) - (self.counters.tokens - before))
@@ -211,13 +203,8 @@ class PrefixTree:
             self._rows.popitem(last=False)
         return torch.stack([found[node] for node in nodes]) if nodes else torch.zeros(0, self.vocabulary)
 
-    def check_length(self, length: int) -> None:
-        """One sentence where a text of ``length`` tokens is more than the model reads."""
-        if self.limit and length > self.limit:
-            raise ModelError(f"a prefix has {length} tokens, but {self.name} reads at most {self.limit}: shorten it")
-
-    def _compute(self, nodes: list[Node], found: dict) -> None:
-        """Fill ``found`` for ``nodes``, in as few forwards as BATCH and the memory for logits allow."""
+    def compute(self, nodes: list[Node], found: dict) -> None:
+        """Fill ``found`` for nodes that share prefixes, in as few forwards as BATCH and the memory for logits allow."""
         wants, work, planned = [], [], set()
         for node in nodes:
             missing = self._missing(node, planned)
@@ -263,7 +250,7 @@ class PrefixTree:
                     "give the prefix tree more memory"
                 )
             for half in (wants[: len(wants) // 2], wants[len(wants) // 2 :]):
-                self._compute(half, found)
+                self.compute(half, found)
             return
         self._evict(len(fresh) - self.columns.free, held)
         trunk = next((i for i, node in enumerate(work) if node.depth != i), len(work))

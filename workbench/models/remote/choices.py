@@ -1,4 +1,4 @@
-"""What a choice of a server's answer holds: its text, what stands in place of a text, its log-probabilities."""
+"""What a choice of a server's answer holds: its text, what came instead of a text, its log-probabilities."""
 
 # why a choice has no text of its own: the word for `Generation.finish`, and what it means and what to do
 WITHOUT_TEXT = {
@@ -50,7 +50,7 @@ def said_by(choice: dict) -> str:
 
 
 def unreadable(choice, *, chat: bool) -> str | None:
-    """What is wrong with a choice that is none, or None.
+    """What is wrong with a choice that cannot be read, or None.
 
     A text may be a string, null, or a list of parts of kinds that are known.
     """
@@ -73,7 +73,7 @@ def unreadable(choice, *, chat: bool) -> str | None:
 
 
 def _read(choice: dict) -> tuple[str, dict]:
-    """(the text, {kind: what stands there} of everything else; "null" is True where the content is null)."""
+    """(the text, {kind: what came} of everything else; "null" is True where the content is null)."""
     message = choice["message"] if "message" in choice else {"content": choice.get("text")}
     content, texts = message.get("content"), []
     other: dict = {"null": content is None}

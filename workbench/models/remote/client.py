@@ -149,10 +149,10 @@ class Server:
             if network["proxy"] is None:
                 raise
             raise ModelError(
-                f"the proxy {shown(network['proxy'])} is none that can be used ({self._clean(error)}): mend "
+                f"the proxy {shown(network['proxy'])} cannot be used ({self._clean(error)}): mend "
                 "HTTP_PROXY, HTTPS_PROXY or ALL_PROXY, or put the server's host into NO_PROXY"
             ) from error
-        # without a key something must stand there; local servers do not look at it
+        # the client wants a key; local servers do not look at it
         self.client = openai.OpenAI(
             base_url=self.base_url,
             api_key=self._key or "none",
@@ -266,7 +266,7 @@ class Server:
                     f"{where} sends requests on to {self._clean(cause.address)}, which would carry the prompts there: "
                     f"give that address as base_url if it is the right one; {PORTAL}"
                 )
-            if "Decod" in type(error).__name__ + type(cause).__name__:  # a gzip that is none
+            if "Decod" in type(error).__name__ + type(cause).__name__:  # it says gzip and is not
                 return Fault(f"{where} gave an answer that cannot be unpacked ({self._clean(cause)}): see its log")
             if isinstance(error, self._openai.APIConnectionError) or type(error).__module__.startswith("http"):
                 broken = "Protocol" in type(cause).__name__ or "Read" in type(cause).__name__
@@ -329,7 +329,7 @@ class Server:
 
 
 def check_url(base_url) -> str:
-    """The address without its last slash; raises ModelError for what is none, and for one with a key in it."""
+    """The address without its last slash; raises ModelError for what is no address, and for one with a key in it."""
     if not isinstance(base_url, str) or not base_url.strip():
         raise ModelError(
             "a name like openai:NAME needs the server's address: base_url='http://127.0.0.1:8000/v1' (--base-url)"

@@ -74,7 +74,7 @@ def proxy_for(url: str) -> str | None:
 
 
 def shown(proxy: str) -> str:
-    """A proxy's address without the user and password that may stand in it."""
+    """A proxy's address without the user and password in it."""
     scheme, _, rest = proxy.partition("://")
     return f"{scheme}://{rest.rpartition('@')[2].split('/')[0]}"
 

@@ -1,5 +1,14 @@
 from .experiment import LABELS as LABELS
 from .experiment import run_grammar as run_grammar
+from .figures import (
+    bars_figure as bars_figure,
+)
+from .figures import (
+    frontier_figure as frontier_figure,
+)
+from .figures import (
+    pull_figure as pull_figure,
+)
 from .fused import fused_emo_loss as fused_emo_loss
 from .loss import baseline_loss as baseline_loss
 from .loss import emo_loss as emo_loss
@@ -39,12 +48,6 @@ from .views import (
     at_one as at_one,
 )
 from .views import (
-    bars_figure as bars_figure,
-)
-from .views import (
-    frontier_figure as frontier_figure,
-)
-from .views import (
     prose_differences as prose_differences,
 )
 from .views import (
@@ -52,7 +55,4 @@ from .views import (
 )
 from .views import (
     pull as pull,
-)
-from .views import (
-    pull_figure as pull_figure,
 )

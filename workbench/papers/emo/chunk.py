@@ -4,8 +4,13 @@ First pass, a block of vocabulary rows at a time: logits z = W hᵀ and similari
 head is its own cost embedding), then exp(z - the block's maximum), its sum, and its product with C, all while the block
 is in the cache. What the blocks lack of a common maximum and of the sum is one factor a block and column. Second pass:
 the gradient G = q ⊙ (a + b (c̄ - C)) - a 1_t, and at once dh += Gᵀ W and dW += G h.
+
+`active_chunk` is the opt-in approximation ``active_eps``. Over real text most of the vocabulary has next to no
+probability at any position of a chunk: its improbable tokens stay out of three of the four products. The logits and the
+normaliser stay exact; of the other tokens only their joint probability, mean similarity and mean head row take part.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -157,6 +162,63 @@ def row_losses(z_t, mass, mean, c_t, options):
         return 0.5 * (likelihood + ratio * cost), torch.full_like(ratio, 0.5), 0.5 * ratio
     ratio = cost / (likelihood + EPS)
     return ratio * likelihood + cost, ratio, torch.ones_like(ratio)
+
+
+def active_chunk(h, targets, head, options, scale, buffer, d_head, head_sum):
+    """`exact_chunk`'s arguments and results; ``buffer`` is (V, n), ``head_sum`` Σ_j w_j (H,)."""
+    n, kind, vocabulary = len(h), head.kind, len(head.weight)
+    each = torch.arange(n, device=h.device)
+    h, e_t = working(h, kind), head.target_rows(targets)
+    buffer = buffer[:, :n]
+    top, mass = _logits(buffer, h, head)
+    highest = _highest(buffer, top + mass.log())
+    chosen = highest > math.log(options.active_eps)  # (V,)
+    chosen[targets] = True
+    place = chosen.cumsum(0)[targets] - 1  # of each target among the chosen
+    chosen = chosen.nonzero().squeeze(1)  # (a,)
+    w = head.weight[chosen].to(kind)
+    unit = (w if head.tied else head.cost[chosen].to(kind)) * head.inverse[chosen, None]
+    c = unit @ e_t.T  # (a, n)
+    others = max(1, vocabulary - len(chosen))
+    c_others = e_t @ (head.total - unit.sum(0)) / others  # the other tokens' mean similarity, (n,)
+    z = buffer[chosen].sub_(top)
+    z_t = z[place, each]
+    q = z.exp_().div_(mass)
+    q_others = (1 - q.sum(0)).clamp_min_(0)  # their joint probability, (n,)
+    mean = (q * c).sum(0) + q_others * c_others
+    losses, a, b = row_losses(z_t, mass, mean, c[place, each], options)
+    if scale is None:
+        return losses, None
+    a, b = a * scale, b * scale
+    torch.addcmul(a + b * mean, c, -b, out=c)
+    g = q.mul_(c)
+    g[place, each] -= a
+    if d_head[0] is not None:
+        d_head[0].index_add_(0, chosen, g @ h.to(kind))
+    if d_head[1] is not None:
+        d_head[1].index_add_(0, chosen, g.sum(1))
+    spread = q_others * (a + b * (mean - c_others))  # the other tokens' gradients, summed
+    return losses, g.T @ w + torch.outer(spread, (head_sum - w.sum(0)) / others)
+
+
+def _logits(buffer, h, head):
+    """Fill ``buffer`` (V, n) with logits; their maximum and Σ exp(z - maximum), each (n,)."""
+    tops, masses = [], []
+    for b in blocks(buffer, len(buffer)):
+        z = buffer[b]
+        product_into(z, working(head.weight[b], head.kind), h)
+        if head.bias is not None:
+            z.add_(head.bias[b, None])
+        tops.append(z.amax(0))
+        masses.append((z - tops[-1]).exp_().sum(0))
+    tops, masses = torch.stack(tops), torch.stack(masses)
+    top = tops.amax(0)
+    return top, (masses * (tops - top).exp_()).sum(0)
+
+
+def _highest(buffer, log_mass):
+    """The highest log-probability of each token over the chunk, (V,)."""
+    return torch.cat([(buffer[b] - log_mass).amax(1) for b in blocks(buffer, len(buffer))])
 
 
 def within_the_gradient(work) -> int:

@@ -10,7 +10,9 @@ from itertools import pairwise
 
 import numpy as np
 import torch
+from tqdm.auto import tqdm
 
+from workbench import training
 from workbench.errors import UsageError
 
 from .grammar import END, LONGEST, START, VOCABULARY, automaton, log_probability, sentences, states
@@ -74,23 +76,15 @@ def train(model, tokens, steps: int, seed: int, *, settings: dict, cost=None, ba
 
     settings: keyword arguments of `emo_loss` or `baseline_loss`; cost: the cost embedding, "head" for the model's own.
     """
-    generator = torch.Generator().manual_seed(seed)
     tokens = torch.as_tensor(tokens)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, fused=True)
-    model.train()
-    for step in range(steps):
-        rows = tokens[torch.randint(0, len(tokens), (batch,), generator=generator)]
+
+    def loss(rows):
         logits, labels = model(rows), labels_of(rows)
         if cost is None:
-            loss = baseline_loss(logits, labels, **settings)
-        else:
-            loss = emo_loss(logits, labels, model.table.weight if isinstance(cost, str) else cost, **settings)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        for group in optimizer.param_groups:
-            group["lr"] = lr * (1 - (step + 1) / steps)  # linear decay, as the paper's scripts
-    return model.eval()
+            return baseline_loss(logits, labels, **settings)
+        return emo_loss(logits, labels, model.table.weight if isinstance(cost, str) else cost, **settings)
+
+    return training.train(model, training.rows_of(tokens, batch), loss, steps=steps, lr=lr, seed=seed, fused=True)
 
 
 @torch.no_grad()
@@ -164,7 +158,7 @@ def run_grammar(
     mle_temperatures=(),
     seed=0,
     variant="emo1_adaptive",
-    progress=None,
+    progress=False,
 ):
     """The whole experiment.
 
@@ -180,8 +174,8 @@ def run_grammar(
     temperatures, mle_temperatures : list of float
         Every loss's sweep; 1.0 is added where missing. The further temperatures that cross-entropy alone is sampled at:
         it is the control, so its curve is the finer one.
-    progress : callable or None
-        Called with one line of text after each seed.
+    progress : bool
+        Show a bar.
 
     Returns
     -------
@@ -196,9 +190,9 @@ def run_grammar(
         raise UsageError(f"seeds={seeds}, temperatures={sweeps['mle']}: at least one seed, temperatures above 0")
     for name, value in (("sentences", sentences), ("samples", samples)):
         if value < 1:
-            raise UsageError(f"{name}={value} is none: give at least 1")
+            raise UsageError(f"{name} is {value}: give at least 1")
     rows, start = [], pretrained(seed, pretrain_steps)
-    for repetition in range(seeds):
+    for repetition in tqdm(range(seeds), desc="the grammar", unit="seed", disable=not progress, leave=False):
         base = 1000 * (seed + 1) + repetition
         for name, model, held_out in fine_tuned(start, base, steps, sentences, variant):
             with torch.no_grad():
@@ -207,8 +201,6 @@ def run_grammar(
                 drawn = sample(model, samples, temperature, base + 7)
                 values = measure(model, logits, held_out, drawn, temperature)
                 rows.append({"seed": repetition, "method": name, "temperature": temperature, **values})
-        if progress is not None:
-            progress(f"seed {repetition + 1} of {seeds}")
     return pd.DataFrame(rows)
 
 

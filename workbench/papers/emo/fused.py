@@ -21,8 +21,7 @@ import torch
 
 from workbench.errors import UsageError
 
-from .active import active_chunk
-from .chunk import Head, Options, Work, exact_chunk, within_the_gradient
+from .chunk import Head, Options, Work, active_chunk, exact_chunk, within_the_gradient
 from .linear import HALF, blocks, tensor_cores, weighted_sum
 from .loss import SMOOTH, check_cost_embedding, check_finite, check_options, check_targets, flatten
 from .settings import FORMS

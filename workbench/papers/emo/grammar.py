@@ -17,7 +17,7 @@ import numpy as np
 TOPICS = 8
 START, END = 0, 1
 SINGULAR, PLURAL = (2, 3, 4), (5, 6, 7)  # determiners, by the number of the noun they take
-DEGREE = (8, 9)  # "very", "quite": may stand before an adjective
+DEGREE = (8, 9)  # "very", "quite": may come before an adjective
 # class -> words in each topic; nouns and verbs have a form for each number
 SIZES = {"noun0": 10, "noun1": 10, "verb0": 8, "verb1": 8, "adjective": 10, "adverb": 5}
 VOCABULARY = 10 + TOPICS * sum(SIZES.values())  # 418
@@ -30,11 +30,6 @@ class Automaton:
 
     probability: np.ndarray
     following: np.ndarray
-
-    @property
-    def final(self) -> int:
-        """The state after the end of a sentence."""
-        return len(self.probability) - 1
 
 
 def words(kind: str, topic: int) -> np.ndarray:

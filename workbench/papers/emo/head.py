@@ -85,7 +85,7 @@ def fuse(model):
         return head
     if type(head).__module__.startswith("peft."):
         raise ModelError(
-            "an adapter stands on the output head, and the fused loss multiplies by the head's own matrix alone: leave "
+            "the output head has an adapter, and the fused loss multiplies by the head's own matrix alone: leave "
             "the head out of the adapter's target_modules, or use compute_loss_func(model, fused=False)"
         )
     if type(head).__name__.startswith("FSDP"):

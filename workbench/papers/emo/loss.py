@@ -58,12 +58,8 @@ def emo_loss(
         Unknown form or reduction, shapes that do not correspond, labels out of range, NaN or infinity in the logits.
     """
     check_options(form, ratio_cap, reduction, FORMS)
-    z, targets, valid = flatten(logits, labels, ignore_index, shift)  # (N, V), (N,), (N,)
-    check_cost_embedding(cost_embedding, z.shape[-1], z.device)
-    check_targets(targets, z.shape[-1])
-    check_finite(z, "logits")
-    log_q = torch.log_softmax(z, dim=-1)
-    likelihood = -log_q.gather(1, targets[:, None]).squeeze(1)  # L = -log q_t, (N,)
+    check_cost_embedding(cost_embedding, logits.shape[-1], logits.device)
+    log_q, likelihood, targets, valid = _likelihood(logits, labels, ignore_index, shift)
     cost = expected_cost(log_q, targets, cost_embedding, corrected)  # D or D+, (N,)
     if form == "emo1":
         ratio = likelihood.detach() / (cost.detach() + EPS)
@@ -129,11 +125,7 @@ def baseline_loss(
     The remaining parameters, shapes and errors are `emo_loss`'s.
     """
     check_options(form, None, reduction, BASELINES)
-    z, targets, valid = flatten(logits, labels, ignore_index, shift)
-    check_targets(targets, z.shape[-1])
-    check_finite(z, "logits")
-    log_q = torch.log_softmax(z, dim=-1)
-    likelihood = -log_q.gather(1, targets[:, None]).squeeze(1)
+    log_q, likelihood, _, valid = _likelihood(logits, labels, ignore_index, shift)
     q_t = (-likelihood).exp().detach()
     if form == "ce":
         rows = likelihood
@@ -144,6 +136,15 @@ def baseline_loss(
     else:
         rows = w * likelihood + (1 - w) * (q_t / ((1 - w) + w * q_t)).clamp(0.2, 1) * likelihood
     return reduce(rows, valid, reduction, labels, shift)
+
+
+def _likelihood(logits, labels, ignore_index: int, shift: bool):
+    """log q (N, V), L = -log q_t (N,), the targets t (N,) and which of them are valid (N,)."""
+    z, targets, valid = flatten(logits, labels, ignore_index, shift)
+    check_targets(targets, z.shape[-1])
+    check_finite(z, "logits")
+    log_q = torch.log_softmax(z, dim=-1)
+    return log_q, -log_q.gather(1, targets[:, None]).squeeze(1), targets, valid
 
 
 def flatten(rows, labels, ignore_index: int, shift: bool):

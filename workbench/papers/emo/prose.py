@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import torch
 
+from workbench import training
 from workbench.errors import DataError, UsageError
 from workbench.files import ROOT
 
@@ -15,7 +16,7 @@ from .settings import variant as _variant
 from .trainer import EMOLoss, fuse, output_head, unfuse
 
 TRAIN, HELD_OUT = "merry_wives_acts_1_to_3.txt", "merry_wives_acts_4_and_5.txt"
-THE_TEXT = "the play itself"  # what stands in the held-out text where the models write
+THE_TEXT = "the play itself"  # the held-out text itself, where the models write
 TEMPERATURES = tuple(round(0.6 + 0.05 * i, 2) for i in range(17))  # of the tuned likelihood
 NEAR = 16  # tokens back that a repetition is looked for
 
@@ -37,7 +38,18 @@ def windows(model, text: str, length: int) -> torch.Tensor:
 
 
 def finetune(
-    model, *, steps, window, batch, held_out, generated, variant="emo1_adaptive", lr=3e-4, rank=8, seed=0, progress=None
+    model,
+    *,
+    steps,
+    window,
+    batch,
+    held_out,
+    generated,
+    variant="emo1_adaptive",
+    lr=3e-4,
+    rank=8,
+    seed=0,
+    progress=False,
 ):
     """LoRA on acts 1-3 with cross-entropy and with ``variant``; both measured on acts 4-5, beside the untouched model.
 
@@ -53,6 +65,8 @@ def finetune(
         A name in `VARIANTS`.
     lr, rank : float, int
         Linear decay from lr; LoRA on every linear layer but the head, alpha = 2 rank.
+    progress : bool
+        Show a bar for each loss.
 
     Returns
     -------
@@ -73,58 +87,34 @@ def finetune(
     data = windows(model, prose(TRAIN), window)
     test = windows(model, prose(HELD_OUT), window)
     test = test[torch.linspace(0, len(test) - 1, min(held_out, len(test))).long()]
-    trainable = [p for p in model.module.parameters() if p.requires_grad]
     follows = test[:, window // 2 :][:, :generated].tolist()  # what the models' generations stand for
     rows = [{"loss": THE_TEXT, "window": i, **_written(tokens)} for i, tokens in enumerate(follows)]
     rows += [{"loss": "untouched", **row} for row in evaluate(model, test, generated, seed)]
     for name in dict.fromkeys(("mle", variant)):
-        with_adapters, adapters = _add_lora(model.module, rank, seed)
-        try:
-            criterion = None if name == "mle" else EMOLoss(name, head=output_head(with_adapters))
-            _train(with_adapters, adapters, data, criterion, steps, batch, lr, seed, progress, name)
+        with training.lora(model.module, rank, seed) as adapted:
+            _train(adapted, data, name, steps=steps, batch=batch, lr=lr, seed=seed, progress=progress)
             rows += [{"loss": name, **row} for row in evaluate(model, test, generated, seed)]
-        finally:
-            with_adapters.unload()
-            for parameter in trainable:  # peft froze them
-                parameter.requires_grad_(True)
     return pd.DataFrame(rows)
 
 
-def _add_lora(module, rank, seed):
-    import peft
+def _train(model, data, name: str, *, batch: int, **options) -> None:
+    """Train the adapters with the loss ``name``; both losses are computed from hidden states."""
+    criterion = None if name == "mle" else EMOLoss(name, head=output_head(model))
+    head = fuse(model)
 
-    torch.manual_seed(seed)
-    config = peft.LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM")
-    model = peft.get_peft_model(module, config)
-    return model, [p for p in model.parameters() if p.requires_grad]
+    def loss(ids):
+        ids = ids.to(head.weight.device)
+        hidden = model(input_ids=ids, use_cache=False).logits  # (B, T, H): the fused head hands its input on
+        if criterion is not None:
+            return criterion.from_hidden(hidden, ids)
+        states = hidden[:, :-1].to(head.weight.dtype)
+        logits = torch.nn.functional.linear(states, head.weight, head.bias).float()  # (B, T - 1, V)
+        return torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
 
-
-def _train(model, parameters, data, criterion, steps, batch, lr, seed, progress, name):
-    generator = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.AdamW(parameters, lr=lr)
-    device = output_head(model).weight.device
-    model.train()
-    head = fuse(model)  # both losses from hidden states
     try:
-        for step in range(steps):
-            ids = data[torch.randint(0, len(data), (batch,), generator=generator)].to(device)
-            hidden = model(input_ids=ids, use_cache=False).logits
-            if criterion is None:
-                states = hidden[:, :-1].to(head.weight.dtype)
-                logits = torch.nn.functional.linear(states, head.weight, head.bias).float()
-                loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
-            else:
-                loss = criterion.from_hidden(hidden, ids)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            for group in optimizer.param_groups:
-                group["lr"] = lr * (1 - (step + 1) / steps)
-            if progress is not None and (step + 1) % 20 == 0:
-                progress(f"{name}: step {step + 1} of {steps}")
+        training.train(model, training.rows_of(data, batch), loss, **options)
     finally:
         unfuse(model)
-        model.eval()
 
 
 @torch.no_grad()
@@ -166,7 +156,7 @@ def evaluate(model, test, generated: int, seed: int) -> list[dict]:
 
 
 def _written(tokens) -> dict:
-    """distinct_2: different pairs / pairs; repeated: share of tokens that stand among the `NEAR` before them."""
+    """distinct_2: different pairs / pairs; repeated: share of tokens that are among the `NEAR` before them."""
     pairs = list(pairwise(tokens))
     again = [token in tokens[max(0, i - NEAR) : i] for i, token in enumerate(tokens)]
     return {

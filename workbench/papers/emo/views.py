@@ -1,8 +1,7 @@
-"""What notebook and widget show: comparisons over seeds, the figures, and the two losses' pulls after one context."""
+"""What notebook and widget show: comparisons over seeds, and the two losses' pulls after one context."""
 
 import numpy as np
 
-from workbench import plots
 from workbench.errors import UsageError
 from workbench.stats import Estimate, mean_interval, paired_test
 
@@ -105,61 +104,6 @@ def at_equal_validity(results, method: str):
     return (paired_test(theirs, ours, unit="nats/token") if len(ours) > 1 else None), len(ours)
 
 
-def frontier_figure(results, labels: dict):
-    """Validity against forward CE and entropy: a curve over temperatures for each loss, a dot at temperature 1."""
-    import matplotlib.pyplot as plt
-
-    with plots.style():
-        fig, (left, right) = plt.subplots(1, 2, figsize=(11.5, 4.8), sharey=True)
-        for (method, part), colour in zip(results.groupby("method", sort=False), plots.CYCLE):
-            mean = part.groupby("temperature")[list(MEASURES)].mean().sort_index()
-            one = mean.loc[1.0]
-            for axis, measure in ((left, "forward_ce"), (right, "entropy")):
-                style = {"color": colour, "linewidth": 3.5 if method == "mle" else 1.5, "alpha": 0.9}
-                style["marker"] = None if method == "mle" else "."  # where the coarser sweeps were measured
-                axis.plot(mean[measure], mean.validity, label=labels.get(method, method), **style)
-                axis.plot(one[measure], one.validity, "o", color=colour, markersize=9)
-        best = results.forward_ce.min()
-        left.set_xlim(best - 0.03, max(best + 0.5, results.forward_ce[results.temperature == 1.0].max() + 0.03))
-        left.set(xlabel="forward cross-entropy, nats a token (left: better)", ylabel="valid sentences (up is better)")
-        about = "Each curve: one loss over temperatures (small dots: measured); large dot: temperature 1"
-        fig.suptitle(about, fontsize=12)
-        right.set(xlabel="entropy, nats a token (left: sharper)")
-        right.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-    return fig
-
-
-GRAMMAR_TITLES = {"validity": "valid sentences ↑", "forward_ce": "forward CE ↓", "reverse_ce": "reverse CE ↓",
-                  "oracle_nll": "oracle NLL", "entropy": "entropy", "distinct_2": "distinct-2"}  # fmt: skip
-PROSE_TITLES = {"perplexity": "perplexity, T = 1 ↓", "perplexity_tuned": "perplexity, tuned T ↓", "entropy": "entropy",
-                "distinct_2": "distinct-2", "repeated": "repeated words"}  # fmt: skip
-
-
-def bars_figure(table, labels: dict, titles: dict | None = None):
-    """A panel a measure of ``table`` (`at_one`, `prose_table`): each row's Estimate with its 95 % interval.
-
-    ``titles``: column -> title; by default the columns' own, in the order of the grammar or of the prose.
-    """
-    import matplotlib.pyplot as plt
-
-    titles = titles or (GRAMMAR_TITLES if "validity" in table else PROSE_TITLES)
-    with plots.style():
-        fig, axes = plt.subplots(1, len(titles), figsize=(12.5, 0.9 + 0.36 * len(table)), sharey=True)
-        for axis, (measure, title) in zip(axes, titles.items()):
-            for row, (_, estimate) in enumerate(table[measure].items()):
-                if not isinstance(estimate, Estimate):
-                    continue
-                value, low, high = estimate.value, estimate.low, estimate.high
-                error = None if low is None else [[value - low], [high - value]]
-                axis.errorbar(estimate.value, row, xerr=error, fmt="o", color=plots.CYCLE[row % 7], capsize=3)
-            axis.set_title(title, fontsize=11)
-            axis.locator_params(axis="x", nbins=2)
-            axis.tick_params(axis="x", labelsize=9)
-        axes[0].set_yticks(range(len(table)), [labels.get(name, name) for name in table.index])
-        axes[0].set_ylim(len(table) - 0.5, -0.5)
-    return fig
-
-
 def pull(model, context: str, *, variant: str = "emo1_adaptive", temperature: float = 1.0, top: int = 12):
     """What cross-entropy and EMO do to each token's logit after one context.
 
@@ -221,30 +165,3 @@ def pull(model, context: str, *, variant: str = "emo1_adaptive", temperature: fl
             "emo": pulls["emo"][order].tolist(),
         }
     )
-
-
-def pull_figure(table, title: str, figure=None):
-    """`pull`'s table as three panels: the cost of each token, both losses' pulls, and their ratio."""
-    from matplotlib.figure import Figure
-
-    with plots.style():
-        fig = figure or Figure(figsize=(11.5, 5.2))
-        left, right, last = fig.subplots(1, 3, sharey=True, width_ratios=(2, 3, 2))
-        rows = np.arange(len(table))
-        names = [f"{token}  ({p:.2g})" for token, p in zip(table.token, table.p)]
-        names[0] = f"→ {names[0]}"
-        left.barh(rows, table.cost, color=plots.COLOURS["grey"])
-        left.set_yticks(rows, names, parse_math=False)
-        left.set(xlabel="cost of moving to the target")
-        fig.suptitle(title.replace("|", " →"), x=0.01, ha="left", parse_math=False)
-        left.invert_yaxis()
-        right.barh(rows - 0.2, table.ce, 0.4, label="cross-entropy", color=plots.COLOURS["blue"])
-        right.barh(rows + 0.2, table.emo, 0.4, label="EMO", color=plots.COLOURS["red"])
-        right.axvline(0, color=plots.COLOURS["black"], linewidth=0.8)
-        right.set_xscale("symlog", linthresh=1e-4)
-        right.set_xticks([-1e-1, -1e-3, 0, 1e-3, 1e-1])
-        right.set(xlabel="pull on the logit (− gradient; > 0 is up)")
-        right.legend(loc="lower right")
-        last.barh(rows, table.emo / table.ce, color=plots.COLOURS["red"])
-        last.set(xlabel="EMO's pull / cross-entropy's")
-    return fig

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ...errors import ModelError, UsageError
 from ...models.base import Prompt, require
-from ...models.forward import longest
+from ...models.forward import check_length
 from ...models.reader import pieces as token_pieces
 from .settings import QUANTITIES, REMOVALS
 
@@ -64,10 +64,7 @@ def prompt_ids(model, prompt: Prompt, *, what: str = "the prompt", behind: int =
     ids = _read(model.prompt_ids, prompt, what)
     if not ids:
         raise UsageError(f"{what} is empty ({prompt!r}): give some text")
-    limit = longest(model.module.config.get_text_config(decoder=True))
-    if limit and len(ids) + behind > limit:
-        tokens = f"{len(ids)} tokens" + (f" and {behind} of the answer" if behind else "")
-        raise UsageError(f"{what} has {tokens}, but {model.name} reads at most {limit}: give a shorter one")
+    check_length(model, len(ids), more=behind, what=what)
     return ids
 
 

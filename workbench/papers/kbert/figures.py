@@ -1,13 +1,14 @@
 """Pictures of a sentence tree, its visible matrix and a model's attention, and of the five arms' results."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from ... import plots
 from ...errors import UsageError
+from ...stats import Estimate
 from .settings import ARMS
 
 
@@ -37,7 +38,7 @@ def layer_attention(look, layer: int = -1) -> np.ndarray:
     """
     n = len(look.attention)
     if not -n <= layer < n:
-        raise UsageError(f"layer {layer} is none: the encoder has {n}, counted from 0")
+        raise UsageError(f"there is no layer {layer}: the encoder has {n}, counted from 0")
     return look.attention[layer].mean(0)
 
 
@@ -57,81 +58,67 @@ def tree_rows(item) -> list[int]:
     return rows
 
 
-def tree_figure(item, attention: np.ndarray | None = None, *, title: str = ""):
+@plots.style()
+def tree_figure(item, attention: np.ndarray | None = None, *, title: str = "") -> plots.Picture:
     """The sentence tree by (soft) position; below it the visible matrix, and the attention where it is given.
 
     ``item`` is an `Injected`, ``attention`` its (T, T) matrix, such as `layer_attention` gives.
     """
-    import matplotlib.pyplot as plt
-
-    n, tokens, rows = len(item), item.tokens, tree_rows(item)
-    places = item.soft_positions.tolist()
-    blue, red, ink = plots.COLOURS["blue"], plots.COLOURS["red"], plots.COLOURS["black"]
+    tokens, rows, places = item.tokens, tree_rows(item), item.soft_positions.tolist()
+    blue, red, ink = (plots.COLOURS[name] for name in ("blue", "red", "black"))
     colours = [red if injected else (blue if owner else ink) for injected, owner in zip(item.injected, item.owner)]
-    with plots.style():
-        height = 1.3 + 0.42 * (max(rows) + 1)
-        panels = 1 if attention is None else 2
-        side = max(3.6, min(6.0, 0.24 * n))
-        figure = plt.figure(figsize=(max(9.0, 0.62 * (max(places) + 1)), height + side + 0.9))
-        top, bottom = figure.subfigures(2, 1, height_ratios=(height, side + 0.9))
-        axis = top.subplots()
-        for token, place, row, colour in zip(tokens, places, rows, colours):
-            axis.text(place, -row, token, ha="center", va="center", color=colour, fontsize=10)
-        for branch, owner, _ in item.triples:
-            start, end = owner[-1], branch[0]
-            axis.plot([places[start], places[end]], [-0.28, -rows[end] + 0.28], color=red, linewidth=0.8, alpha=0.6)
-        axis.set(xlim=(-0.7, max(places) + 0.7), ylim=(-max(rows) - 0.7, 0.7), yticks=[], title=title)
-        axis.set_xticks(range(max(places) + 1))
-        axis.set_xlabel("position as the encoder sees it" + ("" if item._batch.soft_position else " (not soft)"))
-        axis.grid(axis="y", visible=False)
-        axis.spines["left"].set_visible(False)
-        axes = np.atleast_1d(bottom.subplots(1, panels))
-        pictures = [(item.visible.astype(float), "visible matrix: row sees column", "Greys", 0, 1.6)]
-        if attention is not None:
-            shown = np.where(item.visible, attention, np.nan)
-            pictures.append((shown, "attention: row takes from column", "Blues", 0, float(np.nanmax(shown))))
-        for panel, (matrix, name, cmap, low, high) in zip(axes, pictures):
-            panel.imshow(matrix, cmap=cmap, vmin=low, vmax=high, aspect="equal")
-            panel.set_xticks(range(n), tokens, rotation=90, fontsize=7)
-            panel.set_yticks(range(n), tokens, fontsize=7)
-            for labels in (panel.get_xticklabels(), panel.get_yticklabels()):
-                for label, colour in zip(labels, colours):
-                    label.set_color(colour)
-            panel.grid(visible=False)
-            panel.set_title(name, fontsize=10)
-    return figure
+    height, side = 1.3 + 0.42 * (max(rows) + 1), max(3.6, min(6.0, 0.24 * len(item))) + 0.9
+    picture = plots.Picture(figsize=(max(9.0, 0.62 * (max(places) + 1)), height + side))
+    top, bottom = picture.subfigures(2, 1, height_ratios=(height, side))
+    axis = top.subplots()
+    for token, place, row, colour in zip(tokens, places, rows, colours):
+        axis.text(place, -row, token, ha="center", va="center", color=colour, fontsize=10)
+    for branch, owner, _ in item.triples:
+        start, end = owner[-1], branch[0]
+        axis.plot([places[start], places[end]], [-0.28, -rows[end] + 0.28], color=red, linewidth=0.8, alpha=0.6)
+    axis.set(xlim=(-0.7, max(places) + 0.7), ylim=(-max(rows) - 0.7, 0.7), yticks=[], title=title)
+    axis.set_xticks(range(max(places) + 1))
+    axis.set_xlabel("position as the encoder sees it" + ("" if item._batch.soft_position else " (not soft)"))
+    axis.grid(axis="y", visible=False)
+    axis.spines["left"].set_visible(False)
+    told = [f"{token} {place}" + " (branch)" * bool(row) for token, place, row in zip(tokens, places, rows)]
+    picture.describe(f"{title}: tokens with their positions: {', '.join(told)}.")
+    drawn = {"visible matrix: row sees column": (item.visible, "Greys", 1.6)}
+    if attention is not None:
+        drawn["attention: row takes from column"] = np.where(item.visible, attention, np.nan), "Blues", None
+    for panel, (name, (matrix, colour_map, high)) in zip(
+        bottom.subplots(1, len(drawn), squeeze=False)[0], drawn.items()
+    ):
+        plots.grid(matrix, tokens, tokens, title=name, colours=colour_map, limits=(0, high), axis=panel)
+        panel.set_aspect("equal")
+        for label, colour in zip((*panel.get_xticklabels(), *panel.get_yticklabels()), colours * 2):
+            label.set_color(colour)
+    seen = int(item.visible.sum())
+    return picture.describe(f"{seen} of {item.visible.size} pairs of tokens see one another.")
 
 
-def arms_figure(results: Mapping[str, object], chances: Mapping[str, float]):
-    """Accuracy of each arm and control with its 95 % interval over test texts, a panel a task; crosses are seeds.
+def arms_figure(
+    tables: Mapping[str, Mapping[str, Estimate]], chances: Mapping[str, float],
+    seeds: Mapping[str, Mapping[str, Sequence[float]]] | None = None,
+) -> plots.Picture:  # fmt: skip
+    """Accuracy of each arm and control with its 95 % interval over test texts, a panel a task; pale dots are seeds.
 
     Parameters
     ----------
-    results
-        Task -> table of `study.run_task`.
+    tables
+        Task -> arm -> accuracy: the column of `study.accuracy_table`.
     chances
         Task -> accuracy of the commonest label.
+    seeds
+        Task -> arm -> the accuracy of each seed (`study.by_seed`).
     """
-    import matplotlib.pyplot as plt
-
-    from .study import accuracy_table
-
-    with plots.style():
-        tables = {name: accuracy_table(result) for name, result in results.items()}
-        most = max(map(len, tables.values()))
-        figure, axes = plt.subplots(
-            1, len(tables), figsize=(2.2 + 3.6 * len(tables), 1.3 + 0.4 * most), sharex=True, squeeze=False
-        )
-        for axis, (name, table) in zip(axes[0], tables.items()):
-            by_seed = results[name].groupby(["arm", "seed"]).correct.mean()
-            for row, (arm, entry) in enumerate(table.accuracy.items()):
-                colour = plots.COLOURS["grey"] if arm not in ARMS else plots.CYCLE[list(ARMS).index(arm)]
-                ends = None if entry.low is None else [[entry.value - entry.low], [entry.high - entry.value]]
-                axis.errorbar(entry.value, row, xerr=ends, fmt="o", color=colour, capsize=3)
-                seeds = by_seed[arm]
-                if len(seeds) > 1:
-                    axis.plot(seeds, [row + 0.22] * len(seeds), "x", color=colour, markersize=4)
-            axis.axvline(chances[name], **plots.CHANCE)
-            axis.set_yticks(range(len(table)), table.index)
-            axis.set(ylim=(len(table) - 0.4, -0.6), xlim=(0, 1), xlabel="right", title=name.replace("_", ", "))
-    return figure
+    size = 2.2 + 3.6 * len(tables), 1.3 + 0.42 * max(map(len, tables.values()))
+    picture, axes = plots.panels(1, len(tables), size=size)
+    colours = dict(zip(ARMS, plots.CYCLE))
+    for axis, (name, table) in zip(axes[0], tables.items()):
+        styles = {arm: {"color": colours.get(arm, plots.COLOURS["grey"])} for arm in dict(table)}
+        plots.dots(
+            table, points=(seeds or {}).get(name), chance=chances[name], limits=(0, 1), xlabel="right",
+            title=name.replace("_", ", "), styles=styles, axis=axis,
+        )  # fmt: skip
+    return picture

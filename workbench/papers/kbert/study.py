@@ -253,6 +253,11 @@ def accuracy_table(results):
     return pd.DataFrame(rows).set_index("arm")
 
 
+def by_seed(results) -> dict[str, list[float]]:
+    """Each arm's accuracy, a number a seed."""
+    return {arm: part.groupby("seed").correct.mean().tolist() for arm, part in results.groupby("arm", sort=False)}
+
+
 def difference(results, arm: str, other: str) -> Paired:
     """``arm`` minus ``other``, paired by unit (`per_unit`)."""
     ours, theirs = per_unit(results, arm), per_unit(results, other)

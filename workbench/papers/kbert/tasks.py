@@ -5,7 +5,6 @@ has learnt about a training entity is of no use: it must come from the pretraine
 the graph.
 """
 
-import csv
 import functools
 import random
 from collections import Counter
@@ -17,6 +16,7 @@ from types import MappingProxyType
 from ...data import folder
 from ...errors import DataError, UsageError
 from ...files import user_path
+from ...tables import bad, read_rows
 from .graph.graph import KnowledgeGraph
 from .graph.wordnet import read_wordnet
 
@@ -42,6 +42,17 @@ TWO = (
     "Cross out {b} and write {a} in its place.",
     "The right answer was {a}; the wrong one was {b}.",
 )
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A row of a csv file of texts; ``line`` is where it begins."""
+
+    line: int
+    text: str
+    label: str
+    split: str | None = None
+    entity: str = ""
 
 
 @dataclass(frozen=True)
@@ -159,11 +170,11 @@ def teaching_graph() -> KnowledgeGraph:
 
 def teaching_task(graph: KnowledgeGraph | None = None) -> Task:
     """The hand-written sentences of medicine, law and finance, in their own split; ``graph`` None: theirs."""
-    rows = read_texts(folder("kbert") / "teaching.csv")
-    train, test = ([(row["text"], row["label"]) for row in rows if row["split"] == part] for part in ("train", "test"))
-    labels = tuple(dict.fromkeys(row["label"] for row in rows))
+    rows = _read_texts(folder("kbert") / "teaching.csv")
+    train, test = ([(row.text, row.label) for row in rows if row.split == part] for part in ("train", "test"))
+    labels = tuple(dict.fromkeys(row.label for row in rows))
     about = "kind of thing in sentences of medicine, law and finance, six kinds"
-    knowledge, entities = teaching_graph() if graph is None else graph, {row["text"]: row["entity"] for row in rows}
+    knowledge, entities = teaching_graph() if graph is None else graph, {row.text: row.entity for row in rows}
     return Task("teaching", about, knowledge, labels, train, test, entities)
 
 
@@ -191,15 +202,14 @@ def own_task(graph: str | None, data: str | None, seed: int = 0, *, test_share: 
         raise DataError(f"{graph} holds no triple: give subject, predicate and object, parted by tabs, a line")
     if data is None:
         return teaching_task(knowledge)
-    rows = read_texts(data)
-    labels = tuple(sorted({row["label"] for row in rows}))
+    rows = _read_texts(user_path(data))
+    labels = tuple(sorted({row.label for row in rows}))
     if len(labels) < 2:
         raise DataError(f"{data} has {len(labels)} label ({', '.join(labels)}): a classifier needs at least two")
-    if rows[0].get("split") is not None:
-        parts = {part: [(r["text"], r["label"]) for r in rows if r["split"] == part] for part in ("train", "test")}
-        train, test = parts["train"], parts["test"]
+    if rows[0].split is not None:
+        train, test = ([(r.text, r.label) for r in rows if r.split.strip() == part] for part in ("train", "test"))
     else:
-        train, test = _split(rows, labels, test_share, seed)
+        train, test = _split([(row.text, row.label) for row in rows], labels, test_share, seed)
     for name, part in (("train", train), ("test", test)):
         if not part:
             raise DataError(f"{data} has no text for {name}: fill its column split with train and test, or drop it")
@@ -223,34 +233,11 @@ def open_graph(name: str) -> KnowledgeGraph:
     return KnowledgeGraph.from_tsv(user_path(name))
 
 
-def read_texts(path: str | Path) -> list[dict[str, str]]:
-    """The rows of a CSV file with at least the columns text and label.
-
-    Raises
-    ------
-    DataError
-        It cannot be read, lacks a column, or a row lacks a value; the row's number is named.
-    """
-    path = user_path(path)
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            rows, columns = list(reader), reader.fieldnames or []
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"cannot read {path} ({error}): give a CSV file in UTF-8") from error
-    for column in ("text", "label"):
-        if column not in columns:
-            raise DataError(f"{path} has no column {column!r} (it has {', '.join(columns) or 'none'}): name it so")
-    for number, row in enumerate(rows, 1):
-        if None in row:  # DictReader's key for what has no column
-            raise DataError(f"{path}, row {number} has more cells than columns: put a text with commas in quotes")
-        row.update((name, (row[name] or "").strip()) for name in ("label", "split") if name in columns)
-        if not (row["text"] or "").strip() or not row["label"]:
-            raise DataError(f"{path}, row {number}: text or label is empty: fill it or leave the row out")
-        if "split" in columns and row["split"] not in ("train", "test"):
-            raise DataError(f"{path}, row {number}: split is {row['split']!r}: write train or test")
-    if not rows:
-        raise DataError(f"{path} has no rows: give it texts with labels")
+def _read_texts(path: Path) -> list[_Row]:
+    rows = [replace(row, label=row.label.strip()) for row in read_rows(path, _Row, foreign=True)]
+    for row in rows:
+        if row.split is not None and row.split.strip() not in ("train", "test"):
+            raise bad(path, row.line, f"split is {row.split!r}", "write train or test")
     return rows
 
 
@@ -259,28 +246,32 @@ def held_out(task: Task, seed: int, *, share: float = 0.3) -> Task:
 
     For choices, such as a learning rate, that must not see the test; drawn by ``seed``, label by label.
     """
-    rows = [{"text": text, "label": label} for text, label in task.train]
-    train, test = _split(rows, task.labels, share, seed, task.entities)
+    train, test = _split(task.train, task.labels, share, seed, task.entities)
     return replace(task, train=train, test=test)
 
 
-def _split(rows: Sequence[dict], labels: Sequence[str], share: float, seed: int, entities: Mapping[str, str] = NO_ONE):
+def _split(
+    rows: Sequence[tuple[str, str]],
+    labels: Sequence[str],
+    share: float,
+    seed: int,
+    entities: Mapping[str, str] = NO_ONE,
+):
     """(train, test): ``share`` of each label's units to the test, drawn by ``seed``; one at least stays to train on.
 
     A unit is a text, or all texts about one entity. It stays on one side with all its rows, whatever their labels.
     """
     draw, train, test = random.Random(seed), [], []
     first: dict[str, str] = {}  # unit -> the label that it is drawn under
-    for row in rows:
-        first.setdefault(entities.get(row["text"], row["text"]), row["label"])
+    for text, label in rows:
+        first.setdefault(entities.get(text, text), label)
     tested: set[str] = set()
     for label in labels:
         mine = [unit for unit, kind in first.items() if kind == label]
         draw.shuffle(mine)
         tested.update(mine[: max(0, min(len(mine) - 1, round(share * len(mine))))])
     for label in labels:
-        for row in rows:
-            if row["label"] == label:
-                unit = entities.get(row["text"], row["text"])
-                (test if unit in tested else train).append((row["text"], label))
+        for text, kind in rows:
+            if kind == label:
+                (test if entities.get(text, text) in tested else train).append((text, label))
     return train, test

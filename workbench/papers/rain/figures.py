@@ -1,8 +1,6 @@
-"""Figures of a search: the tree below one move, and rates with intervals beside their cost. Plain data in, axes out."""
+"""Figures of a search: the tree below one move, and rates with intervals beside their cost. Plain data in."""
 
 from collections.abc import Mapping, Sequence
-
-import numpy as np
 
 from ... import plots
 from ...errors import UsageError
@@ -68,53 +66,42 @@ def tree_layout(
     return places, stats, len(inside) - len(kept)
 
 
-def draw_tree(search: Mapping, move: int = 0, *, axis=None):
-    """The tree below ``move`` when it was made: size is visits, colour the mean value, a thick line the committed set.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
-    from matplotlib.figure import Figure
-
+@plots.style()
+def draw_tree(search: Mapping, move: int = 0) -> plots.Picture:
+    """The tree below ``move`` when it was made: size is visits, colour the mean value; a thick line was committed."""
     places, stats, left_out = tree_layout(search, move)
-    rows, deepest = (max(place[i] for place in places.values()) for i in (1, 0))
-    with plots.style():
-        if axis is None:
-            fig = Figure(figsize=(2.6 + 1.75 * (deepest + 1), max(2.4, 1.2 + 0.62 * (rows + 1))))
-            axis = fig.subplots()
-        nodes, chosen = search["nodes"], search["moves"][move]["node"]
-        for node, (depth, row) in places.items():
-            parent = places.get(nodes[node]["parent"])
-            if parent is not None:
-                line = {"color": "#BBBBBB", "linewidth": 1}
-                if node == chosen:
-                    line = {"color": plots.COLOURS["black"], "linewidth": 3.5}
-                axis.plot([parent[0], depth], [-parent[1], -row], zorder=1, **line)
-        order = list(places)
-        dots = axis.scatter(
-            [places[node][0] for node in order],
-            [-places[node][1] for node in order],
-            s=[40 + 30 * stats.get(node, (0,))[0] ** 0.5 for node in order],
-            c=[stats.get(node, (0, 0, 0.0))[2] for node in order],
-            cmap="RdBu", vmin=-1, vmax=1, edgecolors=plots.COLOURS["black"], linewidths=0.8, zorder=2,
-        )  # fmt: skip
-        for node in order:
-            depth, row = places[node]
-            n, _, value = stats.get(node, (0, 0, 0.0))
-            text = _label(nodes[node]["text"]) if depth else "text so far"
-            for words, place, style in ((text, 9, "bold"), (f"{value:+.2f}, {n:.3g}x", -17, "normal")):
-                axis.annotate(
-                    words, (depth, -row), xytext=(-3, place), textcoords="offset points", fontsize=9, fontweight=style,
-                    parse_math=False, bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.85},
-                )  # fmt: skip
-        axis.set_xlim(-0.15, deepest + 0.95)
-        axis.set_ylim(-rows - 0.6, 0.6)
-        axis.set_axis_off()
-        axis.figure.colorbar(dots, ax=axis, label="mean value q", aspect=12)
-        more = f" ({left_out} little visited left out)" if left_out else ""
-        axis.set_title(f"Move {move + 1}, {len(order)} visited nodes{more}: tokens, q, visits", parse_math=False)
-    return axis.figure
+    deepest, rows = (max(place[i] for place in places.values()) for i in (0, 1))
+    nodes, chosen = search["nodes"], search["moves"][move]["node"]
+    more = f" ({left_out} little visited left out)" if left_out else ""
+    title = f"Move {move + 1}, {len(places)} visited nodes{more}: tokens, q, visits"
+    size = (2.6 + 1.75 * (deepest + 1), max(2.4, 1.2 + 0.62 * (rows + 1)))
+    picture, ((axis,),) = plots.panels(size=size, title=title)
+    known = {node: stats.get(node, (0, 0, 0.0)) for node in places}  # (n, fn, q)
+    for node, (depth, row) in places.items():
+        parent = places.get(nodes[node]["parent"])
+        if parent is not None:
+            thick = {"color": plots.COLOURS["black"], "linewidth": 3.5}
+            axis.plot(
+                [parent[0], depth], [-parent[1], -row], zorder=1,
+                **(thick if node == chosen else {"color": "#BBBBBB", "linewidth": 1}),
+            )  # fmt: skip
+        n, _, value = known[node]
+        words = _label(nodes[node]["text"]) if depth else "text so far"
+        for text, place, weight in ((words, 9, "bold"), (f"{value:+.2f}, {n:.3g}x", -17, "normal")):
+            axis.annotate(
+                text, (depth, -row), xytext=(-3, place), textcoords="offset points", fontsize=9, fontweight=weight,
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.85},
+            )  # fmt: skip
+    circles = axis.scatter(
+        [depth for depth, _ in places.values()], [-row for _, row in places.values()],
+        s=[40 + 30 * n**0.5 for n, _, _ in known.values()], c=[q for _, _, q in known.values()],
+        cmap="RdBu", vmin=-1, vmax=1, edgecolors=plots.COLOURS["black"], linewidths=0.8, zorder=2,
+    )  # fmt: skip
+    axis.set(xlim=(-0.15, deepest + 0.95), ylim=(-rows - 0.6, 0.6))
+    axis.set_axis_off()
+    picture.colorbar(circles, ax=axis, label="mean value q", aspect=12)
+    shown = [f"“{_label(nodes[i]['text'])}” {known[i][2]:+.2f} ({known[i][0]:.3g}x)" for i in places if places[i][0]]
+    return picture.describe(f"{title}: {'; '.join(shown)}. Committed: “{_label(nodes[chosen]['text'])}”.")
 
 
 def _label(text: str, length: int = 20) -> str:
@@ -122,50 +109,21 @@ def _label(text: str, length: int = 20) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def draw_rates(rates: Mapping[str, Estimate], *, title: str, xlabel: str, axis=None):
-    """Rates by method, best method of the page's story not coloured differently: points with 95 % intervals.
-
-    Parameters
-    ----------
-    rates : dict of method name to Estimate (share in 0..1)
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
-    from matplotlib.figure import Figure
-
-    with plots.style():
-        if axis is None:
-            axis = Figure(figsize=(8.0, 1.2 + 0.5 * len(rates))).subplots()
-        for row, (name, rate) in enumerate(rates.items()):
-            colour = plots.COLOURS["blue"] if name.startswith("RAIN") else plots.COLOURS["black"]
-            low = rate.value if rate.low is None else rate.low
-            high = rate.value if rate.high is None else rate.high
-            axis.plot([low, high], [-row, -row], color=colour, linewidth=3)
-            axis.plot([rate.value], [-row], "o", color=colour, markersize=9)
-        axis.set_yticks([-row for row in range(len(rates))], list(rates))
-        axis.set(xlim=(-0.02, 1.02), ylim=(0.6 - len(rates), 0.5), xlabel=xlabel, title=title)
-    return axis.figure
+def draw_rates(rates: Mapping[str, Estimate], *, title: str, xlabel: str) -> plots.Picture:
+    """Rates (shares in 0..1) by method with 95 % intervals; RAIN's are blue."""
+    black = {"color": plots.COLOURS["black"]}
+    styles = {name: {} if name.startswith("RAIN") else black for name in rates}
+    return plots.dots(rates, title=title, xlabel=xlabel, limits=(-0.02, 1.02), styles=styles)
 
 
-def draw_sweep(points: Sequence[Mapping], *, ylabel: str, axis=None):
+def draw_sweep(points: Sequence[Mapping], *, ylabel: str) -> plots.Picture:
     """Value against tokens processed, a line a method: ``points`` hold "method", "tokens" and "rate" (Estimate)."""
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import LogFormatter
-
-    with plots.style():
-        if axis is None:
-            axis = Figure(figsize=(8.0, 4.2)).subplots()
-        for name in dict.fromkeys(point["method"] for point in points):
-            own = sorted((point for point in points if point["method"] == name), key=lambda point: point["tokens"])
-            plots.band(
-                axis, [point["tokens"] for point in own], [point["rate"] for point in own], marker="o", label=name
-            )
-        if len({point["tokens"] for point in points}) > 1 and np.all([point["tokens"] > 0 for point in points]):
-            axis.set_xscale("log")
-            axis.xaxis.set_major_formatter(LogFormatter())  # 400, not 4 x 10^2
-            axis.xaxis.set_minor_formatter(LogFormatter())
-        axis.set(xlabel="tokens the model processed, a prompt", ylabel=ylabel, ylim=(-0.03, 1.03))
-        axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-    return axis.figure
+    lines = {}
+    for name in dict.fromkeys(point["method"] for point in points):
+        own = sorted((point for point in points if point["method"] == name), key=lambda point: point["tokens"])
+        lines[name] = [point["tokens"] for point in own], [point["rate"] for point in own]
+    tokens = {point["tokens"] for point in points}
+    return plots.curves(
+        lines, xlabel="tokens the model processed, a prompt", ylabel=ylabel, limits=(-0.03, 1.03), legend="right",
+        styles={name: {"marker": "o"} for name in lines}, log="x" if len(tokens) > 1 and min(tokens) > 0 else "",
+    )  # fmt: skip

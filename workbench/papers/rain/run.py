@@ -7,7 +7,7 @@ import numpy as np
 
 from ...errors import UsageError, WorkbenchError
 from ...models.base import require
-from ...models.prefix.packed import max_length
+from ...models.forward import check_length
 from ...models.prefix.tasks import Task, chain, run, serve, together
 from ...models.prefix.tree import PrefixTree, shared_tree
 from ...models.reader import is_conversation, special_texts, until_stop
@@ -185,12 +185,7 @@ def _prompt_ids(model, prompt, chat, index: int, more: int) -> list[int]:
     ids = model.prompt_ids(prompt, chat)
     if not ids:
         raise UsageError(f"prompt {index} is empty and {model.name} has no start token: give at least one character")
-    limit = max_length(model)
-    if limit and len(ids) + more > limit:
-        raise UsageError(
-            f"prompt {index} has {len(ids)} tokens, and with max_new_tokens={more} that is more than the {limit} that "
-            f"{model.name} can read: shorten one of them"
-        )
+    check_length(model, len(ids), more=more, what=f"prompt {index}")
     return ids
 
 

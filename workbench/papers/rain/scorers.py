@@ -5,15 +5,14 @@ asked as a task (``plan``), so that a search's evaluations share its forwards an
 """
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from ... import judging
 from ...errors import UsageError
-from ...models.prefix.tasks import Task, Weigh, run, together
+from ...models.prefix.tasks import Task, run, together
 from ...models.prefix.tree import shared_tree
-from ...models.reader import read_text
+from ...stats import Estimate, proportion_interval
 
 # templates of our own; each ends where the label's first token is read
 SENTIMENT = "{prompt}{reply}\nSentiment:"
@@ -45,19 +44,8 @@ class _Asked:
                 raise UsageError(f"the template {template[:60]!r} has no {slot}: write where it goes")
         self.model, self.template = model, template
 
-    def _first(self, label: str) -> int:
-        """The label's first token where it follows a text: SentencePiece puts a blank before what begins a text."""
-        read = self.model.tokenizer
-        ids, before, both = (read_text(read, text, start=False) for text in (label, ":", ":" + label))
-        if not ids:
-            raise UsageError(f"the label {label!r} has no token: write a word, with the blank before it")
-        follows = len(both) > len(before) and list(both[: len(before)]) == list(before)
-        return both[len(before)] if follows else ids[0]
-
     def _node(self, tree, **slots):
-        # not str.format: a reply may hold braces, and they stay as they are
-        text = re.sub(r"\{(prompt|reply|a|b)\}", lambda found: slots.get(found[1], found[0]), self.template)
-        return tree.node(self.model.token_ids(text))
+        return tree.node(self.model.token_ids(judging.fill(self.template, **slots)))
 
     def plan(self, tree, prompt: str, reply: str) -> Task:
         """A task that returns the value of one reply."""
@@ -65,7 +53,7 @@ class _Asked:
 
     def __call__(self, prompt: str, replies: Sequence[str]) -> list[float]:
         tree = shared_tree(self.model)
-        return run(tree, together([self.plan(tree, prompt, reply) for reply in replies], at_once=32))
+        return run(tree, together([self.plan(tree, prompt, reply) for reply in replies], at_once=judging.AT_ONCE))
 
 
 class LabelScorer(_Asked):
@@ -90,24 +78,16 @@ class LabelScorer(_Asked):
         scale: float = 1.0,
     ):  # fmt: skip
         super().__init__(model, template)
-        good, bad = ([words] if isinstance(words, str) else list(words) for words in (good, bad))
-        if not good or not bad:
-            raise UsageError("a scorer needs at least one good and one bad label: write them as lists of words")
-        self.good, self.bad = ({self._first(word) for word in words} for words in (good, bad))
-        if self.good & self.bad:
-            raise UsageError(
-                f"the labels {good} and {bad} begin with the same token: choose words that begin differently"
-            )
+        self.good, self.bad = judging.label_tokens(model, good, bad)
         self.prior, self.hard, self.scale = prior, hard, scale
 
     def plan(self, tree, prompt: str, reply: str) -> Task:
         """A task that returns the value of one reply; the prompt's prior is read once a tree."""
-        labels = (*sorted(self.good), *sorted(self.bad))
-        asked = [Weigh(self._node(tree, prompt=prompt, reply=reply), labels)]
-        known = self.template, labels, len(self.good), prompt
+        nodes = [self._node(tree, prompt=prompt, reply=reply)]
+        known = self.template, tuple(sorted(self.good)), tuple(sorted(self.bad)), prompt
         if self.prior and known not in tree.notes:
-            asked.append(Weigh(self._node(tree, prompt=prompt, reply=""), labels))
-        odds = [_log_odds(values, len(self.good)) for values in (yield asked)]
+            nodes.append(self._node(tree, prompt=prompt, reply=""))
+        odds = yield from judging.odds(nodes, self.good, self.bad)
         if len(odds) > 1:
             tree.notes[known] = odds[1]
         value = self.scale * (odds[0] - (tree.notes[known] if self.prior else 0.0))
@@ -134,9 +114,7 @@ class VoteScorer(_Asked):
             if slot not in template:
                 raise UsageError(f"the template {template[:60]!r} has no {slot}: a vote needs both options")
         self.good, self.bad, self.hard = good, bad, hard
-        self.letters = (self._first(" A"), self._first(" B"))
-        if self.letters[0] == self.letters[1]:
-            raise UsageError("the letters A and B begin with the same token of this model: score by words instead")
+        self.letters = judging.label_tokens(model, *judging.LETTERS)
 
     def plan(self, tree, prompt: str, reply: str) -> Task:
         """A task that returns the mean of both orders' votes."""
@@ -144,11 +122,11 @@ class VoteScorer(_Asked):
 
     def orders(self, tree, prompt: str, reply: str) -> Task:
         """A task that returns the vote with the good option first, and with it second."""
-        asked = [
-            Weigh(self._node(tree, prompt=prompt, reply=reply, a=a, b=b), self.letters)
+        nodes = [
+            self._node(tree, prompt=prompt, reply=reply, a=a, b=b)
             for a, b in ((self.good, self.bad), (self.bad, self.good))
         ]
-        first, second = [_log_odds(values, 1) for values in (yield asked)]
+        first, second = yield from judging.odds(nodes, *self.letters)
         odds = (first, -second)
         return [float((x > 0) - (x < 0)) if self.hard else math.tanh(x / 2) for x in odds]
 
@@ -214,46 +192,28 @@ def objective(model, name: str, *, form: str = "words"):
 
 
 @dataclass(frozen=True)
-class ScorerReport:
+class ScorerReport(judging.Report):
     """How well a scorer tells good replies from bad ones.
 
     Attributes
     ----------
-    auc : Estimate
-        How often a good reply scores above a bad one (.5 is chance).
-    partial : Estimate, optional
-        The same for texts cut short, as a search sees them.
+    auc, zeros : Estimate
+        As in `judging.Report`, over all replies.
     length, partial_length : Estimate, optional
         AUC of the number of characters alone, on whole and on partial texts: what a scorer could reach without reading.
-    zeros : Estimate
-        Share of replies with the value exactly 0.
+    partial : Estimate, optional
+        The AUC for texts cut short, as a search sees them.
     orders : dict
         For an A/B vote: the AUC with the good option first, with it second, and the share of replies for which the
         letter A won in both orders (the letter's own pull).
-    at_chance, is_reversed : bool
-        The AUC's interval holds .5: searching with this scorer follows noise. It lies below .5: the scorer prefers bad
-        replies, and a search with it looks for them.
     rows : list of dict
         {prompt, reply, label, partial, value}.
     """
 
-    auc: Any
-    partial: Any
-    length: Any
-    partial_length: Any
-    zeros: Any
+    partial: Estimate | None
+    partial_length: Estimate | None
     orders: dict
     rows: list[dict] = field(repr=False)
-
-    @property
-    def at_chance(self) -> bool:
-        """Whether the AUC's interval holds .5."""
-        return self.auc.low <= 0.5 <= self.auc.high
-
-    @property
-    def is_reversed(self) -> bool:
-        """Whether the AUC's interval lies below .5."""
-        return self.auc.high < 0.5
 
     @property
     def warning(self) -> str:
@@ -296,8 +256,6 @@ def scorer_report(model, scorer, labelled: Sequence[Mapping], *, seed: int = 0) 
     UsageError
         A row lacks a field, or one of the two labels is missing.
     """
-    from ...stats import auroc, proportion_interval
-
     rows = []
     for number, row in enumerate(labelled):
         if not {"prompt", "reply", "label"} <= row.keys() or row["label"] not in (0, 1, "good", "bad"):
@@ -306,53 +264,37 @@ def scorer_report(model, scorer, labelled: Sequence[Mapping], *, seed: int = 0) 
         rows.append({**row, "label": int(label), "partial": bool(row.get("partial"))})
     if {row["label"] for row in rows} != {0, 1}:
         raise UsageError("scorer_report needs good and bad replies: one of the two is missing")
-    orders: dict = {}
-    if isinstance(scorer, VoteScorer):
-        tree = shared_tree(model)
-        votes = run(tree, together([scorer.orders(tree, row["prompt"], row["reply"]) for row in rows], at_once=32))
-        for row, (first, second) in zip(rows, votes, strict=True):
-            row["value"] = (first + second) / 2
-        for name, place in (("AUC, good option first", 0), ("AUC, good option second", 1)):
-            orders[name] = auroc(*_split(rows, [v[place] for v in votes]), groups=_prompts(rows), seed=seed)
-        orders["share of A in both orders"] = proportion_interval(sum(a > 0 > b for a, b in votes), len(rows))
-    else:
+    orders = _values(model, scorer, rows, seed)
+
+    def measured(own) -> judging.Report | None:
+        labels, prompts, texts = ([row[name] for row in own] for name in ("label", "prompt", "reply"))
+        if set(labels) != {0, 1}:
+            return None
+        return judging.report([row["value"] for row in own], labels, prompts, texts=texts, seed=seed)
+
+    whole, cut = (measured([row for row in rows if row["partial"] == partial]) for partial in (False, True))
+    every = measured(rows)
+    return ScorerReport(
+        every.auc, whole and whole.length, every.zeros, partial=cut and cut.auc, partial_length=cut and cut.length,
+        orders=orders, rows=rows,
+    )  # fmt: skip
+
+
+def _values(model, scorer, rows: list[dict], seed: int) -> dict:
+    """Give every row its "value"; of a vote also what each order alone is worth (see `ScorerReport.orders`)."""
+    if not isinstance(scorer, VoteScorer):
         for prompt in dict.fromkeys(row["prompt"] for row in rows):
             same = [row for row in rows if row["prompt"] == prompt]
             for row, value in zip(same, scorer(prompt, [row["reply"] for row in same]), strict=True):
                 row["value"] = float(value)
-    whole, cut = ([row for row in rows if row["partial"] == partial] for partial in (False, True))
-
-    def apart(own, measure):
-        """AUC of a measure of each row, where both labels are there."""
-        if {row["label"] for row in own} != {0, 1}:
-            return None
-        return auroc(*_split(own, list(map(measure, own))), groups=_prompts(own), seed=seed)
-
-    def value(row):
-        return row["value"]
-
-    def characters(row):
-        return len(row["reply"])
-
-    zeros = proportion_interval(sum(row["value"] == 0 for row in rows), len(rows))
-    lengths = apart(whole, characters), apart(cut, characters)
-    return ScorerReport(apart(rows, value), apart(cut, value), *lengths, zeros, orders, rows)
-
-
-def _split(rows, values):
-    return ([v for r, v in zip(rows, values, strict=True) if r["label"]],
-            [v for r, v in zip(rows, values, strict=True) if not r["label"]])  # fmt: skip
-
-
-def _prompts(rows):
-    return _split(rows, [row["prompt"] for row in rows])  # replies to one prompt are no independent draws
-
-
-def _log_odds(values: Sequence[float], good: int) -> float:
-    """log sum p over the first ``good`` values minus the same over the rest."""
-    return _log_sum(values[:good]) - _log_sum(values[good:])
-
-
-def _log_sum(values: Sequence[float]) -> float:
-    top = max(values)
-    return top + math.log(sum(math.exp(value - top) for value in values))
+        return {}
+    tree = shared_tree(model)
+    tasks = [scorer.orders(tree, row["prompt"], row["reply"]) for row in rows]
+    votes = run(tree, together(tasks, at_once=judging.AT_ONCE))
+    for row, vote in zip(rows, votes, strict=True):
+        row["value"] = sum(vote) / 2
+    labels, prompts = ([row[name] for row in rows] for name in ("label", "prompt"))
+    return {
+        name: judging.report([vote[place] for vote in votes], labels, prompts, seed=seed).auc
+        for place, name in enumerate(("AUC, good option first", "AUC, good option second"))
+    } | {"share of A in both orders": proportion_interval(sum(a > 0 > b for a, b in votes), len(rows))}

@@ -3,7 +3,7 @@
 Bigelow, Lubana, Dick, Tanaka, Ullman, "In-Context Learning Dynamics with Random Binary Sequences", ICLR 2024,
 arXiv 2310.17639. Facts and their sources: data/randomness/README.md.
 
-1. A prompt asks for coin flips and ends within a list; the flips so far stand in it.
+1. A prompt asks for coin flips and ends within a list; it holds the flips so far.
 2. p(Tails) = mass of the next tokens that begin with t, over that of those that begin with h or t.
 3. Generation: sequences sampled at the stated % Tails, against a Bernoulli coin, the window average, a Markov chain.
 4. Formal concepts: the flips repeat a word; p(y in C | x) sums the depth-d paths of its rotations.
@@ -12,7 +12,7 @@ arXiv 2310.17639. Facts and their sources: data/randomness/README.md.
 
 Deviations, all ours:
 - Every prefix is read from one forward (`models.packed`); equal to one forward a prefix to 1e-4, see the tests.
-- Whole periods in phase, and in minus out of phase, stand beside p(y in C | x): at even n the next flip of (01) is
+- Whole periods in phase, and in minus out of phase, are shown beside p(y in C | x): at even n the next flip of (01) is
   mostly the model's Heads prior. Each claim has random contexts beside it, at least 10 seeds.
 - The wording of the prompts, where the card gives none (PROMPTS says which).
 - The reference's binomial likelihood, its repeat model that matches itself and its lost last window are options that

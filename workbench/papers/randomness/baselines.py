@@ -5,12 +5,17 @@ Each baseline is a rule p(Tails next | flips so far). From the rule follow its s
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...errors import UsageError
+from ...stats import Estimate, bootstrap_interval
 from .flips import parse_flips
 from .settings import SETTINGS
+
+if TYPE_CHECKING:
+    from .generate import Generated
 
 Rule = Callable[[str], float]
 
@@ -95,3 +100,19 @@ def _share(p: float) -> float:
     if not 0 <= p <= 1:
         raise UsageError(f"p={p} is not a probability: give 0 to 1 (a percentage is divided by 100)")
     return float(p)
+
+
+def generation_bits(generated: "Sequence[Generated]") -> dict[str, Estimate]:
+    """Bits a flip that each baseline asks for the model's own sequences, over all stated p; the least fits best.
+
+    Bernoulli and window know the stated p; the Markov chain was fitted to the *other* sequences at the same p.
+    """
+    found: dict[str, list[float]] = {"Bernoulli": [], "window": [], "Markov (held out)": []}
+    for one in generated:
+        flips = [f for f in one.flips if f]
+        found["Bernoulli"] += bits(bernoulli(one.p_tails / 100), flips).tolist()
+        found["window"] += bits(window_average(one.p_tails / 100), flips).tolist()
+        if len(flips) > 1:
+            found["Markov (held out)"] += held_out_markov_bits(flips).tolist()
+    # bits are skewed and never negative: a bootstrap interval knows that, Student's t does not
+    return {label: bootstrap_interval(values, unit="bits/flip") for label, values in found.items() if values}

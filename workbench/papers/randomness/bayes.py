@@ -97,3 +97,9 @@ def bayes_curve(
     above = posterior > 0.5
     crossover = int(np.argmax(above)) if above.any() else None
     return BayesCurve(as_digits(word), likelihood, posterior, p_tails, crossover)
+
+
+def bayes_in_phase(concept: str, n_flips: int, likelihood: str = "sequence") -> tuple[np.ndarray, np.ndarray]:
+    """P(next whole period in phase) of a Bayesian observer after 0..n_flips flips of the word: belief + doubt 2^-d."""
+    belief = bayes_curve(repeat_concept(concept, n_flips), concept, likelihood=likelihood).posterior
+    return np.arange(n_flips + 1), belief + (1 - belief) * 2.0 ** -len(concept)

@@ -24,7 +24,7 @@ class ConceptCurve:
     n : (m,) int
         Flips in context, in blocks of one period each.
     in_phase : (m,)
-        P(the next ``depth`` flips are those of the word, at the place where it stands | n flips).
+        P(the next ``depth`` flips are those of the word at its place | n flips).
     in_concept : (m,)
         The same summed over the word's distinct rotations: the card's p(y in C | x).
     out_of_phase : (m,)
@@ -59,7 +59,7 @@ class ConceptCurve:
 
 
 def rotations(concept: str, depth: int) -> list[str]:
-    """The distinct continuations of ``depth`` flips, over all places where the repeated word may stand."""
+    """The distinct continuations of ``depth`` flips, over all places where the repeated word may be."""
     word = parse_flips(concept)
     return list(dict.fromkeys(repeat_concept(word, r + depth)[r:] for r in range(len(word))))
 
@@ -129,7 +129,7 @@ def concept_curve(
     at : sequence of int, optional
         Context lengths; default ``n_points`` blocks of one period, from 0 to ``n_flips``.
     context : str, optional
-        Flips to stand in place of the repeated word: the control. The same continuations are scored after them.
+        Flips instead of the repeated word: the control. The same continuations are scored after them.
     prompt, alphabet, p_tails, packed
         As in `next_flip_curve`.
 

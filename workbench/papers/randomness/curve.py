@@ -6,7 +6,8 @@ import numpy as np
 
 from ...errors import UsageError
 from ...models.base import require
-from ...models.prefix.packed import check_length, packed_next
+from ...models.forward import check_length
+from ...models.prefix.packed import packed_next
 from .flips import parse_flips, write_flips
 from .settings import get_alphabet, prompt_text
 

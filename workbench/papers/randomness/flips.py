@@ -66,7 +66,7 @@ def random_flips(n: int, seed: int, *, p_tails: float = 0.5) -> str:
 
 
 def write_flips(flips: str, alphabet: str = "words", *, comma: bool = True) -> str:
-    """Flips as they stand in a prompt: "Heads, Tails," (``comma``: with the trailing one)."""
+    """Flips as a prompt holds them: "Heads, Tails," (``comma``: with the trailing one)."""
     names = get_alphabet(alphabet)
     text = ", ".join(names.heads if flip == "H" else names.tails for flip in flips)
     return text + "," if text and comma else text

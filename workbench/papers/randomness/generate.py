@@ -64,7 +64,7 @@ def generate_sequences(
         The model cannot generate.
     """
     if n < 1 or max_flips < 1:
-        raise UsageError(f"n={n} sequences of max_flips={max_flips} are none: give at least 1 of each")
+        raise UsageError(f"n is {n} and max_flips is {max_flips}: give at least 1 of each")
     require(model, "generate", for_="the generation task")
     first = write_flips("H", alphabet)
     prompts = [prompt_text(prompt, alphabet, p) + first for p in p_tails]

@@ -29,7 +29,7 @@ def judge(
     at : sequence of int, optional
         Which prefix lengths; default 0 to n. Only with one sequence.
     trailing_comma : bool
-        Whether a comma stands before the closing bracket (the reference is not of one mind about it).
+        Whether a comma comes before the closing bracket (the reference does both).
     packed : bool, optional
         As in `models.packed.packed_next`: the prefixes share the sequence, each has its own question behind it.
 

@@ -30,7 +30,7 @@ SETTINGS = RandomnessSettings()
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt by name: ``text`` ends where the first flip stands; ``about`` says it in a line."""
+    """A prompt by name: ``text`` ends where the first flip goes; ``about`` says it in a line."""
 
     name: str
     text: str

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...stats import Estimate, auroc, bootstrap_interval, mean_interval, proportion_interval
+from ...stats import Estimate, auroc, mean_interval, proportion_interval
 from . import baselines
-from .bayes import bayes_curve
+from .baselines import generation_bits
+from .bayes import bayes_in_phase
 from .concept import ConceptCurve, concept_curve, points, random_controls
 from .curve import next_flip_curve
 from .flips import as_digits, parse_flips, random_flips, repeat_concept
@@ -236,22 +237,6 @@ def generation_table(generated: Sequence[Generated], name: str, *, seed: int = 0
     return rows
 
 
-def generation_bits(generated: Sequence[Generated]) -> dict[str, Estimate]:
-    """Bits a flip that each baseline asks for the model's own sequences, over all stated p; the least fits best.
-
-    Bernoulli and window know the stated p; the Markov chain was fitted to the *other* sequences at the same p.
-    """
-    found: dict[str, list[float]] = {"Bernoulli": [], "window": [], "Markov (held out)": []}
-    for one in generated:
-        flips = [f for f in one.flips if f]
-        found["Bernoulli"] += baselines.bits(baselines.bernoulli(one.p_tails / 100), flips).tolist()
-        found["window"] += baselines.bits(baselines.window_average(one.p_tails / 100), flips).tolist()
-        if len(flips) > 1:
-            found["Markov (held out)"] += baselines.held_out_markov_bits(flips).tolist()
-    # bits are skewed and never negative: a bootstrap interval knows that, Student's t does not
-    return {label: bootstrap_interval(values, unit="bits/flip") for label, values in found.items() if values}
-
-
 def answers(name, *, study=None, bits=None, mass=None, generated=None, judgement=None, concept="01") -> list[dict]:
     """The paper's questions, answered from what was measured for one model; a part not measured is said to be so."""
     rows = []
@@ -336,9 +321,3 @@ def _not_told_apart(costs: dict[str, Estimate]) -> list[str]:
     if rest and None not in (first.high, rest[0].low) and first.high < rest[0].low:
         return []
     return ["the best two are not told apart (intervals overlap or are missing)"] if rest else []
-
-
-def bayes_in_phase(concept: str, n_flips: int, likelihood: str = "sequence") -> tuple[np.ndarray, np.ndarray]:
-    """P(next whole period in phase) of a Bayesian observer after 0..n_flips flips of the word: belief + doubt 2^-d."""
-    belief = bayes_curve(repeat_concept(concept, n_flips), concept, likelihood=likelihood).posterior
-    return np.arange(n_flips + 1), belief + (1 - belief) * 2.0 ** -len(concept)

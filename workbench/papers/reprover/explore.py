@@ -9,7 +9,6 @@ import difflib
 import os
 import re
 import textwrap
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from .lean.safety import refusal
 from .lean.session import LeanError, ProofFinished, ProofGivenUp, TacticState, Theorem
 from .lean.source import own_theorem
 from .lean.states import statement_refusal
-from .retrieve import BM25
+from .retrieve import BM25, best, unit_vectors
 
 _BEHIND = (10**9, 1)  # a place after everything in its file
 
@@ -59,7 +58,7 @@ def subject(corpus: Corpus, text: str, root: str | os.PathLike = LIBRARY) -> Sub
     UsageError
         No traced theorem has this name; the nearest names are given.
     DataError
-        A statement that is none, or one that would leave its place (comments, a second declaration, …).
+        A text that is no statement, or a statement that would leave its place (comments, a second declaration, …).
     """
     text = text.strip()
     if re.match(r"theorem\b", text):
@@ -205,61 +204,17 @@ class Ranker:
 
     def scores(self, state: str, retriever: str = "bm25"):
         """A score for every premise, (P,): BM25's, or the cosine of the encoder's vectors."""
-        import numpy as np
-
         if retriever not in self.names:
-            raise UsageError(f"retriever {retriever!r} is none here: choose {' or '.join(self.names)}")
+            raise UsageError(f"retriever {retriever!r} is unknown here: choose {' or '.join(self.names)}")
         if retriever == "bm25":
             self._index = self._index or BM25(self._texts)
             return self._index.scores(state)
-
-        def unit(texts):
-            vectors = self.encoder.embed(texts)
-            return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-
         if self._vectors is None:
-            self._vectors = unit(tuple(self._texts))  # (P, H)
-        return self._vectors @ unit((state,))[0]
+            self._vectors = unit_vectors(self.encoder, self._texts)  # (P, H)
+        return self._vectors @ unit_vectors(self.encoder, [state])[0]
 
     def top(self, state: str, subject: Subject, k: int = 10, *, retriever: str = "bm25"):
         """The best ``k`` premises that ``subject`` may name: [(Premise, score)], and how many it may name in all."""
-        import numpy as np
-
         mask = self.corpus.accessible(subject.path, subject.start)
-        scores = np.where(mask, np.asarray(self.scores(state, retriever), dtype=float), -np.inf)
-        best = [n for n in np.argsort(-scores, kind="stable")[:k] if np.isfinite(scores[n])]
-        return [(self.corpus.premises[n], float(scores[n])) for n in best], int(mask.sum())
-
-
-def proof_figure(title: str, statement: str, steps: Sequence[str], goals: Sequence[str],
-                 premises: Sequence[tuple[str, float]], *, retriever: str = "bm25", verdict: str = ""):  # fmt: skip
-    """A still picture of a proof in the making: statement, steps and goals as text, the premises' scores as bars."""
-    from matplotlib.figure import Figure
-
-    from ... import plots
-
-    def cut(text: str, width: int = 74, lines: int = 18) -> str:
-        rows = [
-            row for line in text.split("\n") for row in textwrap.wrap(line, width, subsequent_indent="    ") or [""]
-        ]
-        return "\n".join(rows[:lines] + (["…"] if len(rows) > lines else []))
-
-    written = [cut(statement), ""]
-    written += [f"{number}. {cut(step, lines=3)}" for number, step in enumerate(steps, 1)][-10:]
-    written += ["", verdict or cut("\n\n".join(goals))]
-    text = "\n".join(written)
-    with plots.style():
-        figure = Figure(figsize=(12, max(3.2, 0.6 + 0.21 * (text.count("\n") + 1))), layout="constrained")
-        left, right = figure.subplots(1, 2, width_ratios=(3, 2))
-        left.axis("off")
-        left.set_title(title, parse_math=False)
-        left.text(0, 1, text, transform=left.transAxes, va="top", family="monospace", size=10, parse_math=False)
-        shown = list(premises)[:10]
-        right.barh(range(len(shown)), [score for _, score in shown], color=plots.COLOURS["blue"])
-        right.set_yticks(range(len(shown)), [name for name, _ in shown], parse_math=False)
-        right.invert_yaxis()
-        right.set(
-            title="accessible premises for this state" if shown else "", xlabel=f"score ({retriever})" if shown else ""
-        )
-        right.set_visible(bool(shown))
-    return figure
+        found = best(self.scores(state, retriever), mask, k)
+        return [(self.corpus.premises[n], score) for n, score in found], int(mask.sum())

@@ -1,183 +1,85 @@
-"""Tables and figures of the notebook."""
+"""Figures of the notebook and the explorer: a traced library, retrieval, a proof in the making. Plain data in."""
 
-import html
-import re
+import textwrap
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from ... import plots
-from ...stats import proportion_interval
-from .baseline import Attempt, attempt, majority_tactic
-from .corpus.corpus import Corpus, TracedTheorem
-from .lean.session import Session
-from .lean.states import Theorem
-from .retrieve import RETRIEVERS, Query, ceiling, evaluate
+
+if TYPE_CHECKING:
+    from .corpus.corpus import Corpus
 
 
-def overview(corpus: Corpus):
-    """What is in each file, as a pandas table."""
-    import pandas as pd
-
-    rows = []
-    for file in corpus.files:
-        inside = [theorem for theorem in corpus.theorems if theorem.file_path == file.path]
-        steps = [tactic for theorem in inside for tactic in theorem.tactics]
-        rows.append({
-            "file": file.path, "premises": len(file.premises), "theorems by tactics": len(inside), "steps": len(steps),
-            "steps that name a premise": sum(bool(corpus.numbers(step)) for step in steps),
-        })  # fmt: skip
-    table = pd.DataFrame(rows).set_index("file")
-    table.loc["together"] = table.sum()
-    return table
-
-
-def corpus_figure(corpus: Corpus):
+def corpus_figure(corpus: "Corpus") -> plots.Picture:
     """How often a premise is named, how long proofs are, and which file imports which."""
-    import matplotlib.pyplot as plt
-
-    used = Counter(n for theorem in corpus.theorems for tactic in theorem.tactics for n in corpus.numbers(tactic))
+    steps = [tactic for theorem in corpus.theorems for tactic in theorem.tactics]
+    used = Counter(n for tactic in steps for n in corpus.numbers(tactic))
     lengths = Counter(len(theorem.tactics) for theorem in corpus.theorems)
-    with plots.style():
-        figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12, 4))
-        left.plot(range(1, len(used) + 1), sorted(used.values(), reverse=True))
-        left.set(xscale="log", yscale="log", xlabel="premises, commonest first", ylabel="steps that name it",
-                 title=f"{len(used)} of {len(corpus.premises)} premises are named")  # fmt: skip
-        middle.bar(list(lengths), list(lengths.values()))
-        middle.set(xlabel="steps of a proof", ylabel="theorems", title=f"{len(corpus.theorems)} proofs by tactics")
-        names = [file.path.rsplit("/")[-1].removesuffix(".lean") for file in corpus.files]
-        place = {file.path: number for number, file in enumerate(corpus.files)}
-        for number, file in enumerate(corpus.files):
-            right.text(0.05, number, names[number], va="center", fontsize=9)
-            for other in file.imports:
-                right.annotate(
-                    "",
-                    (0, place[other]),
-                    (0, number),
-                    arrowprops={"arrowstyle": "->", "connectionstyle": "arc3,rad=0.5", "color": plots.COLOURS["blue"]},
-                )
-        right.set(xlim=(-1, 1), ylim=(len(names) - 0.5, -0.5), title="imports")
-        right.axis("off")
-    plt.close(figure)
-    return figure
+    picture, ((left, middle, right),) = plots.panels(1, 3, size=(13, 4.2))
+    plots.curves(
+        {"": (range(1, len(used) + 1), sorted(used.values(), reverse=True))}, log="xy",
+        xlabel="premises, commonest first", ylabel="steps that name it",
+        title=f"{len(used)} of {len(corpus.premises)} premises are named", axis=left,
+    )  # fmt: skip
+    many = range(1, max(lengths, default=1) + 1)
+    plots.curves(
+        {"": (many, [lengths[n] for n in many])}, xlabel="steps of a proof", ylabel="theorems",
+        styles={"": {"drawstyle": "steps-mid"}}, title=f"{len(corpus.theorems)} proofs by tactics", axis=middle,
+    )  # fmt: skip
+    names = [file.path.rsplit("/")[-1].removesuffix(".lean") for file in corpus.files]
+    imports = np.array([[one.path in file.imports for one in corpus.files] for file in corpus.files], dtype=float)
+    plots.grid(imports, names, names, title="imports: a row's file imports the blue ones", axis=right)
+    several = "; ".join(
+        f"{name} imports {', '.join(np.array(names)[row > 0])}" for name, row in zip(names, imports) if row.any()
+    )
+    return picture.describe(f"{several}.")
 
 
-def proof_html(theorem: TracedTheorem):
-    """A proof state by state as HTML; premises are highlighted."""
-    from IPython.display import HTML
-
-    rows = []
-    for number, step in enumerate(theorem.tactics, 1):
-        marked = html.escape(step.annotated).replace("&lt;a&gt;", "<mark>").replace("&lt;/a&gt;", "</mark>")
-        rows.append(
-            f"<tr><td>{number}</td><td><pre>{html.escape(step.state_before)}</pre></td><td><pre>{marked}</pre></td>"
-            f"<td>{', '.join(html.escape(use.full_name) for use in step.uses)}</td></tr>"
-        )
-    head = "<tr><th></th><th>state</th><th>tactic</th><th>premises</th></tr>"
-    align = re.sub("<t([dr])>", r'<t\1 style="text-align:left;vertical-align:top">', "".join(rows))
-    return HTML(f"<b>{html.escape(theorem.full_name)}</b><table>{head}{align}</table>")
-
-
-def retrieval_table(
-    corpus: Corpus, asked: dict[str, Sequence[Query]], retrievers: Sequence[str] = RETRIEVERS, *, seed: int = 0
-):
-    """Every retriever on every split, with and without the accessible filter: a list of rows with Estimates."""
-    rows = []
-    for split, some in asked.items():
-        for name in retrievers:
-            for accessible in (True, False):
-                told = evaluate(corpus, some, name, accessible=accessible, seed=seed).estimates()
-                rows.append(
-                    {"split": split, "retriever": name, "candidates": "accessible" if accessible else "all", **told}
-                )
-    return rows
+def retrieval_figure(rows: Sequence[Mapping]) -> plots.Picture:
+    """Recall@10 of every retriever with its interval, a panel a split: `study.retrieval_table`'s rows."""
+    splits = {row["split"]: [one for one in rows if one["split"] == row["split"]] for row in rows}
+    size = (1.2 + 4.6 * len(splits), 1.6 + 0.5 * len({row["retriever"] for row in rows}))
+    picture, axes = plots.panels(1, len(splits), size=size, sharey=True)
+    for axis, (split, some) in zip(axes[0], splits.items()):
+        table = {
+            kind: {row["retriever"]: row["recall@10"] for row in some if row["candidates"] == kind}
+            for kind in ("accessible", "all")
+        }
+        styles = {"accessible": {"color": plots.COLOURS["blue"]}, "all": {"color": plots.COLOURS["orange"]}}
+        title = f"{split} (n = {some[0]['recall@10'].n})"
+        plots.dots(table, xlabel="Recall@10", title=title, limits=(0, 1), styles=styles, axis=axis)
+        axis.get_legend().set_title("candidates")
+    return picture
 
 
-def ceiling_rows(asked: dict[str, Sequence[Query]]) -> list[dict]:
-    """The row of a perfect retriever for each split, to set beside `retrieval_table`."""
-    return [
-        {"split": split, "retriever": "best possible", "candidates": "accessible", **ceiling(some).estimates()}
-        for split, some in asked.items()
-    ]
+def proof_figure(
+    title: str, statement: str, steps: Sequence[str], goals: Sequence[str], premises: Sequence[tuple[str, float]], *,
+    retriever: str = "bm25", verdict: str = "",
+) -> plots.Picture:  # fmt: skip
+    """A still picture of a proof in the making: statement, steps and goals as text, the premises' scores as bars."""
 
+    def cut(text: str, width: int = 74, lines: int = 18) -> str:
+        rows = [
+            row for line in text.split("\n") for row in textwrap.wrap(line, width, subsequent_indent="    ") or [""]
+        ]
+        return "\n".join(rows[:lines] + (["…"] if len(rows) > lines else []))
 
-def database_overview(corpus: Corpus, asked: dict[str, Sequence[Query]]):
-    """What a Metamath database holds and what is asked of it, as a pandas table."""
-    import pandas as pd
-
-    kinds = Counter(premise.kind for premise in corpus.premises)
-    cited = [len(theorem.tactics[0].uses) for theorem in corpus.theorems]
-    rows = {
-        "premises": len(corpus.premises),
-        "of them axioms and definitions": kinds["axiom"],
-        "complete proofs": len(corpus.theorems),
-        "premises a proof cites, on average": round(sum(cited) / max(len(cited), 1), 1),
-        "premises that no proof cites": len(corpus.premises)
-        - len({use.full_name for theorem in corpus.theorems for use in theorem.tactics[0].uses}),
-        **{f"proofs asked, {split} split": len(some) for split, some in asked.items()},
-    }
-    return pd.DataFrame({"": rows.values()}, index=list(rows), dtype=object)
-
-
-def retrieval_figure(rows: Sequence[dict]):
-    """Recall@10 of `retrieval_table`, with intervals."""
-    import matplotlib.pyplot as plt
-
-    splits = list(dict.fromkeys(row["split"] for row in rows))
-    with plots.style():
-        figure, axes = plt.subplots(1, len(splits), figsize=(10, 3.6), sharey=True, squeeze=False)
-        for axis, split in zip(axes[0], splits, strict=True):
-            for shift, (kind, colour) in enumerate((("accessible", "blue"), ("all", "orange"))):
-                some = [row for row in rows if row["split"] == split and row["candidates"] == kind]
-                values = [row["recall@10"] for row in some]
-                spread = [[v.value - (v.low if v.low is not None else v.value) for v in values],
-                          [(v.high if v.high is not None else v.value) - v.value for v in values]]  # fmt: skip
-                axis.errorbar(
-                    [n + 0.12 * (2 * shift - 1) for n in range(len(some))],
-                    [v.value for v in values],
-                    yerr=spread,
-                    fmt="o",
-                    capsize=3,
-                    color=plots.COLOURS[colour],
-                    label=kind,
-                )
-            axis.set_xticks(range(len(some)), [row["retriever"] for row in some])
-            axis.set(title=f"{split} (n = {values[0].n})", ylim=(0, 1), xlim=(-0.5, len(some) - 0.5))
-        axes[0][0].set_ylabel("Recall@10")
-        axes[0][0].legend(title="candidates")
-    plt.close(figure)
-    return figure
-
-
-def floor(session: Session, train: Sequence[TracedTheorem], names: "Sequence[str | Theorem]", *, calls: int,
-          progress: bool = True) -> dict[str, list[Attempt]]:  # fmt: skip
-    """The two provers of the floor on the same theorems: the majority tactic once, the fixed list within ``calls``."""
-    from tqdm.auto import tqdm
-
-    commonest = majority_tactic(train)
-    found: dict[str, list[Attempt]] = {f"majority tactic ({commonest})": [], f"fixed list, {calls} calls": []}
-    for name in tqdm(names, desc="proving", unit="theorem", disable=not progress):
-        one, many = found.values()
-        one.append(attempt(session, name, tactics=[commonest], calls=1))
-        many.append(attempt(session, name, calls=calls))
-    return found
-
-
-def floor_table(found: dict[str, list[Attempt]]) -> list[dict]:
-    """Pass@1 with intervals. As in the reference, a theorem that does not open is not counted; it is reported."""
-    rows = []
-    for prover, tried in found.items():
-        opened = [one for one in tried if one.status != "not opened"]
-        proved = sum(one.status == "proved" for one in opened)
-        rows.append(
-            {
-                "prover": prover,
-                "proved": proved,
-                "of": len(opened),
-                "pass@1": proportion_interval(proved, len(opened)) if opened else None,
-                "not opened": len(tried) - len(opened),
-                "rejected by the kernel": sum(one.status == "rejected" for one in opened),
-                "calls a theorem": sum(one.calls for one in opened) / max(len(opened), 1),
-                "seconds": round(sum(one.seconds for one in tried), 1),
-            }
-        )
-    return rows
+    written = [cut(statement), ""]
+    written += [f"{number}. {cut(step, lines=3)}" for number, step in enumerate(steps, 1)][-10:]
+    written += ["", verdict or cut("\n\n".join(goals))]
+    text = "\n".join(written)
+    shown = list(premises)[:10]
+    size = (12, max(3.2, 0.6 + 0.21 * (text.count("\n") + 1)))
+    picture, ((left, right),) = plots.panels(1, 2, size=size, title=title, width_ratios=(3, 2))
+    picture.describe(f"{title}. {' '.join(text.split())}.")
+    left.axis("off")
+    left.text(0, 1, text, transform=left.transAxes, va="top", family="monospace", size=10)
+    right.set_visible(bool(shown))
+    if shown:
+        names, scores = zip(*shown)
+        about = {"title": "accessible premises for this state", "xlabel": f"score ({retriever})"}
+        plots.bars({retriever: scores}, names, axis=right, **about)
+    return picture

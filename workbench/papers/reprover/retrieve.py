@@ -215,23 +215,33 @@ def measure_scores(corpus: Corpus, asked: Sequence[Query], scored: Iterable, *, 
 
 def top(corpus: Corpus, query: Query, retriever: str, k: int = 10, *, seed: int = 0) -> list[tuple[str, float]]:
     """The best ``k`` accessible premises for one query, with their scores."""
+    mask = corpus.accessible(query.theorem.file_path, query.theorem.start)
+    found = best(next(score_all(corpus, [query], retriever, seed=seed)), mask, k)
+    return [(corpus.premises[number].full_name, score) for number, score in found]
+
+
+def best(scores, mask, k: int) -> list[tuple[int, float]]:
+    """The ``k`` premises of the highest scores among those of ``mask``, (P,) both: [(place, score)]."""
     import numpy as np
 
-    scores = np.asarray(next(score_all(corpus, [query], retriever, seed=seed)), dtype=float)
-    scores = np.where(corpus.accessible(query.theorem.file_path, query.theorem.start), scores, -np.inf)
-    best = [number for number in np.argsort(-scores, kind="stable")[:k] if np.isfinite(scores[number])]
-    return [(corpus.premises[number].full_name, float(scores[number])) for number in best]
+    scores = np.where(mask, np.asarray(scores, dtype=float), -np.inf)
+    return [(int(n), float(scores[n])) for n in np.argsort(-scores, kind="stable")[:k] if np.isfinite(scores[n])]
+
+
+def unit_vectors(encoder, texts: Sequence[str]):
+    """The encoder's vectors of ``texts``, each of length 1: (N, H)."""
+    import numpy as np
+
+    vectors = encoder.embed(texts)
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
 @functools.lru_cache(maxsize=8)
 def _embed(encoder: str, texts: tuple[str, ...]):
     """Unit vectors of ``texts``; kept, because the same premises are asked for with and without the filter."""
-    import numpy as np
-
     from ...models import load_encoder
 
-    vectors = load_encoder(encoder).embed(texts)
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return unit_vectors(load_encoder(encoder), texts)
 
 
 def _clustered(values: Sequence[float], groups: Sequence[str]) -> Estimate:

@@ -13,8 +13,4 @@ PROFILES = Profiles(
     n_metamath=Size(40, 500, 1000, 0, least=0),
     n_embed=Size(0, 2000, 2000, 100_000, least=0),
 )
-
-
-def fill(profile: str, **given) -> dict:
-    """The profile's sizes, with every value that is not None put in its place (0 queries or proofs: all)."""
-    return PROFILES.fill(profile, given)
+fill = PROFILES.fill  # of the sizes of queries and proofs, 0 means all

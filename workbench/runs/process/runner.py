@@ -16,11 +16,13 @@ from pathlib import Path
 from ...errors import RunError, UsageError, WorkbenchError
 from ...files import JSON_BYTES, parse_json, write_atomic
 from ...models.files.identity import contents, settled
+from ...rows import OFFERED, append_lines, package_hash
 from ..notebook.notebook import Notebook, read
 from ..store import entry as store
 from ..store import masking
 from . import environment, processes
 from .progress import Progress
+from .resume import count, resumed, rows_of
 from .worker import Signals, Slot, Worker
 
 RESERVE = ".reserve"  # a file that gives its room back to the last record when the disk has filled up meanwhile
@@ -35,6 +37,7 @@ def run(
     timeout: float | None = None,
     progress: bool = True,
     rerun_of: str | None = None,
+    resume: str | None = None,
 ) -> store.Record:
     """Run a paper's notebook (or any .ipynb with a parameters cell) and return its record, whatever came of it.
 
@@ -50,6 +53,8 @@ def run(
         Seconds the whole run may take; then it is killed and its status is ``timed out``.
     progress
         Whether to show a bar (on a terminal) or a few lines (elsewhere) on standard error.
+    resume
+        The ID of a run of this notebook: its parameters are taken, and its finished rows are not computed again.
 
     Returns
     -------
@@ -59,17 +64,21 @@ def run(
     Raises
     ------
     UsageError
-        Unknown paper or parameter, or a value of the wrong type. Nothing was started or written.
+        Unknown paper or parameter, a value of the wrong type, or nothing to resume. Nothing was started or written.
     RunError
         The run's folder cannot be written.
     """
     notebook = read(paper)
-    values = notebook.resolve(given or {})
+    folder, given, old = store.runs_folder(out), given or {}, None
+    if resume is not None:
+        old, given = resumed(notebook, given, resume, folder)
+    values = notebook.resolve(given)
     check_timeout(timeout)
     bar = Progress(notebook.name, show=progress)
     with Signals() as signals:
-        folder = store.runs_folder(out)
-        return execute(notebook, values, out=folder, timeout=timeout, bar=bar, signals=signals, rerun_of=rerun_of)
+        return execute(
+            notebook, values, out=folder, timeout=timeout, bar=bar, signals=signals, rerun_of=rerun_of, resume=old
+        )
 
 
 def check_timeout(timeout: float | None) -> None:
@@ -87,6 +96,7 @@ def execute(
     bar: Progress,
     signals: Signals,
     rerun_of: str | None = None,
+    resume: store.Record | None = None,
     surroundings: dict | None = None,
     threads: int | None = None,
     settings: dict[str, str] | None = None,
@@ -100,6 +110,8 @@ def execute(
     ----------
     values
         The resolved values of the parameters that were set.
+    resume
+        The run whose finished rows are offered to this one.
     surroundings
         `environment.surroundings`, where the caller knows it already.
     threads
@@ -131,6 +143,7 @@ def execute(
         seed=seed if isinstance(seed, int) and not isinstance(seed, bool) else None,
         timeout=timeout,
         rerun_of=rerun_of,
+        resume_of=resume.id if resume else None,
         threads=threads,
         warm=slot.runs if slot else None,
         folder=folder,
@@ -141,6 +154,8 @@ def execute(
             announce(identity)
         entry.save()
         write_atomic(folder / RESERVE, b"\0" * RESERVE_BYTES)
+        if resume is not None:
+            _offer(resume, folder, bar)
         make = slot.take if slot else lambda folder, settings: Worker(folder, folder / "log.txt", settings)
         worker = make(folder, settings or {})
     except (WorkbenchError, OSError) as error:
@@ -198,6 +213,16 @@ def execute(
     return entry
 
 
+def _offer(old: store.Record, folder: Path, bar: Progress) -> None:
+    """Lay the rows of an earlier run into the folder of this one, where `Results` looks for them."""
+    lines, damaged = rows_of(old)
+    append_lines(folder / OFFERED, lines)
+    left = f"; {damaged} damaged line(s) of its rows are left out" if damaged else ""
+    bar.say(f"{len(lines)} finished rows of {old.id} are there{left}")
+    if lines and all(line.get("code") != package_hash() for line in lines):
+        bar.say("the package's code has changed since they were made: none of them will be taken over")
+
+
 def _collect(entry: store.Record) -> None:
     """Take what the notebook left in its folder into the record, as far as it is what it should be.
 
@@ -213,6 +238,10 @@ def _collect(entry: store.Record) -> None:
             with contextlib.suppress(ValueError, RecursionError):  # a line cut short by a kill
                 found = parse_json(json.dumps(_finite(json.loads(line))))
                 entry.models += [found] if isinstance(found, dict) else []
+    entry.rows = count(entry.folder)
+    if entry.counts:  # nothing is left that could be taken over
+        with contextlib.suppress(OSError):
+            (entry.folder / OFFERED).unlink()
     if entry.contents:
         entry.contents = settled(entry.contents, contents(entry.parameters), entry.models)
 

@@ -1,8 +1,6 @@
 """Runs as CSV, Parquet and LaTeX, for spreadsheets, pandas and papers."""
 
-import csv
 import io
-import re
 
 from ..store import entry as store
 from ..store.metrics import show
@@ -14,11 +12,6 @@ FIXED = ("id", "paper", "status", "error", "started", "seconds", "cpu_seconds", 
 def chosen(record: store.Record) -> str:
     """The parameters that were set for a run, as one would type them."""
     return " ".join(f"{name}={plain(record.parameters.get(name))}" for name in record.given)
-
-
-def as_csv(records: list[store.Record]) -> str:
-    """All runs as CSV: a row a run, a column a parameter and three a metric (value, low, high)."""
-    return csv_text(as_rows(records)) if records else ",".join(FIXED) + "\n"
 
 
 def as_rows(records: list[store.Record]) -> list[dict]:
@@ -37,23 +30,21 @@ def as_rows(records: list[store.Record]) -> list[dict]:
     return rows
 
 
-def csv_text(rows: list[dict]) -> str:
-    """Rows as CSV; columns in the order in which they first come."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: _harmless(cell) for name, cell in row.items()} for row in rows)
-    return buffer.getvalue()
+def csv_text(rows: list[dict], columns: tuple[str, ...] | None = None) -> str:
+    """Rows as CSV; ``columns`` in the order in which they first come, where there is no row to tell."""
+    import pandas as pd
+
+    safe = [{_harmless(name): _harmless(cell) for name, cell in row.items()} for row in rows]
+    frame = pd.DataFrame(safe, columns=None if rows else columns, dtype=object)
+    return frame.to_csv(index=False, lineterminator="\n")
 
 
 def _harmless(cell):
     """A cell that no spreadsheet takes for a formula: a text that begins like one gets an apostrophe; numbers stay."""
-    if cell is None:
-        return ""
-    if isinstance(cell, str):
-        cell = cell.replace("\r\n", "\n").replace("\r", "\n")  # csv does not quote a lone one
-    if isinstance(cell, str) and cell.lstrip(" ")[:1] in tuple("=+-@\t\n＝＋－＠"):
+    if not isinstance(cell, str):
+        return cell
+    cell = cell.replace("\r\n", "\n").replace("\r", "\n")  # csv does not quote a lone one
+    if cell.lstrip(" ")[:1] in tuple("=+-@\t\n＝＋－＠"):
         try:
             float(cell)
         except ValueError:
@@ -63,18 +54,14 @@ def _harmless(cell):
 
 def as_parquet(rows: list[dict]) -> bytes:
     """Rows as a Parquet file: numbers as 64-bit floats, everything else as texts."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    import pandas as pd
 
-    columns = {}
-    for name in dict.fromkeys(name for row in rows for name in row):
-        cells = [row.get(name) for row in rows]
+    frame = pd.DataFrame(rows, dtype=object)
+    for name, cells in frame.items():
         texts = any(isinstance(cell, str) for cell in cells)
-        kind = pa.string() if texts else pa.float64()
-        make = str if texts else float
-        columns[name] = pa.array([cell if cell is None else make(cell) for cell in cells], kind)
+        frame[name] = cells.map(str, na_action="ignore").astype("string") if texts else cells.astype("float64")
     sink = io.BytesIO()
-    pq.write_table(pa.table(columns), sink)
+    frame.to_parquet(sink, index=False)
     return sink.getvalue()
 
 
@@ -83,24 +70,28 @@ def as_latex(records: list[store.Record]) -> str:
     parts = ["% needs \\usepackage{booktabs}\n"]
     for name in sorted({record.paper for record in records}):
         runs = [record for record in records if record.paper == name and record.status == "done" and record.metrics]
-        if not runs:
-            continue
         metrics = list(dict.fromkeys(metric for record in runs for metric in record.metrics))
-        head = " & ".join(["run", "set", *map(tex, metrics)])
-        parts.append(f"% {name}\n\\begin{{tabular}}{{ll{'r' * len(metrics)}}}\n\\toprule\n{head} \\\\\n\\midrule\n")
+        rows = []
         for record in runs:
-            cells = [tex(record.id), tex(chosen(record))]
-            for metric in metrics:
-                shown = show(record.metrics[metric]) if metric in record.metrics else {"value": "", "interval": ""}
-                cells.append(tex(" ".join(filter(None, [shown["value"], shown["interval"]]))))
-            parts.append(" & ".join(cells) + " \\\\\n")
-        parts.append("\\bottomrule\n\\end{tabular}\n")
+            shown = {metric: show(entry) for metric, entry in record.metrics.items()}
+            cells = [" ".join(filter(None, [shown[m]["value"], shown[m]["interval"]])) if m in shown else ""
+                     for m in metrics]  # fmt: skip
+            rows.append([record.id, chosen(record), *cells])
+        if rows:
+            parts.append(latex_table(name, ["run", "set", *metrics], rows, left=2))
     return "\n".join(parts)
 
 
-def tex(text: str) -> str:
-    """A text with LaTeX's special characters made harmless."""
-    special = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    special |= {character: "\\" + character for character in "&%$#_{}"}
-    special |= {"\n": " ", '"': r"\textquotedbl{}", "<": r"\textless{}", ">": r"\textgreater{}"}
-    return re.sub(r'[\\~^&%$#_{}\n"<>]', lambda found: special[found.group()], text)
+def latex_table(title: str, head: list[str], rows: list[list[str]], left: int) -> str:
+    """A LaTeX table with a comment above it; the first ``left`` columns are texts, the rest numbers."""
+    import pandas as pd
+
+    head, *rows = ([" ".join(cell.split()) for cell in row] for row in (head, *rows))  # a line end would end the row
+    unique = [name if head.index(name) == i else f"{name} ({i})" for i, name in enumerate(head)]
+    style = pd.DataFrame(rows, columns=unique).style.hide(axis="index").format(escape="latex")
+    style = style.format_index(escape="latex", axis="columns")
+    layout = "l" * left + "r" * (len(head) - left)
+    made = style.to_latex(hrules=True, column_format=layout)
+    for character, name in (("<", "less"), (">", "greater"), ('"', "quotedbl")):  # what pandas leaves
+        made = made.replace(character, f"\\text{name}{{}}")
+    return f"% {' '.join(title.split())}\n{made}"

@@ -110,37 +110,36 @@ def long_rows(found: list[GridTable]) -> list[dict]:
 def as_latex(found: list[GridTable]) -> str:
     """The grids as LaTeX (booktabs), a table each: mean and interval over the seeds."""
     from ..store.metrics import number
-    from .exports import tex
+    from .exports import latex_table
+
+    def cell(estimate) -> str:
+        if estimate is None:
+            return ""
+        interval = "" if estimate.low is None else f" [{number(estimate.low)}, {number(estimate.high)}]"
+        return number(estimate.value) + interval
 
     parts = ["% needs \\usepackage{booktabs}; mean [95% interval over the seeds]\n"]
     for table in found:
-        head = " & ".join(map(tex, [*table.names, "seeds", *table.metrics]))
-        columns = "l" * len(table.names) + "r" * (1 + len(table.metrics))
-        parts.append(
-            f"% {table.paper}, grid {table.name}\n\\begin{{tabular}}{{{columns}}}\n\\toprule\n{head} \\\\\n\\midrule\n"
-        )
-        for row in table.rows:
-            cells = [tex(plain(value)) for value in row["values"].values()] + [str(row["seeds"])]
-            for metric in table.metrics:
-                estimate = row["metrics"].get(metric)
-                text = "" if estimate is None else number(estimate.value)
-                if estimate is not None and estimate.low is not None:
-                    text += f" [{number(estimate.low)}, {number(estimate.high)}]"
-                cells.append(tex(text))
-            parts.append(" & ".join(cells) + " \\\\\n")
-        parts.append("\\bottomrule\n\\end{tabular}\n")
+        rows = [
+            [
+                *map(plain, row["values"].values()),
+                str(row["seeds"]),
+                *(cell(row["metrics"].get(m)) for m in table.metrics),
+            ]
+            for row in table.rows
+        ]
+        head = [*table.names, "seeds", *table.metrics]
+        parts.append(latex_table(f"{table.paper}, grid {table.name}", head, rows, left=len(table.names)))
     return "\n".join(parts)
 
 
 def draw(table: GridTable):
     """Small multiples: a panel a metric, the axis with most values along x, the next one as lines.
 
-    Returns a matplotlib figure, or None where no axis but the seed varies. Points are means over the seeds, bars their
+    Returns a `plots.Picture`, or None where no axis but the seed varies. Points are means over the seeds with their
     95 % intervals where there are several.
     """
-    from matplotlib.figure import Figure
-
-    from ...plots import CYCLE, style
+    from ... import plots
 
     across = _across(table)
     if across is None or not table.metrics:
@@ -151,47 +150,35 @@ def draw(table: GridTable):
     for row in table.rows:
         lines.setdefault(" ".join(f"{name}={plain(row['values'][name])}" for name in others), []).append(row)
     shown = dict(list(lines.items())[:LINES])
-    metrics = table.metrics[:PANELS]
+    metrics, places = table.metrics[:PANELS], table.axes[across]
     columns = min(3, len(metrics))
     rows = -(-len(metrics) // columns)
-    places = table.axes[across]
     numeric = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in places)
-    import matplotlib
-
-    with style(), matplotlib.rc_context({"text.parse_math": False}):  # a metric's name may have a $ in it
-        figure = Figure(figsize=(4.2 * columns, 2.9 * rows + (0.5 if len(shown) > 1 else 0)))
-        axes = figure.subplots(rows, columns, squeeze=False)
-        for index, metric in enumerate(metrics):
-            axis = axes[index // columns][index % columns]
-            for number, (label, group) in enumerate(shown.items()):
-                points = [row for row in group if metric in row["metrics"]]
-                points.sort(key=lambda row: places.index(row["values"][across]))
-                estimates = [row["metrics"][metric] for row in points]
-                shift = (number - (len(shown) - 1) / 2) * 0.06
-                x = [
-                    row["values"][across] if numeric else places.index(row["values"][across]) + shift for row in points
-                ]
-                spread = [
-                    [0 if e.low is None else e.value - e.low for e in estimates],
-                    [0 if e.high is None else e.high - e.value for e in estimates],
-                ]
-                drawn = axis.errorbar(
-                    x, [e.value for e in estimates], spread, fmt="o-" if numeric else "o", capsize=3,
-                    color=CYCLE[number % len(CYCLE)],
-                )  # fmt: skip
-                drawn.set_label(label or metric)
-            unit = next((row["metrics"][metric].unit for row in table.rows if metric in row["metrics"]), "")
-            axis.set_title(f"{metric} ({unit})" if unit else metric)
-            axis.set_xlabel(across)
-            if not numeric:
-                axis.set_xticks(range(len(places)), [plain(value)[:18] for value in places])
-                axis.set_xlim(-0.5, len(places) - 0.5)
-        for index in range(len(metrics), rows * columns):
-            axes[index // columns][index % columns].set_visible(False)
-        if len(shown) > 1:
-            handles, labels = axes[0][0].get_legend_handles_labels()
-            figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(shown)))
-    return figure
+    size = (4.2 * columns, 2.9 * rows + (0.5 if len(shown) > 1 else 0))
+    picture, axes = plots.panels(rows, columns, size=size)
+    for metric, axis in zip(metrics, axes.flat):
+        drawn = {}
+        for number, (label, group) in enumerate(shown.items()):
+            points = [row for row in group if metric in row["metrics"]]
+            points.sort(key=lambda row: places.index(row["values"][across]))
+            shift = (number - (len(shown) - 1) / 2) * 0.06
+            at = [row["values"][across] for row in points]
+            x = at if numeric else [places.index(value) + shift for value in at]
+            drawn[label or metric] = x, [row["metrics"][metric] for row in points]
+        unit = next((row["metrics"][metric].unit for row in table.rows if metric in row["metrics"]), "")
+        plots.curves(
+            drawn, title=f"{metric} ({unit})" if unit else metric, xlabel=across, legend=None, axis=axis,
+            styles=dict.fromkeys(drawn, {"marker": "o"} if numeric else plots.POINTS),
+        )  # fmt: skip
+        if not numeric:
+            axis.set_xticks(range(len(places)), [plain(value)[:18] for value in places])
+            axis.set_xlim(-0.5, len(places) - 0.5)
+    for axis in axes.flat[len(metrics) :]:
+        axis.set_visible(False)
+    if len(shown) > 1:
+        handles, labels = axes[0, 0].get_legend_handles_labels()
+        picture.legend(handles, labels, loc="outside lower center", ncols=min(3, len(shown)))
+    return picture
 
 
 def caption(table: GridTable) -> str:

@@ -5,7 +5,6 @@ hash the Content-Security-Policy names, and everything else is forbidden to run 
 """
 
 import base64
-import hashlib
 import html
 import re
 from pathlib import Path
@@ -15,7 +14,7 @@ from ..store import entry as store
 from ..store.metrics import number, show
 from ..sweep.cell import make_page
 from . import grids, page
-from .exports import as_csv, as_latex, as_parquet, as_rows, chosen, csv_text
+from .exports import FIXED, as_latex, as_parquet, as_rows, chosen, csv_text
 
 FIGURE_BYTES = 2_000_000  # a larger picture is linked, not embedded
 PAGE_BYTES = 40_000_000  # of pictures on the whole page; the newest runs come first
@@ -39,7 +38,7 @@ def write_report(out: Path) -> Path:
         if record.status != "running" and not record.report.exists() and store.inside(record.folder, "notebook.ipynb"):
             make_page(record)
     found = grids.tables(out, records)
-    table, latex = as_csv(records), as_latex(records)
+    table, latex = csv_text(as_rows(records), FIXED), as_latex(records)
     write_atomic(out / "runs.csv", table)
     write_atomic(out / "runs.tex", latex)
     if records:
@@ -66,7 +65,6 @@ def render(
     from ...papers import PAPERS
 
     titles = {paper.name: paper.title for paper in PAPERS}
-    script = (page.TEMPLATES / "filter.js").read_text("utf-8")
     room = PAGE_BYTES
     papers = []
     for name in sorted({record.paper for record in records}):
@@ -74,7 +72,13 @@ def render(
         rows = []
         for record in runs:
             pictures, room = figures(record, out, room)
-            rows.append({"run": record, "link": link(record, out), "figures": pictures, "text": _text(record)})
+            items = store.inside(record.folder, "items.html")
+            rows.append(
+                {
+                    "run": record, "link": link(record, out), "figures": pictures, "text": _text(record),
+                    "items": items and items.relative_to(out).as_posix(),
+                }
+            )  # fmt: skip
         names = list(dict.fromkeys(metric for record in runs for metric in record.metrics))
         plots = [plot for metric in names if (plot := comparison(metric, runs))]
         shown = [_grid(item, out) for item in found or [] if item.paper == name]
@@ -97,8 +101,7 @@ def render(
             total=len(records),
             unreadable=unreadable or [],
             counts={status: count for status, count in counts.items() if count},
-            script=script,
-            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+            **page.script("filter.js"),
             csv=base64.b64encode(table.encode()).decode(),
             latex=base64.b64encode(latex.encode()).decode(),
         )
@@ -113,7 +116,7 @@ def _grid(table: grids.GridTable, out: Path) -> dict:
     if figure is not None:
         name = f"{re.sub('[^A-Za-z0-9_-]', '_', table.paper)}-{table.name}"
         width = round(figure.get_size_inches()[0] * 90)  # in pixels of the page
-        picture, _ = save(figure, name, out / "grids")
+        picture, _ = save(figure, name, out / "grids", describe=figure.description)
         source = "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode()
     rows = []
     for row in table.rows:
@@ -121,7 +124,10 @@ def _grid(table: grids.GridTable, out: Path) -> dict:
         rows.append(
             {"values": [page.plain(value) for value in row["values"].values()], "n": row["seeds"], "cells": cells}
         )
-    return {"table": table, "caption": grids.caption(table), "picture": source, "width": width, "rows": rows}
+    return {
+        "table": table, "caption": grids.caption(table), "picture": source, "width": width, "rows": rows,
+        "alt": figure.description if figure is not None else "",
+    }  # fmt: skip
 
 
 def link(record: store.Record, out: Path) -> str:
@@ -131,7 +137,9 @@ def link(record: store.Record, out: Path) -> str:
 
 
 def figures(record: store.Record, out: Path, room: int) -> tuple[list[dict], int]:
-    """A run's pictures as {name, source}, and how much room is left on the page; too large a one is only linked."""
+    """A run's pictures as {name, alt, source}, and the room left on the page; too large a one is only linked."""
+    from ...plots import description
+
     found = []
     for path in sorted((record.folder / "figures").glob("*.png")):
         if store.inside(record.folder, f"figures/{path.name}") is None:
@@ -140,7 +148,7 @@ def figures(record: store.Record, out: Path, room: int) -> tuple[list[dict], int
         if count <= min(FIGURE_BYTES, room):
             room -= count
             source = "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
-            found.append({"name": path.stem, "source": source})
+            found.append({"name": path.stem, "alt": description(path) or path.stem, "source": source})
         else:
             found.append({"name": path.stem, "href": path.relative_to(out).as_posix()})
     return found, room

@@ -6,6 +6,7 @@ things once more. Widgets are shown as the last still picture of themselves that
 """
 
 import base64
+import hashlib
 import html
 import mimetypes
 import re
@@ -34,6 +35,8 @@ FORBIDDEN = {
 def write_page(folder: Path, record: dict[str, Any] | Record) -> Path:
     """Make ``report.html`` in a run's folder from its notebook.ipynb and what is known of the run.
 
+    Where the run has kept rows, ``items.html`` too (`items.write_items`).
+
     Parameters
     ----------
     folder
@@ -44,9 +47,12 @@ def write_page(folder: Path, record: dict[str, Any] | Record) -> Path:
     skip_iri_grammar()
     import nbformat
 
+    from .items import write_items
+
     fields = vars(record) if isinstance(record, Record) else record
     path = inside(folder, "notebook.ipynb")
     notebook = nbformat.read(path, as_version=4) if path is not None else None
+    write_items(folder, fields)
     return write_atomic(folder / "report.html", render(notebook, fields, folder))
 
 
@@ -78,6 +84,7 @@ def render(notebook, fields: dict[str, Any], folder: Path | None = None) -> str:
             body=body,
             highlight=HtmlFormatter(style="default").get_style_defs(".highlight"),
             metrics=_metrics(folder),
+            items=folder is not None and inside(folder, "items.html") is not None,
         )
     )
 
@@ -94,6 +101,12 @@ def environment():
     made.filters |= {"duration": duration, "size": size, "shown": show, "value": plain}
     made.globals["css"] = (TEMPLATES / "style.html").read_text("utf-8")
     return made
+
+
+def script(name: str) -> dict[str, str]:
+    """A template's script and its hash, which the page's policy names: nothing else runs."""
+    text = (TEMPLATES / name).read_text("utf-8")
+    return {"script": text, "script_hash": base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}
 
 
 def duration(seconds: float | None) -> str:

@@ -52,6 +52,8 @@ class Record:
     hardware: dict[str, Any] = field(default_factory=dict)
     process: dict[str, Any] = field(default_factory=dict)
     rerun_of: str | None = None
+    resume_of: str | None = None
+    rows: dict[str, int] | None = None  # {"taken", "computed"}: rows of its studies; None where it kept none
     threads: int | None = None  # what a sweep allowed the run; None: as many as the libraries choose
     warm: int | None = None  # how many runs the same kernel had done before; None: a kernel of its own
     finished: bool | None = None  # of a stopped run: whether it counts as finished (`workbench.stop`)

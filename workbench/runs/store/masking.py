@@ -24,7 +24,10 @@ ENDINGS = ("key", "token", "secret", "password")
 MASK = "masked "  # how a mask begins; ten hex digits follow
 SHORTEST = 4  # characters of a secret that is looked for in running text; a shorter one is looked for in quotes
 ROUNDS = 200_000
-FILES = ("log.txt", "metrics.json", "models.jsonl", "notebook.ipynb", "report.html")
+FILES = (
+    "log.txt", "metrics.json", "models.jsonl", "notebook.ipynb", "report.html", "rows.jsonl", "rows-before.jsonl",
+    "items.html", "items.csv",
+)  # fmt: skip
 
 
 def is_secret(name: Any) -> bool:

@@ -100,6 +100,8 @@ class Written(_Part):
     hardware: Machine = Machine()
     process: Process = Process()
     rerun_of: str | None = None
+    resume_of: str | None = None
+    rows: dict[str, int] | None = None
     threads: int | None = None
     warm: int | None = None
     finished: bool | None = None

@@ -5,15 +5,15 @@ No method of its own: the numbers are those of `attention_maps`.
 
 import traitlets
 
+from ... import plots
 from ...errors import UsageError
 from ...papers import explainability as paper
-from ..base import front
-from .base import ExplainView, number, still, visible
+from ..base import Check, Explorer, Slider, Text, front, number, visible
 
 LONGEST = 64  # tokens: beyond it nobody reads the cells; `attention_maps` takes more
 
 
-class AttentionHeads(ExplainView):
+class AttentionHeads(Explorer):
     """Small multiples of a layer's heads and the chosen one in full.
 
     Parameters
@@ -34,7 +34,7 @@ class AttentionHeads(ExplainView):
         first token; "far": how far back each head looks, in tokens; "layers", "head_count".
     """
 
-    _esm, _css = front("explain/base", "explain/attention")
+    _esm, _css = front("explain/attention")
     asks = ("prompt", "layer", "head", "sink")
     stem = "attention"
 
@@ -48,12 +48,19 @@ class AttentionHeads(ExplainView):
         if self.error:
             raise UsageError(self.error)
 
+    def controls(self):
+        depth = self.answer.get("layers", 1)
+        return [
+            Text("prompt", "Prompt", width=30), Slider("layer", "Layer", 1, depth),
+            Check("sink", "Show the attention sink (first token)"),
+        ]  # fmt: skip
+
     def compute(self):
         maps = self.once(("maps", self.prompt), self._maps)
         layers, heads = maps.weights.shape[:2]
         for name, value, least, most in (("layer", self.layer, 1, layers), ("head", self.head, 0, heads - 1)):
             if not least <= value <= most:
-                raise UsageError(f"{name} {value} is none: those of {self.model.name} run from {least} to {most}")
+                raise UsageError(f"there is no {name} {value}: those of {self.model.name} run from {least} to {most}")
         block = self.layer - 1
         weights = (maps.weights if self.sink else maps.without_sink())[block]
         return {
@@ -87,28 +94,23 @@ class AttentionHeads(ExplainView):
         ]
 
     def draw(self):
-        from matplotlib.figure import Figure
-
         now, count = self.answer, self.answer["head_count"]
         names = [visible(token) for token in now["tokens"]]
-        across = -(-count // 3)
-        with still():
-            fig = Figure(figsize=(11, 4.6), layout="constrained")
-            small, large = fig.subfigures(1, 2, width_ratios=(3, 2))
-            axes = small.subplots(3, across, squeeze=False).ravel()
-            for i, axis in enumerate(axes):
+        with plots.style():
+            picture = plots.Picture(figsize=(11.5, 4.8))
+            picture.suptitle(self.caption(), fontsize=11)
+            small, large = picture.subfigures(1, 2, width_ratios=(3, 2))
+            for i, axis in enumerate(small.subplots(3, -(-count // 3), squeeze=False).ravel()):
                 axis.axis("off")
                 if i < count:
                     axis.imshow(now["heads"][i], cmap="Blues", vmin=0, vmax=1)
-                    axis.set_title(
-                        f"head {i}, sink {now['sinks'][i]:.2f}", fontsize=8, loc="center",
-                        fontweight="bold" if i == self.head else "normal",
-                    )  # fmt: skip
-            axis = large.subplots()
-            axis.imshow(now["heads"][self.head], cmap="Blues", vmin=0, vmax=1)
-            axis.grid(False)
-            axis.set_xticks(range(len(names)), names, rotation=60, ha="right", family="monospace", fontsize=8)
-            axis.set_yticks(range(len(names)), names, family="monospace", fontsize=8)
-            axis.set(xlabel="looks at", ylabel="from")
-            fig.suptitle(self.caption(), fontsize=11)
-        return fig
+                    weight = "bold" if i == self.head else "normal"
+                    axis.set_title(f"head {i}, sink {now['sinks'][i]:.2f}", fontsize=8, loc="center", fontweight=weight)
+        sinks = "; ".join(f"head {i} {sink:.2f}" for i, sink in enumerate(now["sinks"]))
+        picture.describe(f"{self.caption()}. Mean weight on the first token: {sinks}.")
+        chosen = now["heads"][self.head]
+        title = f"head {self.head}"
+        plots.grid(
+            chosen, names, names, xlabel="looks at", ylabel="from", title=title, limits=(0, 1), axis=large.subplots()
+        )
+        return picture

@@ -1,42 +1,15 @@
-// The counterfactual editor of explain_edit.py: every word a field; two bars before, two after.
-
-const ASKS = ["prompt", "target", "foil", "edited"];
+// The counterfactual editor of edit.py: every word a field; two bars before, two after.
 
 function render({ model, el }) {
-  const view = frame(model, el, ASKS);
-  const { body, live } = view;
-  const answer = () => model.get("answer");
-  let asked = false;
-  const ask = () => {
-    asked = true;
-    view.act("ask", { prompt: prompt.input.value, target: target.input.value, foil: foil.input.value });
-  };
-  const edit = (text) => {
-    asked = true;
-    view.send({ edited: text });
-  };
-  const prompt = field("Prompt", "", 24, ask);
-  const target = field("Target", "", 6, ask);
-  const foil = field("Foil", "", 6, ask);
+  const view = explorer(model, el);
+  const { body } = view;
+  const edit = (text) => view.send({ edited: text });
   const hint = h("p", { class: "wb-hint", id: freshId() }, "Change a word and press Enter (or leave the field); an empty field deletes it.");
   const words = h("div", { class: "wb-pieces", role: "group", "aria-label": "The words of the edited prompt", "aria-describedby": hint.id });
   const says = h("p", { class: "wb-says" });
   const bars = h("div", { class: "wb-odds", role: "img" });
   const found = h("div", { class: "wb-found" });
-  const set = tools(model, view, () => {
-    const now = answer();
-    if (now.p_target === undefined) return null;
-    const asks = now.question;
-    return [["", "before", "after"], [
-      [`p(${asks.target})`, shown(now.before_target, 4), shown(now.p_target, 4)],
-      [`p(${asks.foil})`, shown(now.before_foil, 4), shown(now.p_foil, 4)],
-      ["margin (log-odds)", shown(now.before_margin, 4), shown(now.margin, 4)],
-    ], `${now.model}: ${asks.edited}`];
-  });
-  const suggest = button("Search for edits that flip it", () => {
-    asked = true;
-    view.act("suggest");
-  });
+  const suggest = button("Search for edits that flip it", () => view.act("suggest"));
 
   // words and the blanks between them: the text is put together again as it was
   const split = (text) => text.split(/(\s+)/).filter((part) => part !== "");
@@ -70,26 +43,21 @@ function render({ model, el }) {
     fill.style.width = `${100 * value}%`;
     return [h("span", { class: "wb-odd-name" }, name), h("div", { class: "wb-odd-track" }, fill), h("span", { class: "wb-odd-number" }, shown(value))];
   };
-  const draw = () => {
-    const now = answer();
+  const draw = (now) => {
     bars.replaceChildren();
     says.replaceChildren();
-    if (now.p_target !== undefined) {
-      const asks = now.question;
-      says.append(now.changes.length ? (now.flipped ? "The answer flips: " : "The answer stays: ") : "As it was: ", `margin of “${visible(asks.target)}” over “${visible(asks.foil)}” `, h("strong", {}, shown(now.margin, 2)), ` (before ${shown(now.before_margin, 2)}, log-odds)`);
-      bars.append(
-        h("strong", {}, "before"), h("span"), h("span"),
-        ...bar(visible(asks.target), now.before_target, "for"), ...bar(visible(asks.foil), now.before_foil, "against"),
-        h("strong", {}, "after"), h("span"), h("span"),
-        ...bar(visible(asks.target), now.p_target, "for"), ...bar(visible(asks.foil), now.p_foil, "against"),
-      );
-      bars.setAttribute("aria-label", `Probabilities before and after the edit; all values are in the table`);
-    }
-    set.draw();
-    if (asked && !view.waiting()) {
-      asked = false;
-      live.textContent = now.error || (now.flipped ? "The answer flips." : "The answer stays.");
-    }
+    drawFound();
+    if (!now) return "";
+    const asks = now.question;
+    says.append(now.changes.length ? (now.flipped ? "The answer flips: " : "The answer stays: ") : "As it was: ", `margin of “${visible(asks.target)}” over “${visible(asks.foil)}” `, h("strong", {}, shown(now.margin, 2)), ` (before ${shown(now.before_margin, 2)}, log-odds)`);
+    bars.append(
+      h("strong", {}, "before"), h("span"), h("span"),
+      ...bar(visible(asks.target), now.before_target, "for"), ...bar(visible(asks.foil), now.before_foil, "against"),
+      h("strong", {}, "after"), h("span"), h("span"),
+      ...bar(visible(asks.target), now.p_target, "for"), ...bar(visible(asks.foil), now.p_foil, "against"),
+    );
+    bars.setAttribute("aria-label", `Probabilities before and after the edit; all values are in the table`);
+    return now.flipped ? "The answer flips." : "The answer stays.";
   };
   const drawFound = () => {
     const list = model.get("suggestions");
@@ -99,20 +67,10 @@ function render({ model, el }) {
     found.append(h("p", { class: "wb-hint" }, `${list.tried} edits tried in ${list.seconds} s; ${flips ? `${flips} flip the answer, fewest words first:` : "none flips it; the nearest:"}`));
     for (const [text, margin] of list.edits) found.append(h("div", {}, button(text, () => edit(text)), ` margin ${shown(margin, 2)}`));
   };
-  const controls = () => {
-    prompt.input.value = model.get("prompt");
-    target.input.value = model.get("target");
-    foil.input.value = model.get("foil");
-    drawWords();
-    drawFound();
-  };
-  body.append(
-    h("div", { class: "wb-row" }, prompt.node, target.node, foil.node),
-    set.row, words, hint, says, bars,
-    h("div", { class: "wb-row" }, suggest), found, set.box,
-  );
-  view.on(["suggestions"], drawFound);
-  return view.start([[ASKS, controls], [["answer"], draw]]);
+  drawWords();
+  view.on(["prompt", "edited"], drawWords);
+  body.append(words, hint, says, bars, h("div", { class: "wb-row" }, suggest), found);
+  return view.start(draw, [], ["suggestions"]);
 }
 
 export default { render };

@@ -8,11 +8,10 @@ import traitlets
 from ... import plots
 from ...errors import UsageError
 from ...papers import explainability as paper
-from ..base import front
-from .base import ExplainView, number, still
+from ..base import Explorer, Text, front, number
 
 
-class CounterfactualEditor(ExplainView):
+class CounterfactualEditor(Explorer):
     """The prompt's words as fields; beside them the two answers before and after the edit.
 
     Parameters
@@ -36,7 +35,7 @@ class CounterfactualEditor(ExplainView):
         "p_target", "p_foil", "margin" and "before_…" of each; "flipped"; "changes": [position, before, after] each.
     """
 
-    _esm, _css = front("explain/base", "explain/edit")
+    _esm, _css = front("explain/edit")
     asks = ("prompt", "target", "foil", "edited")
     stem = "counterfactual"
 
@@ -53,16 +52,16 @@ class CounterfactualEditor(ExplainView):
         if self.error:
             raise UsageError(self.error)
 
+    def controls(self):
+        return [Text("prompt", "Prompt", width=24), Text("target", "Target", width=6), Text("foil", "Foil", width=6)]
+
+    def new_text(self):
+        self.edited = self.prompt
+
     def perform(self, command):
-        """{"kind": "suggest"}: search; {"kind": "ask", "prompt", "target", "foil"}: begin with another text."""
+        """{"kind": "suggest"}: search."""
         if command.get("kind") == "suggest":
             self.suggest()
-        elif command.get("kind") == "ask":
-            with self.hold_trait_notifications():
-                self.prompt = self.edited = str(command.get("prompt", ""))
-                self.target, self.foil = str(command.get("target", "")), str(command.get("foil", ""))
-        else:
-            super().perform(command)
 
     def suggest(self):
         """Search for the smallest edits that flip the answer of the prompt as it was (seconds)."""
@@ -103,22 +102,18 @@ class CounterfactualEditor(ExplainView):
         return ["", "before", "after"], [[name, number(before), number(after)] for name, before, after in pairs]
 
     def draw(self):
-        from matplotlib.figure import Figure
-
         now = self.answer
-        with still():
-            fig = Figure(figsize=(9, 2.6), layout="constrained")
-            axis = fig.subplots()
-            for row, (values, _) in enumerate(
-                (((now["before_target"], now["before_foil"]), "before"), ((now["p_target"], now["p_foil"]), "after"))
-            ):
-                for shift, value, colour, name in zip(
-                    (-0.18, 0.18), values, (plots.COLOURS["blue"], plots.COLOURS["red"]), (self.target, self.foil)
-                ):
-                    axis.barh(row + shift, value, 0.34, color=colour, label=f"p({name})" if row == 0 else None)
-                    axis.text(value, row + shift, f" {value:.3f}", va="center", fontsize=9)
-            axis.set_yticks((0, 1), (f"before: {self.prompt}", f"after: {self.edited}"))
-            axis.invert_yaxis()
-            axis.set(xlabel="probability", title="the answer flips" if now["flipped"] else "the answer stays")
-            axis.legend(loc="lower right")
-        return fig
+        pairs = {
+            f"p({name})": [now[f"before_{key}"], now[f"p_{key}"]]
+            for name, key in ((self.target, "target"), (self.foil, "foil"))
+        }
+        if len(pairs) == 1:  # target and foil are the same text
+            return plots.empty("The target and the foil are the same: nothing can flip.")
+        picture = plots.bars(
+            pairs, [f"before: {self.prompt}", f"after: {self.edited}"], xlabel="probability",
+            title="the answer flips" if now["flipped"] else "the answer stays",
+        )  # fmt: skip
+        for bar in picture.axes[0].patches:
+            at = bar.get_y() + bar.get_height() / 2
+            picture.axes[0].text(bar.get_width(), at, f" {bar.get_width():.3f}", va="center", fontsize=9)
+        return picture

@@ -8,8 +8,7 @@ import traitlets
 from ... import plots
 from ...errors import UsageError
 from ...papers import explainability as paper
-from ..base import front
-from .base import ExplainView, number, one_of, still, visible
+from ..base import Choice, Explorer, Text, front, number, one_of, visible
 
 EXACT = 6  # free tokens up to which Shapley values are exact and quick: at most 64 coalitions
 
@@ -56,7 +55,7 @@ def explain(model, prompt, target, *, method=None, foil=None, removal="replace",
     )
 
 
-class TokenHeat(ExplainView):
+class TokenHeat(Explorer):
     """The heat map of `explain`. Its parameters are those of `explain`; ``method`` must be a name.
 
     Attributes
@@ -71,7 +70,7 @@ class TokenHeat(ExplainView):
         tokens after masking, [text, probability] each.
     """
 
-    _esm, _css = front("explain/base", "explain/heat")
+    _esm, _css = front("explain/heat")
     asks = ("prompt", "target", "foil", "method", "removal", "masked")
     stem = "heat-map"
 
@@ -81,17 +80,12 @@ class TokenHeat(ExplainView):
     method = traitlets.Unicode("shapley").tag(sync=True)
     removal = traitlets.Unicode("replace").tag(sync=True)
     masked = traitlets.Unicode("").tag(sync=True)
-    methods = traitlets.List(read_only=True).tag(sync=True)  # [name, title, about]
 
     def __init__(self, model, prompt, target, *, samples=None, seed=0, **state):
         self.samples, self.seed, self.attribution = samples, seed, None
         super().__init__(model, prompt=prompt, target=target, **state)
         if self.error:  # told in the cell, where the wrong argument stands
             raise UsageError(self.error)
-
-    @traitlets.default("methods")
-    def _methods(self):
-        return [[name, info.title, info.about] for name, info in paper.METHODS.items()]
 
     @traitlets.validate("method")
     def _valid_method(self, proposal):
@@ -108,14 +102,19 @@ class TokenHeat(ExplainView):
             raise UsageError(f"masked={proposal['value']!r}: give positions counted from 0, such as '3,5'")
         return ",".join(map(str, sorted(set(map(int, parts)))))
 
-    def perform(self, command):
-        """{"kind": "ask", "prompt", "target", "foil"} begins a new text: nothing is masked in it."""
-        if command.get("kind") != "ask":
-            super().perform(command)
-            return
-        with self.hold_trait_notifications():
-            self.prompt, self.target = str(command.get("prompt", "")), str(command.get("target", ""))
-            self.foil, self.masked = str(command.get("foil", "")), ""
+    def controls(self):
+        return [
+            Text("prompt", "Prompt", width=22),
+            Text("target", "Target", width=6),
+            Text("foil", "rather than", width=6),
+            Choice("method", "Method", [(name, info.title) for name, info in paper.METHODS.items()]),
+            Choice(
+                "removal", "A masked token is", {"replace": "replaced by a neutral one", "delete": "left out"}.items()
+            ),
+        ]
+
+    def new_text(self):
+        self.masked = ""
 
     def _question(self) -> tuple[tuple, dict]:
         return (self.model, self.prompt, self.target), {"foil": self.foil or None, "removal": self.removal}
@@ -136,6 +135,7 @@ class TokenHeat(ExplainView):
         left, p_left, following = self.once((*key, self.masked), lambda: self._value(kept))
         return {
             "model": self.model.name,
+            "about": paper.METHODS[self.method].about,
             "tokens": list(found.tokens),
             "scores": found.scores.tolist(),
             "held": list(found.held),
@@ -176,23 +176,16 @@ class TokenHeat(ExplainView):
         ]
 
     def draw(self):
-        from matplotlib.figure import Figure
-
         now = self.answer
-        places = range(len(now["tokens"]))
-        with still():
-            fig = Figure(figsize=(8.5, 1.3 + 0.27 * len(places)), layout="constrained")
-            axis = fig.subplots()
-            colours = [plots.COLOURS["blue" if score > 0 else "red"] for score in now["scores"]]
-            bars = axis.barh(places, now["scores"], color=colours, height=0.7)
-            for bar, kept in zip(bars, now["kept"]):
-                if not kept:
-                    bar.set(fill=False, hatch="///", edgecolor=plots.COLOURS["grey"])
-            names = [visible(token) + (" (held)" if i in now["held"] else "") for i, token in enumerate(now["tokens"])]
-            axis.set_yticks(places, names, family="monospace")
-            axis.invert_yaxis()
-            axis.axvline(0, color=plots.COLOURS["black"], linewidth=1)
-            masked = "" if all(now["kept"]) else f"; with the hatched tokens masked p = {now['p_left']:.3g}"
-            gap = "" if now["gap"] is None else f"; completeness gap {now['gap']:.1%}"
-            axis.set(xlabel=f"score ({now['quantity']}); p(target) = {now['p']:.3g}{masked}{gap}", title=self.caption())
-        return fig
+        names = [visible(token) + (" (held)" if i in now["held"] else "") for i, token in enumerate(now["tokens"])]
+        masked = "" if all(now["kept"]) else f"; with the hatched tokens masked p = {now['p_left']:.3g}"
+        gap = "" if now["gap"] is None else f"; completeness gap {now['gap']:.1%}"
+        colours = [plots.COLOURS["blue" if score > 0 else "red"] for score in now["scores"]]
+        picture = plots.bars(
+            {"score": now["scores"]}, names, styles={"score": {"color": colours}}, title=self.caption(),
+            xlabel=f"score ({now['quantity']}); p(target) = {now['p']:.3g}{masked}{gap}",
+        )  # fmt: skip
+        for bar, kept in zip(picture.axes[0].patches, now["kept"]):
+            if not kept:
+                bar.set(fill=False, hatch="///", edgecolor=plots.COLOURS["grey"])
+        return picture

@@ -1,28 +1,9 @@
-// The layer slider of explain_layers.py: one slider over the logit lens and the patching grid.
-
-const ASKS = ["clean", "corrupt", "target", "foil", "layer", "position", "part", "show"];
-const TEXTS = ["clean", "corrupt", "target", "foil"];
+// The layer slider of layers.py: one slider over the logit lens and the patching grid.
 
 function render({ model, el }) {
-  const view = frame(model, el, ASKS);
-  const { body, live } = view;
+  const view = explorer(model, el);
+  const { body, send } = view;
   const answer = () => model.get("answer");
-  let asked = false;
-  const send = (changes) => {
-    asked = true;
-    view.send(changes);
-  };
-  const fields = {};
-  const ask = () => {
-    asked = true;
-    view.act("ask", Object.fromEntries(TEXTS.map((name) => [name, fields[name].input.value])));
-  };
-  [["Clean prompt", 19], ["Corrupted prompt", 19], ["Target", 5], ["Foil", 5]].forEach(([label, width], i) => {
-    fields[TEXTS[i]] = field(label, model.get(TEXTS[i]), width, ask);
-  });
-  const layer = slider("Layer", { min: 0, max: 1, step: 1 }, (value) => send({ layer: value }));
-  const reading = h("output", {});
-  layer.node.append(reading);
   const part = choice("Patched", [["stream", "whole stream"], ["attention", "attention's output"], ["mlp", "MLP's output"]], model.get("part"), (value) => send({ part: value }));
   const says = h("p", { class: "wb-says" });
   const curveHolder = h("div");
@@ -39,19 +20,6 @@ function render({ model, el }) {
     if (ready && model.get("show") !== name) send({ show: name });
   }]));
 
-  const recoveryAt = (i) => {
-    const patch = answer().patching;
-    const row = patch ? patch.layers.indexOf(answer().question.layer) : -1;
-    const column = patch ? patch.positions.indexOf(i) : -1;
-    return row < 0 || column < 0 ? null : patch.recovery[row][column];
-  };
-  const set = tools(model, view, () => {
-    const now = answer();
-    if (!now.lens) return null;
-    const at = now.layers.indexOf(now.question.layer);
-    const rows = now.tokens.map((token, i) => [i, visible(token), visible(now.lens.top[at][i]), shown(now.lens.top_probability[at][i], 4), shown(now.lens.probability[at][i], 4), now.lens.rank[at][i], shown(recoveryAt(i), 4)]);
-    return [["position", "token", "lens says", "p", "p(target)", "rank", "recovery"], rows, `${now.model}, layer ${now.question.layer}`];
-  });
   const place = () => {
     const now = answer();
     return now.question.position < 0 ? now.tokens.length + now.question.position : now.question.position;
@@ -64,20 +32,17 @@ function render({ model, el }) {
     const i = patch.positions[c];
     saysPatch.append(`Layer ${patch.layers[r]}, “${visible(patch.tokens_corrupt[i])}” ← “${visible(now.tokens[i])}”: recovers `, h("strong", {}, shown(patch.recovery[r][c])), ` of ${shown(patch.clean_value, 2)} against ${shown(patch.corrupt_value, 2)} (logit of answer − foil) · ${patch.runs} runs, ${patch.seconds} s`);
   };
-  const draw = () => {
-    const now = answer();
-    if (!now.lens) {
+  const draw = (now) => {
+    controls();
+    if (!now) {
       for (const node of [says, saysPatch, strip]) node.replaceChildren();
       curve.show(null);
       lensMap.show(null);
       patchMap.show(null);
-      set.draw();
-      return;
+      return "";
     }
     const at = now.layers.indexOf(now.question.layer);
     const i = place();
-    dress(layer.input, { max: now.layers.length - 1 });
-    layer.input.value = at;
     says.replaceChildren(`Layer ${now.question.layer}, after “${visible(now.tokens[i])}”: p(${visible(now.question.target)}) = `, h("strong", {}, shown(now.lens.probability[at][i])), `, rank ${now.lens.rank[at][i]} (0 is first) · likeliest ${now.top.map(([text, p]) => `${visible(text)} ${shown(p, 2)}`).join(", ")}`);
     strip.replaceChildren(...now.tokens.map((token, k) => {
       const node = h("span", { class: "wb-piece", role: "listitem" }, h("small", {}, visible(token)), h("span", {}, `→${visible(now.lens.top[at][k])}`), h("small", {}, shown(now.lens.top_probability[at][k], 2)));
@@ -100,28 +65,17 @@ function render({ model, el }) {
       if (row >= 0 && column >= 0) patchMap.go(row, column);
     }
     lensMap.go(at, i);
-    set.draw();
-    if (asked && !view.waiting()) {
-      asked = false;
-      live.textContent = now.error || `Layer ${now.question.layer}: the answer has probability ${shown(now.lens.probability[at][i])}.`;
-    }
+    return `Layer ${now.question.layer}: the answer has probability ${shown(now.lens.probability[at][i])}.`;
   };
   const controls = () => {
-    for (const name of TEXTS) fields[name].input.value = model.get(name);
-    layer.input.value = model.get("layer");
-    reading.textContent = model.get("layer");
     part.select.value = model.get("part");
     const index = panels.findIndex(([name]) => name === model.get("show"));
     const tab = tabbed.querySelectorAll("[role=tab]")[index];
     if (tab.getAttribute("aria-selected") !== "true") tab.click();
   };
-  body.append(
-    h("div", { class: "wb-row" }, ...TEXTS.map((name) => fields[name].node)),
-    set.row,
-    h("div", { class: "wb-row" }, layer.node),
-    tabbed, set.box,
-  );
-  const end = view.start([[ASKS, controls], [["answer"], draw]], curve);
+  view.on(["part", "show"], controls);
+  body.append(tabbed);
+  const end = view.start(draw, [curve]);
   ready = true;
   return end;
 }

@@ -10,13 +10,13 @@ from ... import plots
 from ...errors import UsageError
 from ...models.base import require
 from ...papers import explainability as paper
-from ..base import front
-from .base import ExplainView, number, one_of, still, visible
+from ..base import Explorer, Slider, Text, front, number, one_of, visible
 
 PARTS = ("stream", "attention", "mlp")
+HERE = {"color": plots.COLOURS["black"], "linewidth": 1, "linestyle": ":"}
 
 
-class LayerSlider(ExplainView):
+class LayerSlider(Explorer):
     """A slider over layers above the lens and the patching grid of a pair of prompts that differ in one fact.
 
     Parameters
@@ -40,7 +40,7 @@ class LayerSlider(ExplainView):
         "patching": None or {"recovery", "clean_value", "corrupt_value", "positions", "layers", "tokens_corrupt"}.
     """
 
-    _esm, _css = front("explain/base", "explain/layers")
+    _esm, _css = front("explain/layers")
     asks = ("clean", "corrupt", "target", "foil", "layer", "position", "part", "show")
     stem = "layers"
 
@@ -55,8 +55,8 @@ class LayerSlider(ExplainView):
 
     def __init__(self, model, clean, corrupt, target, foil, *, layer=None, show="lens", part="stream", large=True):
         require(model, "hidden", for_="the layer slider")
-        depth = model.module.config.get_text_config(decoder=True).num_hidden_layers
-        layer = depth // 2 if layer is None else layer
+        self.depth = model.module.config.get_text_config(decoder=True).num_hidden_layers
+        layer = self.depth // 2 if layer is None else layer
         super().__init__(
             model, clean=clean, corrupt=corrupt, target=target, foil=foil, layer=layer, show=show, part=part,
             large=large,
@@ -72,23 +72,24 @@ class LayerSlider(ExplainView):
     def _valid_show(self, proposal):
         return one_of("panel", proposal["value"], ("lens", "patching"))
 
-    def perform(self, command):
-        """{"kind": "ask", "clean", "corrupt", "target", "foil"}: another pair."""
-        if command.get("kind") != "ask":
-            super().perform(command)
-            return
-        with self.hold_trait_notifications():
-            for name in ("clean", "corrupt", "target", "foil"):
-                setattr(self, name, str(command.get(name, "")))
-            self.position = -1
+    def controls(self):
+        return [
+            Text("clean", "Clean prompt", width=19), Text("corrupt", "Corrupted prompt", width=19),
+            Text("target", "Target", width=5), Text("foil", "Foil", width=5), Slider("layer", "Layer", 0, self.depth),
+        ]  # fmt: skip
+
+    def new_text(self):
+        self.position = -1
 
     def compute(self):
         lens = self.once(("lens", self.clean, self.target), self._lens)
         layers, tokens = list(lens.layers), list(lens.tokens)
         if self.layer not in layers:
-            raise UsageError(f"layer {self.layer} is none: choose one from {layers[0]} to {layers[-1]}")
+            raise UsageError(f"there is no layer {self.layer}: choose one from {layers[0]} to {layers[-1]}")
         if not -len(tokens) <= self.position < len(tokens):
-            raise UsageError(f"position {self.position} is none: the prompt has {len(tokens)} tokens, counted from 0")
+            raise UsageError(
+                f"there is no position {self.position}: the prompt has {len(tokens)} tokens, counted from 0"
+            )
         texts = (self.clean, self.corrupt, self.target, self.foil)
         key = ("patching", self.part, *texts)
         grid = None
@@ -148,28 +149,21 @@ class LayerSlider(ExplainView):
         ]
 
     def draw(self):
-        from matplotlib.figure import Figure
-
         now = self.answer
-        patch = now["patching"]
-        names = [visible(token) for token in now["tokens"]]
-        with still():
-            fig = Figure(figsize=(12 if patch else 7, 5.2), layout="constrained")
-            axes = fig.subplots(1, 2 if patch else 1, squeeze=False)[0]
-            ranks = np.log10(np.array(now["lens"]["rank"]) + 1)
-            picture = axes[0].imshow(ranks, origin="lower", aspect="auto", cmap="Blues_r", vmin=0)
-            fig.colorbar(picture, ax=axes[0], label="log10(rank + 1), 0: first")
-            axes[0].set(title=f"logit lens: rank of “{visible(self.target)}”", ylabel="layer (0: embedding)")
-            if patch:
-                picture = axes[1].imshow(
-                    patch["recovery"], origin="lower", aspect="auto", cmap="RdBu", vmin=-1, vmax=1,
-                    extent=(-0.5, len(names) - 0.5, patch["layers"][0] - 0.5, patch["layers"][-1] + 0.5),
-                )  # fmt: skip
-                axes[1].set(title=f"patching ({self.part}): share of the answer recovered")
-                fig.colorbar(picture, ax=axes[1])
-            for axis in axes:
-                axis.grid(False)
-                axis.axhline(self.layer, color=plots.COLOURS["black"], linewidth=1, linestyle=":")
-                axis.set_xticks(range(len(names)), names, rotation=60, ha="right", family="monospace")
-            fig.suptitle(self.caption(), fontsize=11)
-        return fig
+        patch, names = now["patching"], [visible(token) for token in now["tokens"]]
+        picture, (axes,) = plots.panels(1, 2 if patch else 1, size=(12 if patch else 7, 6.2), title=self.caption())
+        plots.grid(
+            np.log10(np.array(now["lens"]["rank"]) + 1), now["layers"], names, upwards=True, colours="Blues_r",
+            title=f"logit lens: rank of “{visible(self.target)}”", label="log10(rank + 1), 0: first",
+            ylabel="layer (0: embedding)", axis=axes[0],
+        )  # fmt: skip
+        axes[0].axhline(now["layers"].index(self.layer), **HERE)
+        if patch:
+            plots.grid(
+                patch["recovery"], patch["layers"], [names[i] for i in patch["positions"]], limits=(-1, 1),
+                title=f"patching ({self.part}): share of the answer recovered", colours="RdBu", upwards=True,
+                label="share recovered", axis=axes[1],
+            )  # fmt: skip
+            if self.layer in patch["layers"]:
+                axes[1].axhline(patch["layers"].index(self.layer), **HERE)
+        return picture

@@ -1,14 +1,14 @@
-// The taxonomy of explain_map.py as a tree: arrow keys walk it as the ARIA practices say, Enter or a click opens a leaf.
-
-const ASKS = ["leaf"];
+// The taxonomy of map.py as a tree: arrow keys walk it as the ARIA practices say, Enter or a click opens a leaf.
 
 function render({ model, el }) {
-  const view = frame(model, el, ASKS);
-  const { body, live } = view;
-  const answer = () => model.get("answer");
+  const numbers = () => {
+    const now = view.answer();
+    return [["", "value"], [["leaf", now.title], ["branch", now.path.join(" › ")], ["here", now.function || now.reason], ["what it is", now.text], ...now.papers.map((one) => ["key paper", one])], "the chosen leaf"];
+  };
+  const view = explorer(model, el, { numbers });
+  const { body } = view;
   const tree = h("ul", { class: "wb-tree", role: "tree", "aria-label": "The survey's taxonomy" });
   const detail = h("div", { class: "wb-leaf" });
-  let asked = false;
 
   const open = (node, yes) => node.setAttribute("aria-expanded", String(yes));
   const groups = new Map();
@@ -34,7 +34,6 @@ function render({ model, el }) {
   const choose = (node) => {
     stand(node, true);
     if (node.dataset.leaf) {
-      asked = true;
       view.send({ leaf: node.dataset.leaf });
     } else open(node, node.getAttribute("aria-expanded") !== "true");
   };
@@ -60,34 +59,22 @@ function render({ model, el }) {
     event.preventDefault();
     event.stopPropagation();
   });
-  const set = tools(model, view, () => {
-    const now = answer();
-    if (!now.title) return null;
-    return [["", "value"], [["leaf", now.title], ["branch", now.path.join(" › ")], ["here", now.function || now.reason], ["what it is", now.text], ...now.papers.map((one) => ["key paper", one])], "the chosen leaf"];
-  });
-  const draw = () => {
-    const now = answer();
+  const draw = (now) => {
     detail.replaceChildren();
     for (const node of tree.querySelectorAll("[data-leaf]")) node.setAttribute("aria-selected", String(node.dataset.leaf === model.get("leaf")));
-    if (now.title) {
-      detail.append(h("p", { class: "wb-legendline" }, now.path.join(" › ")), h("h4", {}, now.title), h("p", {}, now.text));
-      if (now.function) detail.append(h("p", {}, "Runs here: ", h("code", {}, now.function)), h("pre", { class: "wb-call", tabindex: 0 }, now.call));
-      else detail.append(h("p", {}, "Not run here: ", now.reason));
-      if (now.papers.length) detail.append(h("ul", { class: "wb-notes" }, ...now.papers.map((one) => h("li", {}, one))));
-    }
-    set.draw();
-    if (asked && !view.waiting()) {
-      asked = false;
-      live.textContent = now.error || `${now.title}: ${now.function ? `runs here, ${now.function}` : `not run here, ${now.reason}`}`;
-    }
+    if (!now) return "";
+    detail.append(h("p", { class: "wb-legendline" }, now.path.join(" › ")), h("h4", {}, now.title), h("p", {}, now.text));
+    if (now.function) detail.append(h("p", {}, "Runs here: ", h("code", {}, now.function)), h("pre", { class: "wb-call", tabindex: 0 }, now.call));
+    else detail.append(h("p", {}, "Not run here: ", now.reason));
+    if (now.papers.length) detail.append(h("ul", { class: "wb-notes" }, ...now.papers.map((one) => h("li", {}, one))));
+    return `${now.title}: ${now.function ? `runs here, ${now.function}` : `not run here, ${now.reason}`}`;
   };
   const fold = (yes) => tree.querySelectorAll("[aria-expanded]").forEach((node) => open(node, yes));
   body.append(
-    set.row,
     h("div", { class: "wb-row" }, button("Open all", () => fold(true)), button("Fold all", () => fold(false)), h("span", { class: "wb-legendline" }, "● runs here   ○ does not, and why")),
-    h("div", { class: "wb-twocolumns" }, tree, detail), set.box,
+    h("div", { class: "wb-twocolumns" }, tree, detail),
   );
-  const end = view.start([[["answer", "leaf"], draw]]);
+  const end = view.start(draw);
   stand(tree.querySelector(`[aria-selected="true"]`) || tree.querySelector("li"), false);
   return end;
 }

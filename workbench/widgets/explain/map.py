@@ -9,11 +9,10 @@ import traitlets
 
 from ... import plots
 from ...papers import explainability as paper
-from ..base import front
-from .base import ExplainView, one_of, still
+from ..base import Explorer, front, one_of
 
 
-class TaxonomyMap(ExplainView):
+class TaxonomyMap(Explorer):
     """A tree on the left, the chosen leaf on the right; where nobody can click, the whole tree as text.
 
     Parameters
@@ -29,7 +28,7 @@ class TaxonomyMap(ExplainView):
         "title", "text", "papers", "function" and "reason" (one of the two is ""), "call" (how to get the function).
     """
 
-    _esm, _css = front("explain/base", "explain/map")
+    _esm, _css = front("explain/map")
     asks = ("leaf",)
     stem = "map"
 
@@ -77,7 +76,7 @@ class TaxonomyMap(ExplainView):
             for one in self._by_key.values()
         ]
 
-    def page(self, png):
+    def page(self, png, alt=""):
         """The tree as nested lists under the picture: readable without a click."""
         parts, before = [], ()
         for one in self._by_key.values():
@@ -94,12 +93,10 @@ class TaxonomyMap(ExplainView):
             parts.append(f"<li><b>{html.escape(one.title)}</b>: {here}</li>")
             before = tuple(one.path)
         parts += ["</ul></li>"] * len(before)
-        return f"{super().page(png)}<details><summary>The tree</summary><ul>{''.join(parts)}</ul></details>"
+        return f"{super().page(png, alt)}<details><summary>The tree</summary><ul>{''.join(parts)}</ul></details>"
 
     def draw(self):
         """An indented tree in two columns: filled dots run here, open ones do not."""
-        from matplotlib.figure import Figure
-
         lines, before = [], ()
         for one in self._by_key.values():
             for depth, name in enumerate(one.path):
@@ -108,31 +105,23 @@ class TaxonomyMap(ExplainView):
             lines.append((len(one.path), one.title, one))
             before = tuple(one.path)
         half = -(-len(lines) // 2)
-        with still():
-            fig = Figure(figsize=(13, 0.7 + 0.235 * half), layout="none")
-            axis = fig.add_axes((0.01, 0.01, 0.98, 0.9))
-            axis.set(xlim=(0, 2), ylim=(half, -1))
-            axis.axis("off")
-            for i, (depth, name, one) in enumerate(lines):
-                x, y = i // half + 0.03 + 0.035 * depth, i % half
-                if one is None:
-                    axis.text(x, y, name, va="center", fontweight="bold" if depth == 0 else "normal", fontsize=10)
-                    continue
-                runs = bool(one.function)
-                colour = plots.COLOURS["blue" if runs else "grey"]
-                axis.plot(x + 0.01, y, "o", color=colour, mfc=colour if runs else "none")
-                axis.text(x + 0.03, y, name, va="center", fontsize=9.5)
-                axis.text(
-                    x + 0.55,
-                    y,
-                    one.function or "not run here",
-                    va="center",
-                    fontsize=8,
-                    color=colour,
-                    family="monospace",
-                )
-            axis.set_title(self.caption(), fontsize=12)
-        return fig
+        picture, ((axis,),) = plots.panels(size=(13, 0.7 + 0.235 * half), title=self.caption())
+        axis.set(xlim=(0, 2), ylim=(half, -1))
+        axis.axis("off")
+        small = {"va": "center", "fontsize": 9.5}
+        for i, (depth, name, one) in enumerate(lines):
+            x, y = i // half + 0.03 + 0.035 * depth, i % half
+            if one is None:
+                axis.text(x, y, name, fontweight="bold" if depth == 0 else "normal", **small)
+                continue
+            colour = plots.COLOURS["blue" if one.function else "grey"]
+            axis.plot(x + 0.01, y, "o", color=colour, mfc=colour if one.function else "none")
+            axis.text(x + 0.03, y, name, **small)
+            axis.text(
+                x + 0.55, y, one.function or "not run here", color=colour, family="monospace", va="center", fontsize=8
+            )
+        leaves = (f"{one.title} ({one.function or 'not run here'})" for one in self._by_key.values())
+        return picture.describe(f"{self.caption()}: {'; '.join(leaves)}.")
 
 
 def key(leaf) -> str:

@@ -11,15 +11,15 @@ from ...errors import UsageError
 from ...papers import explainability as paper
 from ...papers.explainability.attribution.result import redrawn
 from ...papers.explainability.evaluation.removal import erase, erasure_game, protected
-from ..base import front
-from .base import ExplainView, number, one_of, still, visible
+from ...stats import Estimate
+from ..base import Choice, Explorer, Text, front, number, one_of, visible
 
 SHARES = (0.05, 0.1, 0.2, 0.5)
 RANDOM = 20  # random orders of one prompt; the page shows the middle 90 % of what they give
 CONTROL = "random"
 
 
-class MethodsCompared(ExplainView):
+class MethodsCompared(Explorer):
     """Rows of token strips, one a method, each with its comprehensiveness against the range of random orders.
 
     Parameters
@@ -44,7 +44,7 @@ class MethodsCompared(ExplainView):
         shares), "mean", "range" (of comprehensiveness), "draws"}.
     """
 
-    _esm, _css = front("explain/base", "explain/methods")
+    _esm, _css = front("explain/methods")
     asks = ("prompt", "target", "chosen", "removal", "focus")
     stem = "methods"
 
@@ -80,13 +80,12 @@ class MethodsCompared(ExplainView):
     def _valid_removal(self, proposal):
         return one_of("removal", proposal["value"], paper.REMOVALS)
 
-    def perform(self, command):
-        """{"kind": "ask", "prompt", "target"}: another text."""
-        if command.get("kind") != "ask":
-            super().perform(command)
-            return
-        with self.hold_trait_notifications():
-            self.prompt, self.target = str(command.get("prompt", "")), str(command.get("target", ""))
+    def controls(self):
+        removals = {"replace": "replaced", "delete": "deleted"}.items()
+        return [
+            Text("prompt", "Prompt", width=24), Text("target", "Target", width=6),
+            Choice("removal", "Top tokens are", removals),
+        ]  # fmt: skip
 
     def compute(self):
         names = [name for name in self.chosen.split(",") if name]
@@ -171,29 +170,25 @@ class MethodsCompared(ExplainView):
         ]
 
     def draw(self):
-        from matplotlib.figure import Figure
-
         now = self.answer
         methods, control = now["methods"], now["random"]
-        count = max(1, len(methods))
-        with still():
-            fig = Figure(figsize=(12, 2.2 + 0.36 * count), layout="constrained")
-            left, right = fig.subplots(1, 2, width_ratios=(3, 2))
-            rows = [np.array(one["scores"]) / (np.abs(one["scores"]).max() or 1) for one in methods.values()]
-            if rows:
-                left.imshow(np.array(rows), cmap="RdBu", vmin=-1, vmax=1, aspect="auto")
-            left.grid(False)
-            titles = [one["title"] for one in methods.values()]
-            left.set_yticks(range(len(titles)), titles)
-            left.set_xticks(
-                range(len(now["tokens"])), map(visible, now["tokens"]), rotation=60, ha="right", family="monospace"
-            )
-            left.set_title("scores, each row by its own largest (blue: for, red: against)", fontsize=10)
-            right.axvspan(*control["range"], **plots.CONTROL, label=f"middle 90 % of {control['draws']} random orders")
-            right.axvline(control["mean"], **plots.CHANCE)
-            right.plot([one["comprehensiveness"] for one in methods.values()], range(len(methods)), "o")
-            right.set_yticks(range(len(titles)), [""] * len(titles))
-            right.set(ylim=(count - 0.5, -0.5), xlabel=f"comprehensiveness ({self.removal})")
-            right.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=9)
-            fig.suptitle(self.caption(), fontsize=11)
-        return fig
+        if not methods:
+            return plots.empty("No method is chosen.")
+        titles = [one["title"] for one in methods.values()]
+        size = (12.5, 3.0 + 0.36 * len(methods))
+        picture, ((left, right),) = plots.panels(
+            1, 2, size=size, title=self.caption(), sharey=True, width_ratios=(3, 2)
+        )
+        low, high = control["range"]
+        plots.dots(
+            {one["title"]: Estimate(one["comprehensiveness"]) for one in methods.values()},
+            chance=Estimate(control["mean"], low, high), xlabel=f"comprehensiveness ({self.removal})", axis=right,
+            chance_label=f"mean and middle 90 % of {control['draws']} random orders",
+        )  # fmt: skip
+        right.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=9)
+        scores = [np.array(one["scores"]) / (np.abs(one["scores"]).max() or 1) for one in methods.values()]
+        plots.grid(
+            scores, titles, list(map(visible, now["tokens"])), limits=(-1, 1), colours="RdBu", axis=left,
+            title="scores, each row by its own largest (blue: for, red: against)",
+        )  # fmt: skip
+        return picture

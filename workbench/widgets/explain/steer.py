@@ -8,14 +8,14 @@ import traitlets
 from ... import plots
 from ...errors import UsageError
 from ...papers import explainability as paper
-from ..base import front
-from .base import ExplainView, number, one_of, still, visible
+from ..base import Choice, Explorer, Slider, Text, front, number, one_of, visible
 
 STRENGTHS = tuple(step / 2 for step in range(-8, 9))  # -4 to 4, in distances between the concept's two means
 NEW_TOKENS = 16
+GREY = plots.COLOURS["grey"]
 
 
-class SteeringSlider(ExplainView):
+class SteeringSlider(Explorer):
     """A slider of strength; one answer's share of two along it, a control's beside it, and the text written.
 
     Parameters
@@ -40,7 +40,7 @@ class SteeringSlider(ExplainView):
         writes there, "plain": at strength 0.
     """
 
-    _esm, _css = front("explain/base", "explain/steer")
+    _esm, _css = front("explain/steer")
     asks = ("prompt", "target", "foil", "concept", "strength")
     stem = "steering"
 
@@ -49,7 +49,6 @@ class SteeringSlider(ExplainView):
     foil = traitlets.Unicode("").tag(sync=True)
     concept = traitlets.Unicode("").tag(sync=True)
     strength = traitlets.Float(0.0).tag(sync=True)
-    names = traitlets.List(read_only=True).tag(sync=True)
     strengths = traitlets.List(list(STRENGTHS), read_only=True).tag(sync=True)
 
     def __init__(self, model, concepts, control, prompt, target, foil, *, concept=None, strength=0.0, large=True):
@@ -63,9 +62,13 @@ class SteeringSlider(ExplainView):
         if self.error:
             raise UsageError(self.error)
 
-    @traitlets.default("names")
-    def _names(self):
-        return list(self.concepts)
+    def controls(self):
+        words = [f"{strength:+g}" for strength in STRENGTHS]
+        return [
+            Text("prompt", "Prompt", width=22), Text("target", "Target", width=6), Text("foil", "Foil", width=6),
+            Choice("concept", "Concept", self.concepts),
+            Slider("strength", "Strength", STRENGTHS[0], STRENGTHS[-1], step=0.5, words=words),
+        ]  # fmt: skip
 
     @traitlets.validate("concept")
     def _valid_concept(self, proposal):
@@ -74,17 +77,8 @@ class SteeringSlider(ExplainView):
     @traitlets.validate("strength")
     def _valid_strength(self, proposal):
         if proposal["value"] not in STRENGTHS:
-            raise UsageError(f"strength {proposal['value']:g} is none: give -4 to 4 in halves")
+            raise UsageError(f"there is no strength {proposal['value']:g}: give -4 to 4 in halves")
         return proposal["value"]
-
-    def perform(self, command):
-        """{"kind": "ask", "prompt", "target", "foil"}: another text."""
-        if command.get("kind") != "ask":
-            super().perform(command)
-            return
-        with self.hold_trait_notifications():
-            for name in ("prompt", "target", "foil"):
-                setattr(self, name, str(command.get(name, "")))
 
     def compute(self):
         chosen = self.concepts[self.concept]
@@ -131,19 +125,14 @@ class SteeringSlider(ExplainView):
         ]
 
     def draw(self):
-        from matplotlib.figure import Figure
-
-        now, grey = self.answer, plots.COLOURS["grey"]
-        with still():
-            fig = Figure(figsize=(9, 4.4), layout="constrained")
-            axis = fig.subplots()
-            axis.axhline(0.5, **plots.CHANCE)
-            axis.plot(STRENGTHS, now["share"], marker="o", label=f"along “{self.concept}”")
-            axis.plot(STRENGTHS, now["control_share"], "--", color=grey, label="along a random direction")
-            axis.axvline(self.strength, color=plots.COLOURS["black"], linewidth=1)
-            axis.set(xlabel=f"strength at layer {now['layer']}", ylim=(-0.03, 1.03))
-            axis.set_ylabel(f"p({visible(self.target)}) / (p({visible(self.target)}) + p({visible(self.foil)}))")
-            axis.set_title(self.caption(), fontsize=10)
-            axis.legend()
-            fig.supxlabel(f"it writes: {visible(now['text'])[:110]}", fontsize=9, family="monospace")
-        return fig
+        now, target, foil = self.answer, visible(self.target), visible(self.foil)
+        random = "along a random direction"
+        picture = plots.curves(
+            {f"along “{self.concept}”": (STRENGTHS, now["share"]), random: (STRENGTHS, now["control_share"])},
+            styles={f"along “{self.concept}”": {"marker": "o"}, random: {"linestyle": "--", "color": GREY}}, chance=0.5,
+            xlabel=f"strength at layer {now['layer']}", ylabel=f"p({target}) / (p({target}) + p({foil}))",
+            limits=(-0.03, 1.03), title=self.caption(),
+        )  # fmt: skip
+        picture.axes[0].axvline(self.strength, color=plots.COLOURS["black"], linewidth=1)
+        picture.supxlabel(f"it writes: {visible(now['text'])[:110]}", fontsize=9, family="monospace")
+        return picture.describe(f"At strength {self.strength:+g} it writes: {now['text']}")

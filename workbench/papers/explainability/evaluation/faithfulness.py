@@ -12,12 +12,12 @@ from itertools import combinations
 import numpy as np
 
 from ....errors import UsageError
-from ....stats import Paired, mean_interval, paired_test
+from ....stats import Paired, holm, mean_interval, paired_test
 from ..attribution.methods import attribute
 from ..attribution.result import Attribution
 from ..settings import METHODS, REMOVALS, get_method
 from ..tokens import check_removal
-from .removal import SHARES, erase, erasure_game, holm, protected
+from .removal import SHARES, erase, erasure_game, protected
 
 CONTROL = "the control"
 COSTS = ("evaluations", "tokens", "seconds")
@@ -83,39 +83,10 @@ class FaithfulnessTable:
         return self.to_frame().to_html(index=False, border=0) + f'<div style="color:#444">{said}</div>'
 
     def figure(self):
-        """A matplotlib figure: comprehensiveness with intervals, a panel a removal, random as a band."""
-        import matplotlib.pyplot as plt
+        """Comprehensiveness with intervals, a panel a removal, random as a band: `figures.faithfulness_figure`."""
+        from ..figures import faithfulness_figure
 
-        from .... import plots
-
-        removals = list(dict.fromkeys(row.removal for row in self.rows))
-        methods = list(dict.fromkeys(row.method for row in self.rows if row.method != "random"))
-        with plots.style():
-            figure, panels = plt.subplots(
-                1, len(removals), figsize=(5.2 * len(removals), 1.4 + 0.36 * len(methods)), sharey=True, squeeze=False
-            )
-            for panel, removal in zip(panels[0], removals, strict=True):
-                chance = mean_interval(self.values["random", removal]["comprehensiveness"])
-                panel.axvline(chance.value, label="random orders, mean", **plots.CHANCE)
-                if chance.low is not None:
-                    panel.axvspan(chance.low, chance.high, label="their 95 % interval", **plots.CONTROL)
-                for place, method in enumerate(methods):
-                    row = next(one for one in self.rows if (one.method, one.removal) == (method, removal))
-                    found = row.comprehensiveness
-                    apart = row.verdict == "above random"
-                    colour = plots.COLOURS["blue" if apart else "grey"]
-                    if found.low is not None:
-                        panel.plot([found.low, found.high], [place, place], color=colour, linewidth=2)
-                    panel.plot(found.value, place, "o" if apart else "s", color=colour)
-                panel.set_yticks(range(len(methods)), [METHODS[method].title for method in methods])
-                panel.set_ylim(len(methods) - 0.5, -0.5)
-                panel.set_xlabel("comprehensiveness (loss of probability)")
-                panel.set_title({"replace": "Tokens replaced", "delete": "Tokens deleted"}[removal])
-            handles = panels[0][0].get_legend_handles_labels()[0]
-            for marker, colour, label in (("o", "blue", "above random (Holm)"), ("s", "grey", "not separable")):
-                handles += panels[0][0].plot([], [], marker, color=plots.COLOURS[colour], label=label)
-            figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=9)
-        return figure
+        return faithfulness_figure(self)
 
 
 def faithfulness_table(

@@ -13,7 +13,7 @@ from itertools import combinations
 import numpy as np
 
 from ....errors import UsageError
-from ....stats import mean_interval, paired_test
+from ....stats import holm, mean_interval, paired_test
 from ..attribution.game import Game
 from ..attribution.result import Attribution
 from ..settings import METHODS
@@ -310,13 +310,3 @@ def rank_correlation(a, b) -> float:
     if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return float("nan")
     return float(spearmanr(a, b).statistic)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """p values adjusted by Holm's step-down rule: the chance of one false alarm in the whole family stays bounded."""
-    order = np.argsort(p_values)
-    adjusted, highest = [0.0] * len(p_values), 0.0
-    for step, place in enumerate(order):
-        highest = max(highest, min(1.0, (len(p_values) - step) * p_values[place]))
-        adjusted[place] = highest
-    return adjusted

@@ -14,8 +14,7 @@ from ....models.base import say
 from ....models.files.headers import read_safetensors
 from ....models.files.names import encoder_folder
 from ....models.files.sources import fetch_encoder, refuse_code_in, weight_files
-from ....models.loading import quiet
-from ....models.problems import advice
+from ....models.problems import advice, quiet
 from .families import family_of
 
 # one of them is in every folder with a tokenizer; without any, transformers makes an empty one that knows no word
@@ -35,7 +34,6 @@ def load(encoder: str, task: str, labels: list[str], seed: int, attention: str):
 
 
 def _load(encoder: str, task: str, labels: list[str], seed: int, attention: str):
-    """(module, tokenizer) of an encoder with a new head, its first weights drawn from ``seed``."""
     import transformers
 
     source = encoder_folder(encoder)
@@ -60,11 +58,10 @@ def _load(encoder: str, task: str, labels: list[str], seed: int, attention: str)
     torch.manual_seed(seed)
     try:
         with quiet():
-            module, found = getattr(transformers, kind).from_pretrained(
-                folder, config=config, local_files_only=True, trust_remote_code=False, use_safetensors=True,
-                dtype=torch.float32, attn_implementation=attention if attention in family.attention else "eager",
-                output_loading_info=True, ignore_mismatched_sizes=True,
-                key_mapping=weights.key_mapping(tensors) or None,
+            module = weights.read(
+                getattr(transformers, kind), folder, tensors, encoder, _say_once, new=_new, config=config,
+                local_files_only=True, trust_remote_code=False, use_safetensors=True, dtype=torch.float32,
+                attn_implementation=attention if attention in family.attention else "eager",
             )  # fmt: skip
             tokenizer = transformers.AutoTokenizer.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=False
@@ -74,13 +71,14 @@ def _load(encoder: str, task: str, labels: list[str], seed: int, attention: str)
         raise ModelError(f"{encoder} cannot be loaded ({said}): is its folder complete?") from error
     finally:
         torch.random.set_rng_state(generator)
-    if weights.key_mapping(tensors):
-        _say_once(weights.wrapped(tensors, encoder))
-    # the head is new, and some checkpoints leave the pooler out; anything else missing would be a random encoder
-    base = module.base_model_prefix + "."
-    new = tuple({key.split(".")[0] + "." for key, _ in module.named_parameters() if not key.startswith(base)})
-    weights.verify(module, tensors, found, encoder, _say_once, new=(*new, base + "pooler.", "pooler."))
     return module, tokenizer
+
+
+def _new(module) -> tuple[str, ...]:
+    """The head is new, and some checkpoints leave the pooler out; anything else missing would be a random encoder."""
+    base = module.base_model_prefix + "."
+    heads = {key.split(".")[0] + "." for key, _ in module.named_parameters() if not key.startswith(base)}
+    return (*heads, base + "pooler.", "pooler.")
 
 
 @cache

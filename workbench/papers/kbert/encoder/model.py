@@ -14,7 +14,7 @@ from ....errors import DataError, ModelError, UsageError
 from ....files import write_json
 from ....models.base import say
 from ....models.device import pick_device
-from ....models.loading import quiet
+from ....models.problems import quiet
 from ..injection.collate import KnowledgeCollator, check_mask
 from ..injection.tree import Injected, KnowledgeBatch, inject
 from ..settings import SETTINGS, KBertSettings
@@ -94,7 +94,7 @@ class KBert:
     ModelError
         The encoder cannot be loaded, or its attention cannot take the mask.
     UsageError
-        An unknown task, or labels that are none.
+        An unknown task, or fewer than two different labels.
     """
 
     def __init__(
@@ -338,7 +338,7 @@ class KBert:
                     raise DataError(f"text {number} has {len(words)} words and {len(target)} labels: give one a word")
             return [[places[tag] for tag in target] for target in targets]
         except (KeyError, TypeError) as error:
-            raise DataError(f"{error} is none of the labels {', '.join(self.labels[:8])}: check the targets") from error
+            raise DataError(f"{error} is not among the labels {', '.join(self.labels[:8])}: mend it") from error
 
 
 class _Rows(torch.utils.data.Dataset):

@@ -39,7 +39,7 @@ class KnowledgeGraph:
     """Triples by subject; made by `from_triples`, `from_tsv`, `from_wordnet`, `from_rdf`, and narrowed by `filtered`.
 
     Subjects are compared word by word after NFKC and case folding (`words.normal`): spellings that come to the same are
-    one subject, and its triples stand in the order of the source, each (predicate, object) once.
+    one subject, and its triples keep the order of the source, each (predicate, object) once.
 
     Attributes
     ----------
@@ -79,7 +79,7 @@ class KnowledgeGraph:
     def from_tsv(
         cls, path, *, layout: str = "spo", mentions=None, on_bad: str = "raise", case_sensitive: bool = False
     ) -> "KnowledgeGraph":
-        """A graph of a text file, one triple a line, parted by tabs; blank lines are none. .gz is unpacked.
+        """A graph of a text file, one triple a line, parted by tabs; blank lines do not count. .gz is unpacked.
 
         Parameters
         ----------
@@ -199,11 +199,7 @@ class KnowledgeGraph:
 
     def lookup(self, subject: str) -> tuple[Triple, ...]:
         """The triples of a subject in any spelling, in the source's order; () if there is no such subject."""
-        words = split_words(subject)
-        found = self.find_words(words)
-        if len(found) != 1 or found[0][1:] != (0, len(words)):
-            return ()
-        return tuple(map(self.triple, self.rows(found[0][0])))
+        return tuple(self.triple(row) for number in self._numbers([subject]).tolist() for row in self.rows(number))
 
     def find(self, text: str) -> list[Match]:
         """The subjects in ``text``, left to right: the longest at each place, on word boundaries, never two at once.

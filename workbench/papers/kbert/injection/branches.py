@@ -6,8 +6,7 @@ from itertools import chain
 
 import numpy as np
 
-from ..encoder.plain import WordPieces
-from .tokens import whole_texts
+from .tokens import WordPieces, whole_texts
 from .words import PLAIN_WORD
 
 

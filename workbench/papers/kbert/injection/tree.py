@@ -16,11 +16,10 @@ from functools import cached_property
 import numpy as np
 
 from ....errors import DataError, UsageError
-from ..encoder.trunks import read_trunks
 from ..graph.graph import KnowledgeGraph, Triple
 from ..settings import SETTINGS, KBertSettings
 from .branches import pool
-from .tokens import Trunks, check_texts, cut_encoding, encode, word_lead
+from .tokens import Trunks, check_texts, cut_encoding, encode, read_trunks, word_lead
 
 
 def visible_matrix(owner: np.ndarray, branch: np.ndarray) -> np.ndarray:

@@ -48,7 +48,7 @@ def split_words(text: str) -> list[str]:
 def word_spans(parts: Sequence[str]) -> list[tuple[int, int, int]]:
     """(part, start, end) of each word of a text, given whole ([text]) or split.
 
-    An empty span stands where a line ends beside a CJK character. It is a word of no subject, so nothing matches
+    There is an empty span where a line ends beside a CJK character. It is a word of no subject, so nothing matches
     across it.
     """
     found = [(number, *word.span()) for number, part in enumerate(parts) for word in word_pattern(part).finditer(part)]

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ....errors import DataError
-from ....files import lone_surrogate, user_path, write_atomic
+from ....files import user_path, write_atomic
+from ....tables import json_lines, parse_json, read_text
 
 Position = tuple[int, int]
 PARTS = ("train", "val", "test")
@@ -82,7 +83,8 @@ class TracedTheorem:
 class Corpus:
     """Files in topological order, theorems, and what follows from them.
 
-    ``skipped`` counts the premises of a download that are none, by kind (`SKIPPED`); the reference leaves them out too.
+    ``skipped`` counts what a download lists as premises and is not one, by kind (`SKIPPED`); the reference leaves them
+    out too.
     """
 
     files: tuple[File, ...]
@@ -181,53 +183,32 @@ def load_corpus(folder: str | os.PathLike, split: str | None = None) -> "Corpus 
     ------
     DataError
         Missing file; broken JSON; a row that lacks a column or holds a wrong value (file and row are named); an import
-        or a theorem's file that the corpus does not have. A premise that is none (no name, no code, …) is skipped and
-        counted in ``skipped``.
+        or a theorem's file that the corpus does not have. A premise without name or code, or of another kind in
+        `SKIPPED`, is skipped and counted in ``skipped``.
     """
     folder = user_path(folder)
     files: list[File] = []
     known: set[str] = set()
     skipped = dict.fromkeys(SKIPPED, 0)
-    for number, line in enumerate(_text(folder / "corpus.jsonl").split("\n"), 1):  # JSON may hold U+2028
-        if line.strip():
-            where = f"{folder / 'corpus.jsonl'}, line {number}"
-            file = _file(_parse(line, where), where, skipped)
-            for other in file.imports:
-                if other not in known:
-                    raise DataError(
-                        f"{where}: {file.path} imports {other}, which stands in no earlier line; keep the order"
-                    )
-            if file.path in known:
-                raise DataError(f"{where}: {file.path} stands in an earlier line too; keep one")
-            known.add(file.path)
-            files.append(file)
+    path = folder / "corpus.jsonl"
+    for number, row in json_lines(path):
+        where = f"{path}, line {number}"
+        file = _file(row, where, skipped)
+        for other in file.imports:
+            if other not in known:
+                raise DataError(
+                    f"{where}: {file.path} imports {other}, which stands in no earlier line; keep the order"
+                )
+        if file.path in known:
+            raise DataError(f"{where}: {file.path} stands in an earlier line too; keep one")
+        known.add(file.path)
+        files.append(file)
     if not files:
-        raise DataError(f"{folder / 'corpus.jsonl'} has no line; it must hold one file of the library a line")
+        raise DataError(f"{path} has no line; it must hold one file of the library a line")
     if split is None:
         return Corpus(tuple(files), _theorems(folder / "theorems.json", known), skipped)
     parts = {part: _theorems(folder / split / f"{part}.json", known) for part in PARTS}
     return Corpus(tuple(files), tuple(theorem for part in PARTS for theorem in parts[part]), skipped), parts
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"cannot read {path} ({error}); a benchmark folder holds corpus.jsonl and the theorems"
-        ) from error
-
-
-def _parse(text: str, where: str):
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        told = getattr(error, "msg", error)
-        raise DataError(f"{where}: not JSON ({told}); download or write it again") from error
-    half = lone_surrogate(value) if "\\ud" in text.lower() else None  # only an escape can bring one in
-    if half:
-        raise DataError(f"{where}: {half} is half a character, which no file can hold; mend it")
-    return value
 
 
 def _get(row, name: str, kind: type, where: str):
@@ -285,7 +266,7 @@ def _file(row, where: str, skipped: dict[str, int]) -> File:
 
 
 def _theorems(path: Path, known: set[str]) -> tuple[TracedTheorem, ...]:
-    rows = _parse(_text(path), str(path))
+    rows = parse_json(read_text(path), path)
     if not isinstance(rows, list):
         raise DataError(f"{path} holds a {type(rows).__name__}; it must hold a list of theorems")
     return tuple(_theorem(row, f"{path}, theorem {at}", known) for at, row in enumerate(rows, 1))

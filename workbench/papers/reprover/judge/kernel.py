@@ -8,7 +8,7 @@ which Lean takes for an object that is never freed: this process judges one proo
 import ctypes
 import struct
 
-from . import terms as kinds
+from . import terms as T
 from .terms import APP, BVAR, CONST, LAM, LET, LIT, PI, PROJ, SORT, Constant, Name, Terms, spell
 
 _REASONS = (
@@ -49,10 +49,10 @@ class Kernel:
         self._str = call("l_Lean_Name_str___override", word, word)
         self._num = call("l_Lean_Name_num___override", word, word)
         self._level_of = {
-            kinds.SUCC: call("l_Lean_Level_succ___override", word),
-            kinds.MAX: call("l_Lean_Level_max___override", word, word),
-            kinds.IMAX: call("l_Lean_Level_imax___override", word, word),
-            kinds.PARAM: call("l_Lean_Level_param___override", word),
+            T.SUCC: call("l_Lean_Level_succ___override", word),
+            T.MAX: call("l_Lean_Level_max___override", word, word),
+            T.IMAX: call("l_Lean_Level_imax___override", word, word),
+            T.PARAM: call("l_Lean_Level_param___override", word),
         }
         self._expr_of = {
             BVAR: call("l_Lean_Expr_bvar___override", word),
@@ -67,7 +67,7 @@ class Kernel:
         }
         self._add = call("lean_add_decl", word, word, word, word, word)
         zero = ctypes.c_size_t.in_dll(lib, "l_Lean_Level_zero___override").value
-        self._levels[(kinds.ZERO,)] = zero
+        self._levels[(T.ZERO,)] = zero
         made = call("l_Lean_mkEmptyEnvironment", ctypes.c_uint32)(0)
         if self._tag(made) != 0:
             raise RuntimeError("Lean makes no empty environment")
@@ -120,7 +120,7 @@ class Kernel:
 
     def _level(self, level: tuple) -> int:
         if level not in self._levels:
-            below = [self._name(level[1])] if level[0] == kinds.PARAM else map(self._level, level[1:])
+            below = [self._name(level[1])] if level[0] == T.PARAM else map(self._level, level[1:])
             self._levels[level] = self._keep(self._level_of[level[0]](*below))
         return self._levels[level]
 

@@ -9,35 +9,8 @@ is no well-formed term is an error. So the answer depends on the bytes alone, an
 import struct
 from typing import ClassVar
 
-from .terms import (
-    APP,
-    AXIOM,
-    BVAR,
-    CONST,
-    CONSTRUCTOR,
-    DEFINITION,
-    IMAX,
-    INDUCTIVE,
-    LAM,
-    LET,
-    LIT,
-    MAX,
-    MDATA,
-    OPAQUE,
-    PARAM,
-    PI,
-    PROJ,
-    QUOTIENT,
-    RECURSOR,
-    SORT,
-    SUCC,
-    THEOREM,
-    ZERO,
-    Constant,
-    Name,
-    Terms,
-    spell,
-)  # fmt: skip
+from . import terms as T
+from .terms import Constant, Name, Terms, spell
 
 _ARRAY, _STRING, _MPZ = 246, 249, 250
 _ROOT = 0x58
@@ -151,23 +124,24 @@ class Olean:
 
     def _level(self, pointer: int) -> tuple:
         if pointer == 1:  # a constructor without fields is no object
-            return (ZERO,)
+            return (T.ZERO,)
         if pointer in self._levels:
             return self._levels[pointer]
         at = self._place(pointer)
         count, tag = self._head(at)
-        if count != {SUCC: 1, MAX: 2, IMAX: 2, PARAM: 1}.get(tag):
+        if count != {T.SUCC: 1, T.MAX: 2, T.IMAX: 2, T.PARAM: 1}.get(tag):
             raise Malformed("a level is missing")
         parts = self._words(at + 8, count)
-        if tag != PARAM and any(part >= pointer for part in parts):
+        if tag != T.PARAM and any(part >= pointer for part in parts):
             raise Malformed("a level goes in a circle")
-        level = (tag, self._name(parts[0])) if tag == PARAM else (tag, *map(self._level, parts))
+        level = (tag, self._name(parts[0])) if tag == T.PARAM else (tag, *map(self._level, parts))
         self._levels[pointer] = level
         return level
 
     # ----------------------------------------------------------------------------------------------------------- terms
-    _SHAPE: ClassVar = {BVAR: 1, SORT: 1, CONST: 2, APP: 2, LAM: 3, PI: 3, LET: 4, LIT: 1, MDATA: 2, PROJ: 3}
-    _TERMS: ClassVar = {APP: (0, 1), LAM: (1, 2), PI: (1, 2), LET: (1, 2, 3), MDATA: (1,), PROJ: (2,)}
+    _SHAPE: ClassVar = {T.BVAR: 1, T.SORT: 1, T.CONST: 2, T.APP: 2, T.LAM: 3, T.PI: 3, T.LET: 4, T.LIT: 1, T.MDATA: 2,
+                        T.PROJ: 3}  # fmt: skip
+    _TERMS: ClassVar = {T.APP: (0, 1), T.LAM: (1, 2), T.PI: (1, 2), T.LET: (1, 2, 3), T.MDATA: (1,), T.PROJ: (2,)}
 
     def _expr(self, pointer: int) -> int:
         known, waiting, todo = self._exprs, [pointer], {}
@@ -187,67 +161,66 @@ class Olean:
             waiting += below
         for one in sorted(todo):
             at, tag, parts = todo[one]
-            known[one] = known[parts[1]] if tag == MDATA else self.terms.add(self._node(at, tag, parts))
+            known[one] = known[parts[1]] if tag == T.MDATA else self.terms.add(self._node(at, tag, parts))
         return known[pointer]
 
     def _node(self, at: int, tag: int, parts: tuple[int, ...]) -> tuple:
         known = self._exprs
-        if tag == APP:
-            return APP, known[parts[0]], known[parts[1]]
-        if tag in (LAM, PI):
+        if tag == T.APP:
+            return T.APP, known[parts[0]], known[parts[1]]
+        if tag in (T.LAM, T.PI):
             binder = self._scalars(at, 3, 9)[8]
             return tag, self._name(parts[0]), known[parts[1]], known[parts[2]], min(binder, 3)
-        if tag == BVAR:
-            return BVAR, self._natural(parts[0])
-        if tag == CONST:
-            return CONST, self._name(parts[0]), tuple(map(self._level, self._list(parts[1])))
-        if tag == SORT:
-            return SORT, self._level(parts[0])
-        if tag == LET:
-            return LET, self._name(parts[0]), *(known[part] for part in parts[1:])
-        if tag == PROJ:
-            return PROJ, self._name(parts[0]), self._natural(parts[1]), known[parts[2]]
+        if tag == T.BVAR:
+            return T.BVAR, self._natural(parts[0])
+        if tag == T.CONST:
+            return T.CONST, self._name(parts[0]), tuple(map(self._level, self._list(parts[1])))
+        if tag == T.SORT:
+            return T.SORT, self._level(parts[0])
+        if tag == T.LET:
+            return T.LET, self._name(parts[0]), *(known[part] for part in parts[1:])
+        if tag == T.PROJ:
+            return T.PROJ, self._name(parts[0]), self._natural(parts[1]), known[parts[2]]
         literal = self._place(parts[0])
         count, kind = self._head(literal)
         if count != 1 or kind > 1:
             raise Malformed("a literal is missing")
         (value,) = self._words(literal + 8, 1)
-        return LIT, self._string(value) if kind else self._natural(value)
+        return T.LIT, self._string(value) if kind else self._natural(value)
 
     # ------------------------------------------------------------------------------------------------------- constants
     def constant(self, name: Name) -> Constant:
         """The declaration of this name, read with its terms."""
         at = self._place(self.constants[name])
         count, kind = self._head(at)
-        if count != 1 or kind > RECURSOR:
+        if count != 1 or kind > T.RECURSOR:
             raise Malformed("a declaration is missing")
         value_at = self._place(self._words(at + 8, 1)[0])
-        size = {AXIOM: 1, DEFINITION: 4, THEOREM: 3, OPAQUE: 3, QUOTIENT: 1, INDUCTIVE: 6, CONSTRUCTOR: 5, RECURSOR: 7}[
-            kind
-        ]
+        size = {T.AXIOM: 1, T.DEFINITION: 4, T.THEOREM: 3, T.OPAQUE: 3, T.QUOTIENT: 1, T.INDUCTIVE: 6, T.CONSTRUCTOR: 5,
+                T.RECURSOR: 7}[kind]  # fmt: skip
         parts = self._fields(value_at, 0, size)
         flags = self._scalars(value_at, size, 3)
         named, levels, type_at = self._fields(self._place(parts[0]), 0, 3)
         if self._name(named) != name:
             raise Malformed(f"{spell(name)} holds another declaration")
         found = Constant(name, kind, tuple(map(self._name, self._list(levels))), self._expr(type_at))
-        if kind in (DEFINITION, THEOREM, OPAQUE):
+        if kind in (T.DEFINITION, T.THEOREM, T.OPAQUE):
             found.value = self._expr(parts[1])
-        if kind == DEFINITION:
+        if kind == T.DEFINITION:
             hints = parts[2]
             height = None if hints & 1 else struct.unpack("<I", self._scalars(self._place(hints), 0, 4))[0]
             found.fields = {"hints": hints >> 1 if hints & 1 else 2, "height": height}
-        if kind == INDUCTIVE:
+        if kind == T.INDUCTIVE:
             found.fields = {
                 "parameters": self._natural(parts[1]),
                 "all": [self._name(one) for one in self._list(parts[3])],
                 "constructors": [self._name(one) for one in self._list(parts[4])],
             }
-        if kind in (CONSTRUCTOR, RECURSOR):
-            owner = self._name(parts[1]) if kind == CONSTRUCTOR else self._name(self._list(parts[1])[0])
+        if kind in (T.CONSTRUCTOR, T.RECURSOR):
+            owner = self._name(parts[1]) if kind == T.CONSTRUCTOR else self._name(self._list(parts[1])[0])
             found.fields = {"inductive": owner}
         # safety of a definition: 0 unsafe, 1 safe, 2 partial; a flag that says unsafe elsewhere
-        unsafe = {DEFINITION: flags[0] != 1, AXIOM: flags[0], OPAQUE: flags[0], INDUCTIVE: flags[1],
-                  CONSTRUCTOR: flags[0], RECURSOR: flags[1]}.get(kind, 0)  # fmt: skip
+        unsafe = {T.DEFINITION: flags[0] != 1, T.AXIOM: flags[0], T.OPAQUE: flags[0], T.INDUCTIVE: flags[1],
+                  T.CONSTRUCTOR: flags[0], T.RECURSOR: flags[1]}.get(kind, 0)  # fmt: skip
         found.fields["unsafe"] = bool(unsafe)
         return found

@@ -13,24 +13,11 @@ import resource
 import struct
 import sys
 
+from . import terms as T
 from .hidden import check_hidden
 from .kernel import Kernel, Rejected
 from .olean import Malformed, Olean
-from .terms import (
-    AXIOM,
-    CONSTRUCTOR,
-    DEFINITION,
-    INDUCTIVE,
-    OPAQUE,
-    QUOTIENT,
-    RECURSOR,
-    THEOREM,
-    Constant,
-    Name,
-    Terms,
-    show,
-    spell,
-)  # fmt: skip
+from .terms import Constant, Name, Terms, show, spell
 
 GIVEN_UP = ("sorryAx",)
 QUOTIENTS = {("Quot",), ("Quot", "mk"), ("Quot", "lift"), ("Quot", "ind")}
@@ -96,9 +83,9 @@ class World:
     def needs(self, name: Name) -> set[Name]:
         """What a declaration mentions; an inductive type and its constructors count as one."""
         one = self.find(name)
-        if one.kind in (CONSTRUCTOR, RECURSOR):
+        if one.kind in (T.CONSTRUCTOR, T.RECURSOR):
             return {one.fields["inductive"]}
-        if one.kind != INDUCTIVE:
+        if one.kind != T.INDUCTIVE:
             return self.terms.constants(one.type, one.value)
         group = self.group(one)
         names = {c.name for pair in group for c in (pair[0], *pair[1])}
@@ -130,24 +117,24 @@ def add(world: World, kernel: Kernel, order: list[Name]) -> list[Name]:
     axioms, added = [], set()
     for name in order:
         one = world.find(name)
-        if name in added or one.kind in (CONSTRUCTOR, RECURSOR):
+        if name in added or one.kind in (T.CONSTRUCTOR, T.RECURSOR):
             continue  # these come with their type
         if one.fields["unsafe"]:
             raise Rejected(f"{spell(name)} is unsafe or partial: no proof may rest on it")
-        if one.kind == INDUCTIVE:
+        if one.kind == T.INDUCTIVE:
             group = world.group(one)
             kernel.inductive(group)
             added |= {each.name for each, _ in group}
-        elif one.kind == QUOTIENT:
+        elif one.kind == T.QUOTIENT:
             if not added & QUOTIENTS:
                 kernel.quotients()
             added |= QUOTIENTS
         else:
-            {AXIOM: kernel.axiom, DEFINITION: kernel.definition, THEOREM: kernel.theorem, OPAQUE: kernel.opaque}[
-                one.kind
-            ](one)
+            declare = {T.AXIOM: kernel.axiom, T.DEFINITION: kernel.definition, T.THEOREM: kernel.theorem,
+                       T.OPAQUE: kernel.opaque}  # fmt: skip
+            declare[one.kind](one)
             added.add(name)
-        if one.kind == AXIOM:
+        if one.kind == T.AXIOM:
             axioms.append(name)
     return sorted(axioms, key=str)
 
@@ -158,7 +145,7 @@ def judged_name(file: Olean) -> Name:
     found = []
     for name in file.constants:
         one = file.constant(name)
-        if one.kind == THEOREM and GIVEN_UP in terms.constants(one.value):
+        if one.kind == T.THEOREM and GIVEN_UP in terms.constants(one.value):
             found.append(name)
     if len(found) != 1:
         raise Rejected(f"the file holds {len(found)} theorems without a proof, not one")
@@ -187,7 +174,7 @@ def check_helpers(world: World, alone: Constant, names: dict[Name, Name]) -> Non
             continue
         seen.add(name)
         one, other = world.plain.constant(name), world.reference.constant(names.get(name, name))
-        alike = one.kind == other.kind == DEFINITION and one.levels == other.levels
+        alike = one.kind == other.kind == T.DEFINITION and one.levels == other.levels
         for left, right in ((one.type, other.type), (one.value, other.value)) if alike else ():
             alike = alike and terms.same(terms.rename(left, {}, names), right)
         if not alike:
@@ -219,18 +206,18 @@ def check_meaning(world: World, statement: Constant, own: list[Name]) -> None:
     kinds = {name: part.constant(name).kind for name, part in world.library.items()}
     classes = world.terms.classes()
     for name in own:
-        field = name[:-1] in own and world.find(name[:-1]).kind == INDUCTIVE  # of a structure: `id`, `Not`, …
-        hidden = next((name[n:] for n in range(1, len(name)) if kinds.get(name[n:], THEOREM) != THEOREM), None)
-        if hidden and not (field and kinds[hidden] != INDUCTIVE and spell(hidden) not in world.words):
+        field = name[:-1] in own and world.find(name[:-1]).kind == T.INDUCTIVE  # of a structure: `id`, `Not`, …
+        hidden = next((name[n:] for n in range(1, len(name)) if kinds.get(name[n:], T.THEOREM) != T.THEOREM), None)
+        if hidden and not (field and kinds[hidden] != T.INDUCTIVE and spell(hidden) not in world.words):
             raise Rejected(
                 f"the statement rests on {spell(name)}, which takes the place of the library's {spell(hidden)}"
             )
         one = world.find(name)
-        if one.kind not in (DEFINITION, OPAQUE, AXIOM) or world.terms.result(one.type) not in classes:
+        if one.kind not in (T.DEFINITION, T.OPAQUE, T.AXIOM) or world.terms.result(one.type) not in classes:
             continue
         # an instance between the library's own notions would give `+` on Nat, say, another meaning
         theirs = [other for other in world.terms.constants(one.type) if world.own(other)]
-        if not theirs or any(world.find(other).kind != INDUCTIVE for other in theirs):
+        if not theirs or any(world.find(other).kind != T.INDUCTIVE for other in theirs):
             raise Rejected(
                 f"the statement rests on {spell(name)}, the file's own instance of "
                 f"{spell(world.terms.result(one.type))} for what is not a new type of the file"
@@ -246,7 +233,7 @@ def judge(request: dict) -> dict:
         raise Rejected(f"the compiled file has no {spell(name)}")
     check_names(world)
     statement, proof = world.reference.constant(name), world.proof.constant(name)
-    if proof.kind != THEOREM or proof.levels != statement.levels:
+    if proof.kind != T.THEOREM or proof.levels != statement.levels:
         raise Rejected(f"{spell(name)} is declared as another thing than the statement says")
     meaning = world.closure(terms.constants(statement.type))
     own = [] if world.trusted_file else sorted((one for one in meaning if world.own(one)), key=str)
@@ -260,7 +247,7 @@ def judge(request: dict) -> dict:
         raise Rejected(f"the proof of {spell(name)} uses what it proves")
     kernel = Kernel(request["engine"], terms)
     axioms = add(world, kernel, rest)
-    kernel.theorem(Constant(name, THEOREM, statement.levels, statement.type, proof.value))
+    kernel.theorem(Constant(name, T.THEOREM, statement.levels, statement.type, proof.value))
     allowed = {tuple(one.split(".")) for one in request["allowed"]}
     extra = [one for one in axioms if one not in allowed or (world.own(one) and not world.trusted_file)]
     told = {

@@ -72,7 +72,7 @@ class ProofGivenUp:
 
 @dataclass(frozen=True)
 class Verified:
-    """The last word on a proof (verify.py).
+    """The last word on a proof (last_word.py).
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class Verified:
     seconds : wall seconds
     statement : the statement as it was elaborated: full names, every argument, nothing hidden
     own : what the file itself declares of that statement's meaning
-    trusted : the compiled modules that were taken as they are; the file under judgement is none of them
+    trusted : the compiled modules that were taken as they are; the file under judgement is not among them
     """
 
     ok: bool

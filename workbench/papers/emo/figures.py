@@ -1,0 +1,76 @@
+"""Figures of notebook and widget: measures by loss, their frontiers over temperatures, two losses' pulls. Data in."""
+
+from ... import plots
+from .views import MEASURES
+
+GRAMMAR_TITLES = {"validity": "valid sentences ↑", "forward_ce": "forward CE ↓", "reverse_ce": "reverse CE ↓",
+                  "oracle_nll": "oracle NLL", "entropy": "entropy", "distinct_2": "distinct-2"}  # fmt: skip
+PROSE_TITLES = {"perplexity": "perplexity, T = 1 ↓", "perplexity_tuned": "perplexity, tuned T ↓", "entropy": "entropy",
+                "distinct_2": "distinct-2", "repeated": "repeated words"}  # fmt: skip
+
+
+def frontier_figure(results, labels: dict) -> plots.Picture:
+    """Validity against forward CE and entropy: a curve over temperatures for each loss, a dot at temperature 1."""
+    title = "Each curve: one loss over temperatures (small dots: measured); large dot: temperature 1"
+    picture, (axes,) = plots.panels(1, 2, size=(11.5, 4.8), title=title, sharey=True)
+    means = {
+        labels.get(method, method): (method, part.groupby("temperature")[list(MEASURES)].mean().sort_index())
+        for method, part in results.groupby("method", sort=False)
+    }
+    best, worst = results.forward_ce.min(), results.forward_ce[results.temperature == 1.0].max()
+    fine = {"linewidth": 3.5}  # cross-entropy's sweep is finer: dots where it was measured would hide the line
+    coarse = {"linewidth": 1.5, "marker": "."}
+    styles = {
+        name: {"color": colour, "alpha": 0.9, **(fine if method == "mle" else coarse)}
+        for (name, (method, _)), colour in zip(means.items(), plots.CYCLE)
+    }
+    xlabels = {
+        "forward_ce": "forward cross-entropy, nats a token (left: better)",
+        "entropy": "entropy, nats a token (left: sharper)",
+    }
+    for axis, (measure, xlabel) in zip(axes, xlabels.items()):
+        plots.curves(
+            {name: (mean[measure], mean.validity) for name, (_, mean) in means.items()}, styles=styles, axis=axis,
+            xlabel=xlabel, ylabel="" if axis is axes[1] else "valid sentences (up is better)",
+            legend="right" if axis is axes[1] else None,
+        )  # fmt: skip
+        for name, (_, mean) in means.items():
+            axis.plot(mean[measure][1.0], mean.validity[1.0], "o", color=styles[name]["color"], markersize=9)
+    axes[0].set_xlim(best - 0.03, max(best + 0.5, worst + 0.03))
+    return picture
+
+
+@plots.style()
+def bars_figure(table, labels: dict, titles: dict | None = None) -> plots.Picture:
+    """A panel a measure of ``table`` (`at_one`, `prose_table`): each row's Estimate with its 95 % interval.
+
+    ``titles``: column -> title; by default the columns' own, in the order of the grammar or of the prose.
+    """
+    titles = titles or (GRAMMAR_TITLES if "validity" in table else PROSE_TITLES)
+    picture, axes = plots.panels(1, len(titles), size=(12.5, 1.0 + 0.36 * len(table)), sharey=True)
+    styles = {name: {"color": plots.CYCLE[k % len(plots.CYCLE)]} for k, name in enumerate(table.index)}
+    for axis, (measure, title) in zip(axes[0], titles.items()):
+        plots.dots(table[measure], labels=labels, styles=styles, title=title, axis=axis)
+        axis.set_title(title, fontsize=11)
+        axis.locator_params(axis="x", nbins=3)
+        axis.tick_params(axis="x", labelsize=8)
+    return picture
+
+
+def pull_figure(table, title: str) -> plots.Picture:
+    """`pull`'s table as three panels: the cost of each token, both losses' pulls, and their ratio."""
+    picture, ((left, middle, right),) = plots.panels(
+        1, 3, size=(11.5, 5.2), title=title.replace("|", " →"), sharey=True, width_ratios=(2, 3, 2)
+    )
+    picture.describe(f"{picture.get_suptitle()}.")
+    names = [f"{token}  ({p:.2g})" for token, p in zip(table.token, table.p)]
+    names[0] = f"→ {names[0]}"
+    styles = {"cost": {"color": plots.COLOURS["grey"]}, "ratio": {"color": plots.COLOURS["red"]}}
+    plots.bars({"cost": table.cost}, names, styles=styles, xlabel="cost of moving to the target", axis=left)
+    pulls = {"cross-entropy": table.ce, "EMO": table.emo}
+    plots.bars(pulls, names, xlabel="pull on the logit (− gradient; > 0 is up)", axis=middle)
+    middle.set_xscale("symlog", linthresh=1e-4)
+    middle.set_xticks([-1e-1, -1e-3, 0, 1e-3, 1e-1], ["−.1", "−.001", "0", ".001", ".1"])
+    middle.legend(loc="lower right")
+    plots.bars({"ratio": table.emo / table.ce}, names, styles=styles, xlabel="EMO's pull / cross-entropy's", axis=right)
+    return picture

@@ -1,0 +1,61 @@
+"""``workbench run … --resume ID``: what an earlier run leaves to one that goes on where it ended."""
+
+from ...errors import UsageError
+from ...rows import FILE, OFFERED, read_lines
+from ..notebook.notebook import Notebook
+from ..store import masking
+from ..store.entry import Record, all_runs, find, inside
+
+
+def resumed(notebook: Notebook, given: dict, wanted: str, out) -> tuple[Record, dict]:
+    """The run to go on with, and the parameters it was given, those of ``given`` among them.
+
+    Raises
+    ------
+    UsageError
+        No such run, or one of another paper or notebook, or one that still runs, or other parameters than there.
+    """
+    old = find(out, wanted, all_runs(out, notebook.name) if wanted == "last" else None)
+    if old.paper != notebook.name:
+        raise UsageError(
+            f"{old.id} is a run of {old.paper}, and this is {notebook.name}; give the ID of one of its runs"
+        )
+    if old.notebook_sha256 != notebook.sha256:
+        raise UsageError(f"the notebook has changed since {old.id}, so its rows are of no use; run it without --resume")
+    if old.status == "running":
+        raise UsageError(f"{old.id} still runs; wait for its end, or stop it first")
+    for name, value in notebook.resolve(given, early=False).items():
+        before = old.parameters.get(name)
+        if masking.masked(name, value) != before:
+            raise UsageError(
+                f"parameter {name!r} was {before!r} in {old.id} and is {masking.masked(name, value)!r} now; leave it "
+                "out, or run without --resume"
+            )
+    for name in old.given:
+        if name not in given and masking.has_mask(old.parameters[name]):
+            raise UsageError(
+                f"parameter {name!r} of {old.id} holds a secret, which its record does not have; give it again with "
+                f"-p {name}=…"
+            )
+    return old, {name: old.parameters[name] for name in old.given} | given
+
+
+def rows_of(old: Record) -> tuple[list[dict], int]:
+    """(the rows that a run has finished or was itself offered, how many lines of them are damaged)."""
+    lines, damaged = [], 0
+    for name in (OFFERED, FILE):
+        path = inside(old.folder, name)
+        if path is not None:
+            found, bad = read_lines(path)
+            lines, damaged = lines + found, damaged + bad
+    return lines, damaged
+
+
+def count(folder) -> dict[str, int] | None:
+    """How many rows a run has taken over and how many it has computed; None where it keeps none."""
+    path = inside(folder, FILE)
+    if path is None:
+        return None
+    lines, _ = read_lines(path)
+    taken = sum(line.get("taken") is True for line in lines)
+    return {"taken": taken, "computed": len(lines) - taken}
