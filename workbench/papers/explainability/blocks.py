@@ -59,7 +59,7 @@ class Anatomy:
 
     def mlp(self, block: int) -> nn.Module:
         """The feed-forward module of block number ``block`` (from 1)."""
-        # fc2: where its two matrices stand in the block itself (OPT), what the second one gives is what it adds
+        # fc2: where its two matrices are in the block itself (OPT), what the second one gives is what it adds
         return _child(self.blocks[block - 1], ("mlp", "feed_forward", "ffn", "fc2"), "feed-forward layer")
 
     def out_projection(self, block: int) -> nn.Module:

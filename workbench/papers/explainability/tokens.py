@@ -14,7 +14,7 @@ NEUTRAL = (" _", " …", " ...", "_")  # an underscore leaves the sentence whole
 
 @dataclass(frozen=True)
 class Reading:
-    """A tokenised prompt: ``ids`` and the piece of text each stands for (their join is the text)."""
+    """A tokenised prompt: ``ids`` and the piece of text of each (their join is the text)."""
 
     ids: list[int]
     tokens: list[str]
@@ -141,7 +141,7 @@ def local(model) -> None:
 
 
 def neutral_token(model) -> int:
-    """The token that stands for "nothing here" when a token is replaced.
+    """The token that means "nothing here" when a token is replaced.
 
     An underscore where the vocabulary has one as a single token. End-of-text, captum's default for this model, is no
     neutral choice: the model takes it as the border between two documents and forgets what came before it.

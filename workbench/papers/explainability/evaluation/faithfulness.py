@@ -1,13 +1,14 @@
 """The faithfulness table: methods beside each other and beside random, on many prompts, with intervals.
 
 Nothing is ranked inside an interval. Every method is compared with random orders of the same prompts' tokens (paired,
-Wilcoxon, Holm over the methods), and every two methods with each other the same way; rows stand in the order of
+Wilcoxon, Holm over the methods), and every two methods with each other the same way; rows come in the order of
 `METHODS`, never by result.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
@@ -47,8 +48,8 @@ class FaithfulnessTable:
         Prompts whose target was less probable than ``least_probability``.
     """
 
-    table: object
-    pairs: object
+    table: Any
+    pairs: Any
     attributions: dict[str, list[Attribution]]
     values: dict[tuple[str, str], dict[str, list[float]]]
     left_out: int = 0
@@ -225,7 +226,7 @@ def _table(methods, removals, shares, attributions, values, left_out, level) -> 
                 }  # fmt: skip
             rows.append({**row, **costs[method], "separable_from": tuple(differ[method])})
     notes = [
-        f"{n} prompts, shares {', '.join(f'{share:.0%}' for share in shares)}; rows stand in a fixed order, not by "
+        f"{n} prompts, shares {', '.join(f'{share:.0%}' for share in shares)}; rows come in a fixed order, not by "
         "result. Differences are paired (Wilcoxon, Holm); only 'differs from' says that two methods differ.",
     ]
     if len(methods[:-1]) * 2.0 ** (1 - n) >= 1 - level:  # the least p value of n pairs, times Holm's first factor

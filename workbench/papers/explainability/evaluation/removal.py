@@ -9,6 +9,7 @@ curve). Simulatability asks whether the scores help to foresee the model on inpu
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
@@ -235,7 +236,7 @@ class Agreement:
     chance: float
     n: int
     top: float
-    pairs: object
+    pairs: Any
 
     def to_frame(self, what: str = "rank"):
         """A pandas DataFrame of "rank" or "overlap"."""

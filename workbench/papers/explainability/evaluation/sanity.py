@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 import torch
@@ -44,7 +45,7 @@ class Randomisation:
     target: str
     depth: int
     tokens: int
-    table: object
+    table: Any
 
     @property
     def chance(self) -> float:

@@ -39,7 +39,7 @@ class Edit:
     ----------
     prompt, edited : str
     changes : tuple of (word number, before, after)
-        Words exchanged; an empty text stands for a word that was put in or left out.
+        Words exchanged; an empty text is a word that was put in or left out.
     p_answer, p_foil, margin : float
         After the edited prompt: probabilities of the two first tokens, and log p(answer) - log p(foil).
     before_answer, before_foil, before_margin : float

@@ -78,7 +78,7 @@ def example_influence(
         The answer with its leading space; first tokens are read.
     template : str
         One example; the two places are filled with question and answer (with its leading space). Examples are parted by
-        an empty line; the query stands in the same frame with its answer left open.
+        an empty line; the query has the same frame with its answer left open.
 
     Raises
     ------

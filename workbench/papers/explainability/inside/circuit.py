@@ -101,7 +101,7 @@ def walk_circuit(
             continue
         values = job.value(job.trunk(job.clean_ids)), job.value(job.trunk(job.corrupt_ids))
         if values[0] > 0 > values[1]:
-            # the last place where the two prompts differ decides; what stands before it is the same in both
+            # the last place where the two prompts differ decides; what comes before it is the same in both
             differ = [i for i, (a, b) in enumerate(zip(job.clean_ids, job.corrupt_ids)) if a != b]
             usable.append((pair, differ[-1]))
         else:

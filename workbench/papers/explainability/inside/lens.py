@@ -46,7 +46,7 @@ class Lens:
     rank: np.ndarray | None = None
 
     def frame(self, position: int = -1):
-        """One row a layer at a position: likeliest token, its probability, entropy, and how the target stands."""
+        """A row a layer at a position: likeliest token, its probability, entropy; the target's probability and rank."""
         import pandas as pd
 
         table = {

@@ -152,7 +152,7 @@ def plain_run(model, parts: Anatomy, ids: list[int], *, part: str | None = None,
 
 
 def through(parts: Anatomy, run: Trunk, number: int, state: torch.Tensor, start: int = 0) -> torch.Tensor:
-    """Block ``number`` for rows (B, T - start, H) that stand where ``run``'s tokens from ``start`` on stood."""
+    """Block ``number`` for rows (B, T - start, H) in the places of ``run``'s tokens from ``start`` on."""
     behind = _Behind(run, start) if start else None  # from the first token on: nothing before
     keywords = {
         name: behind if isinstance(value, _Keep) else _cut(name, value, start)

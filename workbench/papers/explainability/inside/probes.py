@@ -1,7 +1,7 @@
 """Probes: is a property there to be read, and is it the model or the probe that knows it?
 
 `linear_probe` fits a logistic regression on the stream at the last token, layer by layer, and tests it on sentences
-with other words. Beside it stand controls: the same probe with random labels (control labels, after Hewitt and Liang
+with other words. Beside it are controls: the same probe with random labels (control labels, after Hewitt and Liang
 2019: it fits them on the training texts and must fail on others), word counts instead of the stream, and the majority
 class. `parameter_free_probe` trains nothing: it asks whether the model prefers the right continuation of minimal pairs.
 """

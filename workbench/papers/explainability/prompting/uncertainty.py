@@ -209,7 +209,7 @@ def self_consistency(
 
 
 def is_right(row: QuestionRow, answer: str) -> bool:
-    """Whether one of the accepted texts stands in the answer, at the beginning of a word and in any case.
+    """Whether one of the accepted texts is in the answer, at the beginning of a word and in any case.
 
     A number must be the whole word: 6 is not 60, and six is not sixteen.
     """
