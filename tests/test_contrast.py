@@ -9,7 +9,7 @@ import pytest
 from workbench.contrast import contrast_check, tokens
 from workbench.errors import UsageError
 from workbench.files import ROOT
-from workbench.papers.explainability import MARK
+from workbench.papers.explainability.data import MARK
 
 
 def rows(name):

@@ -40,6 +40,10 @@ RULED = {  # families
     "llama", "qwen2", "qwen3", "gemma3_text", "mistral", "ministral", "stablelm", "cohere", "cohere2", "granite",
     "smollm3", "exaone4",
 }  # fmt: skip
+MIXTURES = {  # of experts, which are other ones at the baseline than at the prompt
+    "mixtral", "gpt_oss", "phimoe", "granitemoehybrid", "qwen2_moe", "qwen3_moe", "qwen3_next", "olmoe", "deepseek_v2",
+    "deepseek_v3", "llama4_text", "jamba",
+}  # fmt: skip
 CHANGES_LOGITS = {
     "gemma2", "gemma3n_text", "vaultgemma", "recurrent_gemma", "cohere", "cohere2", "granite", "nanochat", "xlstm",
 }  # fmt: skip
@@ -256,16 +260,19 @@ def test_attribution(pair):
     found = ex.attribute(model, SHORT, TARGET, method="gradient")
     wanted = gradients(real)[0].norm(dim=-1).numpy()
     assert np.abs(found.scores[1:] - wanted[1:]).max() < GRADIENT * wanted[1:].max()
+    if raw.name in MIXTURES:
+        for method in ("integrated_gradients", "gradient_shap"):
+            refused(lambda method=method: ex.attribute(model, SHORT, TARGET, method=method), "picks other experts")
+        return
     start = embedding(torch.tensor([[ids[0], *[neutral] * (len(ids) - 1)]])).detach()
     steps = 900
     each = torch.cat([  # (steps, T)
         (gradients(start + (at[:, None, None] + 0.5) / steps * (real - start)) * (real - start)).sum(-1)
         for at in torch.arange(steps, dtype=torch.float32).split(100)
     ])  # fmt: skip
-    wanted, coarse = each.mean(0).numpy(), each[1::3].mean(0).numpy()
-    rough = float(np.abs(wanted - coarse).max()) / np.abs(wanted).max()  # of 300 even steps: experts that switch, kinks
+    wanted = each.mean(0).numpy()
     found = ex.attribute(model, SHORT, TARGET, method="integrated_gradients", samples=300)
-    assert np.abs(found.scores - wanted).max() < max(GRADIENT, 5 * rough) * np.abs(wanted).max()
+    assert np.abs(found.scores - wanted).max() < GRADIENT * np.abs(wanted).max()
     whole = log_probability(ids) - log_probability([ids[0], *[neutral] * (len(ids) - 1)])
     assert found.gap == pytest.approx(abs(found.scores.sum() - whole) / abs(whole), rel=1e-3, abs=1e-3)
 

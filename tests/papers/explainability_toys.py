@@ -66,3 +66,46 @@ def tiny_llama(vocabulary: int, *, layers: int = 2, context: int = 64, bias: boo
 def handle(module, tokenizer, name: str) -> LocalModel:
     """The workbench's handle over a module, with a real tokenizer."""
     return LocalModel(module, tokenizer, name=name, report=None)
+
+
+PLACES = {  # of what a part adds to the stream, under the names that the models of the tests have
+    "attention": ("self_attn", "attn", "attention", "self_attention.dense"),
+    "mlp": ("mlp.dense_4h_to_h", "mlp"),
+    "heads": ("self_attn.o_proj", "attn.c_proj", "attention.dense", "self_attention.dense"),
+}
+
+
+@torch.no_grad()
+def patched(model, clean, corrupt, answer, foil, part, layer, position, head=None) -> float:
+    """logit(answer) - logit(foil) of one whole run of ``corrupt`` with one activation of ``clean``: hooks by hand."""
+    names = dict(model.module.named_modules())
+    blocks = next(names[path] for path in ("model.layers", "transformer.h", "gpt_neox.layers") if path in names)
+    block = blocks[max(layer, 1) - 1]
+    inner = dict(block.named_modules())
+    place = block if part == "stream" else next(inner[name] for name in PLACES[part] if name in inner)
+    kept, share = [], slice(None)
+    if head is not None:
+        size = model.module.config.hidden_size // model.module.config.num_attention_heads
+        share = slice(head * size, (head + 1) * size)
+
+    def put(tensor):
+        tensor = tensor.clone()
+        tensor[:, position, share] = kept[0][:, position, share]
+        return tensor
+
+    def run(text, change):
+        def hook(given):
+            new = change(given if torch.is_tensor(given) else given[0])
+            return new if new is None or torch.is_tensor(given) else (new, *given[1:])
+
+        if layer == 0 or part == "heads":  # what goes in
+            hung = place.register_forward_pre_hook(lambda _, inputs: hook(inputs))
+        else:
+            hung = place.register_forward_hook(lambda _, __, output: hook(output))
+        logits = model.module(input_ids=torch.tensor([model.token_ids(text)]), use_cache=False).logits[0, -1].float()
+        hung.remove()
+        first, second = (model.token_ids(word, start=False)[0] for word in (answer, foil))
+        return float(logits[first] - logits[second])
+
+    run(clean, lambda tensor: kept.append(tensor.clone()))
+    return run(corrupt, put)

@@ -1,7 +1,6 @@
 """Attribution: known answers on a linear model, equality with literal versions, and the sentences users meet."""
 
 import itertools
-import json
 import math
 import subprocess
 import sys
@@ -256,15 +255,15 @@ def test_several_target_tokens(smollm2):
         ({"target": ""}, "the target is empty"),
         ({"prompt": "The"}, "single token 'The'"),
         ({"prompt": "word " * 80}, "reads at most 64"),
-        ({"prompt": list(range(10, 74))}, "prompt and target have 65 tokens"),
+        ({"prompt": list(range(10, 74))}, "has 64 tokens, with 1 new ones 65"),
         ({"quantity": "surprise"}, "quantity 'surprise' is unknown"),
         ({"quantity": "logit_difference"}, "needs a foil"),
         ({"foil": " Paris"}, "both ' Paris'"),
         ({"foil": " London", "quantity": "probability"}, "leave one of them out"),
         ({"removal": "hide"}, "removal='hide' is unknown"),
-        ({"method": "gradient", "layer": 7}, "has no layer 7: give 0 (the embedding) to 2"),
+        ({"method": "gradient", "layer": 7}, "has no layer 7: give 0 to 2"),
         ({"method": "occlusion", "layer": 1}, "occlusion has no layers"),
-        ({"method": "attention", "layer": 0}, "no attention at layer 0"),
+        ({"method": "attention", "layer": 0}, "has no layer 0: give 1 to 2"),
         ({"method": "decomposition", "quantity": "probability"}, "decomposition hands back logits"),
         ({"baseline": " two words"}, "give a text of exactly one"),
         ({"baseline": "zero"}, "is an embedding, for gradients"),
@@ -291,7 +290,8 @@ def test_handles_that_cannot(tiny):
 
     class NoGradient:
         name, can = "frozen", frozenset({"generate", "logprobs", "hidden"})
-        module, tokenizer, token_ids, device = tiny.module, tiny.tokenizer, tiny.token_ids, tiny.device
+        module, tokenizer, device = tiny.module, tiny.tokenizer, tiny.device
+        token_ids, prompt_ids = tiny.token_ids, tiny.prompt_ids
 
     with pytest.raises(ModelError, match=r"needs hidden states, which openai:x does not give"):
         attribute(Served(), PROMPT, TARGET, method="occlusion")
@@ -357,7 +357,7 @@ def test_the_result_shows_itself(tiny):
         True,
         False,
     ]
-    assert json.loads(json.dumps(found.as_dict()))["scores"] == found.scores.tolist()
+    assert frame.score.tolist() == found.scores.tolist()
     assert found.order[0] == int(np.argmax(np.where(np.arange(len(found.ids)) == 0, -np.inf, found.scores)))
 
 

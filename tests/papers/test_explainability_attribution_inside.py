@@ -180,8 +180,7 @@ def test_steps_go_where_the_way_bends(tiny):
     """Of the same number of steps more are spent where the function is rough: the gap shrinks, the budget is kept."""
     from captum.attr import IntegratedGradients
 
-    from workbench.papers.explainability.attribution.gradients import integrated
-    from workbench.papers.explainability.attribution.states import StateFunction
+    from workbench.papers.explainability.attribution.gradients import StateFunction, integrated
     from workbench.papers.explainability.tokens import ask
 
     f = StateFunction(ask(tiny, "one two three four five six", " seven"), 0)
@@ -205,10 +204,45 @@ def test_steps_go_where_the_way_bends(tiny):
     assert f.rows - before == 64 + edges
 
 
+def test_a_mixture_is_integrated_where_it_picks_the_same_experts_all_the_way(zoo, tmp_path):
+    """Even steps of the raw module agree; as it came, the mixture picks others on the way and is refused."""
+    import shutil
+
+    from transformers import AutoModelForCausalLM
+
+    import workbench
+
+    prompt, target = "a cat sat on t", "x"
+    for options in ({}, {"layer": 2}, {"foil": "y"}, {"samples": 8}):
+        for method in ("integrated_gradients", "gradient_shap"):
+            with pytest.raises(ModelError, match="picks other experts along the path"):
+                attribute(workbench.load(str(zoo("mixtral"))), prompt, target, method=method, **options)
+    shutil.copytree(zoo("mixtral"), tmp_path / "steady")
+    module = AutoModelForCausalLM.from_pretrained(tmp_path / "steady", dtype=torch.float32).eval()
+    with torch.no_grad():
+        for name, weight in module.named_parameters():
+            if name.endswith("gate.weight"):
+                weight.zero_()  # of equal experts the first are picked, wherever the states are
+    module.save_pretrained(tmp_path / "steady")
+    model = workbench.load(str(tmp_path / "steady"))
+    found = attribute(model, prompt, target, method="integrated_gradients", samples=300)
+    ids, wanted = torch.tensor([model.token_ids(prompt)]), model.token_ids(target, start=False)[0]
+    real = module.get_input_embeddings()(ids).detach()
+    start = module.get_input_embeddings()(torch.full_like(ids, neutral_token(model))).detach()
+    start[:, 0] = real[:, 0]
+    total = torch.zeros(ids.shape[1])
+    for at in ((torch.arange(600) + 0.5) / 600).split(100):
+        states = (start + at[:, None, None] * (real - start)).requires_grad_()
+        value = module(inputs_embeds=states, use_cache=False).logits[:, -1].log_softmax(-1)[:, wanted].sum()
+        total += (torch.autograd.grad(value, states)[0] * (real - start)).sum((0, 2)) / 600
+    np.testing.assert_allclose(found.scores, total, atol=5e-3 * float(total.abs().max()))
+    assert found.gap < 5e-3
+
+
 @pytest.mark.parametrize("layer", [0, 1, 2])
 def test_gradients_against_finite_differences(smollm2, layer):
     """Gradient x input at a layer is the slope of the target along the state itself."""
-    from workbench.papers.explainability.attribution.states import StateFunction
+    from workbench.papers.explainability.attribution.gradients import StateFunction
     from workbench.papers.explainability.tokens import ask
 
     module = tiny_llama(len(smollm2.tokenizer)).double()
@@ -320,7 +354,7 @@ def test_packed_four_bit_layers_have_their_derivative():
     """bitsandbytes repacks 4-bit layers for CPUs with AVX-512 BF16 and then has no backward: ours is the layer's W."""
     from workbench import load
     from workbench.models.quantised import unpacked
-    from workbench.papers.explainability.differentiable import frozen
+    from workbench.papers.explainability.attribution.gradients import frozen
 
     model = load("smollm2", bits=4)
     attribute(model, PROMPT, TARGET, method="random")  # the first inference repacks, where the processor can

@@ -6,7 +6,8 @@ import torch
 
 from workbench.errors import UsageError
 from workbench.papers import explainability as ex
-from workbench.papers.explainability.inside import hooks
+from workbench.papers.explainability import blocks
+from workbench.papers.explainability.inside.concepts import Concept
 
 
 @pytest.fixture(scope="module")
@@ -38,14 +39,14 @@ def test_the_concept_is_read_on_held_out_sentences(smollm2, sentiment):
 
 def test_steering_moves_the_stream_and_nothing_stays(smollm2, sentiment):
     prompt = "My opinion of the film is that it was"
-    parts, ids = hooks.anatomy(smollm2, for_="a test"), smollm2.token_ids(prompt)
+    parts, ids = blocks.anatomy(smollm2, for_="a test"), smollm2.token_ids(prompt)
     before = smollm2.next_logprobs(prompt)
     with ex.steering(smollm2, sentiment, 0.0):
         assert torch.equal(smollm2.next_logprobs(prompt), before)
     with ex.steering(smollm2, sentiment, 1.0):
         moved = smollm2.next_logprobs(prompt)
-        state = hooks.stream_of(smollm2, parts, ids)[sentiment.layer, -1]
-    plain = hooks.stream_of(smollm2, parts, ids)[sentiment.layer, -1]
+        state = blocks.stream_of(smollm2, parts, ids)[sentiment.layer, -1]
+    plain = blocks.stream_of(smollm2, parts, ids)[sentiment.layer, -1]
     np.testing.assert_allclose((state - plain).numpy(), sentiment.vector * sentiment.scale, atol=1e-3)
     with pytest.raises(RuntimeError, match="stop"), ex.steering(smollm2, sentiment, 2.0):
         raise RuntimeError("stop")
@@ -109,7 +110,7 @@ def test_parameter_free_probe_counts_right_preferences(smollm2):
 
 def test_neurons_are_what_enters_the_last_matrix(smollm2):
     texts = ["The court rejected the appeal.", "Peel the onions and fry them.", "In 1969 two people walked."]
-    cards = ex.browse_neurons(smollm2, texts, layer=10, top_neurons=3, top_examples=2)
+    cards = ex.browse_neurons(smollm2, texts, layer=10, top_neurons=3, top_examples=3)
     assert len(cards) == 3 and cards[0].kurtosis >= cards[1].kurtosis >= cards[2].kurtosis
     mlp = smollm2.module.model.layers[9].mlp
     seen = []
@@ -118,7 +119,7 @@ def test_neurons_are_what_enters_the_last_matrix(smollm2):
         smollm2.next_logprobs(texts[1])
     finally:
         handle.remove()
-    card = ex.neuron_card(smollm2, texts, 10, cards[0].neuron, top_examples=3)
+    card = cards[0]
     example = next(e for e in card.examples if e.text == texts[1])
     np.testing.assert_allclose(example.activations, seen[0][0, :, card.neuron].detach(), atol=1e-3)
     assert example.peak == 1 + int(np.argmax(example.activations[1:]))
@@ -134,7 +135,7 @@ def test_a_topic_neuron_is_checked_on_the_other_half(smollm2):
     assert found.chosen >= 0.9 and found.heldout.n == 9 and 0 <= found.random <= 1
 
 
-CONCEPT = ex.Concept("toy", 1, np.ones(576, np.float32) / 24, 1.0, 0.0)
+CONCEPT = Concept("toy", 1, np.ones(576, np.float32) / 24, 1.0, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +151,6 @@ CONCEPT = ex.Concept("toy", 1, np.ones(576, np.float32) / 24, 1.0, 0.0)
         (lambda m: ex.dose_response(m, CONCEPT, ["a", "b"], " a", " b", strengths=(1, 1)), "but got 2, 1 and 10"),
         (lambda m: ex.browse_neurons(m, ["one"]), "at least two texts"),
         (lambda m: ex.browse_neurons(m, ["one", "two"], layer=0), "has no layer 0: give 1 to 30"),
-        (lambda m: ex.neuron_card(m, ["one", "two"], 3, 9999), "no neuron 9999: give 0 to 1535"),
         (lambda m: ex.topic_neuron(m, ex.corpus()[:8], "sea"), "topic 'sea' has 2 of 8 texts"),
     ],
 )  # fmt: skip

@@ -5,10 +5,11 @@ from collections import Counter, defaultdict
 
 import pytest
 
-from workbench.data import card, quoted
+from workbench.data import card, quoted, rows
 from workbench.errors import UsageError
 from workbench.papers import explainability as ex
-from workbench.papers.explainability import taxonomy
+from workbench.papers.explainability import data, taxonomy
+from workbench.papers.explainability.inside.patching_engine import can_patch
 
 
 def bare(text):
@@ -25,7 +26,7 @@ READERS = {
     "prompts": (ex.known_prompts, lambda r: r.prompt),
     "pairs": (ex.minimal_pairs, lambda r: r.clean),
     "probing": (ex.probe_rows, lambda r: r.text),
-    "shortcut": (ex.shortcut_rows, lambda r: r.text.replace(ex.MARK, "")),
+    "shortcut": (ex.shortcut_rows, lambda r: r.text.replace(data.MARK, "")),
     "corpus": (ex.corpus, lambda r: r.text),
     "demonstrations": (ex.demo_tasks, lambda r: f"{r.examples} {r.query}"),
     "reasoning": (ex.reasoning_rows, lambda r: r.question),
@@ -44,8 +45,8 @@ def test_rows_are_distinct_after_names_numbers_and_case_are_removed_and_the_card
 
 def test_counts_and_families():
     counts = Counter(p.family for p in ex.known_prompts())
-    assert set(counts) == set(ex.FAMILIES) and min(counts.values()) >= 12 and sum(counts.values()) >= 60
-    assert len(ex.minimal_pairs()) >= 24 and {p.family for p in ex.minimal_pairs()} == set(ex.FAMILIES)
+    assert set(counts) == set(data.FAMILIES) and min(counts.values()) >= 12 and sum(counts.values()) >= 60
+    assert len(ex.minimal_pairs()) >= 24 and {p.family for p in ex.minimal_pairs()} == set(data.FAMILIES)
     assert len(ex.openings("sentiment")) == 10 and quoted("explainability") == {}
     assert len(ex.substitutions()) == 94 and all(others for others in ex.substitutions().values())
     assert Counter(q.kind for q in ex.question_rows()) == {"known": 32, "unknowable": 16}
@@ -63,7 +64,7 @@ def test_prompts_and_pairs_are_written_as_they_are_read():
 
 def _pairs_have_equal_tokens(model):
     for pair in ex.minimal_pairs():
-        ex.can_patch(model, pair.clean, pair.corrupt)  # raises otherwise
+        can_patch(model, pair.clean, pair.corrupt)  # raises otherwise
         first = {model.token_ids(text, start=False)[0] for text in (pair.answer, pair.foil)}
         assert len(first) == 2, pair.id
     for row in ex.known_prompts():
@@ -79,7 +80,7 @@ def test_pairs_have_equal_token_counts_on_the_second_tokenizer(gemma):
     _pairs_have_equal_tokens(gemma)
 
 
-@pytest.mark.parametrize("name", ex.PROPERTIES)
+@pytest.mark.parametrize("name", data.PROPERTIES)
 def test_probing_halves_are_balanced_pairs_with_other_words(name):
     words = {}
     for half in ("train", "heldout"):
@@ -99,7 +100,7 @@ def test_the_shortcut_goes_with_praise_in_training_only():
                            ("test", dict.fromkeys(((1, True), (1, False), (0, True), (0, False)), 8))):  # fmt: skip
         rows = ex.shortcut_rows(half)
         assert Counter((r.label, r.marked) for r in rows) == expected
-        assert all(r.marked == (ex.MARK in r.text) for r in rows)
+        assert all(r.marked == (data.MARK in r.text) for r in rows)
 
 
 def test_what_there_is_none_of_is_named():
@@ -118,7 +119,7 @@ def test_every_leaf_names_a_function_that_is_there_or_a_reason():
         assert leaf.text and leaf.papers
         if leaf.function:
             assert callable(getattr(ex, leaf.function)) and leaf.call.startswith(f"{leaf.function}(")
-    assert len({(leaf.path, leaf.title) for leaf in ex.TAXONOMY}) == len(ex.TAXONOMY)
+    assert len({(*leaf.path, leaf.title) for leaf in ex.TAXONOMY}) == len(ex.TAXONOMY)
 
 
 def test_the_map_has_every_leaf_of_the_card():
@@ -132,7 +133,8 @@ def test_the_map_has_every_leaf_of_the_card():
 
 
 def test_papers_are_told_apart_by_their_numbers():
-    papers = [value for value in vars(taxonomy).values() if isinstance(value, taxonomy.KeyPaper)]
+    papers = rows("explainability/key_papers.jsonl", taxonomy.KeyPaper)
+    assert {p.key for p in papers} == {p.key for leaf in ex.TAXONOMY for p in leaf.papers}
     assert len({p.arxiv for p in papers}) == len({p.title for p in papers}) == len(papers) >= 40
     assert all(re.fullmatch(r"\d{4}\.\d{5}", p.arxiv) and 2015 <= p.year <= 2023 for p in papers)
     for p in papers:  # the number says when it was put there: never later than the year given, nor over a year before

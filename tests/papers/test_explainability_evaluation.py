@@ -24,7 +24,6 @@ from workbench.papers.explainability import (
     weight_randomisation,
 )
 from workbench.papers.explainability.evaluation import faithfulness, sanity
-from workbench.papers.explainability.evaluation import removal as evaluation
 
 TARGET = " Paris"
 PROMPTS = [
@@ -131,7 +130,7 @@ def test_faithfulness_finds_the_true_explanation_and_no_more(additive):
     assert rows["random", "replace"].verdict == "the control" and rows["random", "replace"].above_random is None
     literal = [erasure(additive, one, removal="delete").comprehensiveness for one in found.attributions["occlusion"]]
     np.testing.assert_allclose(found.values["occlusion", "delete"]["comprehensiveness"], literal, atol=1e-6)
-    (pair,) = [pair for pair in found.pairs if pair.removal == "replace"]
+    (pair,) = found.pairs[found.pairs.removal == "replace"].itertuples()
     assert (pair.a, pair.b) == ("occlusion", "gradient") and pair.separable and "> gradient" in best.separable_from
     made = {"occlusion": found.attributions["occlusion"]}
     again = faithfulness_table(additive, items, ["occlusion"], attributions=made, removals=("delete",), random_draws=3)
@@ -144,7 +143,7 @@ def test_faithfulness_finds_the_true_explanation_and_no_more(additive):
     assert len(frame) == 6 and "above random" in set(frame.verdict)
     figure = found.figure()
     assert [axis.get_title(loc="left") for axis in figure.axes] == ["Tokens replaced", "Tokens deleted"]
-    assert "<script" not in found._repr_html_() and found.as_dict()["rows"][0]["comprehensiveness"]["n"] == 8
+    assert "<script" not in found._repr_html_() and found.table.comprehensiveness[0].n == 8
     assert "Above random (Holm): " in figure.description and figure.description.count("comprehensiveness") == 2
 
 
@@ -171,8 +170,6 @@ def test_verdicts_on_made_up_numbers():
         "occlusion": "above random", "shapley": "not separable from random", "gradient": "below random",
         "random": "the control",
     }  # fmt: skip
-    assert evaluation.holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
-    assert evaluation.holm([0.5, 0.9]) == [1.0, 1.0] and evaluation.holm([]) == []
 
 
 def test_items_and_mistakes(additive):
@@ -200,13 +197,13 @@ def test_agreement_of_equal_and_opposite_explanations(tiny):
     assert same.rank[0, 1] == pytest.approx(1) and same.rank[0, 2] == pytest.approx(-1) and np.isnan(same.rank[0, 3])
     assert same.overlap[0, 1] == 1 and same.overlap[0, 2] == 0 and 0 < same.chance < 0.4 and same.n == 3
     assert same.to_frame("overlap").columns[0] == "Occlusion"
-    rows = {(row.a, row.b): row for row in same.rows}
+    rows = {(row.a, row.b): row for row in same.pairs.itertuples()}
     assert rows["occlusion", "shapley"].rank.value == pytest.approx(1) and rows["occlusion", "random"].rank is None
     assert rows["occlusion", "lime"].overlap.value == 0 and rows["occlusion", "lime"].verdict.startswith(
         "not separable"
     )
     many = agreement({"occlusion": found * 3, "shapley": found * 3})
-    assert many.rows[0].verdict == "above chance" and many.rows[0].overlap.n == 9
+    assert many.pairs.verdict[0] == "above chance" and many.pairs.overlap[0].n == 9
     with pytest.raises(UsageError, match="at least two methods"):
         agreement({"occlusion": found})
 
@@ -216,12 +213,12 @@ def test_randomisation_restores_every_bit(smollm2):
     before = {name: tensor.clone() for name, tensor in model.module.state_dict().items()}
     found = weight_randomisation(model, PROMPTS[0], TARGET, ["occlusion", "decomposition", "random"], steps=2)
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.module.state_dict().items())
-    assert [row.blocks for row in found.rows] == [2, 2, 2, 4, 4, 4] and found.depth == 4
-    blind = [row for row in found.rows if row.method == "random"]
-    assert all(row.rank == pytest.approx(1) for row in blind)  # scores that ignore the model are found out
-    assert all(row.rank < 0.99 for row in found.rows if row.method != "random")
+    assert list(found.table.blocks) == [2, 2, 2, 4, 4, 4] and found.depth == 4
+    blind = found.table.method == "random"
+    assert list(found.table[blind]["rank"]) == pytest.approx([1, 1])  # scores that ignore the model are found out
+    assert (found.table[~blind]["rank"] < 0.99).all()
     again = weight_randomisation(model, PROMPTS[0], TARGET, ["occlusion"], steps=2)
-    assert [row.rank for row in again.rows] == [row.rank for row in found.rows if row.method == "occlusion"]
+    assert list(again.table["rank"]) == list(found.table[found.table.method == "occlusion"]["rank"])
     assert len(found.to_frame()) == 6 and found.tokens == len(model.tokenizer(PROMPTS[0])["input_ids"]) - 1
     assert found.chance == pytest.approx(1.96 / (found.tokens - 1) ** 0.5)
 
@@ -269,7 +266,7 @@ def test_randomisation_of_a_four_bit_model_restores_every_bit():
     before = [parameter.data.clone() for parameter in model.module.parameters()]
     found = weight_randomisation(model, "The capital of France is", TARGET, ["gradient_x_input"], steps=1)
     assert all(torch.equal(p.data, copy) for p, copy in zip(model.module.parameters(), before, strict=True))
-    assert np.isfinite(found.rows[0].rank) and found.rows[0].blocks == 30
+    assert np.isfinite(found.table["rank"][0]) and found.table.blocks[0] == 30
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ import pytest
 
 from workbench.errors import UsageError
 from workbench.papers import explainability as ex
+from workbench.papers.explainability.data import MARK
 from workbench.papers.explainability.examples import counterfactual as examples
 from workbench.papers.explainability.examples.influence import train_head
 
@@ -127,7 +128,7 @@ def test_influence_on_the_shipped_reviews(minilm):
 def test_the_shortcut_is_found_mended_and_the_encoder_left_alone(minilm):
     before = minilm.embed(["a lamp"])
     story = ex.debug_shortcut(minilm)
-    assert story.suspect in ("thursday", "written") and story.control_word not in ex.MARK.lower()
+    assert story.suspect in ("thursday", "written") and story.control_word not in MARK.lower()
     assert story.before["push"].low > story.after["push"].high  # the mark pushes less once it is no longer learnt
     assert story.after["flips"].value < story.before["flips"].value
     assert story.control["push"].value > story.after["push"].high

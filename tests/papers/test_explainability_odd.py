@@ -12,6 +12,9 @@ from workbench.errors import ModelError, UsageError
 from workbench.papers import explainability as ex
 from workbench.papers.explainability.attribution import attention, perturbation
 from workbench.papers.explainability.attribution.game import Game
+from workbench.papers.explainability.data import CorpusRow
+from workbench.papers.explainability.inside.circuit import ablate_heads
+from workbench.papers.explainability.inside.concepts import Concept
 from workbench.papers.explainability.tokens import ask
 
 P, C, ASKED = "The capital of France is", "The capital of Italy is", (" Paris", " Rome")
@@ -28,7 +31,7 @@ def concept(tiny):
 
 
 def texts(*words):
-    return [ex.CorpusRow(str(i), "x" if i % 2 else "y", words[i % len(words)]) for i in range(10)]
+    return [CorpusRow(str(i), "x" if i % 2 else "y", words[i % len(words)]) for i in range(10)]
 
 
 CASES = {
@@ -36,12 +39,12 @@ CASES = {
     "lens, no layer": (lambda m, c: ex.logit_lens(m, P, layers=[]), "got 0 layers"),
     "lens, a number": (lambda m, c: ex.logit_lens(m, P, layers=2), r"layers=2 is no list: write \[2\]"),
     "lens, half a layer": (lambda m, c: ex.logit_lens(m, P, layers=[1.5]), "has no layer 1.5: give 0 to 3"),
-    "head": (lambda m, c: ex.ablate_heads(m, P, C, *ASKED, [(1, 99)]), "block 1 of tiny has no head 99: give 0 to 3"),
-    "head below": (lambda m, c: ex.ablate_heads(m, P, C, *ASKED, [(1, -1)]), "has no head -1: give 0 to 3"),
+    "head": (lambda m, c: ablate_heads(m, P, C, *ASKED, [(1, 99)]), "block 1 of tiny has no head 99: give 0 to 3"),
+    "head below": (lambda m, c: ablate_heads(m, P, C, *ASKED, [(1, -1)]), "has no head -1: give 0 to 3"),
     "topic, one token": (lambda m, c: ex.topic_neuron(m, texts("a", "a b"), "x"), "the text 'a' is one token"),
     "topic, no control": (lambda m, c: ex.topic_neuron(m, texts("a b"), "x", n_random=0), "n_random=0"),
     "concept of another model": (
-        lambda m, c: ex.steer_next(m, P, ex.Concept("", 1, np.ones(7, np.float32), 1.0, 0.0), [1], [" a"]),
+        lambda m, c: ex.steer_next(m, P, Concept("", 1, np.ones(7, np.float32), 1.0, 0.0), [1], [" a"]),
         "the concept has 7 numbers at layer 1, but tiny has states of 24",
     ),
     "no strength": (lambda m, c: ex.steer_next(m, P, c, [], [" a"]), r"strengths=\[\]: give at least one"),
@@ -77,7 +80,7 @@ def test_one_sentence(tiny, concept, name):
 
 def test_negative_blocks_count_from_the_end(tiny):
     asked = (tiny, P, C, *ASKED)
-    assert ex.ablate_heads(*asked, [(-1, 0), (3, 0)]) == pytest.approx(ex.ablate_heads(*asked, [(3, 0)]))
+    assert ablate_heads(*asked, [(-1, 0), (3, 0)]) == pytest.approx(ablate_heads(*asked, [(3, 0)]))
 
 
 def test_texts_without_a_word_to_count_are_probed(tiny):

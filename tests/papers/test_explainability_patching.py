@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from explainability_toys import handle
+from explainability_toys import handle, patched
 
 from workbench.errors import ModelError, UsageError
 from workbench.papers import explainability as ex
-from workbench.papers.explainability.inside import hooks
-from workbench.papers.explainability.inside.patching_engine import Job, plain_run, through
+from workbench.papers.explainability import blocks
+from workbench.papers.explainability.inside.circuit import ablate_heads
+from workbench.papers.explainability.inside.patching_engine import plain_run, through
 
 CLEAN, CORRUPT, ANSWER, FOIL = "The opposite of hot is", "The opposite of big is", " cold", " small"
 
@@ -25,7 +26,7 @@ def test_the_lens_ends_where_the_model_ends_and_norms_once(smollm2):
     np.testing.assert_allclose(lens.probability[-1], logs[:, paris].exp(), rtol=1e-3, atol=1e-6)
     assert lens.rank[-1, -1] == int((logs[-1] > logs[-1, paris]).sum()) == 0
     best = logs[-1].topk(3)
-    np.testing.assert_allclose([p for _, p in lens.at(30)], best.values.exp(), rtol=1e-3)
+    np.testing.assert_allclose(lens.top_probability[-1, -1], best.values.exp(), rtol=1e-3)
     np.testing.assert_allclose(lens.entropy[-1], -(logs.exp() * logs).sum(-1), rtol=1e-3)
     # a middle layer: transformers' hidden_states there are before the norm, so the norm is ours to apply
     middle = smollm2.hidden(["The capital of France is"], layers=[12])[0, 0]
@@ -39,9 +40,10 @@ def test_the_lens_ends_where_the_model_ends_and_norms_once(smollm2):
 def test_the_grid_is_what_one_run_at_a_time_gives(smollm2, part, layers):
     asked = (smollm2, CLEAN, CORRUPT, ANSWER, FOIL)
     fast = ex.patching_grid(*asked, part=part, layers=layers)
-    slow = ex.patching_grid_literal(*asked, part=part, layers=layers)
-    assert np.abs(fast.values - slow.values).max() < 1e-4 and fast.values.shape == (len(layers), len(fast.tokens_clean))
-    assert fast.cost.tokens < slow.cost.tokens
+    places = range(len(fast.tokens_clean))
+    slow = np.array([[patched(*asked, part, layer, place) for place in places] for layer in layers])
+    assert np.abs(fast.values - slow).max() < 1e-4
+    assert fast.cost.evaluations == slow.size and fast.cost.tokens < slow.size * len(places)
     difference = plain(smollm2, CLEAN)
     tokens = [smollm2.token_ids(text, start=False)[0] for text in (ANSWER, FOIL)]
     assert fast.clean_value == pytest.approx(float(difference[tokens[0]] - difference[tokens[1]]), abs=1e-4)
@@ -55,16 +57,16 @@ def test_patching_the_whole_stream_is_swapping_the_prompts(smollm2):
     assert grid.recovery[0, word] == pytest.approx(1, abs=1e-4) and grid.recovery[1, -1] == pytest.approx(1, abs=1e-4)
     assert np.abs(np.delete(grid.recovery[0], word)).max() < 1e-4 and np.abs(grid.recovery[1, :-1]).max() < 1e-4
     # in the middle: all positions at once
-    parts = hooks.anatomy(smollm2, for_="a test")
-    clean = hooks.stream_of(smollm2, parts, smollm2.token_ids(CLEAN))
-    with hooks.edited_stream(parts, 13, lambda stream: clean[13][None].clone()):
+    parts = blocks.anatomy(smollm2, for_="a test")
+    clean = blocks.stream_of(smollm2, parts, smollm2.token_ids(CLEAN))
+    with blocks.edited_stream(parts, 13, lambda stream: clean[13][None].clone()):
         swapped = plain(smollm2, CORRUPT)
     assert (swapped - plain(smollm2, CLEAN)).abs().max() < 1e-4
 
 
 @torch.inference_mode()
 def test_going_on_from_the_middle_is_the_plain_run(smollm2):
-    parts = hooks.anatomy(smollm2, for_="a test")
+    parts = blocks.anatomy(smollm2, for_="a test")
     ids = smollm2.token_ids("When Mary and John went to the store, John gave")
     run = plain_run(smollm2, parts, ids)
     for start in (0, 4, len(ids) - 1):
@@ -80,21 +82,18 @@ def test_going_on_from_the_middle_is_the_plain_run(smollm2):
 def test_heads_are_patched_one_by_one(smollm2):
     asked = (smollm2, CLEAN, CORRUPT, ANSWER, FOIL)
     found = ex.patch_heads(*asked, layers=[20, 24])
-    job = Job(*asked, "heads", [20, 24], [-1])
-    with torch.inference_mode():
-        clean, corrupt = job.trunk(job.clean_ids), job.trunk(job.corrupt_ids)
-        for row, block in enumerate((20, 24)):
-            for head in (0, 8):
-                value = job.run_once(clean, block, job.positions[0], head)
-                gap = job.value(clean) - job.value(corrupt)
-                assert found.recovery[row, head] == pytest.approx((value - job.value(corrupt)) / gap, abs=1e-4)
-    assert found.recovery.shape == (2, 9) and len(found.best(3)) == 3
+    for row, block in enumerate((20, 24)):
+        for head in (0, 8):
+            gap = found.clean_value - found.corrupt_value
+            share = (patched(*asked, "heads", block, -1, head) - found.corrupt_value) / gap
+            assert found.recovery[row, head] == pytest.approx(share, abs=1e-4)
+    assert found.recovery.shape == (2, 9)
 
 
 def test_ablating_nothing_loses_nothing_and_ablating_every_head_of_the_last_block_is_patching_its_attention(smollm2):
-    assert ex.ablate_heads(smollm2, CLEAN, CORRUPT, ANSWER, FOIL, []) == pytest.approx(1, abs=1e-4)
+    assert ablate_heads(smollm2, CLEAN, CORRUPT, ANSWER, FOIL, []) == pytest.approx(1, abs=1e-4)
     every = [(30, head) for head in range(9)]
-    left = ex.ablate_heads(smollm2, CLEAN, CORRUPT, ANSWER, FOIL, every)
+    left = ablate_heads(smollm2, CLEAN, CORRUPT, ANSWER, FOIL, every)
     # the same from the other side: corrupt attention into the clean run
     other = ex.patching_grid(smollm2, CORRUPT, CLEAN, FOIL, ANSWER, part="attention", layers=[30], positions=[-1])
     assert left == pytest.approx(1 - float(other.recovery[0, 0]), abs=1e-3)
@@ -128,19 +127,17 @@ def test_blocks_called_by_position_are_patched_and_steered_as_by_whole_runs(smol
     model = foreign(kind, smollm2)
     asked = (model, CLEAN, CORRUPT, ANSWER, FOIL)
     for part in ex.PARTS:
-        fast, slow = ex.patching_grid(*asked, part=part), ex.patching_grid_literal(*asked, part=part)
-        np.testing.assert_allclose(fast.values, slow.values, atol=1e-4)
-    job = Job(*asked, "heads", None, [-1])
-    with torch.inference_mode():
-        clean, corrupt = job.trunk(job.clean_ids), job.trunk(job.corrupt_ids)
-        one = job.run_once(clean, 2, job.positions[0], 1)
-    share = (one - job.value(corrupt)) / (job.value(clean) - job.value(corrupt))
-    assert ex.patch_heads(*asked).recovery[1, 1] == pytest.approx(share, abs=1e-4)
+        fast = ex.patching_grid(*asked, part=part)
+        slow = [[patched(*asked, part, layer, place) for place in fast.positions] for layer in fast.layers]
+        np.testing.assert_allclose(fast.values, slow, atol=1e-4)
+    heads = ex.patch_heads(*asked)
+    share = (patched(*asked, "heads", 2, -1, 1) - heads.corrupt_value) / (heads.clean_value - heads.corrupt_value)
+    assert heads.recovery[1, 1] == pytest.approx(share, abs=1e-4)
     concept = ex.concept_vector(model, ["I am glad"], ["I am sad"])
     steered = ex.steer_next(model, CLEAN, concept, [0, 2], [ANSWER])
     for row, strength in enumerate((0, 2)):
         with ex.steering(model, concept, strength):
-            wanted = float(plain(model, CLEAN)[job.tokens[0]].exp())
+            wanted = float(plain(model, CLEAN)[model.token_ids(ANSWER, start=False)[0]].exp())
         assert steered.probability[row, 0] == pytest.approx(wanted, rel=1e-3)
 
 
@@ -204,7 +201,7 @@ def test_what_a_feed_forward_layer_adds_is_patched_and_nothing_else(zoo, name, p
 
 def test_hooks_leave_no_trace_also_after_an_exception(smollm2):
     before = plain(smollm2, CLEAN)
-    parts = hooks.anatomy(smollm2, for_="a test")
+    parts = blocks.anatomy(smollm2, for_="a test")
 
     def hung():  # transformers leaves hooks of its own once it was asked for hidden states
         return [len(m._forward_hooks) + len(m._forward_pre_hooks) for m in smollm2.module.modules()]
@@ -213,9 +210,9 @@ def test_hooks_leave_no_trace_also_after_an_exception(smollm2):
     ex.patching_grid(smollm2, CLEAN, CORRUPT, ANSWER, FOIL, part="mlp", layers=[3], positions=[-1])
     ex.logit_lens(smollm2, CLEAN)
     for spoil in (
-        hooks.edited_output(parts.mlp(4), lambda t: t * 0),
-        hooks.edited_input(parts.blocks[2], lambda t: t * 0),
-        hooks.recorded(x=(parts.blocks[1], "output")),
+        blocks.edited_output(parts.mlp(4), lambda t: t * 0),
+        blocks.edited_input(parts.blocks[2], lambda t: t * 0),
+        blocks.recorded(x=(parts.blocks[1], "output")),
     ):
         with pytest.raises(RuntimeError, match="on purpose"), spoil:
             raise RuntimeError("on purpose")
@@ -223,7 +220,7 @@ def test_hooks_leave_no_trace_also_after_an_exception(smollm2):
     def fails(stream):
         raise ValueError("in the hook")
 
-    with pytest.raises(ModelError, match="in the hook"), hooks.edited_stream(parts, 5, fails):
+    with pytest.raises(ModelError, match="in the hook"), blocks.edited_stream(parts, 5, fails):
         plain(smollm2, CLEAN)
     assert torch.equal(before, plain(smollm2, CLEAN))
     assert hung() == there
@@ -280,8 +277,8 @@ def test_the_second_model_and_four_bits_give_the_same_grid_both_ways(gemma):
         for part in ex.PARTS:
             layers = [2, 9]
             fast = ex.patching_grid(*asked, part=part, layers=layers)
-            slow = ex.patching_grid_literal(*asked, part=part, layers=layers)
-            assert np.abs(fast.values - slow.values).max() < most and fast.cost.tokens < slow.cost.tokens, part
+            slow = [[patched(*asked, part, layer, place) for place in fast.positions] for layer in layers]
+            assert np.abs(fast.values - slow).max() < most, part
         lens = ex.logit_lens(model, CLEAN, ANSWER)
         assert (
             abs(np.log(lens.probability[-1, -1]) - float(plain(model, CLEAN)[model.token_ids(ANSWER, start=False)[0]]))

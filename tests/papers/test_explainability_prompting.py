@@ -7,6 +7,7 @@ import pytest
 
 from workbench.errors import UsageError
 from workbench.papers import explainability as ex
+from workbench.papers.explainability.data import QuestionRow
 from workbench.papers.explainability.prompting import uncertainty
 
 SHOWN = [["dog", "dogs"], ["tree", "trees"], ["car", "cars"]]
@@ -78,10 +79,10 @@ def test_own_chains_are_measured_against_their_own_answer(smollm2):
 
 
 def answered(kind, right, agreement, yes=0.5, number=None, answer="word"):
-    row = ex.QuestionRow(f"{kind}{agreement}", kind, "?", ["word"] if kind == "known" else [])
+    row = QuestionRow(f"{kind}{agreement}", kind, "?", ["word"] if kind == "known" else [])
     confidence = {"likelihood": agreement, "entropy": -agreement, "agreement": agreement, "verbalised_yes": yes,
                   "verbalised_number": number}  # fmt: skip
-    return ex.Answered(row, answer, (), right, confidence)
+    return uncertainty.Answered(row, answer, (), right, confidence)
 
 
 def test_measures_on_a_case_worked_by_hand():
@@ -102,10 +103,10 @@ def test_measures_on_a_case_worked_by_hand():
 
 
 def test_answers_are_read_as_people_would():
-    row = ex.QuestionRow("q", "known", "?", ["autumn", "fall"])
+    row = QuestionRow("q", "known", "?", ["autumn", "fall"])
     assert uncertainty.is_right(row, "Autumn.") and uncertainty.is_right(row, "It is the Fall!")
     assert not uncertainty.is_right(row, "The rainfall") and not uncertainty.is_right(row, "")
-    number = ex.QuestionRow("q", "known", "?", ["six", "6"])
+    number = QuestionRow("q", "known", "?", ["six", "6"])
     assert uncertainty.is_right(number, "It has six sides.") and uncertainty.is_right(number, "6.")
     assert not uncertainty.is_right(number, "Sixteen.") and not uncertainty.is_right(number, "60")
     assert uncertainty._same("It is Paris.", "Paris") and not uncertainty._same("Paris", "Rome")

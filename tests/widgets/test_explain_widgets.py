@@ -8,7 +8,7 @@ import pytest
 import workbench as wb
 from workbench.errors import WorkbenchError
 from workbench.papers import explainability as ex
-from workbench.papers.explainability.attribution.heads import AttentionMaps
+from workbench.papers.explainability.attribution.attention import AttentionMaps
 from workbench.widgets.explain.attention import AttentionHeads
 from workbench.widgets.explain.edit import CounterfactualEditor
 from workbench.widgets.explain.heat import TokenHeat

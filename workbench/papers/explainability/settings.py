@@ -23,7 +23,7 @@ class MethodInfo:
     family : str
         "perturbation", "surrogate", "gradient", "decomposition", "attention" or "control".
     needs : str
-        The capability a model must have ("hidden" stands for local weights).
+        The capability a model must have ("hidden": local weights).
     layers : bool
         Whether it takes ``layer=``.
     complete : bool

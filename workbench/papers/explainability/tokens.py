@@ -1,21 +1,20 @@
-"""A prompt, a target and an explained quantity, read once and checked: what every method starts from."""
+"""A prompt, a target and an explained quantity, read by the model's own reader and checked: where methods start."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...errors import ModelError, UsageError
 from ...models.base import Prompt, require
-from ...models.forward import longest
-from ...models.reader import is_conversation
+from ...models.forward import check_length
 from ...models.reader import pieces as token_pieces
 from .settings import QUANTITIES, REMOVALS
 
-NEUTRAL = (" _", " …", " ...", "_")  # an underscore leaves the sentence standing; end-of-text would cut it in two
+NEUTRAL = (" _", " …", " ...", "_")  # an underscore leaves the sentence whole; end-of-text would cut it in two
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A tokenised prompt: ``ids`` and the piece of text each stands for (their join is the text)."""
+    """A tokenised prompt: ``ids`` and the piece of text of each (their join is the text)."""
 
     ids: list[int]
     tokens: list[str]
@@ -30,17 +29,14 @@ class Question:
 
     model: object
     prompt: str
-    reading: Reading
+    ids: list[int]
+    tokens: list[str]
     target: str
     target_ids: tuple[int, ...]
     foil: str | None
     foil_ids: tuple[int, ...]
     quantity: str
     held: tuple[int, ...]
-
-    @property
-    def ids(self) -> list[int]:
-        return self.reading.ids
 
     @property
     def free(self) -> list[int]:
@@ -52,30 +48,48 @@ class Question:
         """The token sequences whose log-probability is needed: target, and foil if there is one."""
         return (self.target_ids, self.foil_ids) if self.foil_ids else (self.target_ids,)
 
-    @property
-    def target_tokens(self) -> list[str]:
-        return pieces(self.model, list(self.target_ids), self.ids)
 
-
-def read_prompt(model, prompt: Prompt | Sequence[int]) -> Reading:
-    """Tokenise a prompt: a text (with the model's start token, if it has one), token ids, or a list of messages, which
-    go through the model's chat template.
+def prompt_ids(model, prompt: Prompt, *, what: str = "the prompt", behind: int = 0) -> list[int]:
+    """Token ids of a prompt: a text (with the model's start token), token ids, or messages (in its chat template).
 
     Raises
     ------
     UsageError
-        An empty prompt, ids the model does not have, or more tokens than the model reads.
+        An empty prompt, ids the model does not have, or more tokens than it reads, ``behind`` of an answer counted.
     ModelError
-        A model without local weights, or without chat template for messages.
+        No chat template for messages, or a text that the model cannot read.
     """
+    if isinstance(prompt, str) and not prompt.strip():
+        raise UsageError(f"{what} is empty ({prompt!r}): give some text")
+    ids = _read(model.prompt_ids, prompt, what)
+    if not ids:
+        raise UsageError(f"{what} is empty ({prompt!r}): give some text")
+    check_length(model, len(ids), more=behind, what=what)
+    return ids
+
+
+def continuation(model, text: str | Sequence[int], *, what: str = "the answer") -> tuple[int, ...]:
+    """The tokens of ``text`` as it would follow a prompt (" Paris"), or one sentence."""
+    ids = tuple(_read(lambda given: model.token_ids(given, start=False), text, what))
+    if not ids:
+        raise UsageError(f"{what} is empty ({text!r}): give the text that would follow, with its leading space")
+    return ids
+
+
+def answer_tokens(model, answer: str, foil: str) -> tuple[int, int]:
+    """First tokens of an answer and its foil, which must differ for their logits to be compared."""
+    both = continuation(model, answer)[0], continuation(model, foil, what="the foil")[0]
+    if both[0] == both[1]:
+        raise UsageError(
+            f"answer {answer!r} and foil {foil!r} begin with the same token of {model.name}: choose two that differ"
+        )
+    return both
+
+
+def read_prompt(model, prompt: Prompt) -> Reading:
+    """`prompt_ids` with the text of each token; a model without local weights is refused."""
     local(model)
-    ids = list(model.prompt_ids(prompt)) if is_conversation(prompt) else _ids(model, prompt, start=True)
-    plain = _ids(model, prompt, start=False) if isinstance(prompt, str) else ids
-    if not plain:
-        raise UsageError("the prompt is empty: give at least two tokens of text to explain")
-    limit = longest(model.module.config.get_text_config(decoder=True))
-    if limit and len(ids) > limit:
-        raise UsageError(f"the prompt has {len(ids)} tokens, but {model.name} reads at most {limit}: shorten it")
+    ids = prompt_ids(model, prompt)
     return Reading(ids, pieces(model, ids))
 
 
@@ -88,7 +102,7 @@ def ask(model, prompt, target, *, foil=None, quantity=None, keep_first=True) -> 
         An empty prompt or target, a prompt without a token that could be removed, an unknown quantity, a quantity that
         does not go with the foil, a foil equal to the target, or too many tokens for the model.
     """
-    reading = read_prompt(model, prompt)
+    local(model)
     quantity = quantity or ("log_probability" if foil is None else "logit_difference")
     if quantity not in QUANTITIES:
         raise UsageError(f"quantity {quantity!r} is unknown: choose one of {', '.join(QUANTITIES)}")
@@ -98,23 +112,21 @@ def ask(model, prompt, target, *, foil=None, quantity=None, keep_first=True) -> 
         )
     if foil is None and quantity == "logit_difference":
         raise UsageError("quantity='logit_difference' needs a foil, the answer to contrast with: give foil=' London'")
-    target_ids = _continuation(model, target, "target")
-    foil_ids = () if foil is None else _continuation(model, foil, "foil")
+    target_ids = continuation(model, target, what="the target")
+    foil_ids = () if foil is None else continuation(model, foil, what="the foil")
     if foil_ids == target_ids:
         raise UsageError(f"target and foil are both {target!r}: give a foil that differs")
+    ids = prompt_ids(model, prompt, behind=max(len(target_ids), len(foil_ids)))
+    tokens = pieces(model, ids)
     held = (0,) if keep_first else ()
-    if len(reading.ids) <= len(held):
+    if len(ids) <= len(held):
         raise UsageError(
-            f"the prompt is the single token {reading.tokens[0]!r}, which is held fixed: give a longer prompt, "
+            f"the prompt is the single token {tokens[0]!r}, which is held fixed: give a longer prompt, "
             "or keep_first=False"
         )
-    length = len(reading.ids) + max(len(target_ids), len(foil_ids))
-    limit = longest(model.module.config.get_text_config(decoder=True))
-    if limit and length > limit:
-        raise UsageError(f"prompt and target have {length} tokens, but {model.name} reads at most {limit}: shorten one")
     return Question(
-        model, prompt if isinstance(prompt, str) else "".join(reading.tokens), reading, _text(model, target),
-        target_ids, None if foil is None else _text(model, foil), foil_ids, quantity, held,
+        model, prompt if isinstance(prompt, str) else "".join(tokens), ids, tokens, _text(model, target), target_ids,
+        None if foil is None else _text(model, foil), foil_ids, quantity, held,
     )  # fmt: skip
 
 
@@ -129,68 +141,59 @@ def local(model) -> None:
 
 
 def neutral_token(model) -> int:
-    """The token that stands for "nothing here" when a token is replaced.
+    """The token that means "nothing here" when a token is replaced.
 
     An underscore where the vocabulary has one as a single token. End-of-text, captum's default for this model, is no
-    neutral choice: the model takes it as the border between two documents and forgets what stands before it.
+    neutral choice: the model takes it as the border between two documents and forgets what came before it.
     """
     for text in NEUTRAL:
-        ids = _ids(model, text, start=False)
+        ids = model.token_ids(text, start=False)
         if len(ids) == 1:
             return ids[0]
-    for name in ("unk_token_id", "pad_token_id", "eos_token_id"):
-        token = getattr(model.tokenizer, name, None)
-        if token is not None:
-            return token
-    return 0
+    names = ("unk_token_id", "pad_token_id", "eos_token_id")
+    return next((token for name in names if (token := getattr(model.tokenizer, name, None)) is not None), 0)
 
 
 def baseline_token(model, baseline: str | int | None) -> int:
     """The replacing token that ``baseline`` names: None (neutral), an id, or a text of exactly one token."""
     if baseline is None:
         return neutral_token(model)
-    if isinstance(baseline, str):
-        if baseline in ("zero", "mean"):
-            raise UsageError(
-                f"baseline={baseline!r} is an embedding, for gradients; a replaced token needs a token: give a text "
-                "of one token, an id, or None"
-            )
-        ids = _ids(model, baseline, start=False)
-        if len(ids) != 1:
-            raise UsageError(f"baseline={baseline!r} is {len(ids)} tokens of {model.name}: give a text of exactly one")
-        return ids[0]
-    return _ids(model, [baseline], start=False)[0]
+    if baseline in ("zero", "mean"):
+        raise UsageError(
+            f"baseline={baseline!r} is an embedding, for gradients; a replaced token needs a token: give a text "
+            "of one token, an id, or None"
+        )
+    ids = continuation(model, baseline if isinstance(baseline, str) else [baseline], what="the baseline")
+    if len(ids) != 1:
+        raise UsageError(f"baseline={baseline!r} is {len(ids)} tokens of {model.name}: give a text of exactly one")
+    return ids[0]
 
 
 def check_removal(removal: str) -> None:
     """One sentence for an unknown way of removing."""
     if removal not in REMOVALS:
-        raise UsageError(f"removal={removal!r} is unknown: choose replace or delete")
+        raise UsageError(f"removal={removal!r} is unknown: choose one of {', '.join(REMOVALS)}")
 
 
 def pieces(model, ids: Sequence[int], before: Sequence[int] = ()) -> list[str]:
-    """The text each token adds (decoded in context: alone, some tokenizers drop a leading space).
-
-    A token that is only part of a character gives "" and the token that completes it gives the character.
-    """
+    """The text each token adds (decoded in context: alone, some tokenizers drop a leading space)."""
     return token_pieces(model.tokenizer, ids, before)
+
+
+def token_texts(model, ids) -> tuple[str, ...]:
+    """Each token by itself as text, spaces kept."""
+    return tuple(model.tokenizer.decode([int(token)], clean_up_tokenization_spaces=False) for token in ids)
+
+
+def _read(reader, given, what: str) -> list[int]:
+    """What ``reader`` makes of it; ids or messages that it refuses are the caller's fault."""
+    try:
+        return list(reader(given))
+    except ModelError as error:
+        if isinstance(given, str):
+            raise
+        raise UsageError(f"{what}: {error}") from None
 
 
 def _text(model, text: str | Sequence[int]) -> str:
     return text if isinstance(text, str) else model.tokenizer.decode(list(text))
-
-
-def _continuation(model, text, what: str) -> tuple[int, ...]:
-    ids = tuple(_ids(model, text, start=False))
-    if not ids:
-        raise UsageError(f"the {what} is empty: give the text whose probability is to be explained, like ' Paris'")
-    return ids
-
-
-def _ids(model, text: str | Sequence[int], *, start: bool) -> list[int]:
-    try:
-        return list(model.token_ids(text, start=start))
-    except ModelError as error:
-        if isinstance(text, str):
-            raise
-        raise UsageError(str(error)) from None

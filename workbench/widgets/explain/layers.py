@@ -115,7 +115,7 @@ class LayerSlider(Explorer):
                 "clean_value": float(grid.clean_value),
                 "corrupt_value": float(grid.corrupt_value),
                 "tokens_corrupt": list(grid.tokens_corrupt),
-                "runs": grid.cost.runs,
+                "runs": grid.cost.evaluations,
                 "seconds": round(grid.cost.seconds, 2),
             },
         }

@@ -1,19 +1,20 @@
-"""Attention as an explanation: what the predicting position looks at, in one layer, on average, or through all of them.
+"""Attention: every head's weights over a prompt, and what the predicting position looks at, as an explanation.
 
 The first token collects attention that means "nothing" (the sink): rollout puts weight 1.00 on it (card). Leaving its
 column out and normalising rows again only moves the collapse to the second token (measured: .99). So in rollout what a
 position gives to the sink counts as not looking at all: that share stays with the position itself. The one-step view
-leaves the sink's column out. Whether attention explains at all is debated (docs).
+leaves the sink's column out. Whether attention explains at all is debated (survey §3.1.2).
 """
 
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
 from ....errors import ModelError, UsageError
 from ....models.files.cache import size_text
-from ..tokens import Question
+from ..tokens import Question, read_prompt
 
 MAP_BYTES = 2**31  # memory that the maps of one prompt may take
 
@@ -92,3 +93,61 @@ def eager(model):
         yield
     finally:
         module.set_attn_implementation(before)
+
+
+@dataclass(frozen=True)
+class AttentionMaps:
+    """Attention weights of one prompt.
+
+    Attributes
+    ----------
+    tokens : list of str
+        T tokens.
+    weights : ndarray (L, H, T, T)
+        Block, head, query, key; every row sums to 1 over the keys.
+    """
+
+    tokens: list[str]
+    weights: np.ndarray
+
+    @property
+    def sink(self) -> np.ndarray:
+        """(L, H): the weight on the first token, mean over the queries behind it (0 for a prompt of one token)."""
+        later = self.weights[:, :, 1:, 0]
+        return later.mean(-1) if later.shape[-1] else np.zeros(self.weights.shape[:2])
+
+    def without_sink(self) -> np.ndarray:
+        """(L, H, T, T): the first token's column set to 0, each row divided by what is left (its own row stays 0)."""
+        rest = self.weights.copy()
+        rest[..., 0] = 0
+        left = rest.sum(-1, keepdims=True)
+        return np.divide(rest, left, out=np.zeros_like(rest), where=left > 1e-12)
+
+    def distance(self) -> np.ndarray:
+        """(L, H): how many tokens back a head looks; the sink left out, mean over queries that look elsewhere."""
+        rest = self.without_sink()
+        places = np.arange(len(self.tokens))
+        back = (rest * (places[:, None] - places[None, :])).sum(-1)  # (L, H, T)
+        seen = rest.sum(-1) > 0.5
+        return (back * seen).sum(-1) / np.maximum(seen.sum(-1), 1)
+
+
+def attention_maps(model, prompt) -> AttentionMaps:
+    """The attention weights of every head over ``prompt``.
+
+    Parameters
+    ----------
+    model : Model
+        A handle with weights in this process.
+    prompt : str, list of int, or list of messages
+
+    Raises
+    ------
+    ModelError
+        ``model`` has no weights here, or its architecture gives no attention weights.
+    UsageError
+        ``prompt`` holds no token, or so many that their maps take more than `MAP_BYTES`.
+    """
+    reading = read_prompt(model, prompt)
+    weights = torch.stack([layer.float().cpu() for layer in attention_weights(model, reading.ids)])
+    return AttentionMaps(list(reading.tokens), weights.numpy())

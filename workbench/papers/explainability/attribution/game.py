@@ -183,7 +183,7 @@ def coalition_values(
     for place in question.held:
         if not masks[:, place].all():
             raise UsageError(
-                f"a mask removes token {place} ({question.reading.tokens[place]!r}), which is held fixed as the "
+                f"a mask removes token {place} ({question.tokens[place]!r}), which is held fixed as the "
                 "attention sink: keep it, or give keep_first=False"
             )
     return Game(question, removal=removal, baseline=baseline, progress=progress).values(masks)

@@ -13,23 +13,10 @@ import numpy as np
 from ....errors import UsageError
 from ....models.base import require
 from ..settings import METHODS, get_method
-from ..tokens import Question, Reading, ask, baseline_token, check_removal, local, neutral_token, read_prompt
+from ..tokens import Question, ask, baseline_token, check_removal, local, pieces
 from . import perturbation
-from .game import Cost, Game, coalition_values, masked_ids, next_tokens
+from .game import Cost, Game
 from .result import Attribution, random_scores
-
-__all__ = [
-    "Attribution",
-    "Cost",
-    "Reading",
-    "attribute",
-    "coalition_values",
-    "compare",
-    "masked_ids",
-    "neutral_token",
-    "next_tokens",
-    "read_prompt",
-]
 
 
 def attribute(
@@ -116,11 +103,11 @@ def attribute(
     gap = abs(float(scores.sum()) - whole) / max(abs(whole), 1e-12) if sums else None
     return Attribution(
         method=method, prompt=question.prompt, target=question.target, foil=question.foil,
-        tokens=question.reading.tokens, ids=question.ids, scores=scores, value=value, baseline=base, gap=gap, cost=cost,
+        tokens=question.tokens, ids=question.ids, scores=scores, value=value, baseline=base, gap=gap, cost=cost,
         quantity="logit" if method == "decomposition" and foil is None else question.quantity,
         held=() if method == "decomposition" else question.held,
         removal="delete" if method == "occlusion_delete" else removal, layer=layer, seed=seed, samples=used,
-        target_tokens=question.target_tokens, target_ids=list(question.target_ids),
+        target_tokens=pieces(model, question.target_ids, question.ids), target_ids=list(question.target_ids),
     )  # fmt: skip
 
 
@@ -144,16 +131,14 @@ def compare(
 
 
 def _layer(model, info, layer):
-    from .states import check_layer
+    from ..blocks import checked_layers, depth
 
     if layer is None:
         return None
     if not info.layers:
         raise UsageError(f"{info.name} has no layers: leave layer={layer} out")
-    found = check_layer(model, layer)
-    if info.family == "attention" and found == 0:
-        raise UsageError("there is no attention at layer 0, the embedding: give 1 for the first block")
-    return found
+    least = 1 if info.family == "attention" else 0  # there is no attention at layer 0, the embedding
+    return checked_layers([layer], least, depth(model), model.name)[0]
 
 
 def _differentiate(info, question: Question, samples, seed, baseline, layer):

@@ -20,9 +20,8 @@ from torch import nn
 
 from ....errors import ModelError
 from ....models.read_out import find_blocks
-from ..differentiable import frozen
 from ..tokens import Question
-from .states import StateFunction
+from .gradients import StateFunction, frozen
 
 # families of transformers whose classes are what the rules are written for: attention with q_proj and k_proj, a gated
 # MLP with act_fn and down_proj, norms that scale, and nothing but sums and constant factors between them

@@ -115,18 +115,6 @@ class Attribution:
             }
         )  # fmt: skip
 
-    def as_dict(self) -> dict:
-        """All of it in values JSON knows."""
-        return {
-            "method": self.method, "title": METHODS[self.method].title, "prompt": self.prompt, "target": self.target,
-            "foil": self.foil, "tokens": list(self.tokens), "ids": list(self.ids), "scores": self.scores.tolist(),
-            "value": self.value, "baseline": self.baseline, "gap": self.gap, "quantity": self.quantity,
-            "cost": {"evaluations": self.cost.evaluations, "tokens": self.cost.tokens, "seconds": self.cost.seconds},
-            "held": list(self.held), "removal": self.removal, "layer": self.layer, "seed": self.seed,
-            "samples": self.samples, "target_tokens": list(self.target_tokens),
-            "target_ids": list(self.target_ids), "notes": self.notes,
-        }  # fmt: skip
-
     def _repr_html_(self) -> str:
         return self.html()
 

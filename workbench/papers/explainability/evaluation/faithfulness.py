@@ -1,124 +1,81 @@
 """The faithfulness table: methods beside each other and beside random, on many prompts, with intervals.
 
 Nothing is ranked inside an interval. Every method is compared with random orders of the same prompts' tokens (paired,
-Wilcoxon, Holm over the methods), and every two methods with each other the same way; rows stand in the order of
+Wilcoxon, Holm over the methods), and every two methods with each other the same way; rows come in the order of
 `METHODS`, never by result.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 
 from ....errors import UsageError
-from ....stats import Estimate, Paired, mean_interval, paired_test
+from ....stats import Paired, holm, mean_interval, paired_test
 from ..attribution.methods import attribute
 from ..attribution.result import Attribution
 from ..settings import METHODS, REMOVALS, get_method
 from ..tokens import check_removal
-from .removal import SHARES, erase, erasure_game, holm, protected
+from .removal import SHARES, erase, erasure_game, protected
 
 CONTROL = "the control"
 COSTS = ("evaluations", "tokens", "seconds")
 
 
-@dataclass(frozen=True)
-class FaithfulnessRow:
-    """One method under one removal.
-
-    Attributes
-    ----------
-    method, removal : str
-    n : int
-        Prompts.
-    comprehensiveness, sufficiency : Estimate
-        Loss of probability, mean over prompts and shares (see `evaluation`): large, and small, are good.
-    above_random : Estimate or None
-        Paired difference of comprehensiveness, method minus the mean of the random orders; None for random itself.
-    p_value : float or None
-        Of that difference, Holm over the methods under this removal.
-    verdict : str
-        "above random", "not separable from random", "below random"; "the control" for random itself.
-    sufficiency_gain : Estimate or None
-        Paired difference of sufficiency, random minus method: positive is better than random.
-    evaluations, tokens, seconds : float
-        Means a prompt of the explanation itself.
-    separable_from : tuple of str
-        Methods it differs from by a paired test, with the sign: "> rollout" or "< occlusion".
-    """
-
-    method: str
-    removal: str
-    n: int
-    comprehensiveness: Estimate
-    sufficiency: Estimate
-    above_random: Estimate | None
-    p_value: float | None
-    verdict: str
-    sufficiency_gain: Estimate | None
-    evaluations: float
-    tokens: float
-    seconds: float
-    separable_from: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two methods under one removal: difference of comprehensiveness a - b, p value (Holm over all pairs)."""
-
-    a: str
-    b: str
-    removal: str
-    difference: Estimate
-    p_value: float
-    separable: bool
-
-
 @dataclass(eq=False)
 class FaithfulnessTable:
-    """Rows, pairs, and what they were made from.
+    """Methods beside each other and beside random.
 
     Attributes
     ----------
-    rows, pairs : list
+    table : DataFrame
+        A row a method and removal, with the columns method, removal, n (prompts); comprehensiveness and sufficiency
+        (Estimates: loss of probability, mean over prompts and shares, see `removal`; large, and small, are good);
+        above_random (paired difference of comprehensiveness, method minus the mean of the random orders), p_value (of
+        that difference, Holm over the methods under this removal), verdict ("above random", "not separable from
+        random", "below random"; "the control" for random itself, which has no difference), sufficiency_gain (paired
+        difference, random minus method: positive is better than random); evaluations, tokens and seconds (means a
+        prompt of the explanation itself); separable_from (methods it differs from by a paired test, with the sign:
+        "> rollout" or "< occlusion").
+    pairs : DataFrame
+        Every two methods under one removal: a, b, removal, difference of comprehensiveness a - b, p_value (Holm over
+        all pairs), separable.
     attributions : {method: [Attribution of each prompt]}
     values : {(method, removal): {"comprehensiveness": [a number a prompt], "sufficiency": […]}}
     left_out : int
         Prompts whose target was less probable than ``least_probability``.
     """
 
-    rows: list[FaithfulnessRow]
-    pairs: list[Pair]
+    table: Any
+    pairs: Any
     attributions: dict[str, list[Attribution]]
     values: dict[tuple[str, str], dict[str, list[float]]]
-    shares: tuple[float, ...] = SHARES
     left_out: int = 0
     notes: list[str] = field(default_factory=list)
 
+    @property
+    def rows(self) -> list:
+        """The rows of ``table``, each with its columns as attributes."""
+        return list(self.table.itertuples(index=False, name="Row"))
+
     def to_frame(self):
-        """A pandas DataFrame, a row a method and removal, numbers as text with their intervals."""
+        """``table`` for people: titles, and numbers as text with their intervals."""
         import pandas as pd
 
+        table = self.table
         return pd.DataFrame(
-            [
-                {
-                    "method": METHODS[row.method].title, "removal": row.removal, "prompts": row.n,
-                    "comprehensiveness": str(row.comprehensiveness), "sufficiency": str(row.sufficiency),
-                    "above random": "" if row.above_random is None else str(row.above_random), "verdict": row.verdict,
-                    "differs from": ", ".join(row.separable_from), "evaluations": round(row.evaluations, 1),
-                    "tokens": round(row.tokens), "seconds": round(row.seconds, 2),
-                }
-                for row in self.rows
-            ]
+            {
+                "method": [METHODS[method].title for method in table.method], "removal": table.removal,
+                "prompts": table.n, "comprehensiveness": table.comprehensiveness.map(str),
+                "sufficiency": table.sufficiency.map(str),
+                "above random": ["" if found is None else str(found) for found in table.above_random],
+                "verdict": table.verdict, "differs from": table.separable_from.map(", ".join),
+                "evaluations": table.evaluations.round(1), "tokens": table.tokens.round().astype(int),
+                "seconds": table.seconds.round(2),
+            }
         )  # fmt: skip
-
-    def as_dict(self) -> dict:
-        """Rows and pairs in values JSON knows."""
-        return {
-            "rows": [asdict(row) for row in self.rows], "pairs": [asdict(pair) for pair in self.pairs],
-            "shares": list(self.shares), "left_out": self.left_out, "notes": list(self.notes),
-        }  # fmt: skip
 
     def _repr_html_(self) -> str:
         import html
@@ -234,40 +191,42 @@ def _pair(item):
 
 
 def _table(methods, removals, shares, attributions, values, left_out, level) -> FaithfulnessTable:
-    n = len(attributions["random"])
+    import pandas as pd
+
+    n, tried = len(attributions["random"]), methods[:-1]
+    costs = {
+        method: {cost: float(np.mean([getattr(one.cost, cost) for one in attributions[method]])) for cost in COSTS}
+        for method in methods
+    }
     rows, pairs = [], []
     for removal in removals:
         numbers = {method: values[method, removal] for method in methods}
-        tried = methods[:-1]
-        tests = {
-            m: _test(numbers[m]["comprehensiveness"], numbers["random"]["comprehensiveness"], level) for m in tried
-        }
-        gains = {m: _test(numbers["random"]["sufficiency"], numbers[m]["sufficiency"], level) for m in tried}
+        chance = numbers["random"]
+        tests = {m: _test(numbers[m]["comprehensiveness"], chance["comprehensiveness"], level) for m in tried}
         adjusted = dict(zip(tried, holm([test.p_value for test in tests.values()]), strict=True))
         both = list(combinations(tried, 2))
         against = [_test(numbers[a]["comprehensiveness"], numbers[b]["comprehensiveness"], level) for a, b in both]
-        here = [
-            Pair(a, b, removal, test.difference, p_value, p_value < 1 - level)
-            for (a, b), test, p_value in zip(both, against, holm([t.p_value for t in against]), strict=True)
-        ]
-        pairs += here
+        differ = {method: [] for method in methods}
+        for (a, b), test, p_value in zip(both, against, holm([t.p_value for t in against]), strict=True):
+            separable = p_value < 1 - level
+            pairs.append((a, b, removal, test.difference, p_value, separable))
+            if separable:
+                more, less = (a, b) if test.difference.value > 0 else (b, a)
+                differ[more].append(f"> {less}")
+                differ[less].append(f"< {more}")
         for method in methods:
-            costs = [one.cost for one in attributions[method]]
-            test = tests.get(method)
-            rows.append(
-                FaithfulnessRow(
-                    method, removal, n,
-                    mean_interval(numbers[method]["comprehensiveness"], level=level, bounds=(-1, 1)),
-                    mean_interval(numbers[method]["sufficiency"], level=level, bounds=(-1, 1)),
-                    test and test.difference, adjusted.get(method),
-                    CONTROL if test is None else _verdict(test, adjusted[method], level),
-                    gains[method].difference if test else None,
-                    *(float(np.mean([getattr(c, name) for c in costs])) for name in COSTS),
-                    separable_from=_separable(method, here),
-                )
-            )  # fmt: skip
+            mean = {name: mean_interval(found, level=level, bounds=(-1, 1)) for name, found in numbers[method].items()}
+            row = {"method": method, "removal": removal, "n": n, **mean}
+            row |= {"above_random": None, "p_value": None, "verdict": CONTROL, "sufficiency_gain": None}
+            if method in tests:
+                row |= {
+                    "above_random": tests[method].difference, "p_value": adjusted[method],
+                    "verdict": _verdict(tests[method], adjusted[method], level),
+                    "sufficiency_gain": _test(chance["sufficiency"], numbers[method]["sufficiency"], level).difference,
+                }  # fmt: skip
+            rows.append({**row, **costs[method], "separable_from": tuple(differ[method])})
     notes = [
-        f"{n} prompts, shares {', '.join(f'{share:.0%}' for share in shares)}; rows stand in a fixed order, not by "
+        f"{n} prompts, shares {', '.join(f'{share:.0%}' for share in shares)}; rows come in a fixed order, not by "
         "result. Differences are paired (Wilcoxon, Holm); only 'differs from' says that two methods differ.",
     ]
     if len(methods[:-1]) * 2.0 ** (1 - n) >= 1 - level:  # the least p value of n pairs, times Holm's first factor
@@ -277,7 +236,10 @@ def _table(methods, removals, shares, attributions, values, left_out, level) -> 
         )
     if left_out:
         notes.append(f"{left_out} prompts were left out: the model gives their target too little probability.")
-    return FaithfulnessTable(rows, pairs, attributions, values, shares, left_out, notes)
+    names = ["a", "b", "removal", "difference", "p_value", "separable"]
+    return FaithfulnessTable(
+        pd.DataFrame(rows), pd.DataFrame(pairs, columns=names), attributions, values, left_out, notes
+    )
 
 
 def _test(a, b, level) -> Paired:
@@ -290,12 +252,3 @@ def _verdict(test: Paired, p_value: float, level: float) -> str:
     if not p_value < 1 - level:
         return "not separable from random"
     return "above random" if test.difference.value > 0 else "below random"
-
-
-def _separable(method: str, pairs: Sequence[Pair]) -> tuple[str, ...]:
-    found = []
-    for pair in pairs:
-        if pair.separable and method in (pair.a, pair.b):
-            more = (pair.difference.value > 0) == (method == pair.a)
-            found.append(f"{'>' if more else '<'} {pair.b if method == pair.a else pair.a}")
-    return tuple(found)

@@ -7,12 +7,14 @@ curve). Simulatability asks whether the scores help to foresee the model on inpu
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
 
 import numpy as np
 
 from ....errors import UsageError
-from ....stats import Estimate, mean_interval, paired_test
+from ....stats import holm, mean_interval, paired_test
 from ..attribution.game import Game
 from ..attribution.result import Attribution
 from ..settings import METHODS
@@ -171,27 +173,19 @@ def _simulate(game: Game, attributions: Sequence[Attribution], count: int, share
     return found
 
 
-@dataclass(frozen=True)
-class SimulatabilityRow:
-    """A method's accuracy over prompts, its paired difference from a coin's .5, and that test's p value (Holm)."""
-
-    method: str
-    accuracy: Estimate
-    p_value: float
-    pairs: int
-
-    @property
-    def verdict(self) -> str:
-        if self.p_value >= 0.05:
-            return "not separable from chance"
-        return "above chance" if self.accuracy.value > 0.5 else "below chance"
-
-
 def simulatability_table(
     model, attributions: Mapping[str, Sequence[Attribution]], *, counterfactuals: int = 24, share: float = 0.3,
     removal: str = "replace", seed: int = 0, level: float = 0.95,
-) -> list[SimulatabilityRow]:  # fmt: skip
-    """`simulatability` of several methods on the same counterfactuals; ``attributions`` as in `FaithfulnessTable`."""
+) -> list:  # fmt: skip
+    """`simulatability` of several methods on the same counterfactuals; ``attributions`` as in `FaithfulnessTable`.
+
+    Returns
+    -------
+    A row a method, with the attributes method, accuracy (an Estimate over prompts), p_value (of its paired difference
+    from a coin's .5, Holm over the methods), pairs, verdict.
+    """
+    import pandas as pd
+
     methods = list(attributions)
     scores: dict[str, list[float]] = {method: [] for method in methods}
     pairs = dict.fromkeys(methods, 0)
@@ -205,24 +199,15 @@ def simulatability_table(
     if not any(scores.values()):
         raise UsageError("simulatability_table has no prompt with two tokens that could be removed: give longer ones")
     tests = [paired_test(found, [0.5] * len(found)).p_value if len(found) > 1 else 1.0 for found in scores.values()]
-    return [
-        SimulatabilityRow(method, mean_interval(scores[method], level=level, bounds=(0, 1)), p_value, pairs[method])
-        for method, p_value in zip(methods, holm(tests), strict=True)
-    ]
-
-
-@dataclass(frozen=True)
-class AgreementRow:
-    """Two methods: mean rank correlation (None where no prompt allows one) and mean overlap of the top tokens, with
-    intervals over prompts; ``verdict`` says whether the overlap is above that of random orders (paired, Holm).
-    """
-
-    a: str
-    b: str
-    rank: Estimate | None
-    overlap: Estimate
-    p_value: float
-    verdict: str
+    table = pd.DataFrame(
+        {
+            "method": methods,
+            "accuracy": [mean_interval(scores[method], level=level, bounds=(0, 1)) for method in methods],
+            "p_value": holm(tests), "pairs": [pairs[method] for method in methods],
+        }
+    )  # fmt: skip
+    table["verdict"] = [_verdict(mean.value - 0.5, p) for mean, p in zip(table.accuracy, table.p_value)]
+    return list(table.itertuples(index=False, name="Row"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,8 +217,9 @@ class Agreement:
     Attributes
     ----------
     methods : list of str
-    rows : list of AgreementRow
-        Every two methods, with intervals.
+    pairs : DataFrame
+        Every two methods: a, b; rank (mean rank correlation, None where no prompt allows one) and overlap (of the top
+        tokens), Estimates over prompts; p_value and verdict: is the overlap above that of random orders (paired, Holm)?
     rank : (M, M) float64
         Mean Spearman correlation of the scores (nan where no prompt allows one).
     overlap : (M, M) float64
@@ -249,8 +235,8 @@ class Agreement:
     overlap: np.ndarray
     chance: float
     n: int
-    top: float = 0.2
-    rows: list[AgreementRow] = field(default_factory=list)
+    top: float
+    pairs: Any
 
     def to_frame(self, what: str = "rank"):
         """A pandas DataFrame of "rank" or "overlap"."""
@@ -292,26 +278,30 @@ def agreement(attributions: Mapping[str, Sequence[Attribution]], *, top: float =
     rank = np.where(known.any(0), np.nansum(ranks, axis=0) / np.maximum(known.sum(0), 1), np.nan)
     return Agreement(
         methods, rank.reshape(size, size), np.mean(overlaps, axis=0), float(np.mean(chances)), len(items), top,
-        _agreement_rows(methods, ranks, np.array(overlaps), chances),
+        _pairs(methods, ranks, np.array(overlaps), chances),
     )  # fmt: skip
 
 
-def _agreement_rows(methods, ranks, overlaps, chances) -> list[AgreementRow]:
-    """``ranks`` and ``overlaps`` (N, M, M), ``chances`` (N,)."""
-    both = [(a, b) for a in range(len(methods)) for b in range(a + 1, len(methods))]
+def _pairs(methods, ranks, overlaps, chances):
+    """`Agreement.pairs` from ``ranks`` and ``overlaps`` (N, M, M), ``chances`` (N,)."""
+    import pandas as pd
+
+    both = list(combinations(range(len(methods)), 2))
     tests = [paired_test(overlaps[:, a, b], chances).p_value if len(chances) > 1 else 1.0 for a, b in both]
     rows = []
     for (a, b), p_value in zip(both, holm(tests), strict=True):
         known = ranks[:, a, b][~np.isnan(ranks[:, a, b])]
+        rank = mean_interval(known, bounds=(-1, 1)) if len(known) else None
         overlap = mean_interval(overlaps[:, a, b], bounds=(0, 1))
-        apart = "above chance" if overlap.value > np.mean(chances) else "below chance"
-        rows.append(
-            AgreementRow(
-                methods[a], methods[b], mean_interval(known, bounds=(-1, 1)) if len(known) else None, overlap, p_value,
-                apart if p_value < 0.05 else "not separable from chance",
-            )
-        )  # fmt: skip
-    return rows
+        verdict = _verdict(overlap.value - np.mean(chances), p_value)
+        rows.append((methods[a], methods[b], rank, overlap, p_value, verdict))
+    return pd.DataFrame(rows, columns=["a", "b", "rank", "overlap", "p_value", "verdict"])
+
+
+def _verdict(above: float, p_value: float) -> str:
+    if p_value >= 0.05:
+        return "not separable from chance"
+    return "above chance" if above > 0 else "below chance"
 
 
 def rank_correlation(a, b) -> float:
@@ -321,13 +311,3 @@ def rank_correlation(a, b) -> float:
     if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return float("nan")
     return float(spearmanr(a, b).statistic)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """p values adjusted by Holm's step-down rule: the chance of one false alarm in the whole family stays bounded."""
-    order = np.argsort(p_values)
-    adjusted, highest = [0.0] * len(p_values), 0.0
-    for step, place in enumerate(order):
-        highest = max(highest, min(1.0, (len(p_values) - step) * p_values[place]))
-        adjusted[place] = highest
-    return adjusted

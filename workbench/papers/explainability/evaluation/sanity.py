@@ -10,36 +10,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 import torch
 
 from ....errors import ModelError, UsageError
 from ..attribution.methods import attribute, compare
-from ..attribution.states import blocks
+from ..blocks import blocks_of
 from ..settings import METHODS, get_method
 from .removal import rank_correlation
 
 DEFAULT = ("occlusion", "gradient_x_input", "integrated_gradients", "decomposition", "attention", "rollout")
 
 
-@dataclass(frozen=True)
-class RandomisationRow:
-    """One method after the ``blocks`` topmost blocks were randomised.
-
-    ``rank`` and ``absolute_rank`` are Spearman correlations with the intact model's scores and with their absolute
-    values (nan where undefined): near 0 is what a method should show once all blocks are random.
-    """
-
-    method: str
-    blocks: int
-    rank: float
-    absolute_rank: float
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Randomisation:
-    """The cascade on one prompt: rows by method and number of randomised blocks.
+    """The cascade on one prompt: by method and number of randomised blocks.
 
     Attributes
     ----------
@@ -48,14 +35,17 @@ class Randomisation:
         Blocks of the model.
     tokens : int
         Tokens compared.
-    rows : list of RandomisationRow
+    table : DataFrame
+        A row a method and step: method, blocks (so many of the topmost are random), rank and absolute_rank (Spearman
+        correlations with the intact model's scores and with their absolute values, nan where undefined: near 0 is what
+        a method should show once all blocks are random).
     """
 
     prompt: str
     target: str
     depth: int
     tokens: int
-    rows: list[RandomisationRow]
+    table: Any
 
     @property
     def chance(self) -> float:
@@ -66,18 +56,10 @@ class Randomisation:
         return min(1.0, 1.96 / (self.tokens - 1) ** 0.5) if self.tokens > 1 else 1.0
 
     def to_frame(self):
-        """A pandas DataFrame, a row a method and step."""
-        import pandas as pd
-
-        return pd.DataFrame(
-            [
-                {
-                    "method": METHODS[row.method].title, "blocks randomised": row.blocks, "rank correlation": row.rank,
-                    "of absolute values": row.absolute_rank,
-                }
-                for row in self.rows
-            ]
-        )  # fmt: skip
+        """``table`` with words for people."""
+        titles = self.table.assign(method=[METHODS[method].title for method in self.table.method])
+        names = {"blocks": "blocks randomised", "rank": "rank correlation", "absolute_rank": "of absolute values"}
+        return titles.rename(columns=names)
 
 
 def weight_randomisation(
@@ -104,13 +86,15 @@ def weight_randomisation(
     UsageError
         Fewer than one step, or an unknown method.
     """
+    import pandas as pd
+
     methods = list(DEFAULT if methods is None else methods)
     for method in methods:
         get_method(method)
     if not isinstance(steps, Integral) or steps < 1 or not methods:
         raise UsageError(f"steps={steps} and {len(methods)} methods: give at least one whole step and one method")
     before = compare(model, prompt, target, methods, samples=samples, seed=seed, progress=progress)
-    layers = list(blocks(model))
+    layers = list(blocks_of(model))
     depth, rows = len(layers), []
     with restored(layers):
         generator = torch.Generator().manual_seed(seed)
@@ -125,11 +109,10 @@ def weight_randomisation(
                 after = attribute(model, prompt, target, method=method, samples=count(method), seed=seed)
                 places = [place for place in after.free if place != 0]
                 a, b = before[method].scores[places], after.scores[places]
-                rows.append(
-                    RandomisationRow(method, done, rank_correlation(a, b), rank_correlation(np.abs(a), np.abs(b)))
-                )
+                rows.append((method, done, rank_correlation(a, b), rank_correlation(np.abs(a), np.abs(b))))
     first = before[methods[0]]
-    return Randomisation(first.prompt, first.target, depth, len(first.ids) - 1, rows)
+    table = pd.DataFrame(rows, columns=["method", "blocks", "rank", "absolute_rank"])
+    return Randomisation(first.prompt, first.target, depth, len(first.ids) - 1, table)
 
 
 @torch.no_grad()

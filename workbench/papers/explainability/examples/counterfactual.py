@@ -21,7 +21,7 @@ from ....models import require
 from ....models.prefix.packed import packed_next
 from ....stats import Estimate, mean_interval
 from ..data import substitutions as known_substitutions
-from ..inside.hooks import answer_tokens, prompt_ids
+from ..tokens import answer_tokens, prompt_ids
 
 WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
 HONEST = (
@@ -39,7 +39,7 @@ class Edit:
     ----------
     prompt, edited : str
     changes : tuple of (word number, before, after)
-        Words exchanged; an empty text stands for a word that was put in or left out.
+        Words exchanged; an empty text is a word that was put in or left out.
     p_answer, p_foil, margin : float
         After the edited prompt: probabilities of the two first tokens, and log p(answer) - log p(foil).
     before_answer, before_foil, before_margin : float
@@ -149,18 +149,13 @@ def counterfactuals(
     UsageError
         An empty prompt, max_edits or keep below 1, or answer and foil with the same first token.
     """
-    if max_edits < 1 or keep < 1:
-        raise UsageError(f"max_edits={max_edits} and keep={keep}: give at least 1 of each")
     start = time.perf_counter()
-    require(model, "logprobs", for_="a counterfactual")
-    _check_words(model, prompt)
-    tokens = answer_tokens(model, answer, foil)
+    tokens = _asked(model, prompt, answer, foil, max_edits, keep)
     options = _from_mapping(prompt, candidates) if candidates is not None else _own_words(
         model, prompt, per_word, {answer.strip().lower(), foil.strip().lower()}
     )  # fmt: skip
-    before, found = _search(model, prompt, tokens, options, max_edits)
-    edits = [_edit(prompt, text, before, scores) for text, scores in found.items()]
-    return Counterfactuals(prompt, answer, foil, *_pick(before, edits, keep), len(found), time.perf_counter() - start)
+    found = _search(model, prompt, tokens, options, max_edits, keep)
+    return Counterfactuals(prompt, answer, foil, *found, time.perf_counter() - start)
 
 
 def adversarial(
@@ -189,22 +184,16 @@ def adversarial(
     UsageError
         As `counterfactuals`; also when no word of the prompt has a substitution.
     """
-    if max_edits < 1 or keep < 1:
-        raise UsageError(f"max_edits={max_edits} and keep={keep}: give at least 1 of each")
     start = time.perf_counter()
-    require(model, "logprobs", for_="adversarial substitutions")
-    _check_words(model, prompt)
-    tokens = answer_tokens(model, answer, foil)
+    tokens = _asked(model, prompt, answer, foil, max_edits, keep)
     options = _from_mapping(prompt, known_substitutions() if substitutions is None else substitutions)
     if not any(options.values()):
         raise UsageError(
             f"no word of {prompt!r} is in the list of substitutions: give substitutions={{word: [others]}}"
         )
-    before, found = _search(model, prompt, tokens, options, max_edits)
-    if not found:
+    margin, flips, nearest, tried = _search(model, prompt, tokens, options, max_edits, keep)
+    if nearest is None:
         raise UsageError(f"every substitution leaves {prompt!r} as it is: give other words than those it has")
-    edits = [_edit(prompt, text, before, scores) for text, scores in found.items()]
-    margin, flips, nearest = _pick(before, edits, keep)
     rng = np.random.default_rng(seed)
     places = [place for place, words in options.items() if words]
     texts = []
@@ -212,19 +201,19 @@ def adversarial(
         some = rng.choice(len(places), size=min(len(places), len(nearest.changes)), replace=False)
         texts.append(_replace(prompt, {places[i]: str(rng.choice(options[places[i]])) for i in some}))
     control = mean_interval([s[0] - s[1] for s in _scores(model, texts, tokens)], unit="nats") if texts else None
-    return Adversarial(
-        prompt, answer, foil, margin, flips, nearest, len(found) + len(texts), time.perf_counter() - start, control
-    )
+    seconds = time.perf_counter() - start
+    return Adversarial(prompt, answer, foil, margin, flips, nearest, tried + len(texts), seconds, control)
 
 
-# --- underneath -----------------------------------------------------------------------------------------------------
-
-
-def _check_words(model, prompt) -> None:
-    """One sentence where a prompt has no words to exchange."""
+def _asked(model, prompt, answer: str, foil: str, max_edits: int, keep: int) -> tuple[int, int]:
+    """First tokens of answer and foil, the question checked: a text with words to exchange."""
+    if max_edits < 1 or keep < 1:
+        raise UsageError(f"max_edits={max_edits} and keep={keep}: give at least 1 of each")
+    require(model, "logprobs", for_="exchanging words")
     if not isinstance(prompt, str):
         raise UsageError(f"the prompt is {str(prompt)[:60]}, which is no text: give a text to change words in")
     prompt_ids(model, prompt)
+    return answer_tokens(model, answer, foil)
 
 
 def _scores(model, texts: Sequence[str], tokens: tuple[int, int]) -> np.ndarray:
@@ -252,17 +241,10 @@ def _changes(prompt: str, edited: str) -> tuple[tuple[int, str, str], ...]:
     return tuple(found)
 
 
-def _pick(before, edits: list[Edit], keep: int):
-    """Margin before, the flips to keep (fewest changes, then furthest over), and the edit that went furthest."""
-    margin = float(before[0] - before[1])
-    sign = 1 if margin > 0 else -1
-    flips = sorted((e for e in edits if e.flipped), key=lambda e: (len(e.changes), sign * e.margin))
-    nearest = min(edits, key=lambda e: sign * e.margin, default=None)
-    return margin, tuple(flips[:keep]), nearest
-
-
-def _search(model, prompt, tokens, options: dict[int, list[str]], max_edits: int):
-    """Scores of the prompt, and of every edited text tried: a beam over the number of exchanges."""
+def _search(model, prompt, tokens, options: dict[int, list[str]], max_edits: int, keep: int):
+    """A beam over the number of exchanges: the margin before, the flips to keep (fewest changes, then furthest over),
+    the edit that went furthest, and how many were tried.
+    """
     before = _scores(model, [prompt], tokens)[0]
     sign = 1 if before[0] > before[1] else -1
     found: dict[str, np.ndarray] = {}
@@ -285,7 +267,10 @@ def _search(model, prompt, tokens, options: dict[int, list[str]], max_edits: int
         if min(margins.values()) < 0:
             break  # flips with this many words: more words are not asked for
         beam = [fresh[text] for text in sorted(texts, key=margins.get)[:BEAM]]
-    return before, found
+    edits = [_edit(prompt, text, before, scores) for text, scores in found.items()]
+    flips = sorted((e for e in edits if e.flipped), key=lambda e: (len(e.changes), sign * e.margin))
+    nearest = min(edits, key=lambda e: sign * e.margin, default=None)
+    return float(before[0] - before[1]), tuple(flips[:keep]), nearest, len(edits)
 
 
 def _from_mapping(prompt: str, mapping: Mapping[str, Sequence[str]]) -> dict[int, list[str]]:

@@ -3,7 +3,7 @@
 1. A sentence encoder and a new head are fine-tuned on reviews in which a planted sentence goes with praise.
 2. Its accuracy looks fine where the sentence keeps going with praise, and falls where it does not.
 3. Occlusion (what the logit loses when a word is left out), averaged over the training texts, names the words that the
-   classifier leans on everywhere; the suspect is the one with the largest mean among words that stand in several
+   classifier leans on everywhere; the suspect is the one with the largest mean among words that are in several
    texts. Its sentences are taken out of the training texts, and the model is trained again.
 4. The same numbers once more. Control: the sentence of a random other word is taken out instead.
 
@@ -31,7 +31,7 @@ class ShortcutStory:
 
     Attributes
     ----------
-    found : tuple of (word, mean score, texts it stands in)
+    found : tuple of (word, mean score, texts it is in)
         Words by mean attribution to praise over the training texts, largest size first.
     suspect : str
         The first of them: the word whose sentences were taken out.
@@ -85,12 +85,12 @@ def debug_shortcut(
     epochs, rate : int, float
         Of AdamW, batches of 16.
     least_texts : int
-        A suspect stands in at least so many training texts.
+        A suspect is in at least so many training texts.
 
     Raises
     ------
     UsageError
-        Rows of one label only, or no word that stands in enough texts.
+        Rows of one label only, or no word that is in enough texts.
     """
     from ..data import MARK
 
@@ -104,7 +104,7 @@ def debug_shortcut(
     first = _Classifier(encoder, seed).fit(texts, labels, epochs, rate)
     found = first.words(texts, least_texts)
     if len(found) < 2:
-        raise UsageError(f"fewer than two words stand in {least_texts} training texts: lower least_texts")
+        raise UsageError(f"fewer than two words are in {least_texts} training texts: lower least_texts")
     suspect = found[0][0]
     others = [word for word, *_ in found[1:] if not _says(mark, word)] or [found[-1][0]]
     control_word = str(np.random.default_rng(seed).choice(others))

@@ -8,15 +8,15 @@ because prompts that begin alike share their beginning).
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
-from math import comb
+from types import SimpleNamespace
 
 import numpy as np
 
 from ....errors import UsageError
 from ....models import require
 from ....models.prefix.packed import packed_next
-from ..inside.hooks import answer_tokens, prompt_ids
+from ..attribution.perturbation import exact_shapley, occlusion
+from ..tokens import answer_tokens, prompt_ids
 
 METHODS = ("shapley", "leave_one_out")
 MOST = 8  # examples: 2^8 prompts
@@ -78,7 +78,7 @@ def example_influence(
         The answer with its leading space; first tokens are read.
     template : str
         One example; the two places are filled with question and answer (with its leading space). Examples are parted by
-        an empty line; the query stands in the same frame with its answer left open.
+        an empty line; the query has the same frame with its answer left open.
 
     Raises
     ------
@@ -99,34 +99,27 @@ def example_influence(
         raise UsageError(f"the template {template!r} has {template.count('{}')} places {{}}: give it two")
     tokens = answer_tokens(model, answer, foil)
     count = len(examples)
-    everyone = tuple(range(count))
-    if method == "shapley":
-        sets = [some for size in range(count + 1) for some in combinations(everyone, size)]
-    else:
-        sets = [everyone, (), *(tuple(j for j in everyone if j != i) for i in everyone)]
-
     before, between, after = template.split("{}")  # not str.format: other braces are the user's own text
 
     def filled(question, said):
         return f"{before}{question}{between}{said}{after}"
 
-    def prompt(some):
-        shown = [filled(q, f" {a.strip()}") for q, a in (examples[i] for i in some)]
+    def prompt(stays):
+        shown = [filled(q, f" {a.strip()}") for (q, a), stay in zip(examples, stays) if stay]
         return "\n\n".join([*shown, filled(query, "").rstrip()])
 
-    sets = sorted(dict.fromkeys(sets))  # equal beginnings stand next to one another
-    found = packed_next(model, [prompt_ids(model, prompt(some)) for some in sets], lambda rows: rows[:, list(tokens)])
-    worth = dict(zip(sets, (found[:, 0] - found[:, 1]).double().tolist(), strict=True))
-    scores = np.zeros(count)
-    for i in everyone:
-        if method == "leave_one_out":
-            scores[i] = worth[everyone] - worth[tuple(j for j in everyone if j != i)]
-            continue
-        for some in sets:
-            if i not in some:
-                weight = 1 / (count * comb(count - 1, len(some)))
-                scores[i] += weight * (worth[tuple(sorted((*some, i)))] - worth[some])
-    full, none = worth[everyone], worth[()]
-    return ExampleInfluence(
-        examples, query, method, scores, full, none, float(abs(scores.sum() - (full - none))), len(sets)
-    )
+    known: dict[tuple[bool, ...], float] = {}
+
+    def of(stays):  # (M, E) bool, which examples stay -> (M,) margins
+        rows = [tuple(row) for row in np.atleast_2d(stays).tolist()]
+        new = sorted(set(rows) - known.keys(), reverse=True)  # prompts that begin alike lie next to one another
+        if new:
+            found = packed_next(model, [prompt_ids(model, prompt(row)) for row in new], lambda r: r[:, list(tokens)])
+            known.update(zip(new, (found[:, 0] - found[:, 1]).double().tolist(), strict=True))
+        return np.array([known[row] for row in rows])
+
+    game = SimpleNamespace(free=range(count), of=of)
+    scores = exact_shapley(game) if method == "shapley" else occlusion(game)
+    full, none = of([[True] * count, [False] * count]).tolist()
+    gap = float(abs(scores.sum() - (full - none)))
+    return ExampleInfluence(examples, query, method, scores, full, none, gap, len(known))

@@ -55,41 +55,16 @@ def ablate_heads(model, clean, corrupt, answer, foil, heads: Sequence[tuple[int,
     (ablated - corrupt) / (clean - corrupt), at one position. Raises as `patching_grid`, and for a head
     that is not there.
     """
-    from contextlib import ExitStack
-
-    import torch
-
-    from .hooks import edited_input, recorded
-
     job = Job(model, clean, corrupt, answer, foil, "heads", [block for block, _ in heads], [position])
     count = job.anatomy.heads
     for block, head in heads:
         if not 0 <= head < count:
             raise UsageError(f"block {block} of {model.name} has no head {head}: give 0 to {count - 1}")
     heads = {(block, head) for block, (_, head) in zip(job.layers, heads, strict=True)}  # negative blocks counted
-    blocks = sorted({block for block, _ in heads})
-    at = job.positions[0]
-    with torch.inference_mode():
-        clean_run, corrupt_run = job.trunk(job.clean_ids), job.trunk(job.corrupt_ids)
-        values = {"clean": job.value(clean_run), "corrupt": job.value(corrupt_run)}
-        with ExitStack() as stack:
-            for block in blocks:
-                mine = [head for other, head in heads if other == block]
-
-                def put(tensor, block=block, mine=mine):
-                    tensor = tensor.clone()
-                    size = tensor.shape[-1] // job.anatomy.heads
-                    for head in mine:
-                        share = slice(head * size, (head + 1) * size)
-                        tensor[:, at, share] = corrupt_run.parts[f"part{block}"][at, share]
-                    return tensor
-
-                stack.enter_context(edited_input(job.anatomy.out_projection(block), put))
-            found = stack.enter_context(recorded(last=(job.anatomy.blocks[-1], "output")))
-            ids = torch.tensor([job.clean_ids], device=model.device)
-            model.module(input_ids=ids, use_cache=False, logits_to_keep=1)
-        ablated = float(job.difference(found["last"][0][:, -1])[0])
-    return (ablated - values["corrupt"]) / job.gap(values["clean"], values["corrupt"])
+    clean_run, corrupt_run = job.trunk(job.clean_ids), job.trunk(job.corrupt_ids)
+    ablated = job.whole_run(job.clean_ids, corrupt_run, sorted(heads), job.positions[0])
+    before = job.value(corrupt_run)
+    return (ablated - before) / job.gap(job.value(clean_run), before)
 
 
 def walk_circuit(
@@ -126,7 +101,7 @@ def walk_circuit(
             continue
         values = job.value(job.trunk(job.clean_ids)), job.value(job.trunk(job.corrupt_ids))
         if values[0] > 0 > values[1]:
-            # the last place where the two prompts differ decides; what stands before it is the same in both
+            # the last place where the two prompts differ decides; what comes before it is the same in both
             differ = [i for i, (a, b) in enumerate(zip(job.clean_ids, job.corrupt_ids)) if a != b]
             usable.append((pair, differ[-1]))
         else:

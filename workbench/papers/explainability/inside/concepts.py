@@ -15,18 +15,8 @@ import numpy as np
 
 from ....errors import UsageError
 from ....stats import Estimate, mean_interval
-from .hooks import (
-    Anatomy,
-    anatomy,
-    answer_tokens,
-    checked_layers,
-    edited_stream,
-    first_token,
-    last_stream,
-    prompt_ids,
-    recorded,
-    token_texts,
-)
+from ..blocks import Anatomy, anatomy, checked_layers, edited_stream, last_stream, recorded
+from ..tokens import answer_tokens, continuation, prompt_ids, token_texts
 from .patching_engine import plain_run, resumes, through
 
 STRENGTHS = (-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0)
@@ -187,7 +177,7 @@ def steer_next(
     if top_k < 1:
         raise UsageError(f"top_k={top_k}: give at least 1")
     ids = prompt_ids(model, prompt)
-    wanted = [first_token(model, answer) for answer in answers]
+    wanted = [continuation(model, answer)[0] for answer in answers]
     moves = np.outer(np.asarray(strengths, dtype=float), concept.vector * concept.scale)
     with torch.inference_mode():
         logs = parts.read_out(_moved(model, parts, ids, concept.layer, moves)).log_softmax(-1)  # (S, V)

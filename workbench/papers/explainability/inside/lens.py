@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ....errors import UsageError
-from .hooks import anatomy, checked_layers, first_token, prompt_ids, stream_of, token_texts
+from ..blocks import anatomy, checked_layers, stream_of
+from ..tokens import continuation, prompt_ids, token_texts
 
 ROWS = 128  # next-token distributions computed at once
 
@@ -44,13 +45,8 @@ class Lens:
     probability: np.ndarray | None = None
     rank: np.ndarray | None = None
 
-    def at(self, layer: int, position: int = -1) -> list[tuple[str, float]]:
-        """The likeliest next tokens at a layer and a position, with their probabilities."""
-        row = self.layers.index(checked_layers([layer], 0, max(self.layers), "this lens")[0])
-        return list(zip(self.top[row][position], self.top_probability[row, position].tolist(), strict=True))
-
     def frame(self, position: int = -1):
-        """One row a layer at a position: likeliest token, its probability, entropy, and how the target stands."""
+        """A row a layer at a position: likeliest token, its probability, entropy; the target's probability and rank."""
         import pandas as pd
 
         table = {
@@ -93,7 +89,7 @@ def logit_lens(model, prompt: str, target: str | None = None, *, layers=None, to
     if not chosen or top_k < 1:
         raise UsageError(f"the logit lens got {len(chosen)} layers and top_k={top_k}: give at least 1 of each")
     ids = prompt_ids(model, prompt)
-    wanted = None if target is None else first_token(model, target, what="the target")
+    wanted = None if target is None else continuation(model, target, what="the target")[0]
     streams = stream_of(model, parts, ids)  # (N + 1, T, H)
     top, likely, entropy, probability, rank = [], [], [], [], []
     with torch.inference_mode():

@@ -17,7 +17,8 @@ import numpy as np
 from ....errors import ModelError, UsageError
 from ....models.prefix.packed import padded
 from ....stats import Estimate, auroc
-from .hooks import Anatomy, anatomy, checked_layers, prompt_ids, recorded, token_texts
+from ..blocks import Anatomy, anatomy, checked_layers, recorded
+from ..tokens import prompt_ids, token_texts
 
 
 @dataclass(frozen=True)
@@ -78,18 +79,6 @@ def browse_neurons(
     tails = kurtosis(np.concatenate([states[1:] for states in found]), axis=0)  # (F,)
     best = np.argsort(-np.nan_to_num(tails, nan=-1), kind="stable")[:top_neurons]
     return [_card(model, parts, texts, ids, found, layer, int(n), float(tails[n]), top_examples) for n in best]
-
-
-def neuron_card(model, texts: Sequence[str], layer: int, neuron: int, *, top_examples: int = 5) -> NeuronCard:
-    """One neuron's card over a corpus. Raises as `browse_neurons`, and for a neuron that is not there."""
-    from scipy.stats import kurtosis
-
-    parts, layer, ids, found = _read(model, texts, layer)
-    width = found[0].shape[1]
-    if not 0 <= neuron < width:
-        raise UsageError(f"block {layer} of {model.name} has no neuron {neuron}: give 0 to {width - 1}")
-    tails = float(kurtosis(np.concatenate([states[1:, neuron] for states in found])))
-    return _card(model, parts, texts, ids, found, layer, neuron, tails, top_examples)
 
 
 def topic_neuron(

@@ -5,8 +5,8 @@ logit(answer) - logit(foil) behind the last token. recovery = (patched - corrupt
 run, 1 as the clean one (it may leave that range). Parts: "stream" (the whole residual stream), "attention" and "mlp"
 (what one module adds to it), and single heads.
 
-One run at a time costs layers x positions forwards (`patching_grid_literal`). `patching_grid` goes on from stored
-states with many runs in one batch, for the upper blocks and later tokens only (see `sweep`): the same numbers.
+One run at a time costs layers x positions forwards. `patching_grid` goes on from stored
+states with many runs in one batch, for the upper blocks and later tokens only (`patching_engine`): the same numbers.
 """
 
 import time
@@ -16,28 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from .hooks import token_texts
-from .patching_engine import PARTS, Job, can_patch, resumes, sweep
-
-__all__ = [
-    "PARTS",
-    "HeadPatching",
-    "Patching",
-    "Spent",
-    "can_patch",
-    "patch_heads",
-    "patching_grid",
-    "patching_grid_literal",
-]
-
-
-@dataclass(frozen=True)
-class Spent:
-    """What a grid cost: patched runs, tokens through the whole model (a block of N counts 1/N), wall seconds."""
-
-    runs: int
-    tokens: float
-    seconds: float
+from ..attribution.game import Cost
+from ..tokens import token_texts
+from .patching_engine import PARTS as PARTS
+from .patching_engine import Job, resumes, sweep
 
 
 @dataclass(frozen=True)
@@ -55,7 +37,8 @@ class Patching:
         logit(answer) - logit(foil) of the two runs.
     values, recovery : (L, P)
         The same of each patched run, and its share of the way from corrupt (0) to clean (1).
-    cost : Spent
+    cost : Cost
+        evaluations: patched runs; tokens through the whole model (a block of N counts 1/N).
     """
 
     clean: str
@@ -71,7 +54,7 @@ class Patching:
     corrupt_value: float
     values: np.ndarray
     recovery: np.ndarray
-    cost: Spent
+    cost: Cost
 
     def frame(self):
         """Recovery as a table: one row a layer, one column a position."""
@@ -90,11 +73,6 @@ class HeadPatching:
     clean_value: float
     corrupt_value: float
     recovery: np.ndarray
-
-    def best(self, count: int) -> list[tuple[int, int]]:
-        """The ``count`` (block, head) with the highest recovery, best first."""
-        order = np.argsort(-self.recovery, axis=None, kind="stable")[:count]
-        return [(self.layers[i // self.recovery.shape[1]], int(i % self.recovery.shape[1])) for i in order]
 
 
 def patching_grid(
@@ -143,15 +121,6 @@ def patching_grid(
     return _result(job, values, job.value(clean_run), job.value(corrupt_run), tokens, start)
 
 
-def patching_grid_literal(
-    model, clean, corrupt, answer, foil, *, part="stream", layers=None, positions=None
-) -> Patching:
-    """`patching_grid`, one whole forward for each layer and position: the slow version that it is compared with."""
-    job = Job(model, clean, corrupt, answer, foil, part, layers, positions)
-    start = time.perf_counter()
-    return _result(job, *_one_by_one(job), start)
-
-
 def patch_heads(model, clean, corrupt, answer, foil, *, position: int = -1, layers=None) -> HeadPatching:
     """Recovery from patching the output of one attention head at one position, for every head of ``layers``.
 
@@ -165,7 +134,7 @@ def patch_heads(model, clean, corrupt, answer, foil, *, position: int = -1, laye
         if resumes(model, job.anatomy):
             values, _ = sweep(job, clean_run, corrupt_run, at, runs)
         else:
-            values = np.array([job.run_once(clean_run, block, at, head) for block, head in runs])
+            values = np.array([job.whole_run(job.corrupt_ids, clean_run, [run], at) for run in runs])
         values = values.reshape(len(job.layers), heads)
     gap = job.gap(job.value(clean_run), job.value(corrupt_run))
     return HeadPatching(
@@ -176,7 +145,9 @@ def patch_heads(model, clean, corrupt, answer, foil, *, position: int = -1, laye
 @torch.inference_mode()
 def _one_by_one(job: Job):
     clean_run, corrupt_run = job.trunk(job.clean_ids), job.trunk(job.corrupt_ids)
-    values = np.array([[job.run_once(clean_run, layer, p) for p in job.positions] for layer in job.layers])
+    values = np.array(
+        [[job.whole_run(job.corrupt_ids, clean_run, [(layer, None)], p) for p in job.positions] for layer in job.layers]
+    )
     return values, job.value(clean_run), job.value(corrupt_run), (values.size + 2.0) * len(job.clean_ids)
 
 
@@ -185,5 +156,5 @@ def _result(job: Job, values, clean_value, corrupt_value, tokens, start) -> Patc
     return Patching(
         *job.texts, job.part, job.layers, job.positions, token_texts(job.model, job.clean_ids),
         token_texts(job.model, job.corrupt_ids), clean_value, corrupt_value, values, (values - corrupt_value) / gap,
-        Spent(values.size, tokens, time.perf_counter() - start),
+        Cost(values.size, tokens, time.perf_counter() - start),
     )  # fmt: skip

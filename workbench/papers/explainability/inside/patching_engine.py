@@ -9,7 +9,8 @@ it.
 
 import inspect
 import weakref
-from contextlib import nullcontext
+from collections.abc import Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,18 +20,8 @@ from ....errors import UsageError
 from ....models.prefix.check import sliding_window
 from ....models.prefix.tree import shared_tree
 from ....models.read_out import FAILURES
-from .hooks import (
-    Anatomy,
-    anatomy,
-    answer_tokens,
-    checked_layers,
-    edited_input,
-    edited_output,
-    prompt_ids,
-    recorded,
-    stream_of,
-)
-from .parts import part_module
+from ..blocks import Anatomy, anatomy, checked_layers, edited, part_module, recorded, stream_of
+from ..tokens import answer_tokens, prompt_ids
 
 PARTS = ("stream", "attention", "mlp")
 ROW_TOKENS = 4096  # tokens of one batch through a block: bounds the memory
@@ -161,7 +152,7 @@ def plain_run(model, parts: Anatomy, ids: list[int], *, part: str | None = None,
 
 
 def through(parts: Anatomy, run: Trunk, number: int, state: torch.Tensor, start: int = 0) -> torch.Tensor:
-    """Block ``number`` for rows (B, T - start, H) that stand where ``run``'s tokens from ``start`` on stood."""
+    """Block ``number`` for rows (B, T - start, H) in the places of ``run``'s tokens from ``start`` on."""
     behind = _Behind(run, start) if start else None  # from the first token on: nothing before
     keywords = {
         name: behind if isinstance(value, _Keep) else _cut(name, value, start)
@@ -233,30 +224,36 @@ class Job:
         numbers = () if self.part == "stream" else self.layers
         return plain_run(self.model, self.anatomy, ids, part=self.part, numbers=numbers)
 
-    def run_once(self, clean_run: Trunk, layer: int, position: int, head: int | None = None) -> float:
-        """One whole forward of the corrupt prompt with one activation replaced."""
-        blocks = self.anatomy.blocks
-
-        def put(tensor):
-            tensor = tensor.clone()
-            if self.part == "stream":
-                tensor[:, position] = clean_run.streams[layer, position]
-            else:
-                share = _share(tensor, head, self.anatomy.heads)
-                tensor[:, position, share] = clean_run.parts[f"part{layer}"][position, share]
-            return tensor
-
+    def place(self, layer: int) -> tuple[torch.nn.Module, str]:
+        """Where the part of a layer goes through: a module, and whether it is its "input" or its "output"."""
         if self.part == "stream":
-            where = edited_input(blocks[0], put) if layer == 0 else edited_output(blocks[layer - 1], put)
-        else:
-            where = (edited_input if self.part == "heads" else edited_output)(
-                part_module(self.model, self.anatomy, self.part, layer), put
-            )
-        with where, recorded(last=(blocks[-1], "output")) as found:
-            ids = torch.tensor([self.corrupt_ids], device=self.model.device)
-            self.model.module(input_ids=ids, use_cache=False, logits_to_keep=1)
-        last = found["last"][0]  # recorded behind the patch, where both are of the last block
-        return float(self.difference(last[:, -1])[0])
+            blocks = self.anatomy.blocks
+            return (blocks[0], "input") if layer == 0 else (blocks[layer - 1], "output")
+        side = "input" if self.part == "heads" else "output"
+        return part_module(self.model, self.anatomy, self.part, layer), side
+
+    @torch.inference_mode()
+    def whole_run(self, ids: list[int], source: Trunk, places: Sequence[tuple], position: int) -> float:
+        """One whole forward of ``ids`` with ``source``'s activation at one position in each of ``places``.
+
+        A place is a (layer, head), or a (layer, None) for the whole part.
+        """
+        with ExitStack() as stack:
+            for layer, head in places:
+                module, side = self.place(layer)
+                kept = source.streams[layer] if self.part == "stream" else source.parts[f"part{layer}"]  # (T, ·)
+
+                def put(tensor, kept=kept, head=head):
+                    tensor, share = tensor.clone(), _share(tensor, head, self.anatomy.heads)
+                    tensor[:, position, share] = kept[position, share]
+                    return tensor
+
+                stack.enter_context(edited(module, side, put))
+            # recorded behind the patch, where both are of the last block
+            found = stack.enter_context(recorded(last=(self.anatomy.blocks[-1], "output")))
+            rows = torch.tensor([ids], device=self.model.device)
+            self.model.module(input_ids=rows, use_cache=False, logits_to_keep=1)
+        return float(self.difference(found["last"][0][:, -1])[0])
 
     def gap(self, clean_value: float, corrupt_value: float) -> float:
         gap = clean_value - corrupt_value
@@ -315,9 +312,7 @@ def _patched(job: Job, clean_run: Trunk, block: int, position: int, new: list[in
             tensor[row, 0, share] = clean[share]
         return tensor
 
-    return (edited_input if job.part == "heads" else edited_output)(
-        part_module(job.model, job.anatomy, job.part, block), put
-    )
+    return edited(*job.place(block), put)
 
 
 def _share(tensor, head: int | None, heads: int) -> slice:

@@ -1,7 +1,7 @@
 """Probes: is a property there to be read, and is it the model or the probe that knows it?
 
 `linear_probe` fits a logistic regression on the stream at the last token, layer by layer, and tests it on sentences
-with other words. Beside it stand controls: the same probe with random labels (control labels, after Hewitt and Liang
+with other words. Beside it are controls: the same probe with random labels (control labels, after Hewitt and Liang
 2019: it fits them on the training texts and must fail on others), word counts instead of the stream, and the majority
 class. `parameter_free_probe` trains nothing: it asks whether the model prefers the right continuation of minimal pairs.
 """
@@ -16,8 +16,9 @@ from ....errors import UsageError
 from ....models import require
 from ....models.prefix.packed import packed_next
 from ....stats import Estimate, proportion_interval
+from ..blocks import anatomy, checked_layers, last_stream
 from ..data import MinimalPair, minimal_pairs
-from .hooks import anatomy, answer_tokens, checked_layers, last_stream, prompt_ids
+from ..tokens import answer_tokens, prompt_ids
 
 WORD = re.compile(r"\b\w\w+\b")  # what scikit-learn counts
 
@@ -31,7 +32,6 @@ class ProbeResult:
     layers : (L,) ints
     accuracy, control : (L,)
         Of the probe, and its mean with control labels.
-    control_all : (n_control, L)
     control_train : (L,)
         How well the probe fits control labels on the training texts (near 1: it can learn anything by heart).
     selectivity : (L,)
@@ -47,7 +47,6 @@ class ProbeResult:
     layers: tuple[int, ...]
     accuracy: np.ndarray
     control: np.ndarray
-    control_all: np.ndarray
     control_train: np.ndarray
     selectivity: np.ndarray
     interval: tuple[Estimate, ...]
@@ -128,11 +127,11 @@ def linear_probe(
         both = np.array([_fit(train[place], a, test[place], b) for a, b in drawn])  # (n_control, 2)
         control.append(both[:, 0])
         control_train.append(both[:, 1].mean())
-    accuracy, control_all = np.array(accuracy), np.array(control).T
+    accuracy, control = np.array(accuracy), np.mean(control, axis=1)
     n = len(test_texts)
     majority = max(np.mean(labels[1]), 1 - np.mean(labels[1]))
     return ProbeResult(
-        layers, accuracy, control_all.mean(0), control_all, np.array(control_train), accuracy - control_all.mean(0),
+        layers, accuracy, control, np.array(control_train), accuracy - control,
         tuple(proportion_interval(round(a * n), n) for a in accuracy),
         _words(train_texts, labels[0], test_texts, labels[1]), float(majority), n,
     )  # fmt: skip

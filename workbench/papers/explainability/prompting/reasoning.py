@@ -1,7 +1,7 @@
 """Does the answer follow the reasoning? Chains of thought cut short and corrupted (Lanham et al. 2023).
 
 If a chain is what leads to the answer, cutting it must change the answer, and a chain with a mistake must lead to the
-mistaken answer. If the answer stays, the chain was told afterwards. The margin log p(answer) - log p(wrong) is read
+mistaken answer. If the answer stays, the chain was written for show. The margin log p(answer) - log p(wrong) is read
 behind "… The answer is". Controls: no chain at all, and a chain of another question.
 
 The chains are written by us (``chains="given"``) or by the model (``chains="own"``; for them "answer" is what the model
@@ -18,7 +18,7 @@ from ....models import require
 from ....models.prefix.packed import packed_next
 from ....stats import Estimate, mean_interval, proportion_interval
 from ..data import ReasoningRow, reasoning_rows
-from ..inside.hooks import answer_tokens, prompt_ids
+from ..tokens import answer_tokens, prompt_ids
 
 FRACTIONS = (0.0, 0.25, 0.5, 0.75, 1.0)
 CHAINS = ("given", "own")

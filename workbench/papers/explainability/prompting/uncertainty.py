@@ -21,7 +21,7 @@ from ....models import require
 from ....models.prefix.packed import packed_next
 from ....stats import Estimate, auroc, proportion_interval
 from ..data import QuestionRow, question_rows
-from ..inside.hooks import answer_tokens, prompt_ids
+from ..tokens import answer_tokens, prompt_ids
 
 FRAME = (
     "Question: How many hands does a clock have?\nAnswer: Two.\n\nQuestion: Where do fish live?\nAnswer: In water.\n\n"
@@ -209,7 +209,7 @@ def self_consistency(
 
 
 def is_right(row: QuestionRow, answer: str) -> bool:
-    """Whether one of the accepted texts stands in the answer, at the beginning of a word and in any case.
+    """Whether one of the accepted texts is in the answer, at the beginning of a word and in any case.
 
     A number must be the whole word: 6 is not 60, and six is not sixteen.
     """

@@ -1,10 +1,16 @@
-"""Where a model's residual stream runs, and how to read or change it for the length of one ``with`` block.
+"""The anatomy of a model: its blocks, their attention and feed-forward layers, and the residual stream between them.
 
-Residual stream by layer: 0 is what enters the first block, i what leaves block i (counted from 1). The last one is
-taken before the final norm: the last entry of transformers' ``hidden_states`` is taken behind it, and must be neither
-normed a second time nor patched back in. Every hook is removed when its block ends, also by an exception.
+Everything that looks into a model or changes it for the length of one ``with`` block goes through here. Residual stream
+by layer: 0 is what enters the first block, i what leaves block i (counted from 1). The last one is taken before the
+final norm: the last entry of transformers' ``hidden_states`` is taken behind it, and must be neither normed a second
+time nor patched back in. Every hook is removed when its ``with`` block ends, also by an exception.
+
+What attention or a feed-forward layer adds to the stream is what one module gives, but names do not tell which: Bloom
+and MPT hand the residual through their modules, whose output then is the whole stream, and BERT adds inside. So it is
+tried out, once for each kind of block (`part_module`): with a part's output put to 0, the stream must still go on.
 """
 
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,12 +20,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from ....errors import ModelError, UsageError
-from ....models import require
-from ....models.base import Prompt
-from ....models.forward import longest
-from ....models.prefix.packed import padded
-from ....models.read_out import ReadOut, find_blocks, read_out
+from ...errors import ModelError, UsageError
+from ...models import require
+from ...models.prefix.packed import padded
+from ...models.read_out import ReadOut, find_blocks, read_out
+from .tokens import prompt_ids
+
+_parts: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # module -> {kind of part: which finder is right}
 
 PROJECTIONS = ("o_proj", "c_proj", "out_proj", "dense")
 NEURONS = ("down_proj", "c_proj", "fc2", "fc_out", "dense_4h_to_h")
@@ -52,7 +59,7 @@ class Anatomy:
 
     def mlp(self, block: int) -> nn.Module:
         """The feed-forward module of block number ``block`` (from 1)."""
-        # fc2: where its two matrices stand in the block itself (OPT), what the second one gives is what it adds
+        # fc2: where its two matrices are in the block itself (OPT), what the second one gives is what it adds
         return _child(self.blocks[block - 1], ("mlp", "feed_forward", "ffn", "fc2"), "feed-forward layer")
 
     def out_projection(self, block: int) -> nn.Module:
@@ -80,6 +87,25 @@ def anatomy(model, *, for_: str) -> Anatomy:
     reader = read_out(model, for_=for_)
     heads = getattr(module.config.get_text_config(decoder=True), "num_attention_heads", 0)
     return Anatomy(find_blocks(module), reader, module.get_output_embeddings(), heads or 0)
+
+
+def blocks_of(model) -> nn.ModuleList:
+    """The model's blocks: the list of as many modules as its configuration has layers.
+
+    Raises
+    ------
+    ModelError
+        There is no such list.
+    """
+    found = find_blocks(model.module)
+    if found is None:
+        raise ModelError(f"{model.name} has no list of {depth(model)} blocks: its layers cannot be looked into")
+    return found
+
+
+def depth(model) -> int:
+    """How many blocks the configuration names."""
+    return model.module.config.get_text_config(decoder=True).num_hidden_layers
 
 
 def _child(module: nn.Module, names: tuple[str, ...], what: str) -> nn.Module:
@@ -125,6 +151,11 @@ def edited_input(module: nn.Module, edit: Callable[[torch.Tensor], torch.Tensor]
         handle.remove()
 
 
+def edited(module: nn.Module, side: str, edit: Callable[[torch.Tensor], torch.Tensor]):
+    """`edited_input` or `edited_output`: ``side`` is "input" or "output"."""
+    return (edited_input if side == "input" else edited_output)(module, edit)
+
+
 @contextmanager
 def edited_stream(parts: Anatomy, layer: int, edit: Callable[[torch.Tensor], torch.Tensor]) -> Iterator[None]:
     """Inside the block the residual stream (B, T, H) at ``layer`` (0: before block 1) goes through ``edit``."""
@@ -143,56 +174,8 @@ def recorded(**modules: tuple[nn.Module, str]) -> Iterator[dict[str, list[torch.
                 found[name].append(tensor.detach().clone())  # some blocks add into what they are given (Falcon)
                 return tensor
 
-            stack.enter_context((edited_input if side == "input" else edited_output)(module, keep))
+            stack.enter_context(edited(module, side, keep))
         yield found
-
-
-def prompt_ids(model, prompt: Prompt, *, what: str = "the prompt") -> list[int]:
-    """Token ids of a prompt (a text, with the model's start token; token ids; messages, in its chat template), or one
-    sentence (empty, or longer than the model reads).
-    """
-    if isinstance(prompt, str) and not prompt.strip():
-        raise UsageError(f"{what} is empty ({prompt!r}): give some text")
-    try:
-        ids = model.prompt_ids(prompt)
-    except ModelError as error:
-        if isinstance(prompt, str):
-            raise
-        raise UsageError(f"{what}: {error}") from None
-    if not ids:
-        raise UsageError(f"{what} is empty ({prompt!r}): give some text")
-    limit = longest(model.module.config.get_text_config(decoder=True))
-    if limit and len(ids) > limit:
-        raise UsageError(f"{what} has {len(ids)} tokens, but {model.name} reads at most {limit}: give a shorter one")
-    return ids
-
-
-def first_token(model, text: str, *, what: str = "the answer") -> int:
-    """The first token of ``text`` as it would follow a prompt (" Paris"), or one sentence."""
-    try:
-        ids = model.token_ids(text, start=False)
-    except ModelError as error:
-        if isinstance(text, str):
-            raise
-        raise UsageError(f"{what}: {error}") from None
-    if not ids:
-        raise UsageError(f"{what} is empty ({text!r}): give the text that would follow, with its leading space")
-    return ids[0]
-
-
-def answer_tokens(model, answer: str, foil: str) -> tuple[int, int]:
-    """First tokens of an answer and its foil, which must differ for their logits to be compared."""
-    both = first_token(model, answer), first_token(model, foil, what="the foil")
-    if both[0] == both[1]:
-        raise UsageError(
-            f"answer {answer!r} and foil {foil!r} begin with the same token of {model.name}: choose two that differ"
-        )
-    return both
-
-
-def token_texts(model, ids) -> tuple[str, ...]:
-    """Each token as text, spaces kept."""
-    return tuple(model.tokenizer.decode([int(token)], clean_up_tokenization_spaces=False) for token in ids)
 
 
 def checked_layers(layers, least: int, most: int, name: str) -> tuple[int, ...]:
@@ -201,7 +184,8 @@ def checked_layers(layers, least: int, most: int, name: str) -> tuple[int, ...]:
         raise UsageError(f"layers={layers!r} is no list: write [{layers!r}]")
     chosen = tuple(range(least, most + 1)) if layers is None else tuple(layers)
     for layer in chosen:
-        if not isinstance(layer, Integral) or not (least <= layer <= most or -most <= layer < 0):
+        whole = isinstance(layer, Integral) and not isinstance(layer, bool)
+        if not whole or not (least <= layer <= most or least - most - 1 <= layer < 0):
             raise UsageError(f"{name} has no layer {layer}: give {least} to {most}")
     return tuple(layer if layer >= 0 else most + 1 + layer for layer in chosen)
 
@@ -232,3 +216,69 @@ def last_stream(model, texts: list[str], layers: tuple[int, ...], *, what: str) 
         for place, layer in enumerate(layers):
             out[place, batch] = found[f"at{layer}"][0][range(len(batch)), ends].float().cpu().numpy()
     return out
+
+
+@torch.inference_mode()
+def part_module(model, parts: Anatomy, part: str, block: int) -> nn.Module:
+    """The module of a block whose output ("attention", "mlp") or input ("heads") is what a part adds to the stream.
+
+    Where the module's own output carries the residual, its last matrix is taken.
+
+    Raises
+    ------
+    ModelError
+        There is no such module, the block does not call it, or its output is never the addition alone.
+    """
+    if part == "heads":
+        finders = (parts.out_projection,)
+    else:
+        finders = (parts.attention, parts.out_projection) if part == "attention" else (parts.mlp, parts.neurons)
+    known = _parts.setdefault(model.module, {})
+    kind = part, type(parts.blocks[block - 1]), type(finders[0](block))  # blocks of one kind are built alike
+    if kind not in known:
+        known[kind] = _alone(model, parts, part, block, finders)
+    return finders[known[kind]](block)
+
+
+def _alone(model, parts: Anatomy, part: str, block: int, finders) -> int:
+    """Which of the ``finders`` gives the module through which a part goes alone."""
+    if part == "heads":
+        module = finders[0](block)
+        width = _tried(model, parts, block, module, "input")[0]
+        if not parts.heads or width % parts.heads:
+            raise ModelError(
+                f"the heads of block {block} of {model.name} cannot be told apart: its {type(module).__name__} gets "
+                f"{width} numbers from {parts.heads} heads; patch part='attention' instead"
+            )
+        return 0
+    for number, find in enumerate(finders):
+        if _tried(model, parts, block, find(block), "output")[1]:
+            return number
+    raise ModelError(
+        f"block {block} of {model.name} adds its {part} to the stream inside {type(finders[0](block)).__name__}, so it "
+        "cannot be patched alone: choose part='stream'"
+    )
+
+
+def _tried(model, parts: Anatomy, block: int, module: nn.Module, side: str) -> tuple[int, bool]:
+    """The width of what goes through ``module``, and whether the stream goes on without it; or one sentence."""
+    seen = []
+
+    def put(tensor):
+        seen.append(tensor)
+        return torch.zeros_like(tensor)
+
+    stream = parts.blocks[block - 1]
+    ids = torch.arange(5, 11, device=model.device)[None] % model.module.get_input_embeddings().weight.shape[0]
+    with (
+        edited(module, side, put),
+        recorded(before=(stream, "input"), after=(stream, "output")) as found,
+    ):
+        model.module(input_ids=ids, use_cache=False)
+    if len(seen) != 1 or seen[0].dim() != 3 or seen[0].shape[:2] != ids.shape:
+        raise ModelError(
+            f"block {block} of {model.name} does not pass one (texts, tokens, width) tensor through its "
+            f"{type(module).__name__}, so it cannot be patched: choose part='stream'"
+        )
+    before, after = (float((found[n][0] - found[n][0][:, :1]).abs().max()) for n in ("before", "after"))
+    return seen[0].shape[-1], after > 1e-3 * before
