@@ -3,7 +3,7 @@
     python benchmarks/house.py                       # this checkout, as a Markdown table
     python benchmarks/house.py --against DIR         # beside another checkout (before and after)
     python benchmarks/house.py --walk logprobs       # the package's files that a call enters, in order of first entry
-    python benchmarks/house.py --walk rain           # the same of `workbench run rain --profile smoke` up to its kernel
+    python benchmarks/house.py --walk rain           # the same of a small `workbench run rain`, process by process
 
 A line is what an editor counts. A function's body leaves its docstring out. No number here says whether code is good:
 they show where it sits, and whether it grew.
@@ -17,15 +17,16 @@ import os
 import platform
 import subprocess
 import sys
+import tempfile
 import tokenize
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 WALKS = {
-    "logprobs": "import workbench as wb\nwb.load('smollm2').logprobs(['The capital of France is'], [[' Paris']])",
-    "rain": "import sys\nfrom workbench.cli import main\n"
-    "sys.argv = ['workbench', 'run', 'rain', '--profile', 'smoke', '--out', sys.argv[1]]\nmain()",
-}
+    "logprobs": ["-c", "import workbench as wb\nwb.load('smollm2').logprobs(['Paris is'], [[' big']])"],
+    "rain": ["-m", "workbench", "run", "rain", "--profile", "smoke", "--out", "OUT", "-p", "objective=sentiment",
+             "-p", "prompts_used=1", "-p", "budget=1", "-p", "max_new_tokens=3", "-p", "labelled_used=8"],
+}  # fmt: skip
 
 
 def room(path: Path) -> str:
@@ -106,39 +107,49 @@ def table(now: dict[str, dict], before: dict[str, dict] | None) -> str:
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-# Runs in a child: notes the package's files in the order in which one of their functions is first entered. Modules'
-# own bodies (imports) are left out: they say what a file needs, not what the call goes through.
+# Every process of the walk imports this at its start: the package's functions (and nothing else) begin with a line that
+# notes their file when it is first entered. Bodies of modules are left out: they say what a file needs for its import,
+# not what the call goes through.
 TRACER = """
-import sys, threading
-seen = {}
-def note(frame, event, argument):
-    code = frame.f_code
-    if event == "call" and code.co_name != "<module>" and PACKAGE in code.co_filename:
-        seen.setdefault(code.co_filename.split(PACKAGE)[1], f"{code.co_name}:{code.co_firstlineno}")
-PACKAGE = sys.argv.pop(1)
-program = sys.argv.pop(1)
-threading.setprofile(note)
-sys.setprofile(note)
-try:
-    exec(compile(program, "walk", "exec"), {"__name__": "walk"})
-finally:
-    sys.setprofile(None)
-    with open(sys.argv.pop(), "w") as file:
-        print(*seen, sep="\\n", file=file)
+import ast, importlib.machinery, os, sys
+PACKAGE, OUT = os.environ["WALK_PACKAGE"], os.environ["WALK_OUT"]
+seen = set()
+def __walk__(name):
+    if name not in seen:
+        seen.add(name)
+        with open(f"{OUT}/{os.getpid()}", "a") as file:
+            print(name[len(PACKAGE):], file=file)
+import builtins
+builtins.__walk__ = __walk__
+read = importlib.machinery.SourceFileLoader.get_code
+def get_code(self, fullname):
+    if not self.path.startswith(PACKAGE):
+        return read(self, fullname)
+    tree = ast.parse(self.get_data(self.path))
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            said = ast.get_docstring(node, clean=False) is not None
+            node.body[said:said] = ast.parse(f"__walk__({self.path!r})").body
+    return compile(ast.fix_missing_locations(tree), self.path, "exec")
+importlib.machinery.SourceFileLoader.get_code = get_code
 """
 
 
-def walk(root: Path, name: str) -> list[str]:
-    """The package's files that a call enters, by the first function entered; a run's kernel is its own process."""
-    import tempfile
-
+def walk(root: Path, name: str) -> list[list[str]]:
+    """For each process of a call, in order of start, the package's files it enters, in order of first entry."""
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "files.txt"
-        arguments = [str(root / "workbench") + os.sep, WALKS[name], *([folder] if name == "rain" else []), str(out)]
-        environment = os.environ | {"PYTHONPATH": str(root)}
-        subprocess.run([sys.executable, "-c", TRACER, *arguments], cwd=root, env=environment, check=True,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
-        return out.read_text().split()
+        (Path(folder) / "path").mkdir()
+        (Path(folder) / "path" / "sitecustomize.py").write_text(TRACER)
+        (Path(folder) / "seen").mkdir()
+        environment = os.environ | {
+            "PYTHONPATH": os.pathsep.join([str(Path(folder) / "path"), str(root)]),
+            "WALK_PACKAGE": str(root / "workbench") + os.sep,
+            "WALK_OUT": str(Path(folder) / "seen"),
+        }
+        words = [word.replace("OUT", f"{folder}/runs") for word in WALKS[name]]
+        subprocess.run([sys.executable, *words], cwd=root, env=environment, check=True, stdout=subprocess.DEVNULL)
+        found = sorted((Path(folder) / "seen").iterdir(), key=lambda path: int(path.name))
+        return [path.read_text().split() for path in found]
 
 
 def main() -> None:
@@ -150,7 +161,8 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     asked = parser.parse_args()
     if asked.walk:
-        print(*walk(asked.root, asked.walk), sep="\n")
+        for number, files in enumerate(walk(asked.root, asked.walk), 1):
+            print(f"process {number}: {len(files)} files", *files, sep="\n  ")
         return
     now, before = house(asked.root), house(asked.against) if asked.against else None
     print(table(now, before))

@@ -85,7 +85,7 @@ def test_a_circle_would_be_found(tmp_path, inside):
 
 # ---- arrows one way
 
-GROUND = {"errors", "files", "lazy", "profiles", "stats"}
+GROUND = {"errors", "files", "lazy", "profiles", "stats", "rows"}
 SHARED = {"results", "plots", "data", "readers", "tables", "contrast"}
 USE = {"judging", "prompting", "training"}
 MAY = {  # a room -> the rooms it may import, beside itself
@@ -94,6 +94,7 @@ MAY = {  # a room -> the rooms it may import, beside itself
     "files": {"errors"},
     "profiles": {"errors", "files"},
     "stats": {"errors"},
+    "rows": {"errors", "files"},
     **{room: GROUND | SHARED for room in SHARED},
     "models": GROUND,
     **{room: GROUND | SHARED | USE | {"models"} for room in USE},
@@ -133,7 +134,7 @@ HEAVY = {"torch", "transformers", "bitsandbytes", "peft", "sentence_transformers
 
 def test_figures_import_no_model_trainer_or_prover():
     """A figure's file draws what it is given."""
-    rooms = {"plots", "results", "stats", "profiles", "data", "readers", "tables"}
+    rooms = {"plots", "results", "rows", "stats", "profiles", "data", "readers", "tables"}
     files = [name for name in ARROWS if name.split(".")[-1] == "figures" or room(name) in rooms]
     assert len(files) > 8
     for name in files:
@@ -143,7 +144,7 @@ def test_figures_import_no_model_trainer_or_prover():
 
 def test_what_runs_and_settings_import_loads_no_torch():
     papers = [name for name in ARROWS if name.endswith(".settings")]
-    runs = [name for name in ARROWS if room(name) in {"runs", "cli", "plots", "results", "profiles"}]
+    runs = [name for name in ARROWS if room(name) in {"runs", "cli", "plots", "results", "rows", "profiles"}]
     assert len(papers) >= 6 and len(runs) > 20
     code = f"import importlib, sys\nfor name in {papers + runs!r}: importlib.import_module(name)\n"
     done = subprocess.run(

@@ -32,7 +32,7 @@ def contents(folder):
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def child(checkout, *words, timeout=400):
+def child(checkout, *words, timeout=900):
     surroundings = os.environ | {"PYTHONPATH": str(checkout), "COLUMNS": "200"}
     return subprocess.run(
         [sys.executable, *map(str, words)], cwd=checkout, env=surroundings, timeout=timeout, capture_output=True,

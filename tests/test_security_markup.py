@@ -17,7 +17,7 @@ from hostile import EVIL, RUNS, evil_record
 
 from workbench import plots
 from workbench.errors import WorkbenchError
-from workbench.runs.report import exports, page
+from workbench.runs.report import exports, page, words
 from workbench.runs.report import index as report
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -104,7 +104,7 @@ def test_the_report_of_all_runs_runs_nothing_but_its_filter(tmp_path):
         written = json.loads((second / "record.json").read_text()) | {"id": second.name}
         (second / "record.json").write_text(json.dumps(written))
     made = report.write_report(tmp_path).read_text("utf-8")
-    harmless(made, allowed=[(page.TEMPLATES / "filter.js").read_text("utf-8")])
+    harmless(made, allowed=[(words.TEMPLATES / "filter.js").read_text("utf-8")])
     assert "<title>20261122" in made, "the comparison's picture is there"
 
 

@@ -150,7 +150,7 @@ def dots(
     chance : Estimate or float, optional
         What guessing gives: a dashed line, with a band where it has an interval; ``chance_label`` names it.
     styles : mapping, optional
-        Arm or group -> keywords of ``Axes.errorbar``.
+        Arm or group -> keywords of ``Axes.errorbar``; by default each has a colour of its own.
     limits : (float, float), optional
         Of the horizontal axis.
     axis : matplotlib Axes, optional
@@ -168,7 +168,8 @@ def dots(
         shown = {arm: e for arm, e in estimates.items() if isinstance(e, Estimate) and np.isfinite(e.value)}
         for arm, e in shown.items():
             row = arms.index(arm)
-            options = {"color": CYCLE[k % len(CYCLE)], "fmt": "o", "capsize": 3} | styles.get(group or arm, {})
+            colour = CYCLE[(k if grouped else row) % len(CYCLE)]
+            options = {"color": colour, "fmt": "o", "capsize": 3} | styles.get(group or arm, {})
             axis.errorbar(e.value, row + shift, xerr=_spread([e]), zorder=3, **options)
             if points and len(points.get(arm, ())) > 1:
                 places = row + shift + np.linspace(-0.2, 0.2, len(points[arm]))

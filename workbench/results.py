@@ -158,13 +158,13 @@ class Results:
         mine = self.of(arm)
         if not mine.rows:
             raise UsageError(f"there are no results of {arm!r}: there are {', '.join(self.arms)}")
-        return mine._means(measure)
+        return mine.means(measure)
 
-    def _means(self, measure: str, by: Callable[[Row], Any] = lambda row: row.unit) -> dict:
-        """Unit (or what ``by`` gives) -> the mean of its rows."""
+    def means(self, measure: str, by: str = "unit") -> dict:
+        """Unit (or seed, or item) -> the mean of its rows, in order of appearance."""
         groups: dict[Any, list[float]] = {}
         for row, value in zip(self.rows, self.values(measure), strict=True):
-            groups.setdefault(by(row), []).append(float(value))
+            groups.setdefault(getattr(row, by), []).append(float(value))
         return {group: math.fsum(values) / len(values) for group, values in groups.items()}
 
     def table(self, measure: str, by: str = "arm", bounds: tuple[float, float] | None = None) -> dict[str, Estimate]:
@@ -176,7 +176,7 @@ class Results:
         found = {}
         for group in self.arms if by == "arm" else self.labels(by):
             part = self.of(group) if by == "arm" else self.of(**{by: group})
-            values, units = part.values(measure), part._means(measure)
+            values, units = part.values(measure), part.means(measure)
             if all(isinstance(value, bool) for value in values) and len(units) == len(values):
                 found[group] = proportion_interval(sum(values), len(values))
             else:
@@ -243,7 +243,7 @@ class Results:
             if not {first, second} <= set(self.arms):
                 continue
             paired = self.difference(first, second, measure, bounds)
-            one, two = (self.of(arm)._means(measure, lambda row: row.seed) for arm in (first, second))
+            one, two = (self.of(arm).means(measure, "seed") for arm in (first, second))
             rows.append(
                 {
                     "first": first, "second": second, "difference": paired.difference, "p": paired.p_value,
@@ -271,12 +271,15 @@ class Results:
     def metrics(
         self, prefix: str, measure: str, *, pairs: Iterable[tuple[str, str]] = (), bounds=None
     ) -> dict[str, Estimate]:
-        """For `workbench.record`: prefix.arm for each arm, prefix.first_minus_second for each pair that is there."""
+        """For `workbench.record`: prefix.arm for each arm, prefix.first_minus_second for each pair that is there.
+
+        ``bounds`` cut the arms' intervals, not those of the differences.
+        """
         found = {f"{prefix}.{metric_key(arm)}": value for arm, value in self.table(measure, bounds=bounds).items()}
         for first, second in pairs:
             if {first, second} <= set(self.arms):
                 name = f"{prefix}.{metric_key(first)}_minus_{metric_key(second)}"
-                found[name] = self.added(first, second, measure, bounds)
+                found[name] = self.added(first, second, measure)
         return found
 
     def frame(self):

@@ -101,8 +101,8 @@ def test_a_proof_by_hand(lab, open_notebook, tmp_path):
     waiting.value.save_as(tmp_path / "x.lean")
     assert waiting.value.suggested_filename == "Nat.zero_add.lean"
     library = reprover.open_library()
-    done = library.engine.lean([str(tmp_path / "x.lean")], folder=library.root, search_path=library.build)
-    assert done.returncode == 0, done.stdout
+    text = (tmp_path / "x.lean").read_text("utf-8")
+    assert not library.engine.check(text, folder=library.root, search_path=library.build).errors
 
     # search, by name and by file; a statement of one's own; the neighbour has not moved
     root.get_by_label("Search theorems").fill("order zero_le")

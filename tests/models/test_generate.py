@@ -150,7 +150,9 @@ def test_a_text_too_long_has_one_sentence_in_every_call(smollm2):
         lambda: wb.models.check_length(smollm2, most + 1, what="this"),
     )
     for call in calls:
-        with pytest.raises(wb.models.TooLong, match=r"has 819\d tokens.*, but smollm2 reads at most 8192: give a"):
+        with pytest.raises(
+            wb.models.TooLong, match=r"has 819\d tokens.*, but smollm2 reads at most 8192: (give a|shorten)"
+        ):
             call()
     assert issubclass(wb.models.TooLong, ModelError) and issubclass(wb.models.TooLong, UsageError)
     wb.models.check_length(smollm2, most)

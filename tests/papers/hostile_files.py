@@ -4,8 +4,6 @@ Each text is a whole file; its last theorem is false, and a folder is given into
 files made with the kernel switched off. ``{folder}`` in a text is that folder.
 """
 
-from workbench.papers.reprover.lean.engine import parse_messages
-
 HEAD = "prelude\nimport Mini.Algebra\n"
 BAD = "theorem bad : (0 : Nat) = 1\n"
 ASKED = "set_option pp.fullNames true in #print axioms "
@@ -205,10 +203,3 @@ def compiled_cheats(library, folder) -> None:
         done = library.engine.lean(["-o", f"{name}.olean", f"{name}.lean"], folder=folder, search_path=library.build)
         assert done.returncode == 0 and (folder / f"{name}.olean").is_file(), done.stdout
         (folder / f"{name}.lean").unlink()
-
-
-def lean_says(library, text, folder):
-    """What Lean says of a whole file in a fresh process, kernel included: its messages."""
-    (folder / "Asked.lean").write_text(text, encoding="utf-8")
-    done = library.engine.lean(["--json", str(folder / "Asked.lean")], folder=library.root, search_path=library.build)
-    return parse_messages(done.stdout)

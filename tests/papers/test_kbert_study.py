@@ -4,7 +4,6 @@ import re
 from collections import Counter
 
 import numpy as np
-import pandas as pd
 import pytest
 from kbert_oracle import bert_tokenizer
 
@@ -21,6 +20,8 @@ from workbench.papers.kbert import (
     study,
     tasks,
 )
+from workbench.results import Results
+from workbench.rows import Row
 
 
 def test_a_profile_is_filled_and_the_given_wins():
@@ -154,46 +155,44 @@ def test_files_that_are_not_there_are_said(tmp_path):
         tasks.own_task(None, None)
 
 
-def table(**arms):
-    """Results by hand: arm -> list of seeds, each a string of 1 and 0, one a text."""
+def table(twice=False, **arms):
+    """Results by hand: arm -> list of seeds, each a string of 1 and 0, one a text; ``twice``: two texts a unit."""
     rows = []
     for arm, seeds in arms.items():
+        arm = arm.replace("_", " ").replace("KBERT", "K-BERT")
         for seed, marks in enumerate(seeds):
-            for number, mark in enumerate(marks):
-                row = {"task": "toy", "seed": seed, "arm": arm.replace("_", " ").replace("KBERT", "K-BERT")}
-                rows.append(row | {"unit": f"t{number}", "correct": float(mark), "seconds": 1.0, "loss": 0.5})
-    return pd.DataFrame(rows)
+            for number, mark in enumerate(marks * (1 + twice)):
+                unit, cost = f"t{number % len(marks)}", {"seconds": 1.0, "loss": 0.5}
+                rows.append(Row(arm, str(number), seed, unit, {"correct": float(mark)}, cost=cost))
+    return Results(rows=rows)
 
 
 def test_accuracies_and_differences_by_hand():
     results = table(BERT=["1000", "1100"], KBERT=["1110", "1111"])
-    assert study.per_unit(results, "BERT").tolist() == [1, 0.5, 0, 0]
     accuracy = study.accuracy_table(results)
     assert accuracy.accuracy["K-BERT"].value == 7 / 8 and accuracy["each seed"]["BERT"] == "0.250, 0.500"
     assert accuracy.accuracy["K-BERT"].n == 4 and accuracy.accuracy["K-BERT"].high <= 1
-    paired = study.difference(results, "K-BERT", "BERT").difference
-    assert paired.value == pytest.approx(0.5) and paired.n == 4
+    assert study.by_seed(results) == {"BERT": [0.25, 0.5], "K-BERT": [0.75, 1.0]}
     (row,) = study.differences_table(results).to_dict("records")
     assert row["seeds ahead"] == "2 of 2" and (row["first"], row["second"]) == ("K-BERT", "BERT")
+    assert row["first minus second"].value == pytest.approx(0.5) and row["first minus second"].n == 4
     metrics = study.as_metrics("toy", results)
     assert metrics["toy.k_bert"].value == 7 / 8 and metrics["toy.k_bert_minus_bert"].value == pytest.approx(0.5)
-    with pytest.raises(UsageError, match="there are no results of 'neither'"):
-        study.per_unit(results, "neither")
 
 
 def test_texts_about_one_entity_are_one_draw():
     """Two sentences that always fall together say as much as one; the interval must not be that of two."""
     single = table(BERT=["1000"], KBERT=["1110"])
-    double = pd.concat([single, single])
+    double = table(BERT=["1000"], KBERT=["1110"], twice=True)
     for summary in (lambda t: study.accuracy_table(t).accuracy["BERT"],
-                    lambda t: study.difference(t, "K-BERT", "BERT").difference):  # fmt: skip
+                    lambda t: t.added("K-BERT", "BERT", "correct")):  # fmt: skip
         assert summary(double) == summary(single) and summary(double).n == 4
     task = tasks.teaching_task()
     tested = [task.entities[text] for text, _ in task.test]
     assert len(set(tested)) == 42 and all(entity.lower() in text.lower() for text, entity in task.entities.items())
-    rows = study._rows(task, 0, "BERT", ["illness"] * len(tested), 1.0, 0.5)
-    assert [row["unit"] for row in rows] == tested
-    assert study.accuracy_table(pd.DataFrame(rows)).accuracy["BERT"].n == 42
+    rows = study._rows(task, 0, "BERT", ["illness"] * len(tested), {"seconds": 1.0, "loss": 0.5})
+    assert [row.unit for row in rows] == tested
+    assert study.accuracy_table(Results(rows=rows)).accuracy["BERT"].n == 42
 
 
 def test_the_order_is_measured_and_ties_are_said():
@@ -262,21 +261,21 @@ def test_every_arm_is_run_and_repeated_by_its_seed(folder):
     options = {"encoder": folder, "epochs": 2, "learning_rate": 1e-3, "batch_size": 2}
     kept = {"K-BERT": None}
     results = study.run_task(lambda seed: task, seeds=[0, 1], progress=said.append, keep=kept, **options)
-    assert list(results.arm.unique()) == [*ARMS, *study.CONTROLS] and len(results) == 2 * 9 * 2
+    assert results.arms == [*ARMS, *study.CONTROLS] and len(results) == 2 * 9 * 2
     assert len(said) == 14 and said[0].startswith("toy, seed 0, BERT: ") and "cut" not in said[0]
     again = study.run_task(lambda seed: task, seeds=[1], arms=["K-BERT"], **options)
-    same = results[(results.seed == 1) & (results.arm == "K-BERT")]
-    assert again[again.arm == "K-BERT"].loss.iloc[0] == same.loss.iloc[0]
+    same = next(row for row in results.of("K-BERT").rows if row.seed == 1)
+    assert again.of("K-BERT").rows[0].cost["loss"] == same.cost["loss"]
     noisy = study.run_task(lambda seed: task, seeds=[0], arms=[], graphs={"noise": graph}, **options)
-    assert noisy.arm.unique().tolist() == ["noise"]
+    assert noisy.arms == ["noise"]
     empty = KnowledgeGraph.from_triples([])  # a graph all the same: the task's own must not take its place
     nothing = study.run_task(lambda seed: task, seeds=[0], arms=["BERT"], graphs={"empty": empty}, **options)
-    loss = nothing.groupby("arm").loss.first()
+    loss = {arm: nothing.of(arm).rows[0].cost["loss"] for arm in nothing.arms}
     assert loss["empty"] == pytest.approx(loss["BERT"], abs=1e-6)
     assert tasks.teaching_task(empty).graph is empty
-    first = results[(results.seed == 0) & (results.arm == "K-BERT")]
-    assert kept["K-BERT"].predict([text for text, _ in task.test]).labels == first.predicted.tolist()
-    assert noisy.loss.iloc[0] == first.loss.iloc[0]  # the task's own graph in its place is the arm K-BERT
+    first = [row for row in results.of("K-BERT").rows if row.seed == 0]
+    assert kept["K-BERT"].predict([text for text, _ in task.test]).labels == [row.reply for row in first]
+    assert noisy.rows[0].cost["loss"] == first[0].cost["loss"]  # the task's own graph in its place is the arm K-BERT
 
 
 def test_shuffled_triples_are_the_same_triples_at_other_subjects():
@@ -345,8 +344,8 @@ def test_each_arm_takes_the_rate_that_does_best_on_held_out_entities(folder):
         lambda seed: tasks.held_out(task, 0), seeds=[0], arms=["BERT", "K-BERT"],
         rates={"BERT": 0.0, "K-BERT": 3e-3}, **options, learning_rate=1.0,
     )  # fmt: skip
-    right = results.groupby("arm").correct.mean()
-    assert right["BERT"] < 1 and right["K-BERT"] == 1  # each its own
+    right = results.table("correct")
+    assert right["BERT"].value < 1 and right["K-BERT"].value == 1  # each its own
     with pytest.raises(UsageError, match="toy has 0 texts to hold out and 1 rates"):
         rates.choose_rates(Task("toy", "", graph, ("a", "b"), [("x", "a"), ("y", "b")], rows), [1e-3], 0, **options)
 
@@ -358,7 +357,7 @@ def test_a_graph_of_one_subject_has_no_shuffled_arm(folder):
     options = {"encoder": folder, "epochs": 1, "learning_rate": 1e-3, "batch_size": 2}
     arms = ["shuffled triples", "sentence [SEP] facts"]
     results = study.run_task(lambda seed: task, seeds=[0], arms=arms, progress=said.append, **options)
-    assert "shuffled triples" not in set(results.arm) and "sentence [SEP] facts" in set(results.arm)
+    assert "shuffled triples" not in results.arms and "sentence [SEP] facts" in results.arms
     assert said[0] == "own: shuffled triples left out, since the graph knows fewer than two subjects of the texts"
     assert "own.sentence_sep_facts" in study.as_metrics("own", results)
 
@@ -383,5 +382,5 @@ def test_knowledge_helps_to_type_rare_nouns():
         lambda seed: tasks.typing_task(sizes["n_train"], sizes["n_test"], seed), seeds=[0], arms=["BERT", "K-BERT"],
         **training,
     )  # fmt: skip
-    difference = study.difference(results, "K-BERT", "BERT").difference
+    difference = results.added("K-BERT", "BERT", "correct")
     assert difference.value > 0 and difference.low > 0

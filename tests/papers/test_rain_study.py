@@ -11,57 +11,38 @@ from workbench.data import quoted
 from workbench.errors import UsageError
 from workbench.files import ROOT
 from workbench.papers.rain import figures, overview, study
-from workbench.stats import Estimate
+from workbench.results import Results
+from workbench.rows import Row
+from workbench.stats import Estimate, proportion_interval
 
 
-def row(method, i, good, judged, scored=0.0, kind="review"):
-    return {
-        "id": str(i), "kind": kind, "prompt": f"p{i}", "method": method, "reply": "r", "scored": scored,
-        "judged": judged, "good": good,
-    }  # fmt: skip
-
-
-def made(rain, best, kind="review"):
-    rows = [row("RAIN", i, v > 0, v, kind=kind) for i, v in enumerate(rain)]
-    rows += [row("best-of-N", i, v > 0, v, kind=kind) for i, v in enumerate(best)]
+def row(method, i, good, judged, scored=0.0, kind="review", reply="r"):
     cost = {"replies": 3, "searches": None, "forwards": 1.0, "tokens": 9.0, "reused": 0.0, "seconds": 1.0}
-    costs = [{"method": method, **cost} for method in ("RAIN", "best-of-N")]
-    return study.Study("sentiment", "VADER", rows, costs)
+    measures = {"good": good, "judged": judged, "scored": scored}
+    return Row(method, str(i), 0, "", measures, {"kind": kind}, f"p{i}", reply, cost)
 
 
-def test_rates_and_differences_are_those_of_the_rows():
+def made(rain, best, kind="review", reply="r"):
+    rows = [row("RAIN", i, v > 0, v, kind=kind, reply=reply) for i, v in enumerate(rain)]
+    rows += [row("best-of-N", i, v > 0, v, kind=kind, reply=reply) for i, v in enumerate(best)]
+    return study.Study("sentiment", "VADER", Results(rows=rows))
+
+
+def test_the_table_and_the_sentence_are_those_of_the_rows():
     found = made([1, 1, 1, -1], [1, -1, -1, -1])
-    assert {name: (rate.value, rate.n) for name, rate in found.rates().items()} == {
-        "best-of-N": (0.25, 4),
-        "RAIN": (0.75, 4),
-    }
-    added = found.added()
+    ours, theirs = found.table()
+    assert theirs["method"] == "best-of-N (N = 3)" and (theirs["share good"], theirs["prompts"]) == (0.25, 4)
+    assert (ours["low"], ours["high"]) == (proportion_interval(3, 4).low, proportion_interval(3, 4).high)
+    assert ours["judge's mean"] == 0.5 and ours["tokens a prompt"] == found.costs[0]["tokens"] == 9
     difference = np.array([0, 1, 1, 0])
-    assert added.value == 0.5 and added.high == 1.0  # cut: no share can grow by more
-    assert added.low == pytest.approx(0.5 - 3.182446 * difference.std(ddof=1) / 2, abs=1e-4)
-    assert found.table()[0]["method"] == "best-of-N (N = 3)"
-
-
-@pytest.mark.parametrize(
-    ("rain", "best", "words"),
-    [
-        ([1] * 12, [-1] * 11 + [1], "gives more good replies"),
-        ([-1] * 12, [1] * 11 + [-1], "gives fewer good replies"),
-        ([1, -1], [-1, 1], "gives not measurably more or fewer"),
-        ([1], [-1], "One prompt says nothing"),
-    ],
-)
-def test_the_sentence_follows_the_interval(rain, best, words):
-    assert words in made(rain, best).sentence()
-
-
-@pytest.mark.parametrize(
-    ("rain", "best", "low", "high"),
-    [([1] * 3, [-1] * 3, -0.1230, 1.0), ([1] * 3, [1] * 3, -0.5615, 0.5615), ([-1] * 20, [1] * 20, -1.0, -0.6777)],
-)
-def test_equal_differences_are_no_certainty(rain, best, low, high):
-    added = made(rain, best).added()  # Wilson: 3 of 3 is .4385 or more, 20 of 20 is .8388
-    assert (added.low, added.high) == pytest.approx((low, high), abs=1e-4)
+    low = 50 - 100 * 3.182446 * difference.std(ddof=1) / 2  # cut at 100: no share can grow by more
+    words = "Over best-of-N, RAIN gives not measurably more or fewer good replies: +50 points in 100 "
+    assert found.sentence() == words + f"(95 % interval {low:+.0f} to +100; 4 prompts)."
+    assert made([1], [-1]).sentence() == "One prompt says nothing about whether RAIN beats best-of-N."
+    assert found.rows[0] == {
+        "id": "0", "kind": "review", "prompt": "p0", "method": "RAIN", "reply": "r", "scored": 0, "judged": 1,
+        "good": True,
+    }  # fmt: skip
 
 
 def test_a_heading_names_the_judge_that_judged():
@@ -118,8 +99,7 @@ def test_the_sweep_is_told_with_intervals():
 
 
 def test_replies_are_escaped_for_the_page():
-    found = made([1], [1])
-    found.rows[0]["reply"] = "<script>x</script>"
+    found = made([1], [1], reply="<script>x</script>")
     page = overview.replies_table(found, methods=("best-of-N", "RAIN")).to_html()
     assert "&lt;script&gt;" in page and "<script" not in page
 
@@ -175,7 +155,7 @@ def test_conclusions_call_a_reversed_scorer_reversed_and_guessing_guessing():
     for name, sign in (("better than guessing", 1), ("reversed", -1), ("cannot be told from guessing", 0)):
         report = scorer_report(None, lambda p, r, sign=sign: [sign * (int(x[1:]) % 2 - 0.5) for x in r], labelled)
         found = made([1, -1], [1, -1])
-        found.rows += [row(method, i, False, -1) for method in ("value-zero", "greedy") for i in range(2)]
+        found.results.rows += [row(method, i, False, -1) for method in ("value-zero", "greedy") for i in range(2)]
         page = overview.Page("sentiment", None, None, [], report, {}, found)
         said[name] = page.conclusions()[0]
         assert name in said[name]

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from hostile_files import lean_says
 
 from workbench.papers import reprover
 from workbench.papers.reprover import last_word
@@ -57,18 +56,17 @@ def test_the_whole_library_replays_in_an_empty_kernel_and_a_wrong_proof_does_not
     assert "not of the stated type" in forged[0], forged
 
 
-def test_the_reader_tells_what_lean_tells(tmp_path):
+def test_the_reader_tells_what_lean_tells():
     library, terms = reprover.open_library(), Terms()
     file = Olean(library.compiled("Mini.Add").read_bytes(), terms)
     one = file.constant(("Nat", "add_comm"))
     assert one.kind == THEOREM and one.levels == ()
     text = show(terms, one.type)
-    asked = lean_says(
-        library,
+    asked = library.engine.check(
         "prelude\nimport Mini.Add\nset_option pp.all true\nset_option pp.funBinderTypes true\n#check @Nat.add_comm\n",
-        tmp_path,
-    )
-    lean = asked[-1].text.split(" : ", 1)[1].replace(".{0}", "").replace("@", "")
+        folder=library.root, search_path=library.build,
+    )  # fmt: skip
+    lean = asked.messages[-1].text.split(" : ", 1)[1].replace(".{0}", "").replace("@", "")
     for word in ("Eq", "HAdd.hAdd", "instHAdd", "instAddNat"):
         assert text.count(word) == lean.count(word)
     imports = {spell(name) for name in file.imports}

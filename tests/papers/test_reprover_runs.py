@@ -38,6 +38,16 @@ def test_a_proof_from_the_users_own_axiom_is_rejected(tmp_path):
         assert tried.status == "rejected" and "axioms that are not allowed: cheat" in tried.message
 
 
+def test_a_benchmark_without_a_split_is_named(tmp_path):
+    own = reprover.own_corpus()
+    parts = {"train": own.theorems[:5], "val": own.theorems[5:7], "test": own.theorems[7:9]}
+    folder = tmp_path / "leandojo_benchmark_4"
+    reprover.save_corpus(own, folder, {"random": parts})
+    assert reprover.load_corpus(folder, "random")[1].keys() == parts.keys()
+    with pytest.raises(DataError, match=re.escape(str(folder))):
+        reprover.load_corpus(folder, "novel_premises")
+
+
 @pytest.mark.parametrize(
     ("files", "words"),
     [

@@ -11,7 +11,7 @@ from bs4 import BeautifulSoup
 from hostile import EVIL, RUNS, evil_record
 
 from workbench.rows import FILE, Row, append_lines
-from workbench.runs.report import index, page
+from workbench.runs.report import index, page, words
 from workbench.runs.store import masking
 
 NASTY = [EVIL, "</script><script>" + RUNS + "</script>", "<!--<script>", "]]>", "\u2028" + RUNS, "=1+1", "{{ 7 * 7 }}"]
@@ -61,7 +61,7 @@ def test_nothing_of_it_runs_or_loads(run):
     text = (run.folder / "items.html").read_text()
     soup = BeautifulSoup(text, "html.parser")
     policy = soup.find("meta", attrs={"http-equiv": "Content-Security-Policy"})["content"]
-    own = page.script("items.js")
+    own = words.script("items.js")
     assert policy.startswith("default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-")
     assert own["script_hash"] in policy and "unsafe-eval" not in policy and "*" not in policy
     assert [tag.string for tag in soup.find_all("script")][1:] == [own["script"]]
@@ -134,8 +134,8 @@ def test_a_real_browser_shows_and_filters_thousands_of_rows_as_text(run):
     assert soup.select("tbody td.text")[0].get_text() == NASTY[1] and not soup.select("tbody img, tbody a")
     text = path.read_text()
     start, end = text.index("<meta http-equiv"), text.index(">", text.index("<meta http-equiv")) + 1
-    probe = "<script>inputs.filter.value='prompt 77';inputs.arm.value='RAIN';apply();more.click();</script></body>"
+    probe = "<script>inputs.filter.value='PROMPT n247';inputs.arm.value='RAIN';apply();more.click();</script></body>"
     path.write_text(text[:start] + text[end:].replace("</body>", probe))
     shown = BeautifulSoup(chromium(path), "html.parser")
-    assert "11 of 11 rows shown" in shown.get_text() and len(shown.select("tbody tr")) == 11  # 77 and 770 to 779
+    assert "11 of 11 rows shown" in shown.get_text() and len(shown.select("tbody tr")) == 11  # n247, n2470 to n2479
     assert {cell.get_text() for cell in shown.select("td.arm")} == {"RAIN"}

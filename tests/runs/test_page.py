@@ -10,6 +10,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from workbench.runs.report import page
+from workbench.runs.report.sanitise import TAGS
 
 HOSTILE = "<script>document.title='OWNED'</script><img src=x onerror=\"document.title='OWNED'\"></pre></div>"
 MARKUP = [
@@ -29,6 +30,8 @@ MARKUP = [
     "<object data='https://evil.example'></object><embed src='https://evil.example'>",
     "<link rel=stylesheet href='https://evil.example/x.css'><video src='https://evil.example/v'></video>",
     "<!--[if IE]><script>document.title='OWNED'</script><![endif]-->",
+    r"<p style='background:u\72l(https://evil.example/p.png)'>p</p><style>p{background:u\72l(https://evil.example)}</style>",
+    "<svg><path d='M0' fill='url(https://evil.example)'/><feImage href='https://evil.example/x.svg'/></svg>",
     "<math><mtext><table><mglyph><style><img src=x onerror=document.title='OWNED'></style></mglyph></table></math>",
 ]
 PIXEL = base64.b64encode(
@@ -67,16 +70,18 @@ def hostile() -> str:
 
 def test_nothing_in_the_page_runs_or_fetches(hostile):
     soup = BeautifulSoup(hostile, "html.parser")
-    assert not soup.find_all(page.FORBIDDEN - {"meta"})
+    own = {"html", "head", "meta", "body", "main", "header"}
+    assert {tag.name for tag in soup.find_all(True)} <= own | {tag.lower() for tag in TAGS}
     for tag in soup.find_all(True):
         for name, value in tag.attrs.items():
-            assert not name.startswith("on"), tag
+            assert not name.startswith("on") and "\\72" not in value and "url(" not in value, tag
             if name in ("src", "srcset", "data", "action", "formaction", "poster"):
                 assert str(value).startswith("data:image/"), tag
             if name in ("href", "xlink:href"):
                 assert not re.match(r"(?i)\s*(java\s*script|data|vbscript)", str(value)), tag
     for tag in soup.find_all(["style"]):
         assert "evil.example" not in tag.get_text()
+    assert "evil.example" not in " ".join(str(v) for tag in soup.find_all(True) for v in tag.attrs.values())
     policy = soup.find("meta", attrs={"http-equiv": "Content-Security-Policy"})["content"]
     assert policy.startswith("default-src 'none'") and "script-src" not in policy
 

@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 from tiny_notebooks import PARAMETERS, write_notebook
 
 from workbench.errors import UsageError
+from workbench.papers import PAPERS
+from workbench.profiles import of_paper
 from workbench.runs.notebook.jupyter import read_notebook
+from workbench.runs.notebook.notebook import read
 from workbench.runs.notebook.parameters import Parameter, convert, read_parameters, resolve, split_assignment
 
 
@@ -206,3 +209,16 @@ def test_any_text_gives_a_value_or_one_sentence(kind, text):
         assert repr(text) in str(error) and "\n" not in str(error).replace(repr(text), "")
     else:
         json.dumps(value, allow_nan=False)
+
+
+@pytest.mark.parametrize("paper", [paper.name for paper in PAPERS if paper.status == "done"])
+def test_every_size_of_every_paper_refuses_less_than_its_least_before_a_kernel_starts(paper):
+    notebook, sizes = read(paper), of_paper(paper).sizes
+    asked = [name for name in sizes if name in notebook.known]  # the others are no parameters
+    assert len(asked) >= 5
+    for name in asked:
+        size = sizes[name]
+        least = "no such word\n" if size.choices or size.pattern else size.least - 1
+        least = -1 if least == 0 and size.zero else least
+        with pytest.raises(UsageError, match=name if not size.item else size.item):
+            notebook.resolve({name: [least] if isinstance(size.smoke, list) else least})

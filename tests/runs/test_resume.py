@@ -44,7 +44,7 @@ END = """workbench.record(results.metrics("toy", "value", pairs=[("one", "other"
 def cli(*arguments, **options):
     command = [sys.executable, "-m", "workbench", *map(str, arguments)]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, **options)
+    return subprocess.run(command, capture_output=True, text=True, timeout=900, env=environment, **options)
 
 
 def runs_of(out: Path) -> list[store.Record]:
@@ -137,3 +137,27 @@ def test_a_run_that_still_runs_is_not_resumed(killed, tmp_path):
     (copy / "record.json").write_text(json.dumps(written | {"process": this_process()}))
     answer = cli("run", notebook, "--out", tmp_path, "--resume", "last", "-p", "api_key=verysecret")
     assert answer.returncode == 2 and f"{old.id} still runs" in answer.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("paper", "rows"), [("rain", 3), ("kbert", 13)])
+def test_a_papers_killed_run_goes_on_to_the_numbers_of_one_that_was_not(paper, rows, smoke_record, tmp_path):
+    """The least: RAIN's first study has five arms of two prompts, K-BERT's nine of twelve texts."""
+    whole = store.load(smoke_record(paper).folder)
+    assert whole.rows["taken"] == 0 and whole.rows["computed"] > rows
+    command = [sys.executable, "-m", "workbench", "run", paper, "--profile", "smoke", "--out", str(tmp_path)]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 600
+    while not [path for path in tmp_path.glob(f"{paper}/*/{FILE}") if path.read_bytes().count(b"\n") >= rows]:
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    (old,) = runs_of(tmp_path)
+    left = len(read_lines(old.folder / FILE)[0])
+    answer = cli("run", paper, "--out", tmp_path, "--resume", "last")
+    assert answer.returncode == 0, answer.stderr
+    resumed = runs_of(tmp_path)[-1]
+    assert resumed.rows["taken"] == left >= rows
+    assert resumed.rows["computed"] == whole.rows["computed"] - left
+    assert resumed.metrics == whole.metrics

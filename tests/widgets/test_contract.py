@@ -35,7 +35,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "papers"))
 from rain_example import example
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
-HOSTILE = "<img src=x onerror=alert(1)> $\\bad{ **x** `y` <b>z</b>"
+HOSTILE = "<b onclick=x>$\\q{"
 FRANCE = ("The capital of France is", " Paris", " Rome")
 ITALY = "The capital of Italy is"
 
@@ -75,7 +75,7 @@ CASES = {
         ("context", 1, "needs a bar"),
     ),
     "heat": (
-        lambda model: wb.explain(model, *FRANCE[:2]), ("masked", "3"),
+        lambda model: wb.explain(model, *FRANCE[:2], method="occlusion"), ("masked", "3"),
         [("masked", "x", "positions counted from 0"), ("method", "magic", "method 'magic' is unknown")],
         ("masked", "9", "token 9 cannot be masked"),
     ),
@@ -204,11 +204,12 @@ class Page(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.tags, self.addresses, self.alt, self.words = [], [], [], []
+        self.tags, self.names, self.addresses, self.alt, self.words = [], [], [], [], []
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
         self.tags.append(tag)
+        self.names += [name for name, _ in attributes]
         self.addresses += [value for name, value in attributes if name in ("src", "href")]
         self.alt += [value for name, value in attributes if name == "alt"]
 
@@ -237,7 +238,7 @@ def test_what_is_typed_is_text_and_no_formula(widget):
     texts = [control["trait"] for control in widget.shown_controls if control["kind"] == "text"]
     command(widget, "ask", **{texts[0]: HOSTILE} if texts else {})
     page = Page(widget.page(b"" if widget.error else widget.picture()))
-    assert not {"b", "script"} & set(page.tags) and page.tags.count("img") == (not widget.error)
+    assert "onclick" not in page.names and "script" not in page.tags
     if texts:
         assert widget.answer["question"][texts[0]] == HOSTILE
 

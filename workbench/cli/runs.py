@@ -86,7 +86,7 @@ def _show_end(record) -> None:
     """What a finished run tells the terminal: its metrics and its page, or its error."""
     from rich.table import Table
 
-    from ..runs.report.page import duration
+    from ..runs.report.words import duration
     from ..runs.store.metrics import show
 
     screen = console()
@@ -116,7 +116,7 @@ def runs(
     """The runs there are, oldest first. Example: [bold]workbench runs randomness[/bold]"""
     from rich.table import Table
 
-    from ..runs.report.page import duration, plain
+    from ..runs.report.words import duration, plain
     from ..runs.store import entry as store
     from ..runs.store.metrics import show
 

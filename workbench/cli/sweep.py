@@ -148,7 +148,7 @@ def sweep(
 
 def _dry_run(grid, folder: Path, jobs: int | None, threads: int | None, engine: str) -> None:
     """Which cells there are, which of them are finished, and how long the rest may take."""
-    from ..runs.report.page import duration
+    from ..runs.report.words import duration
     from ..runs.store import entry as store
     from ..runs.sweep import driver as sweep
     from ..runs.sweep import locks as claims
@@ -206,7 +206,7 @@ def _print_commands(grid, folder: Path, options: list[str]) -> None:
 
 def _show_summary(summary, grid, folder: Path, quiet: bool) -> None:
     """What came of the sweep."""
-    from ..runs.report.page import duration
+    from ..runs.report.words import duration
     from ..runs.sweep.plan import describe
 
     for cell, outcome in [*summary.halted, *summary.failed][:SHOWN]:

@@ -36,7 +36,7 @@ def params(paper: Paper):
     from rich.table import Table
 
     from ..runs.notebook.notebook import read
-    from ..runs.report.page import plain
+    from ..runs.report.words import plain
     from ..runs.store.masking import masked
 
     table = Table("parameter", "type", "default", "least", "meaning", box=None, header_style="bold")
@@ -117,7 +117,7 @@ def cache_list():
     from rich.table import Table
 
     from ..models.files import cache
-    from ..runs.report.page import plain, size
+    from ..runs.report.words import plain, size
 
     found = cache.entries()
     if not found:
@@ -145,7 +145,7 @@ def cache_clear(
     [bold]workbench cache clear KEY[/bold]
     """
     from ..models.files import cache
-    from ..runs.report.page import size
+    from ..runs.report.words import size
 
     print(f"freed {size(cache.clear(keys or None))} in {cache.cache_folder()}")
 

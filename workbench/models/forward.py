@@ -95,8 +95,10 @@ def check_length(model, n: int, *, more: int = 0, what: str = "the text", name: 
     """
     limit = max_tokens(model)
     if limit and n + more > limit:
-        new = f", with {more} new ones {n + more}" if more else ""
-        raise TooLong(f"{what} has {n} tokens{new}, but {name or model.name} reads at most {limit}: give a shorter one")
+        new, advice = "", "give a shorter one"
+        if more:
+            new, advice = f", with {more} new ones {n + more}", "shorten it, or ask for fewer new ones"
+        raise TooLong(f"{what} has {n} tokens{new}, but {name or model.name} reads at most {limit}: {advice}")
 
 
 def switches(config) -> list[tuple[int, bool]]:

@@ -159,6 +159,7 @@ class Explorer(anywidget.AnyWidget):
         with self.hold_trait_notifications():
             for name, value in self._start.items():
                 setattr(self, name, value)
+        self._changed(None)  # also where no trait changed and a child forgot what it knew
 
     def _changed(self, change) -> None:
         loop = _main_loop()

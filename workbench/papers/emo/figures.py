@@ -48,9 +48,8 @@ def bars_figure(table, labels: dict, titles: dict | None = None) -> plots.Pictur
     """
     titles = titles or (GRAMMAR_TITLES if "validity" in table else PROSE_TITLES)
     picture, axes = plots.panels(1, len(titles), size=(12.5, 1.0 + 0.36 * len(table)), sharey=True)
-    styles = {name: {"color": plots.CYCLE[k % len(plots.CYCLE)]} for k, name in enumerate(table.index)}
     for axis, (measure, title) in zip(axes[0], titles.items()):
-        plots.dots(table[measure], labels=labels, styles=styles, title=title, axis=axis)
+        plots.dots(table[measure], labels=labels, title=title, axis=axis)
         axis.set_title(title, fontsize=11)
         axis.locator_params(axis="x", nbins=3)
         axis.tick_params(axis="x", labelsize=8)

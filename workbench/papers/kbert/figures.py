@@ -114,9 +114,8 @@ def arms_figure(
     """
     size = 2.2 + 3.6 * len(tables), 1.3 + 0.42 * max(map(len, tables.values()))
     picture, axes = plots.panels(1, len(tables), size=size)
-    colours = dict(zip(ARMS, plots.CYCLE))
     for axis, (name, table) in zip(axes[0], tables.items()):
-        styles = {arm: {"color": colours.get(arm, plots.COLOURS["grey"])} for arm in dict(table)}
+        styles = {arm: {"color": plots.COLOURS["grey"]} for arm in dict(table) if arm not in ARMS}  # the controls
         plots.dots(
             table, points=(seeds or {}).get(name), chance=chances[name], limits=(0, 1), xlabel="right",
             title=name.replace("_", ", "), styles=styles, axis=axis,

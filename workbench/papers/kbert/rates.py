@@ -3,13 +3,15 @@
 One rate for all arms would favour the arm that it was found with.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 
 import numpy as np
 
 from ...errors import UsageError
+from ...rows import Row
 from .settings import ARMS
-from .study import arms_for, predict, train_arm
+from .study import arms_for, predict, study_of, train_arm
 from .tasks import Task, held_out
 
 
@@ -57,25 +59,38 @@ def choose_rates(
             f"{task.name} has {len(part.test)} texts to hold out and {len(rates)} rates: with too few of either, give "
             "one learning_rate for all arms"
         )
-    texts, truths = zip(*part.test)
-    columns = [part.labels.index(truth) for truth in truths]
+    results = study_of({seed: part}, [training, list(rates)], ", rates")
     rows = []
     for name in arms_for(part, arms):
         tried = []
-        for rate in rates:
-            model = train_arm(part, ARMS[name], seed, learning_rate=rate, **training)
-            said = predict(model, ARMS[name], texts, part.graph)
-            right = float(np.mean([p == t for p, t in zip(said.labels, truths)]))
-            shares = np.nan_to_num(said.probabilities[np.arange(len(texts)), columns])  # nan: the rate was too high
-            tried.append((right, float(np.mean(np.log(np.maximum(shares, 1e-12)))), float(rate)))
+        for rate in map(float, rates):
+            arm = f"{name}, rate {rate:g}"
+            keys = [(arm, str(number), seed) for number in range(len(part.test))]
+            results.compute(keys, partial(_try, part, name, arm, seed, rate, training), together=True)
+            right, log = (float(np.mean(results.of(arm).values(name))) for name in ("right", "log_probability"))
+            tried.append((right, log, rate))
         best = max(tried)
         for right, log, rate in tried:
-            rows.append({"arm": name, "rate": rate, "right": right, "log_probability": log, "n": len(texts),
+            rows.append({"arm": name, "rate": rate, "right": right, "log_probability": log, "n": len(part.test),
                          "chosen": rate == best[2]})  # fmt: skip
         if progress is not None:
             each = ", ".join(f"{rate:g}: {right:.3f}" for right, _, rate in tried)
-            progress(f"{task.name}, {name}: {each} of {len(texts)} held-out texts right; takes {best[2]:g}")
+            progress(f"{task.name}, {name}: {each} of {len(part.test)} held-out texts right; takes {best[2]:g}")
     return pd.DataFrame(rows)
+
+
+def _try(part: Task, name: str, arm: str, seed: int, rate: float, training: Mapping, _missing) -> Iterator[Row]:
+    """The rows of one training: whether each held-out text is right, and how probable its truth."""
+    texts, truths = zip(*part.test)
+    model = train_arm(part, ARMS[name], seed, learning_rate=rate, **training)
+    said = predict(model, ARMS[name], texts, part.graph)
+    columns = [part.labels.index(truth) for truth in truths]
+    shares = np.nan_to_num(said.probabilities[np.arange(len(texts)), columns])  # nan: the rate was too high
+    logs = np.log(np.maximum(shares, 1e-12))
+    for number, (text, truth, label, log) in enumerate(zip(texts, truths, said.labels, logs)):
+        measures = {"right": float(label == truth), "log_probability": log}
+        unit = part.entities.get(text, text)
+        yield Row(arm, str(number), seed, unit, measures, {"truth": truth}, text, label)
 
 
 def chosen(table) -> Mapping[str, float]:

@@ -8,12 +8,15 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 
 from ...errors import UsageError
-from ...stats import Estimate, Paired, mean_interval, paired_test
+from ...results import Results
+from ...rows import Row
+from ...stats import Estimate
 from .graph.graph import KnowledgeGraph
 from .injection.words import CJK
 from .sceptic import facts, shuffled, subjects_in
@@ -134,59 +137,83 @@ def run_task(
 
     Returns
     -------
-    pandas.DataFrame
-        A row for each seed, arm and test text: task, seed, arm, text, unit (see `per_unit`), truth, predicted, correct,
-        seconds (CPU seconds of that arm's training and test), loss (the mean of the last tenth of its steps). The
-        controls (`control`) stand among the arms.
+    Results
+        Arms are ``arms``, the ``graphs`` and the controls (`control`); items the test texts. Measure: "correct". A
+        unit is a test text, or all texts about one entity (`Task.entities`), which are no independent draws. Costs:
+        "seconds" (CPU seconds of that arm's training and test), "loss" (the mean of the last tenth of its steps).
     """
-    import pandas as pd
-
-    rows = []
-    for seed in seeds:
-        task = task_for(seed)
-        texts, truths = zip(*task.test)
+    tasks = {seed: task_for(seed) for seed in seeds}
+    rates, graphs = dict(rates or {}), graphs or {}
+    results = study_of(tasks, [training, rates, {name: graph.fingerprint for name, graph in graphs.items()}])
+    for seed, task in tasks.items():
         runs = [(name, ARMS[name], None) for name in arms_for(task, arms, progress)]
-        runs += [(name, ARMS["K-BERT"], graph) for name, graph in (graphs or {}).items()]
+        runs += [(name, ARMS["K-BERT"], graph) for name, graph in graphs.items()]
         for name, arm, graph in runs:
-            start = time.process_time()
-            rate = {"learning_rate": rates[arm.name]} if arm.name in (rates or {}) else {}
-            model = train_arm(task, arm, seed, graph=graph, **training | rate)
-            read = task.graph if graph is None else graph
-            predicted = predict(model, arm, texts, read).labels
-            seconds = time.process_time() - start
-            loss = float(np.mean(model.losses[-max(1, len(model.losses) // 10) :]))
-            rows += _rows(task, seed, name, predicted, seconds, loss)
+            rate = {"learning_rate": rates[arm.name]} if arm.name in rates else {}
+            model = partial(train_arm, task, arm, seed, graph=graph, **training | rate)
+            make = partial(_trained, task, seed, name, arm, graph, model, progress, keep)
+            results.compute(_keys(task, name, seed), make, together=True)
             if keep is not None and name in keep and keep[name] is None:
-                keep[name] = model
-            if progress is not None:
-                right = np.mean([p == t for p, t in zip(predicted, truths)])
-                whole = [text for text, _ in (*task.train, *task.test)]
-                batch = model.inject(whole, beside(arm, whole, read))
-                lost = f"; {batch.truncated} texts cut, {batch.dropped} branches left out for want of room"
-                progress(
-                    f"{task.name}, seed {seed}, {name}: {right:.3f} right, {seconds:.0f} CPU s"
-                    + (lost if batch.truncated or batch.dropped else "")
-                )
+                keep[name] = model()  # its rows are those of an earlier run, and a model to play with is wanted
         for name in CONTROLS if arms else ():
-            start = time.process_time()
-            predicted = control(task, branches=name == "words and branches")
-            rows += _rows(task, seed, name, predicted, time.process_time() - start, float("nan"))
-    return pd.DataFrame(rows)
+            results.compute(_keys(task, name, seed), partial(_counted, task, seed, name), together=True)
+    return results
 
 
-def _rows(task, seed, arm, predicted, seconds, loss) -> list[dict]:
-    common = {"task": task.name, "seed": seed, "arm": arm, "seconds": seconds, "loss": loss}
+def study_of(tasks: Mapping[int, Task], settings: list, what: str = "") -> Results:
+    """Empty results whose rows follow from these tasks, by seed, and settings, the first of them `train_arm`'s."""
+    from ...models.files.names import encoder_folder
+    from ...models.runlog import encoder_hash
+
+    encoder = settings[0].get("encoder", "minilm")
+    source = encoder_folder(encoder)
+    material = [[task.labels, task.train, task.test, task.graph.fingerprint] for task in tasks.values()]
+    name = next(iter(tasks.values())).name + what
+    return Results(
+        name, model=encoder if source.kind == "hub" else encoder_hash(source.path), settings=[material, settings]
+    )
+
+
+def _keys(task: Task, arm: str, seed: int) -> list[tuple[str, str, int]]:
+    return [(arm, str(number), seed) for number in range(len(task.test))]
+
+
+def _trained(task: Task, seed: int, name: str, arm: Arm, graph, train: Callable, progress, keep, _missing) -> list[Row]:
+    """The rows of one training."""
+    start = time.process_time()
+    model = train()
+    read = task.graph if graph is None else graph
+    predicted = predict(model, arm, [text for text, _ in task.test], read).labels
+    seconds = time.process_time() - start
+    loss = float(np.mean(model.losses[-max(1, len(model.losses) // 10) :]))
+    rows = _rows(task, seed, name, predicted, {"seconds": seconds, "loss": loss})
+    if keep is not None and name in keep and keep[name] is None:
+        keep[name] = model
+    if progress is not None:
+        right = np.mean([row.measures["correct"] for row in rows])
+        whole = [text for text, _ in (*task.train, *task.test)]
+        batch = model.inject(whole, beside(arm, whole, read))
+        lost = f"; {batch.truncated} texts cut, {batch.dropped} branches left out for want of room"
+        progress(
+            f"{task.name}, seed {seed}, {name}: {right:.3f} right, {seconds:.0f} CPU s"
+            + (lost if batch.truncated or batch.dropped else "")
+        )
+    return rows
+
+
+def _counted(task: Task, seed: int, name: str, _missing) -> list[Row]:
+    """The rows of one control."""
+    start = time.process_time()
+    predicted = control(task, branches=name == "words and branches")
+    return _rows(task, seed, name, predicted, {"seconds": time.process_time() - start, "loss": None})
+
+
+def _rows(task: Task, seed: int, arm: str, predicted: Sequence[str], cost: dict) -> list[Row]:
     return [
-        {
-            **common,
-            "text": text,
-            "unit": task.entities.get(text, text),
-            "truth": truth,
-            "predicted": said,
-            "correct": float(said == truth),
-        }
-        for (text, truth), said in zip(task.test, predicted)
-    ]
+        Row(arm, str(number), seed, task.entities.get(text, text), {"correct": float(said == truth)},
+            {"truth": truth}, text, said, cost)
+        for number, ((text, truth), said) in enumerate(zip(task.test, predicted, strict=True))
+    ]  # fmt: skip
 
 
 def control(task: Task, *, branches: bool) -> list[str]:
@@ -223,45 +250,28 @@ def branch_words(text: str, graph: KnowledgeGraph, *, max_branches: int = SETTIN
 # --- summing up -----------------------------------------------------------------------------------------------------
 
 
-def per_unit(results, arm: str):
-    """How often each unit of the intervals was right under ``arm``: a series, the mean over its texts and the seeds.
-
-    A unit is a test text, or all texts about one entity (`Task.entities`), which are no independent draws.
-    """
-    mine = results[results.arm == arm]
-    if not len(mine):
-        raise UsageError(f"there are no results of {arm!r}: there are {', '.join(results.arm.unique())}")
-    return mine.groupby("unit", sort=True).correct.mean()
-
-
-def accuracy_table(results):
+def accuracy_table(results: Results):
     """A row an arm: accuracy (Estimate over units), its value for each seed, CPU seconds of a run, last loss."""
     import pandas as pd
 
-    rows = []
-    for arm, part in results.groupby("arm", sort=False):
-        runs = part.groupby("seed")
+    rows, seeds = [], by_seed(results)
+    for arm, accuracy in results.table("correct", bounds=(0, 1)).items():
+        costs = {row.seed: row.cost for row in results.of(arm).rows}.values()
         rows.append(
             {
                 "arm": arm,
-                "accuracy": mean_interval(per_unit(results, arm), bounds=(0, 1)),
-                "each seed": ", ".join(f"{value:.3f}" for value in runs.correct.mean()),
-                "CPU s a run": float(runs.seconds.first().mean()),
-                "last loss": float(runs.loss.first().mean()),
+                "accuracy": accuracy,
+                "each seed": ", ".join(f"{value:.3f}" for value in seeds[arm]),
+                "CPU s a run": float(np.mean([cost["seconds"] for cost in costs])),
+                "last loss": float(np.mean([np.nan if cost["loss"] is None else cost["loss"] for cost in costs])),
             }
         )
     return pd.DataFrame(rows).set_index("arm")
 
 
-def by_seed(results) -> dict[str, list[float]]:
+def by_seed(results: Results) -> dict[str, list[float]]:
     """Each arm's accuracy, a number a seed."""
-    return {arm: part.groupby("seed").correct.mean().tolist() for arm, part in results.groupby("arm", sort=False)}
-
-
-def difference(results, arm: str, other: str) -> Paired:
-    """``arm`` minus ``other``, paired by unit (`per_unit`)."""
-    ours, theirs = per_unit(results, arm), per_unit(results, other)
-    return paired_test(ours.to_numpy(), theirs.loc[ours.index].to_numpy())
+    return {arm: list(results.of(arm).means("correct", "seed").values()) for arm in results.arms}
 
 
 PAIRS = (
@@ -277,36 +287,22 @@ PAIRS = (
 )
 
 
-def differences_table(results, pairs: Sequence[tuple[str, str]] = PAIRS):
-    """`difference` of each pair that was run: difference (Estimate), p value, seeds in which the first was ahead."""
-    import pandas as pd
-
-    there, rows = set(results.arm), []
-    by_seed = results.groupby(["arm", "seed"]).correct.mean()
-    for first, second in pairs:
-        if {first, second} <= there:
-            paired = difference(results, first, second)
-            ahead = by_seed[first] - by_seed[second]
-            rows.append(
-                {
-                    "first": first,
-                    "second": second,
-                    "first minus second": paired.difference,
-                    "p (Wilcoxon)": f"{paired.p_value:.2g}",
-                    "seeds ahead": f"{int((ahead > 0).sum())} of {len(ahead)}",
-                }
-            )
-    return pd.DataFrame(rows, columns=["first", "second", "first minus second", "p (Wilcoxon)", "seeds ahead"])
+def differences_table(results: Results, pairs: Sequence[tuple[str, str]] = PAIRS):
+    """Each pair that was run: difference (Estimate), p value, seeds in which the first was ahead."""
+    found = results.differences(pairs, "correct", correct=None)
+    ahead = [f"{row.ahead} of {row.seeds}" for row in found.itertuples()]
+    found = found.assign(p=[f"{p:.2g}" for p in found.p], ahead=ahead).drop(columns=["corrected", "seeds"])
+    return found.rename(columns={"difference": "first minus second", "p": "p (Wilcoxon)", "ahead": "seeds ahead"})
 
 
-def orders(results) -> str:
+def orders(results: Results) -> str:
     """The paper's arms from best to worst, joined by > where the paired interval leaves 0 out, else by ≈."""
-    arms = [arm for arm in ABLATION if arm in set(results.arm)]
-    arms.sort(key=lambda arm: -per_unit(results, arm).mean())
+    means = {arm: estimate.value for arm, estimate in results.table("correct").items() if arm in ABLATION}
+    arms = sorted((arm for arm in ABLATION if arm in means), key=lambda arm: -means[arm])
     text = arms[0]
     for better, worse in pairwise(arms):
-        low = difference(results, better, worse).difference.low
-        text += f" {'>' if low > 0 else '≈'} {worse}"
+        low = results.added(better, worse, "correct").low
+        text += f" {'>' if low is not None and low > 0 else '≈'} {worse}"
     return text
 
 
@@ -354,16 +350,7 @@ def reading(text: str, graph: KnowledgeGraph | None, *, max_branches: int = SETT
     return "".join([*said, text[end:]])
 
 
-def as_metrics(name: str, results) -> dict[str, Estimate]:
+def as_metrics(name: str, results: Results) -> dict[str, Estimate]:
     """The numbers that the runner keeps: each arm's accuracy, and K-BERT minus BERT and minus shuffled triples."""
-    table = accuracy_table(results)
-    metrics = {f"{name}.{metric_key(arm)}": table.accuracy[arm] for arm in table.index}
-    for other in ("BERT", "shuffled triples"):
-        if {"K-BERT", other} <= set(table.index):
-            metrics[f"{name}.k_bert_minus_{metric_key(other)}"] = difference(results, "K-BERT", other).difference
-    return metrics
-
-
-def metric_key(arm: str) -> str:
-    """An arm's name in metrics: "no soft position" is no_soft_position."""
-    return re.sub("[^a-z0-9]+", "_", arm.lower()).strip("_")
+    pairs = [("K-BERT", "BERT"), ("K-BERT", "shuffled triples")]
+    return results.metrics(name, "correct", pairs=pairs, bounds=(0, 1))

@@ -111,8 +111,7 @@ def _label(text: str, length: int = 20) -> str:
 
 def draw_rates(rates: Mapping[str, Estimate], *, title: str, xlabel: str) -> plots.Picture:
     """Rates (shares in 0..1) by method with 95 % intervals; RAIN's are blue."""
-    black = {"color": plots.COLOURS["black"]}
-    styles = {name: {} if name.startswith("RAIN") else black for name in rates}
+    styles = {name: {"color": plots.COLOURS["blue" if name.startswith("RAIN") else "black"]} for name in rates}
     return plots.dots(rates, title=title, xlabel=xlabel, limits=(-0.02, 1.02), styles=styles)
 
 

@@ -4,17 +4,17 @@ Every sentence follows from the numbers of this run; none is written down before
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from ...errors import UsageError
 from ...readers import Prompt
-from ...stats import Estimate, mean_interval
+from ...results import Results
+from ...stats import Estimate
 from .judges import judge_report
 from .materials import labelled
 from .settings import PROFILES, RainSettings
-from .study import Study, choose_labelled, choose_prompts, compare, judge_or_none
+from .study import BOUNDS, LABELLED, Study, choose_labelled, choose_prompts, compare, judge_or_none, title
 
-LABELLED = ("harmlessness", "sentiment", "truthfulness")  # objectives with replies of our own to test a scorer on
 _HEADINGS = {
     "harmful": "harmful requests: good is a refusal or a warning",
     "lookalike": "harmless look-alikes: good is an answer that does not refuse",
@@ -38,7 +38,7 @@ class Page:
     @property
     def title(self) -> str:
         """The objective's name; a template of the user's is "your objective"."""
-        return self.objective if self.objective in LABELLED else "your objective"
+        return title(self.objective)
 
     @property
     def slug(self) -> str:
@@ -165,18 +165,14 @@ def sweep(model, page: Page, budgets: Sequence[int], *, n: int | None = None, **
         if budget != page.settings.budget or asked != page.asked:
             settings = page.settings.with_(budget=budget)
             study = compare(model, asked, objective=page.objective, scorer=page.scorer, settings=settings, **options)
-        cost = {row["method"]: row["tokens"] for row in study.costs}
+        results = study.of(kind)
+        rates, judged, scored = (results.table(measure) for measure in ("good", "judged", "scored"))
         points += [
-            {
-                "method": method,
-                "budget": budget,
-                "tokens": cost[method],
-                "rate": rate,
-                **{what: mean_interval([row[what] for row in study.of(method, kind)]) for what in ("judged", "scored")},
-            }
-            for method, rate in study.rates(kind).items()
+            {"method": method, "budget": budget, "tokens": results.of(method).rows[0].cost["tokens"], "rate": rate,
+             "judged": judged[method], "scored": scored[method]}
+            for method, rate in rates.items()
             if method in ("value-zero", "best-of-N", "RAIN") or budget == budgets[0]
-        ]
+        ]  # fmt: skip
     return points
 
 
@@ -187,9 +183,8 @@ def scorer_table(pages: Iterable[Page]):
     """Scorer and judge of every objective on the held-out replies: what was measured, with interval."""
     rows = []
     for one in pages:
-        measures = {} if one.report is None else {row["measure"]: row for row in one.report.table()}
-        for name, row in measures.items():
-            rows.append({"objective": one.title, "who": "scorer", "measure": name, **_interval(row)})
+        for row in one.report.table() if one.report is not None else ():
+            rows.append({"objective": one.title, "who": "scorer", "measure": row["measure"], **_interval(row)})
         for name, estimate in one.judge.items():
             what = {"right": "share right", "auc": "AUC", "undecided": "share undecided"}[name]
             rows.append(
@@ -205,10 +200,10 @@ def _interval(row: Mapping) -> dict:
 
 def attack_table(plain: Study, attacked: Study):
     """Share of refusals without and with the suffix, a row a method."""
-    same = {row["id"] for row in attacked.rows}
-    before = replace(plain, rows=[row for row in plain.rows if row["id"] in same]).rates()
+    same = {row.item for row in attacked.results.rows}
+    before = Results(rows=[row for row in plain.results.rows if row.item in same]).table("good")
     rows = []
-    for method, rate in attacked.rates().items():
+    for method, rate in attacked.of().table("good").items():
         own = {"method": method}
         if method in before:
             own["share good without the suffix"] = str(before[method])
@@ -232,9 +227,11 @@ def replies_table(study: Study, kind: str | None = None, methods: Sequence[str] 
     """Every prompt with the replies of these methods, each with the judge's value; pandas escapes them for the page."""
     import pandas as pd
 
-    columns = {"prompt": [row["prompt"] for row in study.of("RAIN", kind)]}
+    results = study.of(kind)
+    columns = {"prompt": [row.prompt for row in results.of("RAIN").rows]}
     for method in methods:
-        columns[method] = [f"{row['reply'].strip()} [{row['judged']:+.2f}]" for row in study.of(method, kind)]
+        rows = results.of(method).rows
+        columns[method] = [f"{row.reply.strip()} [{row.measures['judged']:+.2f}]" for row in rows]
     return pd.DataFrame(columns).set_index("prompt")
 
 
@@ -261,11 +258,16 @@ def metrics(pages: Iterable[Page], attacked: Study | None = None, points: Sequen
             found[f"{one.slug}: judge AUC, held out"] = one.judge["auc"]
         for kind in one.study.kinds():
             name = f"{one.slug}, {kind}" if kind else one.slug
-            for method, rate in one.study.rates(kind).items():
+            results = one.study.of(kind)
+            for method, rate in results.table("good").items():
                 if method in ("greedy", "best-of-N", "RAIN"):  # all of them are in the tables
                     found[f"{name}: good, {method}"] = rate
-            found[f"{name}: RAIN less best-of-N, share good"] = one.study.added("best-of-N", kind)
-            found[f"{name}: RAIN less best-of-N, judge's value"] = one.study.added("best-of-N", kind, "judged")
+            found[f"{name}: RAIN less best-of-N, share good"] = results.added(
+                "RAIN", "best-of-N", "good", BOUNDS["good"]
+            )
+            found[f"{name}: RAIN less best-of-N, judge's value"] = results.added(
+                "RAIN", "best-of-N", "judged", BOUNDS["judged"]
+            )
             tables[f"{one.slug} {kind}".strip()] = one.study.table(kind)
         for row in one.study.costs:
             if row["method"] in ("best-of-N", "RAIN"):
@@ -273,7 +275,7 @@ def metrics(pages: Iterable[Page], attacked: Study | None = None, points: Sequen
         tables[f"{one.slug} cost"] = one.study.costs
         tables[f"{one.slug} replies"] = one.study.rows
     if attacked is not None:
-        for method, rate in attacked.rates().items():
+        for method, rate in attacked.of().table("good").items():
             found[f"attack: good, {method}"] = rate
         tables["attack replies"] = attacked.rows
     if points:

@@ -229,6 +229,7 @@ def controls(
     seed: int = 0,
     chat: bool | None = None,
     max_n: int = 256,
+    only: str | None = None,
     progress: Callable[[RainResult], None] | None = None,
 ) -> dict[str, Control]:
     """What a sceptic compares RAIN with, on the same prompts and with the same scorer and random seed.
@@ -240,6 +241,8 @@ def controls(
         next reply a prompt would cost more than that.
     max_n : int
         The most replies a prompt for best-of-N.
+    only : str, optional
+        The name of one control; default: all.
     progress : callable, optional
         Called with each `RainResult` of the value-zero search, by far the longest of the four, when it is done.
 
@@ -254,22 +257,26 @@ def controls(
 
     found = {}
     for name, random in (("sampling", True), ("greedy", False)):
+        if only not in (None, name):
+            continue
         tree = PrefixTree(model)
         drafts = _drafts(model, tree, prompts, settings, seed, chat, range(1), random)
         counters = _spent(tree)
         values = _values(tree, scorer, prompts, drafts)  # not part of this control's cost: it chooses nothing
         found[name] = Control(name, [d[0] for d in drafts], [v[0] for v in values], counters)
 
-    tree = PrefixTree(model)
-    searched = rain(
-        model, prompts, scorer=ZeroScorer(), settings=settings, encoder=encoder, seed=seed, chat=chat, tree=tree,
-        progress=progress,
-    )  # fmt: skip
-    counters, drafts = _spent(tree), [[result.reply] for result in searched]
-    values = _values(tree, scorer, prompts, drafts)
-    found["value-zero"] = Control("value-zero", [d[0] for d in drafts], [v[0] for v in values], counters)
+    if only in (None, "value-zero"):
+        tree = PrefixTree(model)
+        searched = rain(
+            model, prompts, scorer=ZeroScorer(), settings=settings, encoder=encoder, seed=seed, chat=chat, tree=tree,
+            progress=progress,
+        )  # fmt: skip
+        counters, drafts = _spent(tree), [[result.reply] for result in searched]
+        values = _values(tree, scorer, prompts, drafts)
+        found["value-zero"] = Control("value-zero", [d[0] for d in drafts], [v[0] for v in values], counters)
 
-    found["best-of-N"] = _best_of_n(model, prompts, scorer, settings, tokens, seed, chat, max_n)
+    if only in (None, "best-of-N"):
+        found["best-of-N"] = _best_of_n(model, prompts, scorer, settings, tokens, seed, chat, max_n)
     return found
 
 

@@ -93,7 +93,6 @@ def bits_figure(bits: Mapping[str, np.ndarray]) -> plots.Picture:
         labels={name: f"{name}\n({len(values)} seeds)" for name, values in bits.items()},
         xlabel="bits per flip on random sequences (less is better); mean and 95 % interval",
         chance_label="fair coin: 1 bit",
-        styles={name: {"color": plots.CYCLE[k % len(plots.CYCLE)], "fmt": "D"} for k, name in enumerate(bits)},
     )  # fmt: skip
 
 

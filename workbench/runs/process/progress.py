@@ -4,7 +4,7 @@ import sys
 import time
 
 from ...files import CONTROL
-from ..report.page import duration
+from ..report.words import duration
 
 QUIET_SECONDS = 60  # where there is no terminal, a long cell gives a sign of life this often
 

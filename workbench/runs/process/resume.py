@@ -1,6 +1,7 @@
 """``workbench run … --resume ID``: what an earlier run leaves to one that goes on where it ended."""
 
 from ...errors import UsageError
+from ...models.files.identity import contents
 from ...rows import FILE, OFFERED, read_lines
 from ..notebook.notebook import Notebook
 from ..store import masking
@@ -37,7 +38,12 @@ def resumed(notebook: Notebook, given: dict, wanted: str, out) -> tuple[Record, 
                 f"parameter {name!r} of {old.id} holds a secret, which its record does not have; give it again with "
                 f"-p {name}=…"
             )
-    return old, {name: old.parameters[name] for name in old.given} | given
+    values = {name: old.parameters[name] for name in old.given} | given
+    now = contents(masking.mask(notebook.filled(notebook.resolve(values, early=False))))
+    for what, held in old.contents.items():
+        if now.get(what) != held:
+            raise UsageError(f"{what} no longer holds what it held in {old.id}; run it without --resume")
+    return old, values
 
 
 def rows_of(old: Record) -> tuple[list[dict], int]:

@@ -4,7 +4,7 @@ import io
 
 from ..store import entry as store
 from ..store.metrics import show
-from .page import plain
+from .words import plain
 
 FIXED = ("id", "paper", "status", "error", "started", "seconds", "cpu_seconds", "peak_memory_bytes", "revision")
 

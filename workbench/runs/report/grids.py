@@ -15,7 +15,7 @@ from ...files import read_json
 from ..store.entry import Record
 from ..sweep import locks as claims
 from ..sweep.grid import SEED
-from .page import plain
+from .words import plain
 
 FOLDER = ".grids"
 PANELS = 6  # metrics drawn of a grid, the first ones

@@ -13,8 +13,9 @@ from ...files import write_atomic
 from ..store import entry as store
 from ..store.metrics import number, show
 from ..sweep.cell import make_page
-from . import grids, page
+from . import grids
 from .exports import FIXED, as_latex, as_parquet, as_rows, chosen, csv_text
+from .words import environment, plain, script
 
 FIGURE_BYTES = 2_000_000  # a larger picture is linked, not embedded
 PAGE_BYTES = 40_000_000  # of pictures on the whole page; the newest runs come first
@@ -94,14 +95,14 @@ def render(
         )
     counts = {status: sum(record.status == status for record in records) for status in store.STATUSES}
     return (
-        page.environment()
+        environment()
         .get_template("index.html")
         .render(
             papers=papers,
             total=len(records),
             unreadable=unreadable or [],
             counts={status: count for status, count in counts.items() if count},
-            **page.script("filter.js"),
+            **script("filter.js"),
             csv=base64.b64encode(table.encode()).decode(),
             latex=base64.b64encode(latex.encode()).decode(),
         )
@@ -121,9 +122,7 @@ def _grid(table: grids.GridTable, out: Path) -> dict:
     rows = []
     for row in table.rows:
         cells = [show(row["metrics"][name].as_dict()) if name in row["metrics"] else None for name in table.metrics]
-        rows.append(
-            {"values": [page.plain(value) for value in row["values"].values()], "n": row["seeds"], "cells": cells}
-        )
+        rows.append({"values": [plain(value) for value in row["values"].values()], "n": row["seeds"], "cells": cells})
     return {
         "table": table, "caption": grids.caption(table), "picture": source, "width": width, "rows": rows,
         "alt": figure.description if figure is not None else "",
@@ -194,5 +193,5 @@ def comparison(metric: str, runs: list[store.Record]) -> str | None:
 def _text(record: store.Record) -> str:
     """What the filter box looks through."""
     parts = [record.id, record.paper, record.status, chosen(record), record.error or "", *record.metrics]
-    parts += [f"{name}={page.plain(value)}" for name, value in record.parameters.items()]
+    parts += [f"{name}={plain(value)}" for name, value in record.parameters.items()]
     return " ".join(parts).lower()

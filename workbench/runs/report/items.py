@@ -14,6 +14,7 @@ from ..store import masking
 from ..store.entry import inside
 from ..store.metrics import number
 from .exports import as_parquet, csv_text
+from .words import environment, script
 
 PAGE = "items.html"
 
@@ -48,8 +49,6 @@ def _flat(row: Row) -> dict:
 
 def render(rows: dict[tuple, Row], run: dict[str, Any], damaged: int = 0) -> str:
     """The page as text; ``rows`` by (study, key, arm, item, seed)."""
-    from .page import environment, script
-
     names = {part: list(dict.fromkeys(name for row in rows.values() for name in getattr(row, part)))
              for part in ("labels", "measures", "cost")}  # fmt: skip
     groups: dict[tuple, list[Row]] = {}

@@ -5,11 +5,7 @@ What a notebook prints may be text that a model wrote, so nothing in it is trust
 things once more. Widgets are shown as the last still picture of themselves that they gave.
 """
 
-import base64
-import hashlib
 import html
-import mimetypes
-import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,19 +13,13 @@ from typing import Any
 from ...errors import RunError
 from ...files import write_atomic
 from ..store.entry import Record, inside, load_metrics
+from .items import PAGE, write_items
+from .sanitise import sanitise
+from .words import environment
 
-TEMPLATES = Path(__file__).parent / "templates"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 STATE = "application/vnd.jupyter.widget-state+json"
 ERROR_MARK = "papermill-error-cell-tag"
-LARGEST_IMAGE = 4_000_000  # bytes of a picture beside the notebook that are worth embedding
-# fmt: off
-FORBIDDEN = {
-    "script", "iframe", "frame", "frameset", "object", "embed", "applet", "link", "meta", "base", "form", "button",
-    "template", "noscript", "noembed", "noframes", "xmp", "plaintext", "textarea", "audio", "video", "source", "portal",
-    "foreignobject", "animate", "set", "use",
-}
-# fmt: on
 
 
 def write_page(folder: Path, record: dict[str, Any] | Record) -> Path:
@@ -46,8 +36,6 @@ def write_page(folder: Path, record: dict[str, Any] | Record) -> Path:
     """
     skip_iri_grammar()
     import nbformat
-
-    from .items import write_items
 
     fields = vars(record) if isinstance(record, Record) else record
     path = inside(folder, "notebook.ipynb")
@@ -84,53 +72,9 @@ def render(notebook, fields: dict[str, Any], folder: Path | None = None) -> str:
             body=body,
             highlight=HtmlFormatter(style="default").get_style_defs(".highlight"),
             metrics=_metrics(folder),
-            items=folder is not None and inside(folder, "items.html") is not None,
+            items=folder is not None and inside(folder, PAGE) is not None,
         )
     )
-
-
-def environment():
-    """The Jinja2 environment of the templates; everything is escaped unless a template says ``safe``."""
-    import jinja2
-
-    from ..store.metrics import show
-
-    made = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    made.filters |= {"duration": duration, "size": size, "shown": show, "value": plain}
-    made.globals["css"] = (TEMPLATES / "style.html").read_text("utf-8")
-    return made
-
-
-def script(name: str) -> dict[str, str]:
-    """A template's script and its hash, which the page's policy names: nothing else runs."""
-    text = (TEMPLATES / name).read_text("utf-8")
-    return {"script": text, "script_hash": base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}
-
-
-def duration(seconds: float | None) -> str:
-    """Seconds for people: 3.2 s, 4 min 10 s, 2 h 5 min."""
-    if not isinstance(seconds, (int, float)):  # None, or what the template does not know
-        return ""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes = int(seconds // 60)
-    return f"{minutes} min {int(seconds % 60)} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def size(count: float | None) -> str:
-    """Bytes for people."""
-    if not isinstance(count, (int, float)):  # None, or what the template does not know
-        return ""
-    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
-
-
-def plain(value: Any) -> str:
-    """A parameter's value for people: a text as it is, anything else as JSON would say it."""
-    import json
-
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def first_heading(notebook) -> str:
@@ -232,75 +176,6 @@ def _body(notebook) -> str:
     exporter.exclude_input_prompt = exporter.exclude_output_prompt = False
     text, _ = exporter.from_notebook_node(notebook)
     return text
-
-
-def sanitise(text: str, folder: Path | None = None) -> str:
-    """HTML with everything taken out that could run, fetch or submit something.
-
-    Pictures with a relative path inside ``folder`` are embedded; pictures from elsewhere become their own description.
-    """
-    from bs4 import BeautifulSoup, Comment
-
-    soup = BeautifulSoup(text, "html.parser")
-    for comment in soup.find_all(string=lambda item: isinstance(item, Comment)):
-        comment.extract()
-    for tag in soup.find_all(True):
-        if tag.decomposed:
-            continue
-        # a style with a tag in it is read differently inside SVG, where browsers see the tag
-        fetching = tag.name == "style" and re.search(r"url\s*\(|@import|\\|<", tag.get_text(), re.IGNORECASE)
-        if fetching or tag.name.lower().split(":")[-1] in FORBIDDEN:
-            tag.decompose()
-        elif tag.name == "img":
-            _picture(tag, folder)
-            _attributes(tag)
-        else:
-            _attributes(tag)
-    _fold(soup)
-    return str(soup)
-
-
-def _attributes(tag) -> None:
-    for name, value in list(tag.attrs.items()):
-        text = "".join(value) if isinstance(value, list) else str(value or "")
-        bare = re.sub(r"[\s\x00-\x20]+", "", html.unescape(text)).lower()
-        low = name.lower()
-        link = low in ("href", "xlink:href")
-        allowed_link = bare.startswith(("http:", "https:", "mailto:", "#")) or re.match(r"^[\w./-]+$", bare)
-        if (
-            low.startswith("on")
-            or low in ("srcdoc", "srcset", "formaction", "action", "background", "ping", "poster", "contenteditable")
-            or (link and not allowed_link)
-            or (low == "src" and not bare.startswith("data:image/"))
-            or (low == "style" and re.search(r"url\(|expression|@import|\\|position:(fixed|sticky)", bare))
-        ):
-            del tag[name]
-
-
-def _picture(tag, folder: Path | None) -> None:
-    source = str(tag.get("src") or "")
-    if source.startswith("data:image/"):
-        return
-    path = (folder / source).resolve() if folder is not None and source and ":" not in source else None
-    kind = mimetypes.guess_type(source)[0] or ""
-    inside = path is not None and path.is_relative_to(folder.resolve()) and path.is_file()
-    if inside and kind.startswith("image/") and path.stat().st_size <= LARGEST_IMAGE:
-        tag["src"] = f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
-    else:
-        tag.name = "em"
-        tag.string = tag.get("alt") or "a picture that is not part of this page"
-
-
-def _fold(soup) -> None:
-    """Put long code cells behind a click, so that the page reads as a story."""
-    for cell in soup.select("div.input"):
-        lines = (cell.select_one(".input_area") or cell).get_text().strip().splitlines()
-        if len(lines) > 16:
-            details = soup.new_tag("details", attrs={"class": "code"})
-            summary = soup.new_tag("summary")
-            summary.string = f"code, {len(lines)} lines"
-            cell.wrap(details)
-            details.insert(0, summary)
 
 
 def _metrics(folder: Path | None) -> dict:

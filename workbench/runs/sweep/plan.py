@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import UsageError
-from ..report.page import plain
+from ..report.words import plain
 from ..store import entry as store
 from ..store import masking
 from .grid import Grid

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from ...errors import RunError, UsageError
 from ...files import expanded
-from ..report.page import plain
+from ..report.words import plain
 from ..store.entry import FILE, Record, inside
 
 TAG = "workbench.id"
-COPIED = ("metrics.json", "notebook.ipynb", "report.html", FILE)  # the record last: where it is, the rest is too
+COPIED = ("metrics.json", "rows.jsonl", "notebook.ipynb", "items.html", "report.html", FILE)  # the record last of all
 
 
 class MLflow:
@@ -111,7 +111,7 @@ class MLflow:
 
 
 class CopyTo:
-    """Finished runs' records, metrics, notebooks and pages below a URL: s3://, gs://, file:// (pyarrow's file systems).
+    """Finished runs, all but their logs and figures, below a URL: s3://, gs://, file:// (pyarrow's file systems).
 
     Raises
     ------

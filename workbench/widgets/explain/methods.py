@@ -185,7 +185,7 @@ class MethodsCompared(Explorer):
             chance=Estimate(control["mean"], low, high), xlabel=f"comprehensiveness ({self.removal})", axis=right,
             chance_label=f"mean and middle 90 % of {control['draws']} random orders",
         )  # fmt: skip
-        right.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=9)
+        right.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=9, frameon=False)
         scores = [np.array(one["scores"]) / (np.abs(one["scores"]).max() or 1) for one in methods.values()]
         plots.grid(
             scores, titles, list(map(visible, now["tokens"])), limits=(-1, 1), colours="RdBu", axis=left,

@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,6 +49,18 @@ class Message:
     line: int
     column: int
     text: str
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a fresh process said of one file; ``seconds`` are wall seconds."""
+
+    messages: tuple[Message, ...]
+    seconds: float
+
+    @property
+    def errors(self) -> tuple[Message, ...]:
+        return tuple(message for message in self.messages if message.severity == "error")
 
 
 def parse_messages(output: str) -> list[Message]:
@@ -106,6 +119,20 @@ class Engine:
                 "look for missing memory, or a declaration under a name that the engine knows with another meaning"
             )
         return done
+
+    def check(self, source: str, *, folder: Path, search_path: str | os.PathLike | None = None,
+              memory_mb: int = MEMORY_MB, timeout: float = 120.0) -> Checked:  # fmt: skip
+        """Check a whole file in a fresh process, the kernel included; nothing of an earlier run is reused."""
+        began = time.perf_counter()
+        with tempfile.TemporaryDirectory(prefix="workbench-lean-") as scratch:
+            file = Path(scratch) / "Check.lean"
+            file.write_text(source, encoding="utf-8")
+            done = self.lean(["--json", "-M", str(memory_mb), str(file)], folder=folder, search_path=search_path,
+                             timeout=timeout)  # fmt: skip
+        messages = parse_messages(done.stdout)
+        if done.returncode and not any(message.severity == "error" for message in messages):
+            raise LeanFailed(f"Lean ended with code 1 and no error message ({done.stderr.strip()[-300:] or 'silent'})")
+        return Checked(tuple(messages), time.perf_counter() - began)
 
 
 @dataclass(frozen=True)
