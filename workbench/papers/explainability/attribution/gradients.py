@@ -140,7 +140,7 @@ class Picks(TorchFunctionMode):
             read = [any(one is each for each in given) for one in self.unread]
             self.experts += [one.reshape(self.rows, -1) for one, yes in zip(self.unread, read) if yes]
             self.unread = [one for one, yes in zip(self.unread, read) if not yes]
-        if name not in (*PICKING, *COMPARING) or not (torch.is_tensor(args[0]) and args[0].is_floating_point()):
+        if name not in (*PICKING, *COMPARING) or not (torch.is_tensor(given[0]) and given[0].is_floating_point()):
             return out
         for found in out if isinstance(out, tuple) else (out,):
             if not torch.is_tensor(found) or found.is_floating_point() or found.numel() % self.rows:
