@@ -102,8 +102,10 @@ def table(now: dict[str, dict], before: dict[str, dict] | None) -> str:
             rows.append(line + ["-"] * (len(head) - len(line)))
             continue
         share = [f"{one[key] / one['lines']:.0%}".replace("%", " %") for key in ("docstrings", "comments")]
-        line += [f"{one['lines']:,}", str(one["files"]), *share, f"{one['longest'][0]} `{one['longest'][2]}`"]
-        rows.append([*line, f"{one['widest'][1]} `{one['widest'][2]}`", str(one.get("exports", "-"))])
+        ends = [f"{one[key][number]} `{one[key][2]}`" if one["functions"] else "-" for key, number in
+                (("longest", 0), ("widest", 1))]  # fmt: skip
+        line += [f"{one['lines']:,}", str(one["files"]), *share, *ends, str(one.get("exports", "-"))]
+        rows.append(line)
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 

@@ -123,7 +123,7 @@ def test_a_paper_that_needs_weights_starts_nothing_on_a_server(paper, tmp_path):
     words = ["run", paper, "--model", "openai:smollm2", "--base-url", "http://127.0.0.1:9/v1", "--out", str(tmp_path)]
     answer = CliRunner().invoke(app, words)
     assert isinstance(answer.exception, UsageError) and answer.exception.exit_code == 2
-    assert "openai:smollm2" in str(answer.exception) and "use a local model" in str(answer.exception)
+    assert "openai:smollm2" in str(answer.exception) and "choose a local model" in str(answer.exception)
     assert not list(tmp_path.iterdir())
 
 
