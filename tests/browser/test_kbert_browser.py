@@ -7,7 +7,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 CELLS = [
     "from workbench.papers.kbert import KBert, tasks\nfrom workbench.widgets.kbert import KBertExplorer",
     "model = KBert('minilm', labels=['medicine', 'illness'], graph=tasks.teaching_graph())",
-    "from IPython.display import HTML\nHTML('<div style=\"height: 4000px\">below: outside the window</div>')",
     "KBertExplorer(model, text='He asked about heparin.')",
 ]
 
@@ -17,7 +16,6 @@ def test_sentence_graph_and_switches(lab, open_notebook):
     page.run_all()
     root = page.widget()
     assert "NaN" not in root.inner_html()
-    page.page.wait_for_function("() => document.querySelector('.wb-kb-tree').style.fontSize === '16px'")  # .8 of 20
     first = page.table()
     assert [row[0] for row in first][-3:] == ["gut", ".", "[SEP]"] and "blood" in [row[0] for row in first]
     assert {row[5] for row in first} == {"yes", "no"}  # [CLS] does not see the branches

@@ -130,18 +130,27 @@ class Picks(TorchFunctionMode):
     def __init__(self, rows: int):
         super().__init__()
         self.rows, self.experts, self.thresholds = rows, [], []
+        self.unread: list[torch.Tensor] = []  # where a maximum lies: nothing is picked unless somebody reads it
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
+        given = (*args, *(kwargs or {}).values())
         out = func(*args, **(kwargs or {}))
         name = getattr(func, "__name__", "")
-        if name not in (*PICKING, *COMPARING) or not (torch.is_tensor(args[0]) and args[0].is_floating_point()):
+        if self.unread and name != "__get__":  # an attribute, such as its shape
+            read = [any(one is each for each in given) for one in self.unread]
+            self.experts += [one.reshape(self.rows, -1) for one, yes in zip(self.unread, read) if yes]
+            self.unread = [one for one, yes in zip(self.unread, read) if not yes]
+        if name not in (*PICKING, *COMPARING) or not (torch.is_tensor(given[0]) and given[0].is_floating_point()):
             return out
         for found in out if isinstance(out, tuple) else (out,):
-            if torch.is_tensor(found) and not found.is_floating_point() and found.numel() % self.rows == 0:
-                if name in PICKING:  # in which order the experts of a token come makes no difference
-                    self.experts.append(found.sort(-1).values.reshape(self.rows, -1))
-                else:
-                    self.thresholds.append(found.reshape(self.rows, -1).long())
+            if not torch.is_tensor(found) or found.is_floating_point() or found.numel() % self.rows:
+                continue
+            if name in COMPARING:
+                self.thresholds.append(found.reshape(self.rows, -1).long())
+            elif name in ("max", "min"):
+                self.unread.append(found)
+            else:  # in which order the experts of a token come makes no difference
+                self.experts.append((found.sort(-1).values if found.dim() else found).reshape(self.rows, -1))
         return out
 
     def of(self) -> torch.Tensor | None:

@@ -45,6 +45,11 @@ class Lens:
     probability: np.ndarray | None = None
     rank: np.ndarray | None = None
 
+    def at(self, layer: int, position: int = -1) -> list[tuple[str, float]]:
+        """The likeliest next tokens at a layer and a position, with their probabilities."""
+        row = self.layers.index(checked_layers([layer], 0, max(self.layers), "this lens")[0])
+        return list(zip(self.top[row][position], self.top_probability[row, position].tolist(), strict=True))
+
     def frame(self, position: int = -1):
         """A row a layer at a position: likeliest token, its probability, entropy; the target's probability and rank."""
         import pandas as pd
