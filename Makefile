@@ -7,7 +7,7 @@ PY := $(ENV)/bin/python
 INSTALL = $(PYTHON) workbench/install.py
 # two workers; a group of tests (tests/conftest.py) stays in one of them, the longest group first
 SHARED_OUT = -n 2 --dist loadgroup --no-loadscope-reorder
-# more for pytest, such as PYTEST="--cpu cpu.json" for CPU minutes by kind
+# more for pytest, such as PYTEST="--cpu=cpu.json" for CPU minutes by kind
 PYTEST ?=
 override BUNDLE_OPTION = $(if $(BUNDLE),--bundle $(BUNDLE))
 
