@@ -26,7 +26,7 @@ from .game import combine
 _reads_embeddings: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # module -> bool
 ROW_TOKENS = 1536  # tokens of one forward with gradients: the graph is kept until its backward
 FEW = 128  # steps; who asks for fewer wants it quick, and reads the gap
-FINE, MOST = 2e-3, 8  # from FEW on: what all pieces together may miss, and how many times the steps that may take
+FINE, MOST = 1e-3, 8  # from FEW on: what all pieces together may miss, and how many times the steps that may take
 PATHS = ("integrated_gradients", "gradient_shap")
 PICKING = ("topk", "max", "min", "argmax", "argmin")  # what routers pick with: integers from floats
 COMPARING = ("gt", "ge", "lt", "le", "__gt__", "__ge__", "__lt__", "__le__")  # their thresholds: truth values
