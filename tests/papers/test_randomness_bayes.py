@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from math import comb, nan
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -173,7 +174,7 @@ def test_answer_about_the_change_follows_the_curve(values, answer):
     ],
 )
 def test_answer_about_the_judgement_follows_the_interval(estimate, answer):
-    made = study.JudgementStudy(np.ones(3), np.ones(3), np.ones(6), estimate, {})
+    made = SimpleNamespace(auroc=estimate)
     assert row(study.answers("m", judgement=made), "Can it tell")["answer"] == answer
 
 

@@ -102,26 +102,22 @@ def path_probabilities(
     return probability, least
 
 
-def concept_curve(
-    model,
-    concept: str,
-    *,
-    n_flips: int = 40,
-    depth: int | None = None,
-    at: Sequence[int] | None = None,
-    n_points: int = 12,
-    context: str | None = None,
-    prompt: str = "paper",
-    alphabet: str = "words",
-    p_tails: float = 50,
+def concept_curve(model, concept: str, **options) -> ConceptCurve:
+    """How likely the model goes on with a word repeated so far: `concept_curves` of one word, with its options."""
+    return concept_curves(model, [concept], **options)[0]
+
+
+def concept_curves(
+    model, concepts: Sequence[str], *, n_flips: int = 40, depth: int | None = None, at: Sequence[int] | None = None,
+    n_points: int = 12, context: str | None = None, prompt: str = "paper", alphabet: str = "words", p_tails: float = 50,
     packed: bool | None = None,
-) -> ConceptCurve:
-    """How likely the model goes on with a word repeated so far, for growing contexts.
+) -> list[ConceptCurve]:  # fmt: skip
+    """How likely the model goes on with each word, repeated so far, for growing contexts.
 
     Parameters
     ----------
-    concept : str
-        The word: "01", "HT", ….
+    concepts : sequence of str
+        The words: "01", "HT", ….
     n_flips : int
         The longest context.
     depth : int, optional
@@ -129,7 +125,8 @@ def concept_curve(
     at : sequence of int, optional
         Context lengths; default ``n_points`` blocks of one period, from 0 to ``n_flips``.
     context : str, optional
-        Flips instead of the repeated word: the control. The same continuations are scored after them.
+        Flips instead of the repeated word: the control. The same continuations are scored after them, and all words
+        share its forward.
     prompt, alphabet, p_tails, packed
         As in `next_flip_curve`.
 
@@ -138,17 +135,6 @@ def concept_curve(
     UsageError
         An empty word, a depth below 1, a context shorter than ``n_flips``.
     """
-    return concept_curves(
-        model, [concept], n_flips=n_flips, depth=depth, at=at, n_points=n_points, context=context, prompt=prompt,
-        alphabet=alphabet, p_tails=p_tails, packed=packed,
-    )[0]  # fmt: skip
-
-
-def concept_curves(
-    model, concepts, *, n_flips, depth=None, at=None, n_points=12, context=None, prompt="paper", alphabet="words",
-    p_tails=50, packed=None,
-) -> list[ConceptCurve]:  # fmt: skip
-    """`concept_curve` of several words at once; with a ``context`` they share its forward."""
     if depth is not None and depth < 1:
         raise UsageError(f"depth={depth} scores nothing: give at least 1 flip ahead")
     control = None if context is None else parse_flips(context)
@@ -214,8 +200,6 @@ def random_controls(
     seeds = list(seeds)
     if len(seeds) < 10:
         raise UsageError(f"random controls got {len(seeds)} seeds: give at least 10, one or two sequences say nothing")
-    per_seed = [
-        concept_curves(model, list(concepts), n_flips=n_flips, context=random_flips(n_flips, seed), **options)
-        for seed in seeds
-    ]
-    return {as_digits(concept): [curves[i] for curves in per_seed] for i, concept in enumerate(concepts)}
+    contexts = (random_flips(n_flips, seed) for seed in seeds)
+    per_seed = [concept_curves(model, concepts, n_flips=n_flips, context=context, **options) for context in contexts]
+    return {as_digits(concept): list(curves) for concept, curves in zip(concepts, zip(*per_seed))}
