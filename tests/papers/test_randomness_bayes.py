@@ -104,7 +104,7 @@ def curve(values, control=False, concept="01"):
     period = len(concept)
     n = np.arange(len(values) * period)
     inside = np.repeat(np.asarray(values, dtype=float), period)
-    return ConceptCurve(concept, period, n, inside, inside + 0.2, np.full(len(n), 0.2), np.full(len(n), 0.9), period)
+    return ConceptCurve(concept, period, n, inside, inside + 0.2, np.full(len(n), 0.2), np.full(len(n), 0.9))
 
 
 def concept_study(values, controls):
@@ -267,5 +267,5 @@ def test_table_of_concepts_reads_from_the_study():
 
 
 def test_a_curve_that_knows_nothing_is_nan_and_not_chance():
-    made = ConceptCurve("0", 1, np.arange(2), np.ones(2), np.ones(2), np.full(2, nan), np.ones(2), 1)
+    made = ConceptCurve("0", 1, np.arange(2), np.ones(2), np.ones(2), np.full(2, nan), np.ones(2))
     assert np.isnan(made.phase_difference).all()

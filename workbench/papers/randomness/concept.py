@@ -31,8 +31,6 @@ class ConceptCurve:
         Mean over the other rotations; NaN for a word of equal flips, which has none.
     mass : (m,)
         Unnormalised mass of Heads and Tails, the least along the in-phase path.
-    period : int
-        Flips in the word: the length of a block of ``n``.
     """
 
     concept: str
@@ -42,7 +40,6 @@ class ConceptCurve:
     in_concept: np.ndarray
     out_of_phase: np.ndarray
     mass: np.ndarray
-    period: int
 
     @property
     def phase_difference(self) -> np.ndarray:
@@ -54,8 +51,9 @@ class ConceptCurve:
 
         Over a period each rotation is in phase once, so a mere preference for Heads cancels in the phase difference.
         """
-        whole = len(self.n) // self.period * self.period
-        return tuple(x[:whole].reshape(-1, self.period).mean(1) for x in (self.n, values))
+        period = len(self.concept)
+        whole = len(self.n) // period * period
+        return tuple(x[:whole].reshape(-1, period).mean(1) for x in (self.n, values))
 
 
 def rotations(concept: str, depth: int) -> list[str]:
@@ -137,16 +135,15 @@ def concept_curves(
     """
     if depth is not None and depth < 1:
         raise UsageError(f"depth={depth} scores nothing: give at least 1 flip ahead")
-    control = None if context is None else parse_flips(context)
-    if control is not None and len(control) < n_flips:
-        raise UsageError(f"the context has {len(control)} flips, fewer than n_flips={n_flips}: give a longer one")
-    asked: list[tuple[str, str]] = []
-    plans = []
+    context = None if context is None else parse_flips(context)
+    if context is not None and len(context) < n_flips:
+        raise UsageError(f"the context has {len(context)} flips, fewer than n_flips={n_flips}: give a longer one")
+    asked, plans = [], []
     for concept in concepts:
         word = as_digits(concept)
         ahead = depth or len(word)
         lengths = list(at) if at is not None else points(n_flips, len(word), n_points)
-        known = control if control is not None else repeat_concept(word, max(lengths, default=0))
+        known = repeat_concept(word, max(lengths, default=0)) if context is None else context
         spans = []
         for n in lengths:
             if not 0 <= n <= len(known):
@@ -166,7 +163,6 @@ def concept_curves(
             in_concept=np.array([p[s : s + k].sum() for s, k in spans]),
             out_of_phase=np.array([p[s + 1 : s + k].mean() if k > 1 else np.nan for s, k in spans]),
             mass=np.array([mass[s] for s, _ in spans]),
-            period=len(word),
         )
         for word, ahead, lengths, spans in plans
     ]
@@ -185,7 +181,7 @@ def random_controls(
     seeds : sequence of int
         At least 10, one context each.
     **options
-        As in `concept_curve`.
+        As in `concept_curves`.
 
     Returns
     -------

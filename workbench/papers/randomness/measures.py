@@ -70,12 +70,11 @@ def repeat_match(sequences: Sequence[str], *, reference: bool = False) -> np.nda
     itself, and then every value is 1. Without another sequence the value is NaN.
     """
     sequences = [parse_flips(one) for one in sequences]
-    best = np.full(len(sequences), np.nan)
-    for i, one in enumerate(sequences):
-        others = [levenshtein_ratio(one, other) for j, other in enumerate(sequences) if reference or j != i]
-        if others:
-            best[i] = max(others)
-    return best
+    best = (
+        max((levenshtein_ratio(one, other) for j, other in enumerate(sequences) if reference or j != i), default=np.nan)
+        for i, one in enumerate(sequences)
+    )
+    return np.fromiter(best, dtype=float)
 
 
 def bits_per_flip(flips: str, p_tails: Sequence[float]) -> float:

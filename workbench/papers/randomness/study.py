@@ -74,17 +74,12 @@ def counting_table(curves: Mapping[str, FlipCurve], *, within: float = 0.01) -> 
     for name, curve in curves.items():
         for n, e in curve.estimates().items():
             worst = min(max(0.5, e.low), e.high)
-            rows.append(
-                {
-                    "model": name,
-                    "flips in context": n,
-                    "p(Tails), counted": e.value,
-                    "95 % interval": f"{e.low:.2f} to {e.high:.2f}",
-                    "samples that were flips": e.n,
-                    f"samples for ±{within:g}": int(np.ceil(1.96**2 * worst * (1 - worst) / within**2)),
-                    "exact would need": "one forward of the weights; no server gives it",
-                }
-            )
+            rows.append({
+                "model": name, "flips in context": n, "p(Tails), counted": e.value,
+                "95 % interval": f"{e.low:.2f} to {e.high:.2f}", "samples that were flips": e.n,
+                f"samples for ±{within:g}": int(np.ceil(1.96**2 * worst * (1 - worst) / within**2)),
+                "exact would need": "one forward of the weights; no server gives it",
+            })  # fmt: skip
     return rows
 
 
@@ -151,17 +146,14 @@ def concept_table(study: ConceptStudy, name: str) -> list[dict]:
     steps = {concept: study.rise(concept) for concept in study.curves}
     return [
         {
-            "model": name,
-            "concept": f"({concept})",
-            "chance": 2.0**-curve.depth,
+            "model": name, "concept": f"({concept})", "chance": 2.0**-curve.depth,
             "P(period in phase), last": curve.by_period(curve.in_phase)[1][-1],
-            "phase difference, last": study.last(concept)[0],
-            "above random contexts": str(study.gain(concept)),
+            "phase difference, last": study.last(concept)[0], "above random contexts": str(study.gain(concept)),
             "rise 10-90 %, flips": "none" if steps[concept] is None else "{:g} to {:g}".format(*steps[concept]),
             "least mass": float(curve.mass.min()),
         }
         for concept, curve in study.curves.items()
-    ]
+    ]  # fmt: skip
 
 
 def judgement_study(model, concept, *, n_flips, max_word, seeds, trailing_comma=False, alphabet="words"):
@@ -208,20 +200,15 @@ def generation_table(generated: Sequence[Generated], name: str, *, seed: int = 0
         runs, windows = (results.table(m) for m in ("longest run", f"distinct windows of {w}"))
         rows += [
             {
-                "model": name,
-                "stated % Tails": one.p_tails,
-                "source": source,
-                "sequences": len(sequences),
+                "model": name, "stated % Tails": one.p_tails, "source": source, "sequences": len(sequences),
                 "kept to flips": str(one.share_clean) if source == name else "",
-                "share of Tails": str(shares[source]),
-                "alternation rate": str(rates[source]),
-                "longest run": runs[source].value,
-                f"distinct windows of {w}": windows[source].value,
+                "share of Tails": str(shares[source]), "alternation rate": str(rates[source]),
+                "longest run": runs[source].value, f"distinct windows of {w}": windows[source].value,
                 "gzip bytes, all": gzip_length(sequences),
                 "nearest other": np.nanmean(repeat_match(sequences)) if len(sequences) > 1 else np.nan,
             }
             for source, sequences in sources.items()
-        ]
+        ]  # fmt: skip
     return rows
 
 
