@@ -56,8 +56,7 @@ def next_flip_curve(
     """
     flips = parse_flips(flips)
     contexts = prefix_texts(flips, prompt=prompt, alphabet=alphabet, p_tails=p_tails)
-    log_mass = flip_masses(model, contexts, alphabet=alphabet, packed=packed, chat=chat)  # (n + 1, 2)
-    return normalise(log_mass)
+    return normalise(flip_masses(model, contexts, alphabet=alphabet, packed=packed, chat=chat))  # of (n + 1, 2)
 
 
 def normalise(log_mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -58,8 +58,7 @@ def words(max_length: int) -> list[str]:
     """
     found = []
     for length in range(2, max_length + 1):
-        for letters in product("01", repeat=length):
-            word = "".join(letters)
+        for word in map("".join, product("01", repeat=length)):
             primitive = all(word != word[:k] * (length // k) for k in range(1, length) if length % k == 0)
             if primitive and word == min(word[r:] + word[:r] for r in range(length)):
                 found.append(word)
