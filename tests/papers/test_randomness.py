@@ -116,6 +116,7 @@ def test_prompts_say_what_the_page_says():
 
 
 def test_a_whole_curve_is_one_forward(smollm2, monkeypatch):
+    paper.next_flip_curve(smollm2, "T")  # the first reading of a model is tried beside plain forwards
     fed = []
     forward = smollm2.module.forward
 
