@@ -137,8 +137,5 @@ from .retrieve import (
 from .retrieve import (
     queries as queries,
 )
-from .retrieve import (
-    top as top,
-)
 from .settings import PROFILES as PROFILES
 from .settings import fill as fill

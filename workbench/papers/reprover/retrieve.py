@@ -158,18 +158,17 @@ def _bm25(texts: tuple[str, ...], split: Callable[[str], list[str]]) -> BM25:
     return BM25(texts, split=split)
 
 
-def score_all(corpus: Corpus, asked: Sequence[Query], retriever: str, *, seed: int = 0) -> Iterator:
-    """Scores of all premises, (P,), for each query in turn.
+def score_all(corpus: Corpus, states: Sequence[str], retriever, *, seed: int = 0) -> Iterator:
+    """Scores of all premises, (P,), for each state in turn.
 
-    ``retriever`` is "random", "bm25", or the name of a sentence encoder for `workbench.load_encoder` ("minilm").
+    ``retriever`` is "random", "bm25", or a sentence encoder of `workbench.load_encoder`: a handle or a name ("minilm").
     """
     import numpy as np
 
     texts = tuple(f"{premise.full_name} {premise.code}" for premise in corpus.premises)
-    states = [query.tactic.state_before for query in asked]
     if retriever == "random":
         rng = np.random.default_rng(seed)
-        yield from (rng.random(len(texts)) for _ in asked)
+        yield from (rng.random(len(texts)) for _ in states)
     elif retriever == "bm25":
         index = _bm25(texts, split_of(corpus))
         for first in range(0, len(states), BATCH):
@@ -189,7 +188,8 @@ def evaluate(
     accessible : bool
         Whether only accessible premises are candidates (the paper's setting) or all of the corpus.
     """
-    return measure_scores(corpus, asked, score_all(corpus, asked, retriever, seed=seed), accessible=accessible)
+    states = [query.tactic.state_before for query in asked]
+    return measure_scores(corpus, asked, score_all(corpus, states, retriever, seed=seed), accessible=accessible)
 
 
 def measure_scores(corpus: Corpus, asked: Sequence[Query], scored: Iterable, *, accessible: bool = True) -> Scores:
@@ -213,35 +213,15 @@ def measure_scores(corpus: Corpus, asked: Sequence[Query], scored: Iterable, *, 
     return Scores(one, ten, rank, tuple(str(query.theorem.key) for query in asked))
 
 
-def top(corpus: Corpus, query: Query, retriever: str, k: int = 10, *, seed: int = 0) -> list[tuple[str, float]]:
-    """The best ``k`` accessible premises for one query, with their scores."""
-    mask = corpus.accessible(query.theorem.file_path, query.theorem.start)
-    found = best(next(score_all(corpus, [query], retriever, seed=seed)), mask, k)
-    return [(corpus.premises[number].full_name, score) for number, score in found]
-
-
-def best(scores, mask, k: int) -> list[tuple[int, float]]:
-    """The ``k`` premises of the highest scores among those of ``mask``, (P,) both: [(place, score)]."""
-    import numpy as np
-
-    scores = np.where(mask, np.asarray(scores, dtype=float), -np.inf)
-    return [(int(n), float(scores[n])) for n in np.argsort(-scores, kind="stable")[:k] if np.isfinite(scores[n])]
-
-
-def unit_vectors(encoder, texts: Sequence[str]):
-    """The encoder's vectors of ``texts``, each of length 1: (N, H)."""
-    import numpy as np
-
-    vectors = encoder.embed(texts)
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-
-
 @functools.lru_cache(maxsize=8)
-def _embed(encoder: str, texts: tuple[str, ...]):
-    """Unit vectors of ``texts``; kept, because the same premises are asked for with and without the filter."""
+def _embed(encoder, texts: tuple[str, ...]):
+    """Unit vectors of ``texts``, (N, H); kept, because the same premises are asked for with and without the filter."""
+    import numpy as np
+
     from ...models import load_encoder
 
-    return unit_vectors(load_encoder(encoder), texts)
+    vectors = (load_encoder(encoder) if isinstance(encoder, str) else encoder).embed(texts)
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
 def _clustered(values: Sequence[float], groups: Sequence[str]) -> Estimate:
@@ -256,6 +236,4 @@ def _clustered(values: Sequence[float], groups: Sequence[str]) -> Estimate:
         return sums[picked].sum(axis=axis) / sizes[picked].sum(axis=axis)
 
     told = bootstrap_interval(np.arange(len(order)), ratio)
-    if len(order) == 1:
-        return Estimate(float(np.mean(values)), n=len(values))
     return Estimate(float(np.mean(values)), told.low, told.high, len(values))

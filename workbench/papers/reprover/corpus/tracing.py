@@ -13,9 +13,9 @@ from pathlib import Path
 from ....errors import DataError, WorkbenchError
 from ..lean.engine import Library, imports_of, open_library
 from ..lean.session import Session
-from ..lean.source import Proof, Step, proofs
+from ..lean.source import Proof, Step, assignment, proofs
 from ..lean.states import LeanError, ProofFinished, TacticState
-from .corpus import Corpus, File, Premise, Tactic, TracedTheorem, Use
+from .corpus import Corpus, File, Premise, Tactic, TracedTheorem, Use, load_corpus
 
 _KIND = re.compile(
     r"^(?:@\[[^\]]*\]\s*)*(?:(?:private|protected|noncomputable|public|unsafe|partial|set_option \S+ \S+ in)\s+)*"
@@ -83,7 +83,6 @@ def trace(library: Library | str | os.PathLike | None = None, *, modules: tuple[
 def own_corpus() -> Corpus:
     """The trace of the project's own library that is kept in data/reprover/trace (tests replay and compare it)."""
     from ....data import folder
-    from .corpus import load_corpus
 
     return load_corpus(folder("reprover") / "trace")
 
@@ -149,16 +148,9 @@ def _premises(source: str, path: str, told: dict) -> list[Premise]:
         else:
             start, end = (first + 1, 1), (last + 1, len(lines[last]) + 1)
             if word in ("theorem", "lemma"):
-                code = _statement(text)
+                code = text[: assignment(text)].rstrip()
         found.append(Premise(name, path, code, start, end, word))
     return sorted(found, key=lambda premise: (premise.start, premise.end, premise.full_name))
-
-
-def _statement(text: str) -> str:
-    from ..lean.source import assignment
-
-    cut = assignment(text)
-    return text if cut is None else text[:cut].rstrip()
 
 
 def _block(lines: list[str], at: int) -> tuple[int, int]:
