@@ -19,8 +19,9 @@ from functools import lru_cache
 
 import numpy as np
 
+from ... import judging
 from ...errors import UsageError
-from ...stats import Estimate, auroc, proportion_interval
+from ...stats import Estimate, proportion_interval
 
 # What a compound score must exceed for a text to count as positive: VADER's authors' own convention.
 VADER_POSITIVE = 0.05
@@ -166,17 +167,11 @@ def judge_report(judge: Callable, rows: Sequence, threshold: float = 0.0) -> dic
     UsageError
         Not both labels are present.
     """
-    if {row.label for row in rows} != {1, 0}:
-        raise UsageError("judge_report needs replies of both labels, 1 and 0: pass both")
-    values = judge([row.prompt for row in rows], [row.reply for row in rows])
-    labels = np.array([row.label for row in rows])
-    asked = np.array([row.prompt for row in rows])  # replies to one prompt are no independent draws
-    right = int(((values > threshold) == (labels == 1)).sum())
-    return {
-        "right": proportion_interval(right, len(rows)),
-        "auc": auroc(values[labels == 1], values[labels == 0], groups=(asked[labels == 1], asked[labels == 0])),
-        "undecided": proportion_interval(int((values == 0).sum()), len(rows)),
-    }
+    prompts = [row.prompt for row in rows]
+    values = judge(prompts, [row.reply for row in rows])
+    told = judging.report(values, [row.label for row in rows], prompts)
+    right = sum((value > threshold) == (row.label == 1) for value, row in zip(values, rows))
+    return {"right": proportion_interval(int(right), len(rows)), "auc": told.auc, "undecided": told.zeros}
 
 
 @lru_cache(maxsize=1)

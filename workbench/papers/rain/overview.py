@@ -10,6 +10,7 @@ from ...errors import UsageError
 from ...readers import Prompt
 from ...results import Results
 from ...stats import Estimate
+from . import scorers
 from .judges import judge_report
 from .materials import labelled
 from .settings import PROFILES, RainSettings
@@ -123,14 +124,11 @@ def page(
     progress : bool
         As in `compare`.
     """
-    from .scorers import objective as make_scorer
-    from .scorers import scorer_report
-
-    scorer = make_scorer(model, objective, form=form)
+    scorer = scorers.objective(model, objective, form=form)
     asked = choose_prompts(objective, size["prompts_used"], source, seed=seed)
     report, judged = None, {}
     if objective in LABELLED:
-        report = scorer_report(model, scorer, choose_labelled(objective, size["labelled_used"]), seed=seed)
+        report = scorers.scorer_report(model, scorer, choose_labelled(objective, size["labelled_used"]), seed=seed)
         _, judge, threshold = judge_or_none(objective, judge_model)
         if judge is not None:
             judged = judge_report(judge, labelled(objective, half="heldout"), threshold)
@@ -202,13 +200,11 @@ def attack_table(plain: Study, attacked: Study):
     """Share of refusals without and with the suffix, a row a method."""
     same = {row.item for row in attacked.results.rows}
     before = Results(rows=[row for row in plain.results.rows if row.item in same]).table("good")
-    rows = []
-    for method, rate in attacked.of().table("good").items():
-        own = {"method": method}
-        if method in before:
-            own["share good without the suffix"] = str(before[method])
-        rows.append({**own, "share good with it": str(rate), "prompts": rate.n})
-    return shown(rows)
+    return shown([
+        {"method": method, "share good without the suffix": str(before[method]), "share good with it": str(rate),
+         "prompts": rate.n}
+        for method, rate in attacked.of().table("good").items()
+    ])  # fmt: skip
 
 
 def sweep_rows(points: Sequence[Mapping]) -> list[dict]:
@@ -262,12 +258,9 @@ def metrics(pages: Iterable[Page], attacked: Study | None = None, points: Sequen
             for method, rate in results.table("good").items():
                 if method in ("greedy", "best-of-N", "RAIN"):  # all of them are in the tables
                     found[f"{name}: good, {method}"] = rate
-            found[f"{name}: RAIN less best-of-N, share good"] = results.added(
-                "RAIN", "best-of-N", "good", BOUNDS["good"]
-            )
-            found[f"{name}: RAIN less best-of-N, judge's value"] = results.added(
-                "RAIN", "best-of-N", "judged", BOUNDS["judged"]
-            )
+            for what, measure in (("share good", "good"), ("judge's value", "judged")):
+                added = results.added("RAIN", "best-of-N", measure, BOUNDS[measure])
+                found[f"{name}: RAIN less best-of-N, {what}"] = added
             tables[f"{one.slug} {kind}".strip()] = one.study.table(kind)
         for row in one.study.costs:
             if row["method"] in ("best-of-N", "RAIN"):

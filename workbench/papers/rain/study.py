@@ -64,11 +64,8 @@ class Study:
     @property
     def rows(self) -> list[dict]:
         """{id, kind, prompt, method, reply, scored, judged, good} of every method and prompt."""
-        return [
-            {"id": row.item, "kind": row.labels["kind"], "prompt": row.prompt, "method": row.arm, "reply": row.reply,
-             **{name: row.measures[name] for name in ("scored", "judged", "good")}}
-            for row in self.results.rows
-        ]  # fmt: skip
+        columns = ["id", "kind", "prompt", "method", "reply", "scored", "judged", "good"]
+        return self.results.frame().rename(columns={"item": "id", "arm": "method"})[columns].to_dict("records")
 
     def kinds(self) -> list[str]:
         """The kinds of prompt, in order of appearance."""
@@ -84,14 +81,12 @@ class Study:
         judged, scored = results.table("judged"), results.table("scored")
         for method, rate in results.table("good").items():
             cost = results.of(method).rows[0].cost
-            rows.append(
-                {
-                    "method": method if method != "best-of-N" else f"best-of-N (N = {cost['replies']:g})",
-                    "share good": rate.value, "low": rate.low, "high": rate.high, "prompts": rate.n,
-                    "judge's mean": judged[method].value, "scorer's mean": scored[method].value,
-                    "tokens a prompt": cost["tokens"],
-                }
-            )  # fmt: skip
+            rows.append({
+                "method": method if method != "best-of-N" else f"best-of-N (N = {cost['replies']:g})",
+                "share good": rate.value, "low": rate.low, "high": rate.high, "prompts": rate.n,
+                "judge's mean": judged[method].value, "scorer's mean": scored[method].value,
+                "tokens a prompt": cost["tokens"],
+            })  # fmt: skip
         return rows
 
     def sentence(self, kind: str | None = None, over: str = "best-of-N") -> str:
@@ -162,7 +157,7 @@ def compare(
         searches.extend(rain(model, given, tree=PrefixTree(model), **options))  # an empty cache, as the controls have
         counters, replies = searches[0].counters, [result.reply for result in searches]
         cost = _cost(counters, n, 1, sum(result.counters["searches"] for result in searches) / n)
-        return rows("RAIN", replies, scorer_values(scorer, given, replies), cost)
+        return rows("RAIN", replies, [scorer(prompt, [reply])[0] for prompt, reply in zip(given, replies)], cost)
 
     def control(method: str, _missing) -> Iterable[Row]:
         made = controls(model, given, tokens=tokens, only=method, **options)[method]
@@ -196,11 +191,6 @@ def _parts(scorer: Callable) -> dict:
         return {"own": f"{id(scorer)} of process {os.getpid()}"}
     parts = {name: sorted(part) if isinstance(part, set) else part for name, part in vars(scorer).items()}
     return {"kind": type(scorer).__name__, **parts, "model": None}
-
-
-def scorer_values(scorer: Callable, asked: Sequence[str], replies: Sequence[str]) -> list[float]:
-    """The scorer's value of one reply to each prompt."""
-    return [float(scorer(prompt, [reply])[0]) for prompt, reply in zip(asked, replies, strict=True)]
 
 
 def _cost(counters: dict, n: int, replies: int, searches: float | None = None) -> dict:
@@ -242,8 +232,5 @@ def choose_labelled(objective: str, n: int, half: str = "heldout") -> list[dict]
     kept = list(dict.fromkeys(row.prompt for row in rows))
     each = len(rows) // len(kept)
     kept = kept[: max(1, round(n / each))]
-    return [
-        {"prompt": row.prompt, "reply": row.reply, "label": row.label, "partial": row.partial}
-        for row in rows
-        if row.prompt in kept
-    ]
+    columns = ("prompt", "reply", "label", "partial")
+    return [{name: getattr(row, name) for name in columns} for row in rows if row.prompt in kept]
