@@ -12,7 +12,6 @@ from .graph.wordnet import Synset as Synset
 from .graph.wordnet import read_wordnet as read_wordnet
 from .injection.collate import KnowledgeCollator as KnowledgeCollator
 from .injection.collate import check_mask as check_mask
-from .injection.coverage import Coverage as Coverage
 from .injection.tree import (
     Injected as Injected,
 )

@@ -27,7 +27,12 @@ class KBertSettings:
     seed: int = 7  # card
 
     def __post_init__(self):
-        check_template(self.template)
+        rest = self.template.replace("{predicate}", "").replace("{object}", "")
+        if "{object}" not in self.template or "{" in rest or "}" in rest:
+            raise UsageError(
+                f"template {self.template!r} makes no branch: write '{{predicate}} {{object}}' (classification) or "
+                "'{object}'"
+            )
         for name, least in (("max_branches", 0), ("max_length", 3), ("epochs", 1), ("batch_size", 1)):
             size = getattr(self, name)
             if not isinstance(size, Integral) or not least <= size <= _MOST:
@@ -46,22 +51,6 @@ class Arm:
     visible_matrix: bool
     shuffled: bool = False  # each subject has the triples of another one (`sceptic.shuffled`)
     beside: bool = False  # the triples are a second text behind [SEP], read by the plain encoder
-
-
-def check_template(template: str) -> str:
-    """``template`` itself, if a branch can be made of it.
-
-    Raises
-    ------
-    UsageError
-        It holds anything in braces but {predicate} and {object}, or not {object}.
-    """
-    rest = template.replace("{predicate}", "").replace("{object}", "")
-    if "{object}" not in template or "{" in rest or "}" in rest:
-        raise UsageError(
-            f"template {template!r} makes no branch: write '{{predicate}} {{object}}' (classification) or '{{object}}'"
-        )
-    return template
 
 
 SETTINGS = KBertSettings()

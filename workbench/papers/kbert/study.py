@@ -152,11 +152,11 @@ def run_task(
             rate = {"learning_rate": rates[arm.name]} if arm.name in rates else {}
             model = partial(train_arm, task, arm, seed, graph=graph, **training | rate)
             make = partial(_trained, task, seed, name, arm, graph, model, progress, keep)
-            results.compute(_keys(task, name, seed), make, together=True)
+            results.compute(keys_of(task, name, seed), make, together=True)
             if keep is not None and name in keep and keep[name] is None:
                 keep[name] = model()  # its rows are those of an earlier run, and a model to play with is wanted
         for name in CONTROLS if arms else ():
-            results.compute(_keys(task, name, seed), partial(_counted, task, seed, name), together=True)
+            results.compute(keys_of(task, name, seed), partial(_counted, task, seed, name), together=True)
     return results
 
 
@@ -174,7 +174,7 @@ def study_of(tasks: Mapping[int, Task], settings: list, what: str = "") -> Resul
     )
 
 
-def _keys(task: Task, arm: str, seed: int) -> list[tuple[str, str, int]]:
+def keys_of(task: Task, arm: str, seed: int) -> list[tuple[str, str, int]]:
     return [(arm, str(number), seed) for number in range(len(task.test))]
 
 
@@ -186,7 +186,7 @@ def _trained(task: Task, seed: int, name: str, arm: Arm, graph, train: Callable,
     predicted = predict(model, arm, [text for text, _ in task.test], read).labels
     seconds = time.process_time() - start
     loss = float(np.mean(model.losses[-max(1, len(model.losses) // 10) :]))
-    rows = _rows(task, seed, name, predicted, {"seconds": seconds, "loss": loss})
+    rows = rows_of(task, seed, name, predicted, {"seconds": seconds, "loss": loss})
     if keep is not None and name in keep and keep[name] is None:
         keep[name] = model
     if progress is not None:
@@ -205,10 +205,10 @@ def _counted(task: Task, seed: int, name: str, _missing) -> list[Row]:
     """The rows of one control."""
     start = time.process_time()
     predicted = control(task, branches=name == "words and branches")
-    return _rows(task, seed, name, predicted, {"seconds": time.process_time() - start, "loss": None})
+    return rows_of(task, seed, name, predicted, {"seconds": time.process_time() - start, "loss": None})
 
 
-def _rows(task: Task, seed: int, arm: str, predicted: Sequence[str], cost: dict) -> list[Row]:
+def rows_of(task: Task, seed: int, arm: str, predicted: Sequence[str], cost: dict) -> list[Row]:
     return [
         Row(arm, str(number), seed, task.entities.get(text, text), {"correct": float(said == truth)},
             {"truth": truth}, text, said, cost)
@@ -257,15 +257,11 @@ def accuracy_table(results: Results):
     rows, seeds = [], by_seed(results)
     for arm, accuracy in results.table("correct", bounds=(0, 1)).items():
         costs = {row.seed: row.cost for row in results.of(arm).rows}.values()
-        rows.append(
-            {
-                "arm": arm,
-                "accuracy": accuracy,
-                "each seed": ", ".join(f"{value:.3f}" for value in seeds[arm]),
-                "CPU s a run": float(np.mean([cost["seconds"] for cost in costs])),
-                "last loss": float(np.mean([np.nan if cost["loss"] is None else cost["loss"] for cost in costs])),
-            }
-        )
+        rows.append({
+            "arm": arm, "accuracy": accuracy, "each seed": ", ".join(f"{value:.3f}" for value in seeds[arm]),
+            "CPU s a run": float(np.mean([cost["seconds"] for cost in costs])),
+            "last loss": float(np.mean([np.nan if cost["loss"] is None else cost["loss"] for cost in costs])),
+        })  # fmt: skip
     return pd.DataFrame(rows).set_index("arm")
 
 
@@ -325,16 +321,11 @@ def noise_table(graphs: dict[str, KnowledgeGraph], texts: Sequence[str]):
     rows = []
     for name, graph in graphs.items():
         found = graph.coverage(texts, top=6)
-        rows.append(
-            {
-                "graph": name,
-                "triples": graph.n_triples,
-                "texts with a subject": found.hit_rate,
-                "words in a subject": found.word_rate,
-                "matches a text": found.n_matches / max(1, found.n_texts),
-                "most often": ", ".join(f"{subject} {count}" for subject, count in found.top),
-            }
-        )
+        rows.append({
+            "graph": name, "triples": graph.n_triples, "texts with a subject": found.hit_rate,
+            "words in a subject": found.word_rate, "matches a text": found.n_matches / max(1, found.n_texts),
+            "most often": ", ".join(f"{subject} {count}" for subject, count in found.top),
+        })  # fmt: skip
     return pd.DataFrame(rows).set_index("graph")
 
 

@@ -46,13 +46,12 @@ class Scores:
 
 def queries(corpus: Corpus, theorems: Sequence[TracedTheorem]) -> list[Query]:
     """Every tactic of ``theorems`` that names at least one premise of the corpus."""
-    found = []
-    for theorem in theorems:
-        for tactic in theorem.tactics:
-            positives = corpus.numbers(tactic)
-            if positives:
-                found.append(Query(theorem, tactic, positives))
-    return found
+    return [
+        Query(theorem, tactic, positives)
+        for theorem in theorems
+        for tactic in theorem.tactics
+        if (positives := corpus.numbers(tactic))
+    ]
 
 
 def measure(ranking: Sequence[int], positives: frozenset[int]) -> tuple[float, float, float]:

@@ -14,7 +14,7 @@ from ....errors import DataError, ModelError, UsageError
 from ....files import write_json
 from ....models.base import say
 from ....models.device import pick_device
-from ....models.problems import quiet
+from ....models.problems import advice, quiet
 from ..injection.collate import KnowledgeCollator, check_mask
 from ..injection.tree import Injected, KnowledgeBatch, inject
 from ..settings import SETTINGS, KBertSettings
@@ -118,10 +118,8 @@ class KBert:
         self.encoder, self.labels, self.task, self.graph = str(encoder), labels, task, graph
         self.settings = settings if seed is None else replace(settings, seed=seed)
         self.train_layers, self.device = train_layers, pick_device(device)
-        self.module, self.tokenizer = load(self.encoder, task, labels, self.settings.seed, attention)
-        self._finish()
-
-    def _finish(self) -> None:
+        with advice(self.encoder):
+            self.module, self.tokenizer = load(self.encoder, task, labels, self.settings.seed, attention)
         self.module.to(self.device).eval()
         self.collator = KnowledgeCollator.of(self.module.config, penalty=self.settings.penalty)
         self.module.register_forward_pre_hook(_guard, with_kwargs=True)

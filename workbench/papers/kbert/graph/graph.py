@@ -12,11 +12,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ....errors import UsageError
-from ..injection.coverage import Coverage, cover
-from ..injection.words import Codes, split_words, word_spans, words_at
+from ..injection.words import Codes, Coverage, cover, split_words, word_spans, words_at
 from ..settings import FUNCTION_WORDS
 from . import sources
-from .strings import Interner, Strings
+from .strings import Strings, intern
 
 
 class Triple(NamedTuple):
@@ -148,11 +147,8 @@ class KnowledgeGraph:
 
     @classmethod
     def _intern(cls, rows, name, case_sensitive, skipped=()):
-        interner = Interner()
-        table = interner.add(rows)
-        return cls(
-            name, interner.strings(), interner.predicates(), table, case_sensitive=case_sensitive, skipped=skipped
-        )
+        strings, predicates, table = intern(rows)
+        return cls(name, strings, predicates, table, case_sensitive=case_sensitive, skipped=skipped)
 
     # --- reading ----------------------------------------------------------------------------------------------------
 

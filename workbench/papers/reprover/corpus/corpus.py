@@ -159,13 +159,12 @@ class Corpus:
 
     def numbers(self, tactic: Tactic) -> frozenset[int]:
         """The premises of a tactic as places in `premises`; names that the corpus does not define are left out."""
-        found = set()
-        for use in tactic.uses:
-            for number in self._by_place.get((use.def_path, use.full_name), ()):
-                premise = self.premises[number]
-                if premise.start <= use.def_pos <= premise.end:
-                    found.add(number)
-        return frozenset(found)
+        return frozenset(
+            number
+            for use in tactic.uses
+            for number in self._by_place.get((use.def_path, use.full_name), ())
+            if self.premises[number].start <= use.def_pos <= self.premises[number].end
+        )
 
 
 # ------------------------------------------------------------------------------------------------------------ reading

@@ -112,11 +112,8 @@ def _references(library: Library, module: str) -> dict:
     if not path.is_file():
         raise DataError(f"{path} is missing; compile the project first (lake build)")
     told = json.loads(path.read_text(encoding="utf-8"))
-    found = {}
-    for key, value in told["references"].items():
-        name = json.loads(key).get("c", {}).get("n")
-        if name:
-            found[name] = value
+    names = {key: json.loads(key).get("c", {}).get("n") for key in told["references"]}
+    found = {name: told["references"][key] for key, name in names.items() if name}
     return {"references": found, "decls": told.get("decls", {})}
 
 
