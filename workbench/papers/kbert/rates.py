@@ -17,14 +17,9 @@ from .tasks import Task, held_out
 
 
 def choose_rates(
-    task: Task,
-    rates: Sequence[float],
-    seed: int,
-    *,
-    arms: Iterable[str] = tuple(ARMS),
-    progress: Callable[[str], None] | None = None,
-    **training,
-):
+    task: Task, rates: Sequence[float], seed: int, *, arms: Iterable[str] = tuple(ARMS),
+    progress: Callable[[str], None] | None = None, **training,
+):  # fmt: skip
     """Train each arm with each rate on seven tenths of the training entities, and test it on the others.
 
     Parameters

@@ -46,17 +46,10 @@ def task_of(
 
 
 def train_arm(
-    task: Task,
-    arm: Arm,
-    seed: int,
-    *,
-    encoder: str = "minilm",
-    epochs: int = SETTINGS.epochs,
-    learning_rate: float = SETTINGS.learning_rate,
-    batch_size: int = SETTINGS.batch_size,
-    top_layers: int = -1,
+    task: Task, arm: Arm, seed: int, *, encoder: str = "minilm", epochs: int = SETTINGS.epochs,
+    learning_rate: float = SETTINGS.learning_rate, batch_size: int = SETTINGS.batch_size, top_layers: int = -1,
     graph: KnowledgeGraph | None = None,
-):
+):  # fmt: skip
     """A `KBert` trained on the task under one arm; `predict` asks it.
 
     Parameters
@@ -106,16 +99,10 @@ def predict(model, arm: Arm, texts: Sequence[str], graph: KnowledgeGraph):
 
 
 def run_task(
-    task_for: Callable[[int], Task],
-    *,
-    seeds: Iterable[int],
-    arms: Sequence[str] = tuple(ARMS),
-    graphs: dict[str, KnowledgeGraph] | None = None,
-    rates: Mapping[str, float] | None = None,
-    progress: Callable[[str], None] | None = None,
-    keep: dict | None = None,
-    **training,
-):
+    task_for: Callable[[int], Task], *, seeds: Iterable[int], arms: Sequence[str] = tuple(ARMS),
+    graphs: dict[str, KnowledgeGraph] | None = None, rates: Mapping[str, float] | None = None,
+    progress: Callable[[str], None] | None = None, keep: dict | None = None, **training,
+):  # fmt: skip
     """Train and test every arm for every seed.
 
     Parameters

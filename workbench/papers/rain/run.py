@@ -41,17 +41,9 @@ def _ask(question) -> Task:
 
 
 def rain(
-    model,
-    prompts: Sequence,
-    *,
-    scorer: Callable,
-    settings: RainSettings | None = None,
-    encoder=None,
-    seed: int = 0,
-    chat: bool | None = None,
-    tree: PrefixTree | None = None,
-    progress: Callable[[RainResult], None] | None = None,
-) -> list[RainResult]:
+    model, prompts: Sequence, *, scorer: Callable, settings: RainSettings | None = None, encoder=None, seed: int = 0,
+    chat: bool | None = None, tree: PrefixTree | None = None, progress: Callable[[RainResult], None] | None = None,
+) -> list[RainResult]:  # fmt: skip
     """Search for replies the model itself judges good.
 
     Parameters
@@ -212,19 +204,10 @@ class Control:
 
 
 def controls(
-    model,
-    prompts: Sequence,
-    *,
-    scorer: Callable,
-    settings: RainSettings | None = None,
-    tokens: int,
-    encoder=None,
-    seed: int = 0,
-    chat: bool | None = None,
-    max_n: int = 256,
-    only: str | None = None,
+    model, prompts: Sequence, *, scorer: Callable, settings: RainSettings | None = None, tokens: int, encoder=None,
+    seed: int = 0, chat: bool | None = None, max_n: int = 256, only: str | None = None,
     progress: Callable[[RainResult], None] | None = None,
-) -> dict[str, Control]:
+) -> dict[str, Control]:  # fmt: skip
     """What a sceptic compares RAIN with, on the same prompts and with the same scorer and random seed.
 
     Parameters

@@ -96,18 +96,9 @@ class Study:
 
 
 def compare(
-    model,
-    asked: Sequence[Prompt],
-    *,
-    objective: str,
-    scorer: Callable,
-    settings: RainSettings,
-    judge_model=None,
-    suffix: str = "",
-    encoder=None,
-    seed: int = 0,
-    progress: bool = False,
-) -> Study:
+    model, asked: Sequence[Prompt], *, objective: str, scorer: Callable, settings: RainSettings, judge_model=None,
+    suffix: str = "", encoder=None, seed: int = 0, progress: bool = False,
+) -> Study:  # fmt: skip
     """Run RAIN and its controls on the same prompts and let the objective's judge look at every reply.
 
     Parameters

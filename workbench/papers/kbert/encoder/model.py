@@ -98,18 +98,10 @@ class KBert:
     """
 
     def __init__(
-        self,
-        encoder: str = "minilm",
-        *,
-        labels: Sequence[str],
-        task: str = "text",
-        graph=None,
-        settings: KBertSettings = SETTINGS,
-        seed: int | None = None,
-        attention: str = "sdpa",
-        train_layers: int | None = None,
-        device: str = "auto",
-    ):
+        self, encoder: str = "minilm", *, labels: Sequence[str], task: str = "text", graph=None,
+        settings: KBertSettings = SETTINGS, seed: int | None = None, attention: str = "sdpa",
+        train_layers: int | None = None, device: str = "auto",
+    ):  # fmt: skip
         if task not in TASKS:
             raise UsageError(f"task {task!r} is unknown: choose one of {', '.join(TASKS)}")
         labels = [str(label) for label in labels]
@@ -144,18 +136,10 @@ class KBert:
         )  # fmt: skip
 
     def fit(
-        self,
-        texts,
-        targets,
-        *,
-        pairs=None,
-        epochs: int | None = None,
-        learning_rate: float | None = None,
-        batch_size: int | None = None,
-        seed: int | None = None,
-        folder: str | Path | None = None,
+        self, texts, targets, *, pairs=None, epochs: int | None = None, learning_rate: float | None = None,
+        batch_size: int | None = None, seed: int | None = None, folder: str | Path | None = None,
         progress: bool = False,
-    ) -> list[float]:
+    ) -> list[float]:  # fmt: skip
         """Train with Hugging Face's Trainer (AdamW, linear schedule with warm-up) and stay in memory.
 
         Parameters

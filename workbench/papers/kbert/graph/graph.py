@@ -256,17 +256,10 @@ class KnowledgeGraph:
     # --- narrowing --------------------------------------------------------------------------------------------------
 
     def filtered(
-        self,
-        *,
-        stop_words: str | Iterable[str] | None = None,
-        min_length: int = 1,
-        min_degree: int = 1,
-        max_degree: int | None = None,
-        predicates: Iterable[str] | None = None,
-        without_predicates: Iterable[str] = (),
-        allow: Iterable[str] | None = None,
-        deny: Iterable[str] = (),
-    ) -> "KnowledgeGraph":
+        self, *, stop_words: str | Iterable[str] | None = None, min_length: int = 1, min_degree: int = 1,
+        max_degree: int | None = None, predicates: Iterable[str] | None = None, without_predicates: Iterable[str] = (),
+        allow: Iterable[str] | None = None, deny: Iterable[str] = (),
+    ) -> "KnowledgeGraph":  # fmt: skip
         """A smaller graph, in the same order: predicates first, then subjects.
 
         Parameters

@@ -88,14 +88,9 @@ class KnowledgeCollator:
     """
 
     def __init__(
-        self,
-        family: Family | str,
-        pad_id: int,
-        *,
-        penalty: float = SETTINGS.penalty,
-        window: int | None = None,
+        self, family: Family | str, pad_id: int, *, penalty: float = SETTINGS.penalty, window: int | None = None,
         positions: int | None = None,
-    ):
+    ):  # fmt: skip
         self.family = family_of(family) if isinstance(family, str) else family
         self.pad_id, self.penalty, self.window, self.positions = pad_id, penalty, window, positions
 

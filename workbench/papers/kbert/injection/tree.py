@@ -213,17 +213,10 @@ class KnowledgeBatch(Sequence):
 
 
 def inject(
-    texts: Sequence[str] | Sequence[Sequence[str]],
-    graph: KnowledgeGraph | None,
-    tokenizer,
-    *,
-    pairs: Sequence | None = None,
-    max_branches: int = SETTINGS.max_branches,
-    max_length: int = SETTINGS.max_length,
-    soft_position: bool = True,
-    visible_matrix: bool = True,
-    template: str = SETTINGS.template,
-) -> KnowledgeBatch:
+    texts: Sequence[str] | Sequence[Sequence[str]], graph: KnowledgeGraph | None, tokenizer, *,
+    pairs: Sequence | None = None, max_branches: int = SETTINGS.max_branches, max_length: int = SETTINGS.max_length,
+    soft_position: bool = True, visible_matrix: bool = True, template: str = SETTINGS.template,
+) -> KnowledgeBatch:  # fmt: skip
     """Put the graph's triples behind the words they speak about (§"Algorithm" of the card).
 
     Parameters
