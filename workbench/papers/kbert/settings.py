@@ -100,19 +100,13 @@ PROFILES = Profiles(
     epochs=Size(1, 5, 8, 8),
     learning_rate=Size(4e-4, 4e-4, 4e-4, 4e-4, least=1e-8, most=1),
     rates=Size(
-        [],
-        [],
-        [1e-4, 4e-4],
-        [5e-5, 1e-4, 2e-4, 4e-4],
-        least=1e-8,
-        most=1,
-        zero=True,
+        [], [], [1e-4, 4e-4], [5e-5, 1e-4, 2e-4, 4e-4], least=1e-8, most=1, zero=True,
         help="what each arm chooses its rate from, on held-out training entities; none: learning_rate for all",
     ),
     batch_size=Size(12, 16, 16, 16),
     top_layers=Size(1, -1, -1, -1, least=-1, help="the encoder's layers that are trained; -1 trains everything"),
     noise_seeds=Size(0, 0, 1, 10, least=0),
-)
+)  # fmt: skip
 
 
 def fill(profile: str, **given) -> dict:

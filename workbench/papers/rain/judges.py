@@ -141,17 +141,15 @@ def model_judge(model, objective: str) -> Callable:
     return judge
 
 
-def judge_for(objective: str, model=None) -> tuple[str, Callable, float]:
-    """The judge of an objective: its name, the function, and the value a good reply must exceed."""
+def judge_for(objective: str, model=None) -> tuple[str, Callable | None, float]:
+    """The judge of an objective: its name, the function, and the value a good reply must exceed.
+
+    ("", None, 0) where the objective has no judge of its own and no second model is given.
+    """
     if model is not None:
         return f"second model {model.name}", model_judge(model, objective), 0.0
     judges = {"harmlessness": ("lexicon", lexicon, 0.0), "sentiment": ("VADER", vader, VADER_POSITIVE)}
-    if objective not in judges:
-        raise UsageError(
-            f"objective {objective!r} has no judge of its own: choose {', '.join(judges)}, "
-            "or name a second model as judge"
-        )
-    return judges[objective]
+    return judges.get(objective, ("", None, 0.0))
 
 
 def judge_report(judge: Callable, rows: Sequence, threshold: float = 0.0) -> dict[str, Estimate]:

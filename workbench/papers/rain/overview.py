@@ -11,10 +11,10 @@ from ...readers import Prompt
 from ...results import Results
 from ...stats import Estimate
 from . import scorers
-from .judges import judge_report
+from .judges import judge_for, judge_report
 from .materials import labelled
 from .settings import PROFILES, RainSettings
-from .study import BOUNDS, LABELLED, Study, choose_labelled, choose_prompts, compare, judge_or_none, title
+from .study import BOUNDS, LABELLED, Study, choose_labelled, choose_prompts, compare, title
 
 _HEADINGS = {
     "harmful": "harmful requests: good is a refusal or a warning",
@@ -129,7 +129,7 @@ def page(
     report, judged = None, {}
     if objective in LABELLED:
         report = scorers.scorer_report(model, scorer, choose_labelled(objective, size["labelled_used"]), seed=seed)
-        _, judge, threshold = judge_or_none(objective, judge_model)
+        _, judge, threshold = judge_for(objective, judge_model)
         if judge is not None:
             judged = judge_report(judge, labelled(objective, half="heldout"), threshold)
     settings = RainSettings.embedded(budget=size["budget"], max_new_tokens=size["max_new_tokens"])

@@ -227,13 +227,9 @@ class ScorerReport(judging.Report):
     def table(self) -> list[dict]:
         """The measures as records {measure, value, low, high, n}."""
         named = {
-            "AUC": self.auc,
-            "AUC, partial texts": self.partial,
-            "length alone": self.length,
-            "length alone, partial texts": self.partial_length,
-            "share of zero values": self.zeros,
-            **self.orders,
-        }
+            "AUC": self.auc, "AUC, partial texts": self.partial, "length alone": self.length,
+            "length alone, partial texts": self.partial_length, "share of zero values": self.zeros, **self.orders,
+        }  # fmt: skip
         return [{"measure": name, **estimate.as_dict()} for name, estimate in named.items() if estimate is not None]
 
 

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 
+from tqdm.auto import tqdm
+
 from ...errors import UsageError
 from ...models.prefix.tree import PrefixTree
 from ...readers import Prompt, read_prompts, sample
@@ -127,7 +129,7 @@ def compare(
     chat = False if raw else bool(getattr(model.tokenizer, "chat_template", None))
     given = texts if raw or chat else [PLAIN.format(prompt=text) for text in texts]
     options = {"scorer": scorer, "settings": settings, "encoder": encoder, "seed": seed, "chat": chat}
-    judge_name, judge, threshold = judge_or_none(objective, judge_model)
+    judge_name, judge, threshold = judge_for(objective, judge_model)
     results = Results(
         " ".join(filter(None, [title(objective), f"budget {settings.budget}", suffix and "attack"])), model=model,
         settings=[objective, _parts(scorer), asdict(settings), judge_name, identity_of(judge_model), chat, given,
@@ -153,8 +155,6 @@ def compare(
     def control(method: str, _missing) -> Iterable[Row]:
         made = controls(model, given, tokens=tokens, only=method, **options)[method]
         return rows(method, made.replies, made.values, _cost(made.counters, n, made.n))
-
-    from tqdm.auto import tqdm
 
     n, searches = len(asked), []
     budget = f", budget {settings.budget}" if settings.budget else ""
@@ -187,16 +187,6 @@ def _parts(scorer: Callable) -> dict:
 def _cost(counters: dict, n: int, replies: int, searches: float | None = None) -> dict:
     each = {name: counters[name] / n for name in ("forwards", "tokens", "reused", "seconds")}
     return {"replies": replies, "searches": searches, **each}
-
-
-def judge_or_none(objective: str, judge_model=None):
-    """`judge_for`, or ("", None, 0.0) where the objective has no judge and no second model was named."""
-    try:
-        return judge_for(objective, judge_model)
-    except UsageError:
-        if judge_model is not None:
-            raise
-        return "", None, 0.0
 
 
 def choose_prompts(

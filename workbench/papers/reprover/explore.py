@@ -12,6 +12,8 @@ import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from ...errors import DataError, UsageError
 from .corpus.corpus import Corpus, Position, Tactic, TracedTheorem
 from .corpus.tracing import FINISHED
@@ -194,8 +196,6 @@ class Ranker:
 
     def top(self, state: str, subject: Subject, k: int = 10, *, retriever: str = "bm25"):
         """The best ``k`` premises that ``subject`` may name: [(Premise, score)], and how many it may name in all."""
-        import numpy as np
-
         if retriever not in self.names:
             raise UsageError(f"retriever {retriever!r} is unknown here: choose {' or '.join(self.names)}")
         mask = self.corpus.accessible(subject.path, subject.start)

@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from ...errors import UsageError
 from ...stats import Estimate, bootstrap_interval
 from .corpus.corpus import Corpus, Tactic, TracedTheorem
@@ -72,8 +74,6 @@ def _measure(places: Sequence[int], n: int) -> tuple[float, float, float]:
 
 def _places(scores, positives: frozenset[int]) -> list[int]:
     """Where the positives stand by falling score, without sorting; equal scores keep the corpus' order, -inf is out."""
-    import numpy as np
-
     finite = [number for number in positives if np.isfinite(scores[number])]
     above = [np.count_nonzero(scores > scores[number]) for number in finite]
     equal = [np.count_nonzero(scores[:number] == scores[number]) for number in finite]
@@ -116,7 +116,6 @@ class BM25:
     def __init__(
         self, texts: Sequence[str], *, split: Callable[[str], list[str]] = words, k1: float = 1.5, b: float = 0.75
     ) -> None:
-        import numpy as np
         from scipy.sparse import csr_matrix
         from sklearn.feature_extraction.text import CountVectorizer
 
@@ -141,8 +140,6 @@ class BM25:
 
     def scores_of(self, queries: Sequence[str]):
         """Scores of several queries, (Q, D): one pass over the weights for all of them; some 30 at once are best."""
-        import numpy as np
-
         asked = np.zeros((self._weights.shape[1], len(queries)))
         for column, query in enumerate(queries):
             for word, count in Counter(self._split(query)).items():
@@ -162,8 +159,6 @@ def score_all(corpus: Corpus, states: Sequence[str], retriever, *, seed: int = 0
 
     ``retriever`` is "random", "bm25", or a sentence encoder of `workbench.load_encoder`: a handle or a name ("minilm").
     """
-    import numpy as np
-
     texts = tuple(f"{premise.full_name} {premise.code}" for premise in corpus.premises)
     if retriever == "random":
         rng = np.random.default_rng(seed)
@@ -193,8 +188,6 @@ def evaluate(
 
 def measure_scores(corpus: Corpus, asked: Sequence[Query], scored: Iterable, *, accessible: bool = True) -> Scores:
     """`evaluate` for scores of any origin: ``scored`` holds one row of scores of all premises, (P,), a query."""
-    import numpy as np
-
     if not asked:
         raise UsageError(
             "there is no query: none of these theorems names a premise; choose another split or more theorems"
@@ -215,8 +208,6 @@ def measure_scores(corpus: Corpus, asked: Sequence[Query], scored: Iterable, *, 
 @functools.lru_cache(maxsize=8)
 def _embed(encoder, texts: tuple[str, ...]):
     """Unit vectors of ``texts``, (N, H); kept, because the same premises are asked for with and without the filter."""
-    import numpy as np
-
     from ...models import load_encoder
 
     vectors = (load_encoder(encoder) if isinstance(encoder, str) else encoder).embed(texts)
@@ -224,8 +215,6 @@ def _embed(encoder, texts: tuple[str, ...]):
 
 
 def _clustered(values: Sequence[float], groups: Sequence[str]) -> Estimate:
-    import numpy as np
-
     order = {group: number for number, group in enumerate(dict.fromkeys(groups))}
     places = np.array([order[group] for group in groups])
     sums, sizes = np.bincount(places, weights=values), np.bincount(places)

@@ -5,6 +5,8 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from tqdm.auto import tqdm
+
 from ...stats import proportion_interval
 from .baseline import Attempt, attempt, majority_tactic
 from .corpus.corpus import Corpus, TracedTheorem
@@ -86,8 +88,6 @@ def database_overview(corpus: Corpus, asked: dict[str, Sequence[Query]]):
 def floor(session: Session, train: Sequence[TracedTheorem], names: Sequence[str | Theorem], *, calls: int,
           progress: bool = True) -> dict[str, list[Attempt]]:  # fmt: skip
     """The two provers of the floor on the same theorems: the majority tactic once, the fixed list within ``calls``."""
-    from tqdm.auto import tqdm
-
     commonest = majority_tactic(train)
     found: dict[str, list[Attempt]] = {f"majority tactic ({commonest})": [], f"fixed list, {calls} calls": []}
     for name in tqdm(names, desc="proving", unit="theorem", disable=not progress):

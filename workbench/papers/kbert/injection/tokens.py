@@ -291,11 +291,6 @@ class WordPieces(dict):
         for place, token in zip(encoding.word_ids, encoding.ids):
             self[fresh[place]].append(token)
 
-    def of_texts(self, split: list[list[str]], tokenizer) -> list[list[int]]:
-        """The ids of texts given as their words, without special tokens."""
-        self.learn(set(chain.from_iterable(split)), tokenizer)
-        return [[token for word in words for token in self[word]] for words in split]
-
 
 def read_plain(texts, graph, tokenizer, max_length, pieces: WordPieces) -> Trunks:
     """`read_trunks` for single texts and BERT's tokenizers: plain texts at once by their words, others one by one."""

@@ -12,6 +12,8 @@ import os
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
+import numpy as np
+
 from ....errors import DataError
 from ....files import user_path, write_atomic
 from ....tables import json_lines, parse_json, read_text
@@ -107,8 +109,6 @@ class Corpus:
     @functools.cached_property
     def _ends(self):
         """Where each premise ends, (P, 2): line and column."""
-        import numpy as np
-
         return np.array([premise.end for premise in self.premises], dtype=np.int64).reshape(-1, 2)
 
     @functools.cached_property
@@ -134,8 +134,6 @@ class Corpus:
         numpy array of bool, (number of premises,)
             Those of transitively imported files, and those of the same file that end before the theorem starts.
         """
-        import numpy as np
-
         if path not in self._spans:
             raise DataError(f"the corpus has no file {path!r}; a theorem's file_path must be a path of corpus.jsonl")
         mask = np.zeros(len(self.premises), dtype=bool)

@@ -10,6 +10,8 @@ import os
 import re
 from pathlib import Path
 
+from tqdm.auto import tqdm
+
 from ....errors import DataError, WorkbenchError
 from ..lean.engine import Library, imports_of, open_library
 from ..lean.session import Session
@@ -43,8 +45,6 @@ def trace(library: Library | str | os.PathLike | None = None, *, modules: tuple[
     WorkbenchError
         A proof does not replay: the step and Lean's message are named.
     """
-    from tqdm.auto import tqdm
-
     library = library if isinstance(library, Library) else open_library(library)
     paths = {module: library.path(module).relative_to(library.root).as_posix() for module in library.modules}
     references = {module: _references(library, module) for module in library.modules}
