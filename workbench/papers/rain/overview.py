@@ -179,21 +179,15 @@ def sweep(model, page: Page, budgets: Sequence[int], *, n: int | None = None, **
 
 def scorer_table(pages: Iterable[Page]):
     """Scorer and judge of every objective on the held-out replies: what was measured, with interval."""
-    rows = []
+    named, rows = {"right": "share right", "auc": "AUC", "undecided": "share undecided"}, []
     for one in pages:
-        for row in one.report.table() if one.report is not None else ():
-            rows.append({"objective": one.title, "who": "scorer", "measure": row["measure"], **_interval(row)})
-        for name, estimate in one.judge.items():
-            what = {"right": "share right", "auc": "AUC", "undecided": "share undecided"}[name]
-            rows.append(
-                {"objective": one.title, "who": one.study.judge, "measure": what, **_interval(estimate.as_dict())}
-            )
+        told = [("scorer", row) for row in (one.report.table() if one.report is not None else ())]
+        told += [(one.study.judge, {"measure": named[name], **e.as_dict()}) for name, e in one.judge.items()]
+        for who, row in told:
+            ends = "" if row["low"] is None else f"{row['low']:.2f} to {row['high']:.2f}"
+            rows.append({"objective": one.title, "who": who, "measure": row["measure"], "value": row["value"],
+                         "95 % interval": ends, "n": row["n"]})  # fmt: skip
     return shown(rows)
-
-
-def _interval(row: Mapping) -> dict:
-    ends = "" if row["low"] is None else f"{row['low']:.2f} to {row['high']:.2f}"
-    return {"value": row["value"], "95 % interval": ends, "n": row["n"]}
 
 
 def attack_table(plain: Study, attacked: Study):

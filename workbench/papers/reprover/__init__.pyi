@@ -8,6 +8,9 @@ from .baseline import (
     read_theorems as read_theorems,
 )
 from .corpus.corpus import (
+    SPLITS as SPLITS,
+)
+from .corpus.corpus import (
     Corpus as Corpus,
 )
 from .corpus.corpus import (
@@ -20,20 +23,17 @@ from .corpus.corpus import (
     load_corpus as load_corpus,
 )
 from .corpus.corpus import (
+    novel_premises_split as novel_premises_split,
+)
+from .corpus.corpus import (
+    random_split as random_split,
+)
+from .corpus.corpus import (
     save_corpus as save_corpus,
 )
 from .corpus.metamath import read_metamath as read_metamath
 from .corpus.metamath_reading import database_queries as database_queries
 from .corpus.metamath_reading import metamath_corpus as metamath_corpus
-from .corpus.splits import (
-    SPLITS as SPLITS,
-)
-from .corpus.splits import (
-    novel_premises_split as novel_premises_split,
-)
-from .corpus.splits import (
-    random_split as random_split,
-)
 from .corpus.tracing import own_corpus as own_corpus
 from .corpus.tracing import trace as trace
 from .explore import (

@@ -94,11 +94,6 @@ def words(text: str) -> list[str]:
     return [word.lower() for word in _WORD.findall(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text))]
 
 
-def split_of(corpus: Corpus) -> Callable[[str], list[str]]:
-    """How BM25 cuts the texts of a corpus: Metamath's symbols stand between blanks, a Lean text is cut by `words`."""
-    return str.split if all(file.path.endswith(".mm") for file in corpus.files) else words
-
-
 class BM25:
     """Okapi BM25 over texts: scikit-learn counts the words, the weights are
 
@@ -164,7 +159,8 @@ def score_all(corpus: Corpus, states: Sequence[str], retriever, *, seed: int = 0
         rng = np.random.default_rng(seed)
         yield from (rng.random(len(texts)) for _ in states)
     elif retriever == "bm25":
-        index = _bm25(texts, split_of(corpus))
+        metamath = all(file.path.endswith(".mm") for file in corpus.files)  # its symbols stand between blanks
+        index = _bm25(texts, str.split if metamath else words)
         for first in range(0, len(states), BATCH):
             yield from index.scores_of(states[first : first + BATCH])
     else:

@@ -3,23 +3,26 @@
 A folder holds ``corpus.jsonl`` (one file of the library a line, each after those it imports: path, imports, premises)
 and either ``theorems.json`` (ours) or ``SPLIT/train.json``, ``val.json``, ``test.json`` (as LeanDojo Benchmark 4
 does). Both are read and written here, so a user's download of the benchmark and our own trace are the same thing to
-the rest. Positions are (line, column) counted from 1.
+the rest. Positions are (line, column) counted from 1. At the end: the benchmark's two ways to hold theorems out (§4).
 """
 
 import functools
 import json
 import os
+import random
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
 
-from ....errors import DataError
+from ....errors import DataError, UsageError
 from ....files import user_path, write_atomic
 from ....tables import json_lines, parse_json, read_text
 
 Position = tuple[int, int]
 PARTS = ("train", "val", "test")
+SEED = 3407  # the reference's, of the splits
 SKIPPED = ("no name", "a name of the user's own (user__.n…)", "no code", "several names in brackets")
 
 
@@ -321,3 +324,55 @@ def _theorem_row(theorem: TracedTheorem) -> dict:
     ]  # fmt: skip
     del row["extra"]
     return row | {"traced_tactics": tactics}
+
+
+# ----------------------------------------------------------------------------------------------------------- splits
+def random_split(theorems: Sequence[TracedTheorem], n_val: int, n_test: int, *, seed: int = SEED):
+    """{part: theorems}: a seeded shuffle; a theorem stands in exactly one part."""
+    _check(theorems, n_val, n_test)
+    shuffled = sorted(theorems, key=lambda theorem: theorem.key)
+    random.Random(seed).shuffle(shuffled)
+    cut = len(shuffled) - n_val - n_test
+    return dict(zip(PARTS, (tuple(shuffled[:cut]), tuple(shuffled[cut : cut + n_val]), tuple(shuffled[cut + n_val :]))))
+
+
+def novel_premises_split(theorems: Sequence[TracedTheorem], n_val: int, n_test: int, *, seed: int = SEED):
+    """{part: theorems}: every held-out theorem uses at least one premise that no training theorem uses.
+
+    Premises are taken from the rarest on; every theorem that uses one moves out of the training part, until at least
+    ``n_val + n_test`` have moved (the last premise may bring more). They are then divided at random.
+    """
+    _check(theorems, n_val, n_test)
+    ordered = sorted(theorems, key=lambda theorem: theorem.key)
+    users: dict[tuple, list[int]] = {}
+    for number, theorem in enumerate(ordered):
+        for premise in sorted({(use.def_path, use.full_name) for one in theorem.tactics for use in one.uses}):
+            users.setdefault(premise, []).append(number)
+    rng = random.Random(seed)
+    premises = sorted(users)
+    rng.shuffle(premises)  # premises that are equally rare come in a seeded order
+    premises.sort(key=lambda premise: len(users[premise]))
+    moved: dict[int, None] = {}
+    for premise in premises:
+        if len(moved) >= n_val + n_test:
+            break
+        moved.update(dict.fromkeys(users[premise]))
+    if len(moved) < n_val + n_test:
+        raise UsageError(
+            f"only {len(moved)} theorems name a premise, and {n_val + n_test} are to be held out; ask for fewer"
+        )
+    held = list(moved)
+    rng.shuffle(held)
+    n_val = round(len(held) * n_val / (n_val + n_test))
+    parts = ([n for n in range(len(ordered)) if n not in moved], held[:n_val], held[n_val:])
+    return {part: tuple(ordered[n] for n in numbers) for part, numbers in zip(PARTS, parts)}
+
+
+SPLITS = {"random": random_split, "novel_premises": novel_premises_split}
+
+
+def _check(theorems: Sequence[TracedTheorem], n_val: int, n_test: int) -> None:
+    if n_val < 0 or n_test < 1 or n_val + n_test >= len(theorems):
+        raise UsageError(
+            f"n_val={n_val} and n_test={n_test} of {len(theorems)} theorems: both must fit and leave some for training"
+        )

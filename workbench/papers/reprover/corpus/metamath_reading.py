@@ -14,9 +14,8 @@ from pathlib import Path
 
 from ....errors import DataError
 from ..retrieve import Query, queries
-from .corpus import Corpus, File, Premise, Tactic, TracedTheorem, Use
+from .corpus import SEED, SPLITS, Corpus, File, Premise, Tactic, TracedTheorem, Use
 from .metamath import read_metamath
-from .splits import SEED, SPLITS
 
 KINDS = {"$a": "axiom", "$p": "theorem"}
 HELD_OUT = 2000  # for validation and again for the test, as the paper does (card); a tenth each if there are few
