@@ -21,6 +21,7 @@ import numpy as np
 
 from ... import judging
 from ...errors import UsageError
+from ...models.base import require
 from ...stats import Estimate, proportion_interval
 
 # What a compound score must exceed for a text to count as positive: VADER's authors' own convention.
@@ -122,8 +123,6 @@ def model_judge(model, objective: str) -> Callable:
     UsageError
         The objective has no question here.
     """
-    from ...models.base import require
-
     if objective not in _QUESTIONS:
         raise UsageError(f"no model judge for objective {objective!r}: there is one for {', '.join(_QUESTIONS)}")
     require(model, "logprobs", for_="judging replies")

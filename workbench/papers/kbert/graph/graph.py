@@ -14,7 +14,7 @@ import numpy as np
 from ....errors import UsageError
 from ..injection.words import Codes, Coverage, cover, split_words, word_spans, words_at
 from ..settings import FUNCTION_WORDS
-from . import sources
+from . import sources, wordnet
 from .strings import Strings, intern
 
 
@@ -122,8 +122,6 @@ class KnowledgeGraph:
         DataError
             As `wordnet.read_wordnet`, or an unknown predicate.
         """
-        from . import wordnet
-
         wordnet.check_predicates(predicates)
         rows = wordnet.triples(wordnet.read_wordnet(path), tuple(predicates))
         return cls._intern(rows, "WordNet 3.0 nouns" if path is None else f"WordNet nouns, {path}", case_sensitive)

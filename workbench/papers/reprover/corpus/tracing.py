@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
+from ....data import folder
 from ....errors import DataError, WorkbenchError
 from ..lean.engine import Library, imports_of, open_library
 from ..lean.session import Session
@@ -82,8 +83,6 @@ def trace(library: Library | str | os.PathLike | None = None, *, modules: tuple[
 
 def own_corpus() -> Corpus:
     """The trace of the project's own library that is kept in data/reprover/trace (tests replay and compare it)."""
-    from ....data import folder
-
     return load_corpus(folder("reprover") / "trace")
 
 
@@ -107,8 +106,8 @@ def _replay(session: Session, proof: Proof) -> list[tuple[str, str]]:
 
 # ------------------------------------------------------------------------------------------------------ what Lean knows
 def _references(library: Library, module: str) -> dict:
-    folder = library.build or library.root / ".lake" / "build" / "lib" / "lean"
-    path = Path(folder) / (module.replace(".", "/") + ".ilean")
+    compiled = library.build or library.root / ".lake" / "build" / "lib" / "lean"
+    path = Path(compiled) / (module.replace(".", "/") + ".ilean")
     if not path.is_file():
         raise DataError(f"{path} is missing; compile the project first (lake build)")
     told = json.loads(path.read_text(encoding="utf-8"))
