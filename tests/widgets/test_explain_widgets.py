@@ -134,6 +134,7 @@ def test_the_layer_slider_shows_lens_and_patching(smollm2):
     grid = ex.patching_grid(smollm2, PROMPT, TWIN, TARGET, FOIL)
     np.testing.assert_allclose(widget.answer["patching"]["recovery"], grid.recovery, atol=1e-4)
     assert widget.rows()[1][3][-1] == f"{grid.recovery[20, 3]:.4f}"
+    command(widget, "reset")
     command(widget, "ask", clean=PROMPT, corrupt="Italy", target=TARGET, foil=FOIL)
     assert widget.error == ""  # the lens needs no twin
     widget.show = "patching"
