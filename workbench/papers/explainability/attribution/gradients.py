@@ -25,6 +25,8 @@ from .game import combine
 
 _reads_embeddings: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # module -> bool
 ROW_TOKENS = 1536  # tokens of one forward with gradients: the graph is kept until its backward
+FEW = 128  # steps; who asks for fewer wants it quick, and reads the gap
+FINE, MOST = 2e-3, 8  # from FEW on: what all pieces together may miss, and how many times the steps that may take
 PATHS = ("integrated_gradients", "gradient_shap")
 PICKING = ("topk", "max", "min", "argmax", "argmin")  # what routers pick with: integers from floats
 COMPARING = ("gt", "ge", "lt", "le", "__gt__", "__ge__", "__lt__", "__le__")  # their thresholds: truth values
@@ -77,7 +79,8 @@ def integrated(f: "StateFunction", start: torch.Tensor, end: torch.Tensor, steps
 
     The path is cut into pieces and captum integrates each with a few Gauss-Legendre steps. What a piece must add up
     to is known, f(its end) - f(its start), so half of the steps are spent on halving the pieces that miss it by most: a
-    language model's path has a few sharp bends, and even steps fall beside them.
+    language model's path has a few sharp bends, and even steps fall beside them. From `FEW` steps on halving goes on
+    until all pieces together miss less than `FINE` of the largest score, with at most `MOST` times as many steps more.
     """
     from captum.attr import IntegratedGradients
 
@@ -106,11 +109,17 @@ def integrated(f: "StateFunction", start: torch.Tensor, end: torch.Tensor, steps
     values: dict[float, float] = {}
     if steps < 16:  # too few for pieces
         return read([(0.0, 1.0)], steps)[0][2][None]
-    nodes = 4 if steps < 128 else 2  # many are wasted on a piece with a corner, such as a ReLU makes
+    nodes = 4 if steps < FEW else 2  # many are wasted on a piece with a corner, such as a ReLU makes
     count = steps // 2 // nodes
     left = steps - count * nodes
     pieces = read([(place / count, (place + 1) / count) for place in range(count)], nodes)
-    while left >= 2 * nodes:
+    more = 0 if steps < FEW else MOST * steps
+    while True:
+        if left < 2 * nodes:
+            size = float(torch.stack([scores for _, _, scores in pieces]).sum(0).abs().max())
+            if more <= 0 or sum(miss for miss, _, _ in pieces) <= FINE * size:
+                break
+            left, more = left + steps // 4, more - steps // 4
         pieces.sort(key=lambda piece: piece[0])
         halved = [pieces.pop() for _ in range(min(max(1, count // 8), left // (2 * nodes)))]
         left -= 2 * nodes * len(halved)

@@ -43,7 +43,8 @@ def attribute(
         "log_probability" (default), "probability", or "logit_difference" (default with a foil). "decomposition"
         explains the target's logit above the vocabulary's mean, or the logit difference, and no other.
     samples : int, optional
-        Permutations (shapley), coalitions (kernel_shap, lime), steps (integrated_gradients), draws (gradient_shap).
+        Permutations (shapley), coalitions (kernel_shap, lime), draws (gradient_shap), steps (integrated_gradients; from
+        128 on more are spent, up to nine times as many, where the path is rough).
         Shapley values are exact up to 10 free tokens, unless fewer evaluations are asked for.
     seed : int
         Every random choice follows from it.
