@@ -373,8 +373,8 @@ def test_counted_flips_have_the_known_probability_and_say_what_exact_needs(tiny)
     model = opened(tiny)
     curve = study.flip_curve(model, "HTHTHTHT", n_points=3, n=300)
     assert curve.n.tolist() == [0, 4, 8] and curve.how == "sampled" and len(tiny.asked) == 3 * 30
-    for p, mass, low, high in zip(curve.p_tails, curve.mass, curve.low, curve.high):
-        assert abs(mass - 0.8) < 0.1 and abs(p - 0.375) < 0.15 and low < p < high  # Heads .5, Tails .3, else .2
+    for p, mass, e in zip(curve.p_tails, curve.mass, curve.counted):
+        assert abs(mass - 0.8) < 0.1 and abs(p - 0.375) < 0.15 and e.low < p < e.high  # Heads .5, Tails .3, else .2
     rows = study.counting_table({"tiny": curve}, within=0.05)
     assert [row["flips in context"] for row in rows] == [0, 4, 8]
     for row, e in zip(rows, curve.estimates().values()):

@@ -17,10 +17,23 @@ DATA = Path(__file__).resolve().parents[2] / "data" / "emo"
 
 
 def test_the_automaton_is_a_distribution():
-    machine = grammar.automaton()
-    assert machine.probability.shape == (182, 418)
-    np.testing.assert_allclose(machine.probability.sum(1), 1, atol=1e-12)
-    assert ((machine.probability > 0) == (machine.following >= 0)).all()
+    probability, following = grammar.automaton()
+    assert probability.shape == (182, 418)
+    np.testing.assert_allclose(probability.sum(1), 1, atol=1e-12)
+    assert ((probability > 0) == (following >= 0)).all()
+
+
+def token_name(token):
+    """A readable name: "noun0.t3.7" is the seventh singular noun of topic 3."""
+    fixed = ("<start>", "<end>", "a", "each", "this", "some", "many", "these", "very", "quite")
+    if token < 10:
+        return fixed[token]
+    topic, place = divmod(int(token) - 10, sum(grammar.SIZES.values()))
+    for name, size in grammar.SIZES.items():
+        if place < size:
+            return f"{name}.t{topic}.{place}"
+        place -= size
+    raise KeyError(token)
 
 
 def literal_probability(names):
@@ -68,20 +81,19 @@ def test_the_oracle_agrees_with_the_rules_read_aloud():
     exact = grammar.log_probability(drawn)
     assert np.isfinite(exact).all()
     for row, value in zip(drawn, exact):
-        names = [grammar.token_name(t) for t in row[1:] if t != grammar.END]
+        names = [token_name(t) for t in row[1:] if t != grammar.END]
         assert np.exp(value) == pytest.approx(literal_probability(names), rel=1e-9)
     loose = grammar.sentences(200, seed=4, coherence=0.5)
     for row, value in zip(loose, grammar.log_probability(loose)):
-        names = [grammar.token_name(t) for t in row[1:] if t != grammar.END]
+        names = [token_name(t) for t in row[1:] if t != grammar.END]
         assert np.exp(value) == pytest.approx(literal_probability(names), rel=1e-9)
 
 
 def test_samples_follow_the_oracle():
     """The entropy by the samples' own log P equals the entropy by the automaton's rows; smoothing keeps all finite."""
     drawn = grammar.sentences(4000, seed=1)
-    machine = grammar.automaton()
-    log_p = np.log(np.where(machine.probability > 0, machine.probability, 1))
-    each = -(machine.probability * log_p).sum(1)
+    probability, _ = grammar.automaton()
+    each = -(probability * np.log(np.where(probability > 0, probability, 1))).sum(1)
     state, ended = grammar.states(drawn)[:, :-1], np.cumsum(drawn[:, :-1] == grammar.END, axis=1) > 0
     entropy = np.where(ended, 0, each[state]).sum(1).mean()
     spread = grammar.log_probability(drawn).std() / 4000**0.5
@@ -94,7 +106,7 @@ def test_samples_follow_the_oracle():
 
 def test_the_measures_are_exact_for_a_model_that_is_the_oracle():
     held_out = grammar.sentences(300, seed=5)
-    p = torch.tensor(grammar.automaton().probability, dtype=torch.float32)[grammar.states(held_out)]
+    p = torch.tensor(grammar.automaton()[0], dtype=torch.float32)[grammar.states(held_out)]
     logits = torch.log(p + 1e-30)
     values = experiment.measure(None, logits, held_out, grammar.sentences(500, seed=6), 1.0)
     assert values["validity"] == 1
@@ -202,9 +214,9 @@ def test_statistics_of_what_was_written():
 
 def test_sizes_out_of_range():
     sizes = dict(pretrain_steps=1, steps=1, sentences=5, samples=5)
-    with pytest.raises(UsageError, match="seeds=0"):
+    with pytest.raises(UsageError, match="seeds=0 is too small: give at least 1"):
         emo.run_grammar(seeds=0, temperatures=[1.0], **sizes)
-    with pytest.raises(UsageError, match="above 0"):
+    with pytest.raises(UsageError, match=r"temperatures=\[0.0, 1.0\] is too small: give at least 0.05"):
         emo.run_grammar(seeds=1, temperatures=[0.0], **sizes)
 
 
@@ -291,12 +303,12 @@ def test_quoted_numbers_have_a_source():
 @pytest.mark.parametrize("name", ["samples", "sentences"])
 def test_sizes_of_nothing_are_one_sentence(name):
     sizes = {"seeds": 1, "pretrain_steps": 1, "steps": 1, "sentences": 20, "samples": 5, "temperatures": [0.8]}
-    with pytest.raises(UsageError, match=f"{name} is 0: give at least 1"):
+    with pytest.raises(UsageError, match=f"{name}=0 is too small: give at least 1"):
         experiment.run_grammar(**{**sizes, name: 0})
 
 
 @pytest.mark.parametrize("name", ["window", "batch", "held_out", "generated"])
 def test_sizes_of_nothing_are_refused_before_the_model_is_touched(name):
     sizes = {"steps": 1, "window": 8, "batch": 1, "held_out": 1, "generated": 4}
-    with pytest.raises(UsageError, match=f"{name}=0 is too few"):
+    with pytest.raises(UsageError, match=f"{name}=0 is too small: give at least"):
         prose.finetune(SimpleNamespace(can={"gradient"}, name="toy"), **{**sizes, name: 0})

@@ -190,7 +190,7 @@ def test_texts_about_one_entity_are_one_draw():
     task = tasks.teaching_task()
     tested = [task.entities[text] for text, _ in task.test]
     assert len(set(tested)) == 42 and all(entity.lower() in text.lower() for text, entity in task.entities.items())
-    rows = study._rows(task, 0, "BERT", ["illness"] * len(tested), {"seconds": 1.0, "loss": 0.5})
+    rows = study.rows_of(task, 0, "BERT", ["illness"] * len(tested), {"seconds": 1.0, "loss": 0.5})
     assert [row.unit for row in rows] == tested
     assert study.accuracy_table(Results(rows=rows)).accuracy["BERT"].n == 42
 

@@ -8,6 +8,7 @@ from workbench.files import ROOT
 from workbench.models.base import Scored
 from workbench.papers.rain import judges, materials
 from workbench.readers import read_advbench, read_reviews, sample
+from workbench.stats import auroc
 
 SHARED = ROOT.parent / "shared" / "data"
 
@@ -57,7 +58,7 @@ def test_a_judge_report_has_an_independent_oracle():
              for a in rows if a.label > 0 for b in rows if b.label == 0]  # fmt: skip
     assert report["right"].value == right / len(rows) and report["undecided"].value == 8 / 40
     assert report["auc"].value == pytest.approx(np.mean(above))
-    with pytest.raises(UsageError, match="both labels"):
+    with pytest.raises(UsageError, match="good and bad texts"):
         judges.judge_report(judges.vader, [row for row in rows if row.label > 0])
 
 
@@ -90,8 +91,7 @@ def test_what_a_judge_cannot_do_is_said():
         judges.model_judge(mute, "sentiment")
     with pytest.raises(UsageError, match="no model judge for objective 'kindness'"):
         judges.model_judge(TwoWords(), "kindness")
-    with pytest.raises(UsageError, match="name a second model"):
-        judges.judge_for("truthfulness")
+    assert judges.judge_for("truthfulness") == ("", None, 0.0)
     with pytest.raises(UsageError, match="1 prompts and 2 replies"):
         judges.lexicon(["a"], ["b", "c"])
 
@@ -110,4 +110,4 @@ def test_vader_beats_chance_on_real_reviews():
     reviews = sample(read_reviews(SHARED / "movie_reviews" / "movie_reviews.zip"), 40, seed=1)
     values = judges.vader([""] * len(reviews), [review.text for review in reviews])
     labels = np.array([review.label for review in reviews])
-    assert judges.auroc(values[labels > 0], values[labels < 0]).value > 0.6
+    assert auroc(values[labels > 0], values[labels < 0]).value > 0.6

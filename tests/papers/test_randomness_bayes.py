@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from math import comb, nan
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -103,7 +104,7 @@ def curve(values, control=False, concept="01"):
     period = len(concept)
     n = np.arange(len(values) * period)
     inside = np.repeat(np.asarray(values, dtype=float), period)
-    return ConceptCurve(concept, period, n, inside, inside + 0.2, np.full(len(n), 0.2), np.full(len(n), 0.9), period)
+    return ConceptCurve(concept, period, n, inside, inside + 0.2, np.full(len(n), 0.2), np.full(len(n), 0.9))
 
 
 def concept_study(values, controls):
@@ -173,7 +174,7 @@ def test_answer_about_the_change_follows_the_curve(values, answer):
     ],
 )
 def test_answer_about_the_judgement_follows_the_interval(estimate, answer):
-    made = study.JudgementStudy(np.ones(3), np.ones(3), np.ones(6), estimate, {})
+    made = SimpleNamespace(auroc=estimate)
     assert row(study.answers("m", judgement=made), "Can it tell")["answer"] == answer
 
 
@@ -266,5 +267,5 @@ def test_table_of_concepts_reads_from_the_study():
 
 
 def test_a_curve_that_knows_nothing_is_nan_and_not_chance():
-    made = ConceptCurve("0", 1, np.arange(2), np.ones(2), np.ones(2), np.full(2, nan), np.ones(2), 1)
+    made = ConceptCurve("0", 1, np.arange(2), np.ones(2), np.ones(2), np.full(2, nan), np.ones(2))
     assert np.isnan(made.phase_difference).all()

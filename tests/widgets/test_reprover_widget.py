@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import psutil
 import pytest
 from hypothesis import given
@@ -12,7 +13,7 @@ from lean import needs_lean
 
 from workbench.errors import DataError, UsageError
 from workbench.papers import reprover
-from workbench.papers.reprover import explore, retrieve
+from workbench.papers.reprover import explore
 from workbench.widgets import reprover as widgets
 from workbench.widgets.reprover import ProofExplorer
 
@@ -30,6 +31,14 @@ def explorer(session):
     return ProofExplorer("Nat.zero_add", session=session, large=False)
 
 
+def best_of(explorer, scores, k):
+    """The k best accessible premises by these scores, sorted literally."""
+    subject, premises = explorer.subject(), explorer.corpus.premises
+    mask = explorer.corpus.accessible(subject.path, subject.start)
+    ranked = sorted(np.flatnonzero(mask), key=lambda n: -scores[n])
+    return [(premises[n].full_name, scores[n]) for n in ranked[:k]]
+
+
 @needs_lean
 def test_its_states_are_a_direct_sessions(explorer, session):
     state = session.open("Nat.zero_add")
@@ -38,12 +47,8 @@ def test_its_states_are_a_direct_sessions(explorer, session):
         state = session.run_tac(state, tactic)
         explorer.command = {"kind": "tactic", "text": tactic, "n": number}
         assert explorer.answer["goals"] == list(state.goals) and explorer.error == ""
-    best = retrieve.top(
-        explorer.corpus,
-        retrieve.Query(explorer.subject().traced, retrieve.Tactic("", "", (), state.pp, ""), frozenset()),
-        "bm25",
-        20,
-    )
+    index = reprover.BM25([f"{premise.full_name} {premise.code}" for premise in explorer.corpus.premises])
+    best = best_of(explorer, index.scores(state.pp), 20)
     assert [one[0] for one in explorer.answer["premises"]] == [name for name, _ in best]
     assert [one[2] for one in explorer.answer["premises"]] == pytest.approx([score for _, score in best], abs=1e-3)
     assert "Nat.zero_add" not in [one[0] for one in explorer.answer["premises"]]
@@ -265,8 +270,8 @@ def test_an_encoder_that_is_loaded_scores_too(minilm):
     explorer = ProofExplorer("Nat.zero_add", encoder=minilm, shown=5)
     explorer.retriever = minilm.name
     state = explorer.state().pp
-    query = retrieve.Query(explorer.subject().traced, retrieve.Tactic("", "", (), state, ""), frozenset())
-    direct = retrieve.top(explorer.corpus, query, "minilm", 5)
+    *premises, asked = minilm.embed([*(f"{one.full_name} {one.code}" for one in explorer.corpus.premises), state])
+    direct = best_of(explorer, [p @ asked / np.linalg.norm(p) / np.linalg.norm(asked) for p in premises], 5)
     assert [one[0] for one in explorer.answer["premises"]] == [name for name, _ in direct]
     assert [one[2] for one in explorer.answer["premises"]] == pytest.approx([s for _, s in direct], abs=2e-3)
 

@@ -90,7 +90,7 @@ class ProofExplorer(Explorer):
             None, theorem=theorem, proof="\n".join(explore.split_proof(proof)), large=large,
             theorems=[[one.full_name, one.file_path] for one in corpus.theorems],
             retrievers=list(self._ranker.names),
-            missing="" if session is not None or reprover.lean_available() else explore.no_lean(),
+            missing="" if session is not None or reprover.lean_available() else explore.NO_LEAN,
         )  # fmt: skip
         if self.error:
             self.close()

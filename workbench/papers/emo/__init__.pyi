@@ -10,6 +10,8 @@ from .figures import (
     pull_figure as pull_figure,
 )
 from .fused import fused_emo_loss as fused_emo_loss
+from .head import fuse as fuse
+from .head import unfuse as unfuse
 from .loss import baseline_loss as baseline_loss
 from .loss import emo_loss as emo_loss
 from .prose import finetune as finetune
@@ -33,8 +35,6 @@ from .settings import (
 )
 from .trainer import EMOLoss as EMOLoss
 from .trainer import compute_loss_func as compute_loss_func
-from .trainer import fuse as fuse
-from .trainer import unfuse as unfuse
 from .views import (
     CONTEXTS as CONTEXTS,
 )

@@ -13,10 +13,10 @@ import torch
 from tqdm.auto import tqdm
 
 from workbench import training
-from workbench.errors import UsageError
 
 from .grammar import END, LONGEST, START, VOCABULARY, automaton, log_probability, sentences, states
-from .loss import baseline_loss, emo_loss
+from .loss import loss_by
+from .settings import PROFILES
 from .settings import variant as _variant
 
 COHERENCE = 0.8  # of the loose sentences
@@ -79,10 +79,7 @@ def train(model, tokens, steps: int, seed: int, *, settings: dict, cost=None, ba
     tokens = torch.as_tensor(tokens)
 
     def loss(rows):
-        logits, labels = model(rows), labels_of(rows)
-        if cost is None:
-            return baseline_loss(logits, labels, **settings)
-        return emo_loss(logits, labels, model.table.weight if isinstance(cost, str) else cost, **settings)
+        return loss_by(settings, model(rows), labels_of(rows), model.table.weight if isinstance(cost, str) else cost)
 
     return training.train(model, training.rows_of(tokens, batch), loss, steps=steps, lr=lr, seed=seed, fused=True)
 
@@ -111,11 +108,10 @@ def measure(model, logits, held_out, samples: np.ndarray, temperature: float) ->
 
     ``logits`` (n, T, V): the model's on ``held_out`` (n, T), made once for all temperatures.
     """
-    machine = automaton()
     log_q = torch.log_softmax(logits / temperature, -1)[:, :-1]
     state = states(held_out)[:, :-1]
     real = torch.as_tensor(labels_of(torch.as_tensor(held_out))[:, 1:] != -100)
-    p = torch.tensor(machine.probability, dtype=torch.float32)[torch.as_tensor(state)]  # exact, (n, T-1, V)
+    p = torch.tensor(automaton()[0], dtype=torch.float32)[torch.as_tensor(state)]  # exact, (n, T-1, V)
     count = real.sum()
     exact = log_probability(samples)
     valid = np.isfinite(exact)
@@ -138,8 +134,7 @@ def methods(variant: str = "emo1_adaptive") -> dict:
     """
     chosen = _variant(variant)
     table = {"mle": ({"form": "ce"}, None)}
-    for name in ("label_smoothing", "tvd", "mixce"):
-        table[name] = (_variant(name).settings, None)
+    table |= {name: (_variant(name).settings, None) for name in ("label_smoothing", "tvd", "mixce")}
     if chosen.is_emo:
         table["emo_head"] = (chosen.settings, "head" if chosen.cost_embedding == "head" else "start")
         table["emo_ppmi_same"] = (chosen.settings, "same")
@@ -148,18 +143,9 @@ def methods(variant: str = "emo1_adaptive") -> dict:
 
 
 def run_grammar(
-    *,
-    seeds,
-    pretrain_steps,
-    steps,
-    sentences,
-    samples,
-    temperatures,
-    mle_temperatures=(),
-    seed=0,
-    variant="emo1_adaptive",
-    progress=False,
-):
+    *, seeds, pretrain_steps, steps, sentences, samples, temperatures, mle_temperatures=(), seed=0,
+    variant="emo1_adaptive", progress=False,
+):  # fmt: skip
     """The whole experiment.
 
     Parameters
@@ -181,16 +167,17 @@ def run_grammar(
     -------
     pandas.DataFrame
         A row for each seed, method and temperature, with the columns of `measure`.
+
+    Raises
+    ------
+    UsageError
+        A size that makes no sense.
     """
     import pandas as pd
 
     sweep = sorted({1.0, *temperatures})
     sweeps = {"mle": sorted({*sweep, *mle_temperatures})}
-    if seeds < 1 or sweeps["mle"][0] <= 0:
-        raise UsageError(f"seeds={seeds}, temperatures={sweeps['mle']}: at least one seed, temperatures above 0")
-    for name, value in (("sentences", sentences), ("samples", samples)):
-        if value < 1:
-            raise UsageError(f"{name} is {value}: give at least 1")
+    PROFILES.check({"seeds": seeds, "sentences": sentences, "samples": samples, "temperatures": sweeps["mle"]})
     rows, start = [], pretrained(seed, pretrain_steps)
     for repetition in tqdm(range(seeds), desc="the grammar", unit="seed", disable=not progress, leave=False):
         base = 1000 * (seed + 1) + repetition

@@ -1,7 +1,6 @@
 """Figures of notebook and widget: measures by loss, their frontiers over temperatures, two losses' pulls. Data in."""
 
 from ... import plots
-from .views import MEASURES
 
 GRAMMAR_TITLES = {"validity": "valid sentences ↑", "forward_ce": "forward CE ↓", "reverse_ce": "reverse CE ↓",
                   "oracle_nll": "oracle NLL", "entropy": "entropy", "distinct_2": "distinct-2"}  # fmt: skip
@@ -14,7 +13,7 @@ def frontier_figure(results, labels: dict) -> plots.Picture:
     title = "Each curve: one loss over temperatures (small dots: measured); large dot: temperature 1"
     picture, (axes,) = plots.panels(1, 2, size=(11.5, 4.8), title=title, sharey=True)
     means = {
-        labels.get(method, method): (method, part.groupby("temperature")[list(MEASURES)].mean().sort_index())
+        labels.get(method, method): (method, part.groupby("temperature")[list(GRAMMAR_TITLES)].mean().sort_index())
         for method, part in results.groupby("method", sort=False)
     }
     best, worst = results.forward_ce.min(), results.forward_ce[results.temperature == 1.0].max()

@@ -28,22 +28,11 @@ from .settings import FORMS
 
 
 def fused_emo_loss(
-    hidden,
-    weight,
-    labels,
-    *,
-    bias=None,
-    cost_embedding=None,
-    form: str = "emo1",
-    corrected: bool = True,
-    ratio_cap: float | None = None,
-    ignore_index: int = -100,
-    shift: bool = True,
-    reduction: str = "mean",
-    chunk_size: int | str = "auto",
-    active_eps: float | None = None,
+    hidden, weight, labels, *, bias=None, cost_embedding=None, form: str = "emo1", corrected: bool = True,
+    ratio_cap: float | None = None, ignore_index: int = -100, shift: bool = True, reduction: str = "mean",
+    chunk_size: int | str = "auto", active_eps: float | None = None,
     num_items_in_batch: int | torch.Tensor | None = None,
-):
+):  # fmt: skip
     """`emo_loss` of ``hidden @ weight.T + bias``: the same value and gradients, a fraction of the memory.
 
     Parameters
@@ -79,6 +68,8 @@ def fused_emo_loss(
         As `emo_loss`; also a head that does not fit the hidden states, and a second derivative asked for in backward.
     """
     check_options(form, ratio_cap, reduction, FORMS)
+    if chunk_size != "auto" and (type(chunk_size) is not int or chunk_size < 1):
+        raise UsageError(f"chunk_size={chunk_size!r} must be a whole number of rows above 0, or 'auto'")
     if hidden.shape[-1] != weight.shape[-1] or weight.dim() != 2:
         raise UsageError(
             f"hidden states of shape {tuple(hidden.shape)} do not fit a head of shape {tuple(weight.shape)}: "
@@ -95,7 +86,6 @@ def fused_emo_loss(
     check_finite(rows, "hidden states")
     if cost_embedding is not None:
         check_cost_embedding(cost_embedding, weight.shape[0], weight.device)
-    size = _chunk_size(chunk_size)
     if rows.dtype != weight.dtype:  # autocast: a half-precision trunk under a float32 head
         rows = rows.to(weight.dtype)
     keep = valid.nonzero().squeeze(1)
@@ -104,7 +94,7 @@ def fused_emo_loss(
     if torch.is_tensor(count):  # not by torch's default type, which is float32 for float64 inputs too
         count = count.to(torch.promote_types(weight.dtype, torch.float32))
     count = count + SMOOTH
-    options = Options(form, corrected, ratio_cap, size, active_eps)
+    options = Options(form, corrected, ratio_cap, None if chunk_size == "auto" else chunk_size, active_eps)
     wanted = torch.is_grad_enabled() and any(x is not None and x.requires_grad for x in (rows, weight, bias))
     cost = weight.detach() if cost_embedding is None else cost_embedding.detach().to(weight.dtype)
     if reduction == "none":
@@ -210,12 +200,3 @@ def _rows_a_chunk(work) -> int:
     """Enough to keep the products busy, few enough that the buffers stay small beside the gradient."""
     weight = work.head.weight
     return work.options.size or (max(64, weight.shape[1] // 8) if weight.is_cuda else 64)
-
-
-def _chunk_size(chunk_size) -> int | None:
-    """The option as a number of rows; None for "auto"."""
-    if chunk_size == "auto":
-        return None
-    if not isinstance(chunk_size, int) or isinstance(chunk_size, bool) or chunk_size < 1:
-        raise UsageError(f"chunk_size={chunk_size!r} must be a whole number of rows above 0, or 'auto'")
-    return chunk_size

@@ -9,8 +9,8 @@ Every word belongs to one class and at most one topic, so a state (place, number
 automaton is deterministic, and P(next token | prefix) is exact.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 
 import numpy as np
 
@@ -20,44 +20,21 @@ SINGULAR, PLURAL = (2, 3, 4), (5, 6, 7)  # determiners, by the number of the nou
 DEGREE = (8, 9)  # "very", "quite": may come before an adjective
 # class -> words in each topic; nouns and verbs have a form for each number
 SIZES = {"noun0": 10, "noun1": 10, "verb0": 8, "verb1": 8, "adjective": 10, "adverb": 5}
-VOCABULARY = 10 + TOPICS * sum(SIZES.values())  # 418
+TOPIC = sum(SIZES.values())  # words of a topic
+FIRST = dict(zip(SIZES, accumulate(SIZES.values(), initial=0)))  # where a class begins among them
+VOCABULARY = 10 + TOPICS * TOPIC  # 418
 LONGEST = 13  # tokens of the longest sentence: start, two NPs of four, verb, adverb, end, and one to spare
-
-
-@dataclass(frozen=True)
-class Automaton:
-    """``probability`` (S, V) of each token in each state; ``following`` (S, V) the next state, -1 where impossible."""
-
-    probability: np.ndarray
-    following: np.ndarray
+BEGINNING = TOPICS  # the state after START, ("det1", 0, None): before the first determiner, no topic yet
 
 
 def words(kind: str, topic: int) -> np.ndarray:
     """The token ids of a class in a topic."""
-    start = 10 + topic * sum(SIZES.values())
-    for name, size in SIZES.items():
-        if name == kind:
-            return np.arange(start, start + size)
-        start += size
-    raise KeyError(kind)
-
-
-def token_name(token: int) -> str:
-    """A readable name: "noun0.t3.7" is the seventh singular noun of topic 3."""
-    fixed = ("<start>", "<end>", "a", "each", "this", "some", "many", "these", "very", "quite")
-    if token < 10:
-        return fixed[token]
-    topic, place = divmod(int(token) - 10, sum(SIZES.values()))
-    for name, size in SIZES.items():
-        if place < size:
-            return f"{name}.t{topic}.{place}"
-        place -= size
-    raise KeyError(token)
+    return 10 + topic * TOPIC + FIRST[kind] + np.arange(SIZES[kind])
 
 
 @lru_cache(maxsize=1)
-def automaton() -> Automaton:
-    """The strict grammar as an automaton."""
+def automaton() -> tuple[np.ndarray, np.ndarray]:
+    """The strict grammar: P (S, V) of each token in each state, and the state that follows it, -1 where impossible."""
     names = [
         (place, number, topic)
         for place in ("det1", "after_det1", "after_degree1", "noun1", "verb", "det2", "after_det2", "after_degree2",
@@ -105,7 +82,7 @@ def automaton() -> Automaton:
     put("last", END, 1.0, "end")
     p[index["end"], END] = 1.0  # padding after the end costs nothing
     to[index["end"], END] = index["end"]
-    return Automaton(p, to)
+    return p, to
 
 
 def sentences(n: int, seed: int, *, coherence: float = 1.0) -> np.ndarray:
@@ -114,35 +91,27 @@ def sentences(n: int, seed: int, *, coherence: float = 1.0) -> np.ndarray:
     coherence: 1 is the strict grammar; below it, a content word keeps the sentence's topic with this probability and is
     otherwise exchanged for the word of the same class and rank in a topic drawn at random.
     """
-    rng, machine = np.random.default_rng(seed), automaton()
-    cumulative = machine.probability.cumsum(1)
+    rng, (probability, following) = np.random.default_rng(seed), automaton()
+    cumulative = probability.cumsum(1)
     out = np.full((n, LONGEST), END)
     out[:, 0] = START
-    state = np.full(n, start_state())
+    state = np.full(n, BEGINNING)
     for t in range(1, LONGEST):
         draw = rng.random(n) * cumulative[state, -1]
         out[:, t] = (cumulative[state] < draw[:, None]).sum(1)
-        state = machine.following[state, out[:, t]]
+        state = following[state, out[:, t]]
     exchange = (out >= 10) & (rng.random(out.shape) >= coherence)
-    size = sum(SIZES.values())
-    elsewhere = 10 + rng.integers(TOPICS, size=out.shape) * size + (out - 10) % size
+    elsewhere = 10 + rng.integers(TOPICS, size=out.shape) * TOPIC + (out - 10) % TOPIC
     return np.where(exchange, elsewhere, out)
-
-
-def start_state() -> int:
-    """The state after START: before the first determiner, no topic yet."""
-    return TOPICS  # ("det1", 0, None)
 
 
 def states(tokens: np.ndarray) -> np.ndarray:
     """The state before each next token, (n, T): -1 from the first impossible token on."""
-    machine = automaton()
-    out = np.empty(tokens.shape, dtype=int)
-    state = np.full(len(tokens), start_state())
-    out[:, 0] = state
+    _, following = automaton()
+    out = np.full(tokens.shape, BEGINNING)
     for t in range(1, tokens.shape[1]):
-        state = np.where(state < 0, -1, machine.following[state, tokens[:, t]])
-        out[:, t] = state
+        before = out[:, t - 1]
+        out[:, t] = np.where(before < 0, -1, following[before, tokens[:, t]])
     return out
 
 
@@ -151,12 +120,12 @@ def log_probability(tokens: np.ndarray, *, smoothing: float = 0.0) -> np.ndarray
 
     With smoothing ε each step has (1-ε) P + ε/V, and after a forbidden token every token has mass 1/V.
     """
-    machine, state = automaton(), states(tokens)
+    (probability, _), state = automaton(), states(tokens)
     ended = np.zeros(len(tokens), bool)
     total = np.zeros(len(tokens))
     for t in range(tokens.shape[1] - 1):
         s, token = state[:, t], tokens[:, t + 1]
-        p = np.where(s < 0, 1 / VOCABULARY, (1 - smoothing) * machine.probability[s, token] + smoothing / VOCABULARY)
+        p = np.where(s < 0, 1 / VOCABULARY, (1 - smoothing) * probability[s, token] + smoothing / VOCABULARY)
         with np.errstate(divide="ignore"):
             total += np.where(ended, 0.0, np.log(p))
         ended |= token == END

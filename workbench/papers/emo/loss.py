@@ -14,17 +14,9 @@ SMOOTH = 1e-15  # added to the one-hot reference before it is renormalised, as i
 
 
 def emo_loss(
-    logits,
-    labels,
-    cost_embedding,
-    *,
-    form: str = "emo1",
-    corrected: bool = True,
-    ratio_cap: float | None = None,
-    ignore_index: int = -100,
-    shift: bool = True,
-    reduction: str = "mean",
-):
+    logits, labels, cost_embedding, *, form: str = "emo1", corrected: bool = True, ratio_cap: float | None = None,
+    ignore_index: int = -100, shift: bool = True, reduction: str = "mean",
+):  # fmt: skip
     """Earth mover distance optimisation: cross-entropy joined with the model's expected transport cost to the target.
 
     Parameters
@@ -100,16 +92,9 @@ def normalised(cost_embedding):
 
 
 def baseline_loss(
-    logits,
-    labels,
-    *,
-    form: str = "ce",
-    w: float = 0.5,
-    smoothing: float = 0.1,
-    ignore_index: int = -100,
-    shift: bool = True,
-    reduction: str = "mean",
-):
+    logits, labels, *, form: str = "ce", w: float = 0.5, smoothing: float = 0.1, ignore_index: int = -100,
+    shift: bool = True, reduction: str = "mean",
+):  # fmt: skip
     """What EMO is compared with: cross-entropy, label smoothing, and the reference's MixCE and TVD (TaiLr).
 
     Parameters
@@ -136,6 +121,13 @@ def baseline_loss(
     else:
         rows = w * likelihood + (1 - w) * (q_t / ((1 - w) + w * q_t)).clamp(0.2, 1) * likelihood
     return reduce(rows, valid, reduction, labels, shift)
+
+
+def loss_by(settings: dict, logits, labels, cost_embedding, **options):
+    """`emo_loss` or `baseline_loss`, as ``settings`` say (of a variant); ``options`` are what the two share."""
+    if settings["form"] in FORMS:
+        return emo_loss(logits, labels, cost_embedding, **settings, **options)
+    return baseline_loss(logits, labels, **settings, **options)
 
 
 def _likelihood(logits, labels, ignore_index: int, shift: bool):
@@ -219,6 +211,3 @@ def reduce(rows, valid, reduction: str, labels=None, shift: bool = False):
         shape = (*labels.shape[:-1], labels.shape[-1] - int(shift))
         return rows.reshape(shape)
     return rows.sum() / (valid.sum() + SMOOTH) if reduction == "mean" else rows.sum()
-
-
-__all__ = ["baseline_loss", "emo_loss"]

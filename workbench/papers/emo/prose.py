@@ -9,11 +9,15 @@ from itertools import pairwise
 import torch
 
 from workbench import training
-from workbench.errors import DataError, UsageError
-from workbench.files import ROOT
+from workbench.data import folder
+from workbench.errors import DataError
+from workbench.models import require
+from workbench.tables import read_text
 
+from .head import fuse, output_head, unfuse
+from .settings import PROFILES
 from .settings import variant as _variant
-from .trainer import EMOLoss, fuse, output_head, unfuse
+from .trainer import EMOLoss
 
 TRAIN, HELD_OUT = "merry_wives_acts_1_to_3.txt", "merry_wives_acts_4_and_5.txt"
 THE_TEXT = "the play itself"  # the held-out text itself, where the models write
@@ -23,10 +27,7 @@ NEAR = 16  # tokens back that a repetition is looked for
 
 def prose(name: str = TRAIN) -> str:
     """One of the two texts in data/emo/ (see its README.md for where they come from)."""
-    path = ROOT / "data" / "emo" / name
-    if not path.is_file():
-        raise DataError(f"{path} is missing: restore it with `git checkout -- data/emo`")
-    return path.read_text(encoding="utf-8")
+    return read_text(folder("emo") / name)
 
 
 def windows(model, text: str, length: int) -> torch.Tensor:
@@ -38,19 +39,9 @@ def windows(model, text: str, length: int) -> torch.Tensor:
 
 
 def finetune(
-    model,
-    *,
-    steps,
-    window,
-    batch,
-    held_out,
-    generated,
-    variant="emo1_adaptive",
-    lr=3e-4,
-    rank=8,
-    seed=0,
+    model, *, steps, window, batch, held_out, generated, variant="emo1_adaptive", lr=3e-4, rank=8, seed=0,
     progress=False,
-):
+):  # fmt: skip
     """LoRA on acts 1-3 with cross-entropy and with ``variant``; both measured on acts 4-5, beside the untouched model.
 
     Parameters
@@ -76,14 +67,10 @@ def finetune(
     """
     import pandas as pd
 
-    from workbench.models import require
-
     require(model, "gradient", for_="fine-tuning with EMO")
     _variant(variant)
-    least = {"steps": (steps, 0), "window": (window, 4), "batch": (batch, 1), "held_out": (held_out, 1)}
-    for name, (value, low) in (least | {"generated": (generated, 1)}).items():
-        if value < low:
-            raise UsageError(f"{name}={value} is too few: give at least {low}")
+    sizes = {"window": window, "batch": batch, "held_out": held_out, "generated": generated}
+    PROFILES.check({"lora_steps": steps} | sizes)
     data = windows(model, prose(TRAIN), window)
     test = windows(model, prose(HELD_OUT), window)
     test = test[torch.linspace(0, len(test) - 1, min(held_out, len(test))).long()]
@@ -143,16 +130,12 @@ def evaluate(model, test, generated: int, seed: int) -> list[dict]:
     written = model.generate(prompts, max_new_tokens=generated, temperature=1.0, seed=seed, chat=False)
     return [
         {
-            "window": i,
-            "nll": float(nll[i, one]),
-            "temperature": TEMPERATURES[best[i % 2]],
-            "nll_tuned": float(nll[i, best[i % 2]]),
-            "entropy": entropy[i],
-            **_written(one_of_n[0].tokens),
-            "text": one_of_n[0].text,
+            "window": i, "nll": float(nll[i, one]),
+            "temperature": TEMPERATURES[best[i % 2]], "nll_tuned": float(nll[i, best[i % 2]]),
+            "entropy": entropy[i], **_written(reply.tokens), "text": reply.text,
         }
-        for i, one_of_n in enumerate(written)
-    ]
+        for i, (reply,) in enumerate(written)
+    ]  # fmt: skip
 
 
 def _written(tokens) -> dict:

@@ -9,11 +9,9 @@ import torch
 from workbench.errors import ModelError, UsageError
 
 from .fused import fused_emo_loss
-from .head import FusedHead, fuse, gather, head_matrix, is_plain, output_head, through_a_head, unfuse
-from .loss import SMOOTH, baseline_loss, check_cost_embedding, emo_loss
+from .head import FusedHead, fuse, gather, head_matrix, is_plain, output_head, through_a_head
+from .loss import SMOOTH, check_cost_embedding, loss_by
 from .settings import variant as _variant
-
-__all__ = ["EMOLoss", "compute_loss_func", "fuse", "output_head", "unfuse"]
 
 
 class EMOLoss(torch.nn.Module):
@@ -65,12 +63,9 @@ class EMOLoss(torch.nn.Module):
     def forward(self, logits, labels, *, cost_embedding=None, num_items_in_batch=None):
         """The loss from whole logits (B, T, V) and labels (B, T); see `emo_loss`. Divides by ``num_items_in_batch``."""
         reduction = "mean" if num_items_in_batch is None else "sum"
-        if self.variant.is_emo:
-            cost = self._cost(cost_embedding)
-            cost = cost if cost is None else cost.to(logits.device)
-            loss = emo_loss(logits.float(), labels, cost, **self.variant.settings, reduction=reduction)
-        else:
-            loss = baseline_loss(logits.float(), labels, **self.variant.settings, reduction=reduction)
+        cost = self._cost(cost_embedding) if self.variant.is_emo else None
+        cost = cost if cost is None else cost.to(logits.device)
+        loss = loss_by(self.variant.settings, logits.float(), labels, cost, reduction=reduction)
         return loss if num_items_in_batch is None else loss / (num_items_in_batch + SMOOTH)
 
     def from_hidden(self, hidden, labels, *, cost_embedding=None, num_items_in_batch=None):

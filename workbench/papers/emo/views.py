@@ -1,10 +1,15 @@
 """What notebook and widget show: comparisons over seeds, and the two losses' pulls after one context."""
 
 import numpy as np
+import pandas as pd
+import torch
 
 from workbench.errors import UsageError
+from workbench.models import require
 from workbench.stats import Estimate, mean_interval, paired_test
 
+from .head import output_head
+from .loss import loss_by, normalised
 from .settings import variant as _variant
 
 MEASURES = ("validity", "oracle_nll", "forward_ce", "reverse_ce", "entropy", "distinct_2")
@@ -21,12 +26,8 @@ CONTEXTS = (
 
 def at_one(results):
     """The table at temperature 1: a row a method, each measure as an Estimate over the seeds."""
-    import pandas as pd
-
-    rows = []
-    for method, part in results[results.temperature == 1.0].groupby("method", sort=False):
-        rows.append({"method": method, **{m: _mean(part[m]) for m in MEASURES}})
-    return pd.DataFrame(rows).set_index("method")
+    parts = results[results.temperature == 1.0].groupby("method", sort=False)
+    return pd.DataFrame({m: {name: _mean(part[m]) for name, part in parts} for m in MEASURES}).rename_axis("method")
 
 
 def against_mle(results):
@@ -34,19 +35,21 @@ def against_mle(results):
 
     A measure with fewer than two seeds where both are finite has None.
     """
-    import pandas as pd
-
     one = results[results.temperature == 1.0].set_index("seed")
-    mle, rows = one[one.method == "mle"], []
-    for method, part in one[one.method != "mle"].groupby("method", sort=False):
-        rows.append({"method": method, **{m: _difference(part[m], mle[m], "") for m in MEASURES}})
-    return pd.DataFrame(rows).set_index("method")
+    mle, parts = one[one.method == "mle"], one[one.method != "mle"].groupby("method", sort=False)
+    table = {m: {name: _difference(part[m], mle[m]) for name, part in parts} for m in MEASURES}
+    return pd.DataFrame(table).rename_axis("method")
 
 
-def _difference(ours, theirs, unit):
+def _difference(ours, theirs, unit=""):
     """ours - theirs as an Estimate, from two series with the same index; None with fewer than two finite pairs."""
     both = np.isfinite(ours) & np.isfinite(theirs)
     return paired_test(ours[both], theirs[both], unit=unit).difference if both.sum() > 1 else None
+
+
+def _mean(values):
+    finite = values[np.isfinite(values)]
+    return mean_interval(finite) if len(finite) else None
 
 
 def prose_table(windows):
@@ -54,8 +57,6 @@ def prose_table(windows):
 
     A perplexity is exp of the mean nats a token, and so are the ends of its interval.
     """
-    import pandas as pd
-
     rows = []
     for loss, part in windows.groupby("loss", sort=False):
         row = {"loss": loss}
@@ -64,20 +65,15 @@ def prose_table(windows):
             row[name] = mean and Estimate(*(None if x is None else float(np.exp(x)) for x in
                                             (mean.value, mean.low, mean.high)), mean.n)  # fmt: skip
         row["temperature"] = "/".join(f"{t:g}" for t in sorted(part.temperature.dropna().unique())) or None
-        rows.append({**row, **{m: _mean(part[m]) for m in WRITING}})
+        rows.append(row | {m: _mean(part[m]) for m in WRITING})
     return pd.DataFrame(rows).set_index("loss")
 
 
 def prose_differences(windows, loss: str, other: str = "mle") -> dict:
     """``loss`` minus ``other`` on the same held-out windows: {measure: Estimate}; None with fewer than two windows."""
     mine, theirs = (windows[windows.loss == name].set_index("window") for name in (loss, other))
-    units = {"nll": "nats/token", "nll_tuned": "nats/token", "entropy": "nats/token"}
+    units = dict.fromkeys(("nll", "nll_tuned", "entropy"), "nats/token")
     return {m: _difference(mine[m], theirs[m], units.get(m, "")) for m in ("nll", "nll_tuned", *WRITING)}
-
-
-def _mean(values):
-    finite = values[np.isfinite(values)]
-    return mean_interval(finite) if len(finite) else None
 
 
 def at_equal_validity(results, method: str):
@@ -126,14 +122,6 @@ def pull(model, context: str, *, variant: str = "emo1_adaptive", temperature: fl
         token, p (probability), cost (1 - cosine to the target), ce and emo: minus the gradient of the loss by the
         logit, i.e. the pull of one step of descent (above 0: up). The first row is the target.
     """
-    import pandas as pd
-    import torch
-
-    from workbench.models import require
-
-    from .loss import baseline_loss, emo_loss, normalised
-    from .trainer import output_head
-
     require(model, "gradient", for_="EMO's costs, which are distances between rows of the head")
     text, bar, comes = context.partition("|")
     if not bar or not text.strip() or not comes:
@@ -143,25 +131,13 @@ def pull(model, context: str, *, variant: str = "emo1_adaptive", temperature: fl
     target = model.token_ids(comes, start=False)[:1]
     logits = model.next_logprobs(text)[-1].float().cpu() / temperature
     weight = output_head(model).weight.detach().cpu().float()[: len(logits)]
-    label = torch.tensor(target)
-    chosen, pulls = _variant(variant), {}
-    for name, settings in (("ce", {"form": "ce"}), ("emo", chosen.settings)):
+    pulls = {}
+    for name, settings in (("ce", {"form": "ce"}), ("emo", _variant(variant).settings)):
         z = logits[None].clone().requires_grad_()
-        if settings["form"].startswith("emo"):
-            loss = emo_loss(z, label, weight, shift=False, **settings)
-        else:
-            loss = baseline_loss(z, label, shift=False, **settings)
+        loss = loss_by(settings, z, torch.tensor(target), weight, shift=False)
         pulls[name] = -torch.autograd.grad(loss, z)[0][0]
-    unit = normalised(weight)
-    cost = 1 - unit @ unit[target[0]]
-    q = torch.softmax(logits, 0)
+    unit, q = normalised(weight), torch.softmax(logits, 0)
     order = [target[0], *[i for i in q.topk(top + 1).indices.tolist() if i != target[0]][:top]]
-    return pd.DataFrame(
-        {
-            "token": [repr(model.tokenizer.decode([i]))[1:-1] for i in order],
-            "p": q[order].tolist(),
-            "cost": cost[order].tolist(),
-            "ce": pulls["ce"][order].tolist(),
-            "emo": pulls["emo"][order].tolist(),
-        }
-    )
+    columns = {"p": q, "cost": 1 - unit @ unit[target[0]], **pulls}
+    tokens = [repr(model.tokenizer.decode([i]))[1:-1] for i in order]
+    return pd.DataFrame({"token": tokens} | {name: values[order].tolist() for name, values in columns.items()})

@@ -1,21 +1,12 @@
 from .encoder.families import FAMILIES as FAMILIES
-from .encoder.families import Family as Family
 from .encoder.families import family_of as family_of
 from .encoder.model import KBert as KBert
-from .encoder.model import Look as Look
 from .encoder.model import Prediction as Prediction
 from .graph.graph import KnowledgeGraph as KnowledgeGraph
-from .graph.graph import Match as Match
 from .graph.graph import Triple as Triple
-from .graph.wordnet import Lemma as Lemma
-from .graph.wordnet import Synset as Synset
 from .graph.wordnet import read_wordnet as read_wordnet
 from .injection.collate import KnowledgeCollator as KnowledgeCollator
 from .injection.collate import check_mask as check_mask
-from .injection.coverage import Coverage as Coverage
-from .injection.tree import (
-    Injected as Injected,
-)
 from .injection.tree import (
     KnowledgeBatch as KnowledgeBatch,
 )
@@ -45,12 +36,6 @@ from .settings import (
 )
 from .settings import (
     PROFILES as PROFILES,
-)
-from .settings import (
-    SETTINGS as SETTINGS,
-)
-from .settings import (
-    Arm as Arm,
 )
 from .settings import (
     KBertSettings as KBertSettings,

@@ -3,7 +3,8 @@
 One rate for all arms would favour the arm that it was found with.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -11,19 +12,14 @@ import numpy as np
 from ...errors import UsageError
 from ...rows import Row
 from .settings import ARMS
-from .study import arms_for, predict, study_of, train_arm
+from .study import arms_for, keys_of, predict, rows_of, study_of, train_arm
 from .tasks import Task, held_out
 
 
 def choose_rates(
-    task: Task,
-    rates: Sequence[float],
-    seed: int,
-    *,
-    arms: Iterable[str] = tuple(ARMS),
-    progress: Callable[[str], None] | None = None,
-    **training,
-):
+    task: Task, rates: Sequence[float], seed: int, *, arms: Iterable[str] = tuple(ARMS),
+    progress: Callable[[str], None] | None = None, **training,
+):  # fmt: skip
     """Train each arm with each rate on seven tenths of the training entities, and test it on the others.
 
     Parameters
@@ -65,32 +61,31 @@ def choose_rates(
         tried = []
         for rate in map(float, rates):
             arm = f"{name}, rate {rate:g}"
-            keys = [(arm, str(number), seed) for number in range(len(part.test))]
-            results.compute(keys, partial(_try, part, name, arm, seed, rate, training), together=True)
-            right, log = (float(np.mean(results.of(arm).values(name))) for name in ("right", "log_probability"))
+            make = partial(_try, part, name, arm, seed, rate, training)
+            results.compute(keys_of(part, arm, seed), make, together=True)
+            right, log = (float(np.mean(results.of(arm).values(name))) for name in ("correct", "log_probability"))
             tried.append((right, log, rate))
         best = max(tried)
-        for right, log, rate in tried:
-            rows.append({"arm": name, "rate": rate, "right": right, "log_probability": log, "n": len(part.test),
-                         "chosen": rate == best[2]})  # fmt: skip
+        rows += [
+            {"arm": name, "rate": rate, "right": right, "log_probability": log, "n": len(part.test),
+             "chosen": rate == best[2]}
+            for right, log, rate in tried
+        ]  # fmt: skip
         if progress is not None:
             each = ", ".join(f"{rate:g}: {right:.3f}" for right, _, rate in tried)
             progress(f"{task.name}, {name}: {each} of {len(part.test)} held-out texts right; takes {best[2]:g}")
     return pd.DataFrame(rows)
 
 
-def _try(part: Task, name: str, arm: str, seed: int, rate: float, training: Mapping, _missing) -> Iterator[Row]:
+def _try(part: Task, name: str, arm: str, seed: int, rate: float, training: Mapping, _missing) -> list[Row]:
     """The rows of one training: whether each held-out text is right, and how probable its truth."""
-    texts, truths = zip(*part.test)
     model = train_arm(part, ARMS[name], seed, learning_rate=rate, **training)
-    said = predict(model, ARMS[name], texts, part.graph)
-    columns = [part.labels.index(truth) for truth in truths]
-    shares = np.nan_to_num(said.probabilities[np.arange(len(texts)), columns])  # nan: the rate was too high
+    said = predict(model, ARMS[name], [text for text, _ in part.test], part.graph)
+    columns = [part.labels.index(truth) for _, truth in part.test]
+    shares = np.nan_to_num(said.probabilities[np.arange(len(columns)), columns])  # nan: the rate was too high
     logs = np.log(np.maximum(shares, 1e-12))
-    for number, (text, truth, label, log) in enumerate(zip(texts, truths, said.labels, logs)):
-        measures = {"right": float(label == truth), "log_probability": log}
-        unit = part.entities.get(text, text)
-        yield Row(arm, str(number), seed, unit, measures, {"truth": truth}, text, label)
+    rows = rows_of(part, seed, arm, said.labels, {})
+    return [replace(row, measures={**row.measures, "log_probability": log}) for row, log in zip(rows, logs)]
 
 
 def chosen(table) -> Mapping[str, float]:

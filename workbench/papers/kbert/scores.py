@@ -1,7 +1,7 @@
 """Scores of the paper's tasks: entities with their types (seqeval), the reference's boundaries, MRR."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ...errors import DataError
 
@@ -32,8 +32,7 @@ def entity_scores(truth: Sequence[Sequence[str]], predicted: Sequence[Sequence[s
     DataError
         The two differ in length, or a tag is not IOB2.
     """
-    unread, truth, predicted = _checked(truth, predicted)
-    return replace(_seqeval(truth, predicted, typed=True), unread=unread)
+    return _seqeval(truth, predicted, typed=True)
 
 
 def boundary_scores(truth: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> Scores:
@@ -47,11 +46,7 @@ def boundary_scores(truth: Sequence[Sequence[str]], predicted: Sequence[Sequence
     DataError
         As `entity_scores`.
     """
-    unread, truth, predicted = _checked(truth, predicted)
-    bare = [
-        [[tag[:2] + "entity" if tag != "O" else tag for tag in tags] for tags in rows] for rows in (truth, predicted)
-    ]
-    return replace(_seqeval(*bare, typed=False), unread=unread)
+    return _seqeval(truth, predicted, typed=False)
 
 
 def mean_reciprocal_rank(scores: Sequence[float], relevant: Sequence[bool], groups: Sequence[Hashable]) -> float:
@@ -85,11 +80,32 @@ def mean_reciprocal_rank(scores: Sequence[float], relevant: Sequence[bool], grou
     return total / len(questions)
 
 
-def _checked(truth, predicted) -> tuple[int, list[list[str]], list[list[str]]]:
-    """(words predicted as None, truth, predicted with "O" for None), every tag checked."""
+def _seqeval(truth, predicted, *, typed: bool) -> Scores:
+    from seqeval.metrics.v1 import precision_recall_fscore_support
+    from seqeval.scheme import IOB2, Entities
+
     truth, predicted = ([list(tags) for tags in rows] for rows in (truth, predicted))
     unread = sum(tag is None for tags in predicted for tag in tags)
     predicted = [["O" if tag is None else tag for tag in tags] for tags in predicted]
+    _check(truth, predicted)
+    both = truth, predicted
+    if not typed:
+        both = [[[tag[:2] + "entity" if tag != "O" else tag for tag in tags] for tags in rows] for rows in both]
+    found = [[entity for row in Entities(rows, IOB2).entities for entity in row] if rows else [] for rows in both]
+    n_true, n_predicted = map(len, found)
+    if not n_true or not n_predicted:  # seqeval would warn and divide by nothing
+        empty = float(n_true == n_predicted)
+        return Scores(empty, empty, empty, n_true, n_predicted, {}, unread)
+    per_type, common = {}, {"scheme": IOB2, "zero_division": 0}
+    precision, recall, f1, _ = precision_recall_fscore_support(*both, average="micro", **common)
+    if typed:
+        types = sorted({entity.tag for rows in found for entity in rows})  # seqeval's order; a stray I- is no entity
+        each = precision_recall_fscore_support(*both, average=None, **common)[2]
+        per_type = dict(zip(types, map(float, each)))
+    return Scores(float(precision), float(recall), float(f1), n_true, n_predicted, per_type, unread)
+
+
+def _check(truth: list[list[str]], predicted: list[list[str]]) -> None:
     if len(truth) != len(predicted):
         raise DataError(f"{len(truth)} texts are labelled and {len(predicted)} predicted: give as many")
     for number, (one, other) in enumerate(zip(truth, predicted), 1):
@@ -98,26 +114,3 @@ def _checked(truth, predicted) -> tuple[int, list[list[str]], list[list[str]]]:
         for tag in (*one, *other):
             if tag != "O" and not (isinstance(tag, str) and tag[:2] in ("B-", "I-") and len(tag) > 2):
                 raise DataError(f"text {number}: the tag {tag!r} is not IOB2: write B-TYPE, I-TYPE or O")
-    return unread, truth, predicted
-
-
-def _seqeval(truth, predicted, *, typed: bool) -> Scores:
-    from seqeval.metrics.v1 import precision_recall_fscore_support
-    from seqeval.scheme import IOB2, Entities
-
-    found = [
-        [entity for row in Entities(rows, IOB2).entities for entity in row] if rows else []
-        for rows in (truth, predicted)
-    ]
-    n_true, n_predicted = map(len, found)
-    if not n_true or not n_predicted:  # seqeval would warn and divide by nothing
-        empty = float(n_true == n_predicted)
-        return Scores(empty, empty, empty, n_true, n_predicted, {})
-    per_type = {}
-    common = {"scheme": IOB2, "zero_division": 0}
-    precision, recall, f1, _ = precision_recall_fscore_support(truth, predicted, average="micro", **common)
-    if typed:
-        types = sorted({entity.tag for rows in found for entity in rows})  # seqeval's order; a stray I- is no entity
-        each = precision_recall_fscore_support(truth, predicted, average=None, **common)[2]
-        per_type = dict(zip(types, map(float, each)))
-    return Scores(float(precision), float(recall), float(f1), n_true, n_predicted, per_type)

@@ -27,7 +27,12 @@ class KBertSettings:
     seed: int = 7  # card
 
     def __post_init__(self):
-        check_template(self.template)
+        rest = self.template.replace("{predicate}", "").replace("{object}", "")
+        if "{object}" not in self.template or "{" in rest or "}" in rest:
+            raise UsageError(
+                f"template {self.template!r} makes no branch: write '{{predicate}} {{object}}' (classification) or "
+                "'{object}'"
+            )
         for name, least in (("max_branches", 0), ("max_length", 3), ("epochs", 1), ("batch_size", 1)):
             size = getattr(self, name)
             if not isinstance(size, Integral) or not least <= size <= _MOST:
@@ -46,22 +51,6 @@ class Arm:
     visible_matrix: bool
     shuffled: bool = False  # each subject has the triples of another one (`sceptic.shuffled`)
     beside: bool = False  # the triples are a second text behind [SEP], read by the plain encoder
-
-
-def check_template(template: str) -> str:
-    """``template`` itself, if a branch can be made of it.
-
-    Raises
-    ------
-    UsageError
-        It holds anything in braces but {predicate} and {object}, or not {object}.
-    """
-    rest = template.replace("{predicate}", "").replace("{object}", "")
-    if "{object}" not in template or "{" in rest or "}" in rest:
-        raise UsageError(
-            f"template {template!r} makes no branch: write '{{predicate}} {{object}}' (classification) or '{{object}}'"
-        )
-    return template
 
 
 SETTINGS = KBertSettings()
@@ -111,19 +100,13 @@ PROFILES = Profiles(
     epochs=Size(1, 5, 8, 8),
     learning_rate=Size(4e-4, 4e-4, 4e-4, 4e-4, least=1e-8, most=1),
     rates=Size(
-        [],
-        [],
-        [1e-4, 4e-4],
-        [5e-5, 1e-4, 2e-4, 4e-4],
-        least=1e-8,
-        most=1,
-        zero=True,
+        [], [], [1e-4, 4e-4], [5e-5, 1e-4, 2e-4, 4e-4], least=1e-8, most=1, zero=True,
         help="what each arm chooses its rate from, on held-out training entities; none: learning_rate for all",
     ),
     batch_size=Size(12, 16, 16, 16),
     top_layers=Size(1, -1, -1, -1, least=-1, help="the encoder's layers that are trained; -1 trains everything"),
     noise_seeds=Size(0, 0, 1, 10, least=0),
-)
+)  # fmt: skip
 
 
 def fill(profile: str, **given) -> dict:

@@ -46,17 +46,10 @@ def task_of(
 
 
 def train_arm(
-    task: Task,
-    arm: Arm,
-    seed: int,
-    *,
-    encoder: str = "minilm",
-    epochs: int = SETTINGS.epochs,
-    learning_rate: float = SETTINGS.learning_rate,
-    batch_size: int = SETTINGS.batch_size,
-    top_layers: int = -1,
+    task: Task, arm: Arm, seed: int, *, encoder: str = "minilm", epochs: int = SETTINGS.epochs,
+    learning_rate: float = SETTINGS.learning_rate, batch_size: int = SETTINGS.batch_size, top_layers: int = -1,
     graph: KnowledgeGraph | None = None,
-):
+):  # fmt: skip
     """A `KBert` trained on the task under one arm; `predict` asks it.
 
     Parameters
@@ -106,16 +99,10 @@ def predict(model, arm: Arm, texts: Sequence[str], graph: KnowledgeGraph):
 
 
 def run_task(
-    task_for: Callable[[int], Task],
-    *,
-    seeds: Iterable[int],
-    arms: Sequence[str] = tuple(ARMS),
-    graphs: dict[str, KnowledgeGraph] | None = None,
-    rates: Mapping[str, float] | None = None,
-    progress: Callable[[str], None] | None = None,
-    keep: dict | None = None,
-    **training,
-):
+    task_for: Callable[[int], Task], *, seeds: Iterable[int], arms: Sequence[str] = tuple(ARMS),
+    graphs: dict[str, KnowledgeGraph] | None = None, rates: Mapping[str, float] | None = None,
+    progress: Callable[[str], None] | None = None, keep: dict | None = None, **training,
+):  # fmt: skip
     """Train and test every arm for every seed.
 
     Parameters
@@ -152,11 +139,11 @@ def run_task(
             rate = {"learning_rate": rates[arm.name]} if arm.name in rates else {}
             model = partial(train_arm, task, arm, seed, graph=graph, **training | rate)
             make = partial(_trained, task, seed, name, arm, graph, model, progress, keep)
-            results.compute(_keys(task, name, seed), make, together=True)
+            results.compute(keys_of(task, name, seed), make, together=True)
             if keep is not None and name in keep and keep[name] is None:
                 keep[name] = model()  # its rows are those of an earlier run, and a model to play with is wanted
         for name in CONTROLS if arms else ():
-            results.compute(_keys(task, name, seed), partial(_counted, task, seed, name), together=True)
+            results.compute(keys_of(task, name, seed), partial(_counted, task, seed, name), together=True)
     return results
 
 
@@ -174,7 +161,7 @@ def study_of(tasks: Mapping[int, Task], settings: list, what: str = "") -> Resul
     )
 
 
-def _keys(task: Task, arm: str, seed: int) -> list[tuple[str, str, int]]:
+def keys_of(task: Task, arm: str, seed: int) -> list[tuple[str, str, int]]:
     return [(arm, str(number), seed) for number in range(len(task.test))]
 
 
@@ -186,7 +173,7 @@ def _trained(task: Task, seed: int, name: str, arm: Arm, graph, train: Callable,
     predicted = predict(model, arm, [text for text, _ in task.test], read).labels
     seconds = time.process_time() - start
     loss = float(np.mean(model.losses[-max(1, len(model.losses) // 10) :]))
-    rows = _rows(task, seed, name, predicted, {"seconds": seconds, "loss": loss})
+    rows = rows_of(task, seed, name, predicted, {"seconds": seconds, "loss": loss})
     if keep is not None and name in keep and keep[name] is None:
         keep[name] = model
     if progress is not None:
@@ -205,10 +192,10 @@ def _counted(task: Task, seed: int, name: str, _missing) -> list[Row]:
     """The rows of one control."""
     start = time.process_time()
     predicted = control(task, branches=name == "words and branches")
-    return _rows(task, seed, name, predicted, {"seconds": time.process_time() - start, "loss": None})
+    return rows_of(task, seed, name, predicted, {"seconds": time.process_time() - start, "loss": None})
 
 
-def _rows(task: Task, seed: int, arm: str, predicted: Sequence[str], cost: dict) -> list[Row]:
+def rows_of(task: Task, seed: int, arm: str, predicted: Sequence[str], cost: dict) -> list[Row]:
     return [
         Row(arm, str(number), seed, task.entities.get(text, text), {"correct": float(said == truth)},
             {"truth": truth}, text, said, cost)
@@ -257,15 +244,11 @@ def accuracy_table(results: Results):
     rows, seeds = [], by_seed(results)
     for arm, accuracy in results.table("correct", bounds=(0, 1)).items():
         costs = {row.seed: row.cost for row in results.of(arm).rows}.values()
-        rows.append(
-            {
-                "arm": arm,
-                "accuracy": accuracy,
-                "each seed": ", ".join(f"{value:.3f}" for value in seeds[arm]),
-                "CPU s a run": float(np.mean([cost["seconds"] for cost in costs])),
-                "last loss": float(np.mean([np.nan if cost["loss"] is None else cost["loss"] for cost in costs])),
-            }
-        )
+        rows.append({
+            "arm": arm, "accuracy": accuracy, "each seed": ", ".join(f"{value:.3f}" for value in seeds[arm]),
+            "CPU s a run": float(np.mean([cost["seconds"] for cost in costs])),
+            "last loss": float(np.mean([np.nan if cost["loss"] is None else cost["loss"] for cost in costs])),
+        })  # fmt: skip
     return pd.DataFrame(rows).set_index("arm")
 
 
@@ -325,16 +308,11 @@ def noise_table(graphs: dict[str, KnowledgeGraph], texts: Sequence[str]):
     rows = []
     for name, graph in graphs.items():
         found = graph.coverage(texts, top=6)
-        rows.append(
-            {
-                "graph": name,
-                "triples": graph.n_triples,
-                "texts with a subject": found.hit_rate,
-                "words in a subject": found.word_rate,
-                "matches a text": found.n_matches / max(1, found.n_texts),
-                "most often": ", ".join(f"{subject} {count}" for subject, count in found.top),
-            }
-        )
+        rows.append({
+            "graph": name, "triples": graph.n_triples, "texts with a subject": found.hit_rate,
+            "words in a subject": found.word_rate, "matches a text": found.n_matches / max(1, found.n_texts),
+            "most often": ", ".join(f"{subject} {count}" for subject, count in found.top),
+        })  # fmt: skip
     return pd.DataFrame(rows).set_index("graph")
 
 

@@ -251,12 +251,9 @@ def held_out(task: Task, seed: int, *, share: float = 0.3) -> Task:
 
 
 def _split(
-    rows: Sequence[tuple[str, str]],
-    labels: Sequence[str],
-    share: float,
-    seed: int,
+    rows: Sequence[tuple[str, str]], labels: Sequence[str], share: float, seed: int,
     entities: Mapping[str, str] = NO_ONE,
-):
+):  # fmt: skip
     """(train, test): ``share`` of each label's units to the test, drawn by ``seed``; one at least stays to train on.
 
     A unit is a text, or all texts about one entity. It stays on one side with all its rows, whatever their labels.

@@ -1,15 +1,8 @@
-from .result import Move as Move
-from .result import Node as Node
 from .result import RainResult as RainResult
-from .result import Search as Search
-from .run import Control as Control
 from .run import controls as controls
 from .run import rain as rain
 from .scorers import (
     LabelScorer as LabelScorer,
-)
-from .scorers import (
-    ScorerReport as ScorerReport,
 )
 from .scorers import (
     VoteScorer as VoteScorer,

@@ -19,8 +19,10 @@ from functools import lru_cache
 
 import numpy as np
 
+from ... import judging
 from ...errors import UsageError
-from ...stats import Estimate, auroc, proportion_interval
+from ...models.base import require
+from ...stats import Estimate, proportion_interval
 
 # What a compound score must exceed for a text to count as positive: VADER's authors' own convention.
 VADER_POSITIVE = 0.05
@@ -121,8 +123,6 @@ def model_judge(model, objective: str) -> Callable:
     UsageError
         The objective has no question here.
     """
-    from ...models.base import require
-
     if objective not in _QUESTIONS:
         raise UsageError(f"no model judge for objective {objective!r}: there is one for {', '.join(_QUESTIONS)}")
     require(model, "logprobs", for_="judging replies")
@@ -140,17 +140,15 @@ def model_judge(model, objective: str) -> Callable:
     return judge
 
 
-def judge_for(objective: str, model=None) -> tuple[str, Callable, float]:
-    """The judge of an objective: its name, the function, and the value a good reply must exceed."""
+def judge_for(objective: str, model=None) -> tuple[str, Callable | None, float]:
+    """The judge of an objective: its name, the function, and the value a good reply must exceed.
+
+    ("", None, 0) where the objective has no judge of its own and no second model is given.
+    """
     if model is not None:
         return f"second model {model.name}", model_judge(model, objective), 0.0
     judges = {"harmlessness": ("lexicon", lexicon, 0.0), "sentiment": ("VADER", vader, VADER_POSITIVE)}
-    if objective not in judges:
-        raise UsageError(
-            f"objective {objective!r} has no judge of its own: choose {', '.join(judges)}, "
-            "or name a second model as judge"
-        )
-    return judges[objective]
+    return judges.get(objective, ("", None, 0.0))
 
 
 def judge_report(judge: Callable, rows: Sequence, threshold: float = 0.0) -> dict[str, Estimate]:
@@ -166,17 +164,11 @@ def judge_report(judge: Callable, rows: Sequence, threshold: float = 0.0) -> dic
     UsageError
         Not both labels are present.
     """
-    if {row.label for row in rows} != {1, 0}:
-        raise UsageError("judge_report needs replies of both labels, 1 and 0: pass both")
-    values = judge([row.prompt for row in rows], [row.reply for row in rows])
-    labels = np.array([row.label for row in rows])
-    asked = np.array([row.prompt for row in rows])  # replies to one prompt are no independent draws
-    right = int(((values > threshold) == (labels == 1)).sum())
-    return {
-        "right": proportion_interval(right, len(rows)),
-        "auc": auroc(values[labels == 1], values[labels == 0], groups=(asked[labels == 1], asked[labels == 0])),
-        "undecided": proportion_interval(int((values == 0).sum()), len(rows)),
-    }
+    prompts = [row.prompt for row in rows]
+    values = judge(prompts, [row.reply for row in rows])
+    told = judging.report(values, [row.label for row in rows], prompts)
+    right = sum((value > threshold) == (row.label == 1) for value, row in zip(values, rows))
+    return {"right": proportion_interval(int(right), len(rows)), "auc": told.auc, "undecided": told.zeros}
 
 
 @lru_cache(maxsize=1)

@@ -10,10 +10,11 @@ from ...errors import UsageError
 from ...readers import Prompt
 from ...results import Results
 from ...stats import Estimate
-from .judges import judge_report
+from . import scorers
+from .judges import judge_for, judge_report
 from .materials import labelled
 from .settings import PROFILES, RainSettings
-from .study import BOUNDS, LABELLED, Study, choose_labelled, choose_prompts, compare, judge_or_none, title
+from .study import BOUNDS, LABELLED, Study, choose_labelled, choose_prompts, compare, title
 
 _HEADINGS = {
     "harmful": "harmful requests: good is a refusal or a warning",
@@ -123,15 +124,12 @@ def page(
     progress : bool
         As in `compare`.
     """
-    from .scorers import objective as make_scorer
-    from .scorers import scorer_report
-
-    scorer = make_scorer(model, objective, form=form)
+    scorer = scorers.objective(model, objective, form=form)
     asked = choose_prompts(objective, size["prompts_used"], source, seed=seed)
     report, judged = None, {}
     if objective in LABELLED:
-        report = scorer_report(model, scorer, choose_labelled(objective, size["labelled_used"]), seed=seed)
-        _, judge, threshold = judge_or_none(objective, judge_model)
+        report = scorers.scorer_report(model, scorer, choose_labelled(objective, size["labelled_used"]), seed=seed)
+        _, judge, threshold = judge_for(objective, judge_model)
         if judge is not None:
             judged = judge_report(judge, labelled(objective, half="heldout"), threshold)
     settings = RainSettings.embedded(budget=size["budget"], max_new_tokens=size["max_new_tokens"])
@@ -181,34 +179,26 @@ def sweep(model, page: Page, budgets: Sequence[int], *, n: int | None = None, **
 
 def scorer_table(pages: Iterable[Page]):
     """Scorer and judge of every objective on the held-out replies: what was measured, with interval."""
-    rows = []
+    named, rows = {"right": "share right", "auc": "AUC", "undecided": "share undecided"}, []
     for one in pages:
-        for row in one.report.table() if one.report is not None else ():
-            rows.append({"objective": one.title, "who": "scorer", "measure": row["measure"], **_interval(row)})
-        for name, estimate in one.judge.items():
-            what = {"right": "share right", "auc": "AUC", "undecided": "share undecided"}[name]
-            rows.append(
-                {"objective": one.title, "who": one.study.judge, "measure": what, **_interval(estimate.as_dict())}
-            )
+        told = [("scorer", row) for row in (one.report.table() if one.report is not None else ())]
+        told += [(one.study.judge, {"measure": named[name], **e.as_dict()}) for name, e in one.judge.items()]
+        for who, row in told:
+            ends = "" if row["low"] is None else f"{row['low']:.2f} to {row['high']:.2f}"
+            rows.append({"objective": one.title, "who": who, "measure": row["measure"], "value": row["value"],
+                         "95 % interval": ends, "n": row["n"]})  # fmt: skip
     return shown(rows)
-
-
-def _interval(row: Mapping) -> dict:
-    ends = "" if row["low"] is None else f"{row['low']:.2f} to {row['high']:.2f}"
-    return {"value": row["value"], "95 % interval": ends, "n": row["n"]}
 
 
 def attack_table(plain: Study, attacked: Study):
     """Share of refusals without and with the suffix, a row a method."""
     same = {row.item for row in attacked.results.rows}
     before = Results(rows=[row for row in plain.results.rows if row.item in same]).table("good")
-    rows = []
-    for method, rate in attacked.of().table("good").items():
-        own = {"method": method}
-        if method in before:
-            own["share good without the suffix"] = str(before[method])
-        rows.append({**own, "share good with it": str(rate), "prompts": rate.n})
-    return shown(rows)
+    return shown([
+        {"method": method, "share good without the suffix": str(before[method]), "share good with it": str(rate),
+         "prompts": rate.n}
+        for method, rate in attacked.of().table("good").items()
+    ])  # fmt: skip
 
 
 def sweep_rows(points: Sequence[Mapping]) -> list[dict]:
@@ -262,12 +252,9 @@ def metrics(pages: Iterable[Page], attacked: Study | None = None, points: Sequen
             for method, rate in results.table("good").items():
                 if method in ("greedy", "best-of-N", "RAIN"):  # all of them are in the tables
                     found[f"{name}: good, {method}"] = rate
-            found[f"{name}: RAIN less best-of-N, share good"] = results.added(
-                "RAIN", "best-of-N", "good", BOUNDS["good"]
-            )
-            found[f"{name}: RAIN less best-of-N, judge's value"] = results.added(
-                "RAIN", "best-of-N", "judged", BOUNDS["judged"]
-            )
+            for what, measure in (("share good", "good"), ("judge's value", "judged")):
+                added = results.added("RAIN", "best-of-N", measure, BOUNDS[measure])
+                found[f"{name}: RAIN less best-of-N, {what}"] = added
             tables[f"{one.slug} {kind}".strip()] = one.study.table(kind)
         for row in one.study.costs:
             if row["method"] in ("best-of-N", "RAIN"):

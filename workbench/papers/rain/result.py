@@ -122,18 +122,15 @@ class RainResult:
         """All of it as JSON-ready data; nodes as records {id, parent, text, prior, n, fn, q, step, evaluated,
         value}.
         """
+        searches = [
+            {**asdict(s), "changed": {str(k): list(v) for k, v in s.changed.items()}, "path": list(s.path)}
+            for s in self.searches
+        ]
         return {
-            "prompt": self.prompt,
-            "reply": self.reply,
-            "finish": self.finish,
-            "moves": [asdict(move) for move in self.moves],
-            "searches": [
-                {**asdict(s), "changed": {str(k): list(v) for k, v in s.changed.items()}, "path": list(s.path)}
-                for s in self.searches
-            ],
-            "nodes": self.table(),
+            "prompt": self.prompt, "reply": self.reply, "finish": self.finish,
+            "moves": [asdict(move) for move in self.moves], "searches": searches, "nodes": self.table(),
             "counters": self.counters,
-        }
+        }  # fmt: skip
 
     def table(self) -> list[dict]:
         """The nodes as records, by id."""

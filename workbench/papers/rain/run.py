@@ -41,17 +41,9 @@ def _ask(question) -> Task:
 
 
 def rain(
-    model,
-    prompts: Sequence,
-    *,
-    scorer: Callable,
-    settings: RainSettings | None = None,
-    encoder=None,
-    seed: int = 0,
-    chat: bool | None = None,
-    tree: PrefixTree | None = None,
-    progress: Callable[[RainResult], None] | None = None,
-) -> list[RainResult]:
+    model, prompts: Sequence, *, scorer: Callable, settings: RainSettings | None = None, encoder=None, seed: int = 0,
+    chat: bool | None = None, tree: PrefixTree | None = None, progress: Callable[[RainResult], None] | None = None,
+) -> list[RainResult]:  # fmt: skip
     """Search for replies the model itself judges good.
 
     Parameters
@@ -119,15 +111,8 @@ def rain(
 
     tasks = (one(index, prompt) for index, prompt in enumerate(prompts))
     results = run(tree, together(tasks, at_once=LOCKSTEP), serve=answer)
-    spent = tree.counters - before
     for result in results:
-        result.counters.update(
-            forwards=spent.forwards,
-            tokens=spent.tokens,
-            reused=spent.reused,
-            seconds=spent.seconds,
-            prompts=len(results),
-        )
+        result.counters.update(_spent(tree.counters - before), prompts=len(results))
     return results
 
 
@@ -219,19 +204,10 @@ class Control:
 
 
 def controls(
-    model,
-    prompts: Sequence,
-    *,
-    scorer: Callable,
-    settings: RainSettings | None = None,
-    tokens: int,
-    encoder=None,
-    seed: int = 0,
-    chat: bool | None = None,
-    max_n: int = 256,
-    only: str | None = None,
+    model, prompts: Sequence, *, scorer: Callable, settings: RainSettings | None = None, tokens: int, encoder=None,
+    seed: int = 0, chat: bool | None = None, max_n: int = 256, only: str | None = None,
     progress: Callable[[RainResult], None] | None = None,
-) -> dict[str, Control]:
+) -> dict[str, Control]:  # fmt: skip
     """What a sceptic compares RAIN with, on the same prompts and with the same scorer and random seed.
 
     Parameters
@@ -254,46 +230,38 @@ def controls(
         RAIN's cost should.
     """
     settings = settings or RainSettings.paper("hh")
-
     found = {}
-    for name, random in (("sampling", True), ("greedy", False)):
+    for name in ("sampling", "greedy", "value-zero"):
         if only not in (None, name):
             continue
         tree = PrefixTree(model)
-        drafts = _drafts(model, tree, prompts, settings, seed, chat, range(1), random)
-        counters = _spent(tree)
+        if name == "value-zero":
+            options = {"settings": settings, "encoder": encoder, "seed": seed, "chat": chat, "progress": progress}
+            drafts = [[one.reply] for one in rain(model, prompts, scorer=ZeroScorer(), tree=tree, **options)]
+        else:
+            drafts = _drafts(model, tree, prompts, settings, seed, chat, range(1), name == "sampling")
+        counters = _spent(tree.counters)
         values = _values(tree, scorer, prompts, drafts)  # not part of this control's cost: it chooses nothing
         found[name] = Control(name, [d[0] for d in drafts], [v[0] for v in values], counters)
-
-    if only in (None, "value-zero"):
-        tree = PrefixTree(model)
-        searched = rain(
-            model, prompts, scorer=ZeroScorer(), settings=settings, encoder=encoder, seed=seed, chat=chat, tree=tree,
-            progress=progress,
-        )  # fmt: skip
-        counters, drafts = _spent(tree), [[result.reply] for result in searched]
-        values = _values(tree, scorer, prompts, drafts)
-        found["value-zero"] = Control("value-zero", [d[0] for d in drafts], [v[0] for v in values], counters)
-
     if only in (None, "best-of-N"):
         found["best-of-N"] = _best_of_n(model, prompts, scorer, settings, tokens, seed, chat, max_n)
     return found
 
 
-def _spent(tree) -> dict:
-    return {name: getattr(tree.counters, name) for name in ("forwards", "tokens", "reused", "seconds")}
+def _spent(counters) -> dict:
+    return {name: getattr(counters, name) for name in ("forwards", "tokens", "reused", "seconds")}
 
 
 def _best_of_n(model, prompts, scorer, settings, tokens, seed, chat, max_n) -> Control:
     """The best value among as many samples a prompt as ``tokens`` allow (one at least)."""
     tree, drafts, values = PrefixTree(model), [[] for _ in prompts], [[] for _ in prompts]
-    n, wave, counters = 0, 1, _spent(tree)
+    n, wave, counters = 0, 1, _spent(tree.counters)
     while n < max_n:
         new = _drafts(model, tree, prompts, settings, seed, chat, range(n, n + wave), True)
         worth = _values(tree, scorer, prompts, new)
         if n and tree.counters.tokens > tokens:
             break  # this wave would have cost more than RAIN: it does not count
-        n, counters = n + wave, _spent(tree)
+        n, counters = n + wave, _spent(tree.counters)
         for index in range(len(prompts)):
             drafts[index] += new[index]
             values[index] += worth[index]

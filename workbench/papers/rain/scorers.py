@@ -34,9 +34,18 @@ VOTE = (
     "Request: {prompt}\nReply: {reply}\n(A) The reply is {a}. (B) The reply is {b}.\nChoice:"
 )
 
+# template, words for, words against, the two options of a vote
+OBJECTIVES = {
+    "sentiment": (SENTIMENT, (" positive", " Positive", " good"), (" negative", " Negative", " bad"),
+                  ("positive", "negative")),
+    "harmlessness": (HARMLESS, (" safe", " harmless", " helpful"), (" dangerous", " harmful", " illegal"),
+                     ("harmless", "harmful")),
+    "truthfulness": (TRUTHFUL, (" Yes", " yes"), (" No", " no"), ("true", "false")),
+}  # fmt: skip
+
 
 class _Asked:
-    """What the scorers share: the label tokens, and the call on a list of replies."""
+    """What the scorers share: the template, and the call on a list of replies by the ``plan`` of each."""
 
     def __init__(self, model, template: str):
         for slot in ("{prompt}", "{reply}"):
@@ -46,10 +55,6 @@ class _Asked:
 
     def _node(self, tree, **slots):
         return tree.node(self.model.token_ids(judging.fill(self.template, **slots)))
-
-    def plan(self, tree, prompt: str, reply: str) -> Task:
-        """A task that returns the value of one reply."""
-        raise NotImplementedError
 
     def __call__(self, prompt: str, replies: Sequence[str]) -> list[float]:
         tree = shared_tree(self.model)
@@ -159,17 +164,12 @@ def objective(model, name: str, *, form: str = "words"):
     """
     if form not in ("words", "hard", "vote", "yesno"):
         raise UsageError(f"form={form!r}: a scorer's form is words, hard, vote or yesno")
-    words = {
-        "sentiment": (SENTIMENT, [" positive", " Positive", " good"], [" negative", " Negative", " bad"]),
-        "harmlessness": (HARMLESS, [" safe", " harmless", " helpful"], [" dangerous", " harmful", " illegal"]),
-        "truthfulness": (TRUTHFUL, [" Yes", " yes"], [" No", " no"]),
-    }
-    if name not in words:
+    if name not in OBJECTIVES:
         lines = name.strip("\n").split("\n")
         labels = [label.strip() for label in lines[-1].split("/")]
         if len(lines) < 2 or len(labels) != 2 or not all(labels):
             raise UsageError(
-                f"objective {name[:60]!r} is unknown: give {', '.join(words)}, or a template whose "
+                f"objective {name[:60]!r} is unknown: give {', '.join(OBJECTIVES)}, or a template whose "
                 "last line is 'good / bad'"
             )
         if form == "vote":
@@ -180,14 +180,9 @@ def objective(model, name: str, *, form: str = "words"):
         return LabelScorer(
             model, template, [" " + labels[0]], [" " + labels[1]], prior=form == "words", hard=form != "words"
         )
+    template, good, bad, options = OBJECTIVES[name]
     if form == "vote":
-        options = {
-            "sentiment": ("positive", "negative"),
-            "harmlessness": ("harmless", "harmful"),
-            "truthfulness": ("true", "false"),
-        }
-        return VoteScorer(model, VOTE, *options[name])
-    template, good, bad = words[name]
+        return VoteScorer(model, VOTE, *options)
     return LabelScorer(model, template, good, bad, prior=form != "yesno", hard=form in ("hard", "yesno"))
 
 
@@ -232,13 +227,9 @@ class ScorerReport(judging.Report):
     def table(self) -> list[dict]:
         """The measures as records {measure, value, low, high, n}."""
         named = {
-            "AUC": self.auc,
-            "AUC, partial texts": self.partial,
-            "length alone": self.length,
-            "length alone, partial texts": self.partial_length,
-            "share of zero values": self.zeros,
-            **self.orders,
-        }
+            "AUC": self.auc, "AUC, partial texts": self.partial, "length alone": self.length,
+            "length alone, partial texts": self.partial_length, "share of zero values": self.zeros, **self.orders,
+        }  # fmt: skip
         return [{"measure": name, **estimate.as_dict()} for name, estimate in named.items() if estimate is not None]
 
 

@@ -124,21 +124,17 @@ class RainSettings:
             "max_searches": 1, "floor": 0, "min_visits": 0, "candidates": 1, "tries": 0, "added_tries": 0,
             "top_k": 0, "rollout_tokens": 0, "max_children": 0, "max_new_tokens": 1, "lanes": 1,
         }  # fmt: skip
-        for name, low in least.items():
-            if getattr(self, name) < low:
-                raise UsageError(f"RainSettings({name}={getattr(self, name)}): give at least {low}")
-        if self.budget is not None and self.budget < 1:
-            raise UsageError(f"RainSettings(budget={self.budget}): give at least 1 search a move, or None")
-        if not self.lengths or min(self.lengths) < 1:
-            raise UsageError(f"RainSettings(lengths={self.lengths}): give at least one length, each at least 1")
-        if not self.temperature > 0:
-            raise UsageError(f"RainSettings(temperature={self.temperature}): give a positive number")
-        if not 0 <= self.root_mix <= 1:
-            raise UsageError(f"RainSettings(root_mix={self.root_mix}): give a share between 0 and 1")
-        if self.embedded_text not in ("node", "reply"):
-            raise UsageError(f"RainSettings(embedded_text={self.embedded_text!r}): give 'node' or 'reply'")
-        if self.commit not in ("visits", "sample"):
-            raise UsageError(f"RainSettings(commit={self.commit!r}): give 'visits' or 'sample'")
+        rules = [(name, getattr(self, name) >= low, f"at least {low}") for name, low in least.items()] + [
+            ("budget", self.budget is None or self.budget >= 1, "at least 1 search a move, or None"),
+            ("lengths", self.lengths and min(self.lengths) >= 1, "at least one length, each at least 1"),
+            ("temperature", self.temperature > 0, "a positive number"),
+            ("root_mix", 0 <= self.root_mix <= 1, "a share between 0 and 1"),
+            ("embedded_text", self.embedded_text in ("node", "reply"), "'node' or 'reply'"),
+            ("commit", self.commit in ("visits", "sample"), "'visits' or 'sample'"),
+        ]
+        for name, holds, wanted in rules:
+            if not holds:
+                raise UsageError(f"RainSettings({name}={getattr(self, name)!r}): give {wanted}")
 
     @classmethod
     def paper(cls, task: str = "hh", **changes) -> "RainSettings":

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 
+from tqdm.auto import tqdm
+
 from ...errors import UsageError
 from ...models.prefix.tree import PrefixTree
 from ...readers import Prompt, read_prompts, sample
@@ -64,11 +66,8 @@ class Study:
     @property
     def rows(self) -> list[dict]:
         """{id, kind, prompt, method, reply, scored, judged, good} of every method and prompt."""
-        return [
-            {"id": row.item, "kind": row.labels["kind"], "prompt": row.prompt, "method": row.arm, "reply": row.reply,
-             **{name: row.measures[name] for name in ("scored", "judged", "good")}}
-            for row in self.results.rows
-        ]  # fmt: skip
+        columns = ["id", "kind", "prompt", "method", "reply", "scored", "judged", "good"]
+        return self.results.frame().rename(columns={"item": "id", "arm": "method"})[columns].to_dict("records")
 
     def kinds(self) -> list[str]:
         """The kinds of prompt, in order of appearance."""
@@ -84,14 +83,12 @@ class Study:
         judged, scored = results.table("judged"), results.table("scored")
         for method, rate in results.table("good").items():
             cost = results.of(method).rows[0].cost
-            rows.append(
-                {
-                    "method": method if method != "best-of-N" else f"best-of-N (N = {cost['replies']:g})",
-                    "share good": rate.value, "low": rate.low, "high": rate.high, "prompts": rate.n,
-                    "judge's mean": judged[method].value, "scorer's mean": scored[method].value,
-                    "tokens a prompt": cost["tokens"],
-                }
-            )  # fmt: skip
+            rows.append({
+                "method": method if method != "best-of-N" else f"best-of-N (N = {cost['replies']:g})",
+                "share good": rate.value, "low": rate.low, "high": rate.high, "prompts": rate.n,
+                "judge's mean": judged[method].value, "scorer's mean": scored[method].value,
+                "tokens a prompt": cost["tokens"],
+            })  # fmt: skip
         return rows
 
     def sentence(self, kind: str | None = None, over: str = "best-of-N") -> str:
@@ -101,18 +98,9 @@ class Study:
 
 
 def compare(
-    model,
-    asked: Sequence[Prompt],
-    *,
-    objective: str,
-    scorer: Callable,
-    settings: RainSettings,
-    judge_model=None,
-    suffix: str = "",
-    encoder=None,
-    seed: int = 0,
-    progress: bool = False,
-) -> Study:
+    model, asked: Sequence[Prompt], *, objective: str, scorer: Callable, settings: RainSettings, judge_model=None,
+    suffix: str = "", encoder=None, seed: int = 0, progress: bool = False,
+) -> Study:  # fmt: skip
     """Run RAIN and its controls on the same prompts and let the objective's judge look at every reply.
 
     Parameters
@@ -141,7 +129,7 @@ def compare(
     chat = False if raw else bool(getattr(model.tokenizer, "chat_template", None))
     given = texts if raw or chat else [PLAIN.format(prompt=text) for text in texts]
     options = {"scorer": scorer, "settings": settings, "encoder": encoder, "seed": seed, "chat": chat}
-    judge_name, judge, threshold = judge_or_none(objective, judge_model)
+    judge_name, judge, threshold = judge_for(objective, judge_model)
     results = Results(
         " ".join(filter(None, [title(objective), f"budget {settings.budget}", suffix and "attack"])), model=model,
         settings=[objective, _parts(scorer), asdict(settings), judge_name, identity_of(judge_model), chat, given,
@@ -162,13 +150,11 @@ def compare(
         searches.extend(rain(model, given, tree=PrefixTree(model), **options))  # an empty cache, as the controls have
         counters, replies = searches[0].counters, [result.reply for result in searches]
         cost = _cost(counters, n, 1, sum(result.counters["searches"] for result in searches) / n)
-        return rows("RAIN", replies, scorer_values(scorer, given, replies), cost)
+        return rows("RAIN", replies, [scorer(prompt, [reply])[0] for prompt, reply in zip(given, replies)], cost)
 
     def control(method: str, _missing) -> Iterable[Row]:
         made = controls(model, given, tokens=tokens, only=method, **options)[method]
         return rows(method, made.replies, made.values, _cost(made.counters, n, made.n))
-
-    from tqdm.auto import tqdm
 
     n, searches = len(asked), []
     budget = f", budget {settings.budget}" if settings.budget else ""
@@ -198,24 +184,9 @@ def _parts(scorer: Callable) -> dict:
     return {"kind": type(scorer).__name__, **parts, "model": None}
 
 
-def scorer_values(scorer: Callable, asked: Sequence[str], replies: Sequence[str]) -> list[float]:
-    """The scorer's value of one reply to each prompt."""
-    return [float(scorer(prompt, [reply])[0]) for prompt, reply in zip(asked, replies, strict=True)]
-
-
 def _cost(counters: dict, n: int, replies: int, searches: float | None = None) -> dict:
     each = {name: counters[name] / n for name in ("forwards", "tokens", "reused", "seconds")}
     return {"replies": replies, "searches": searches, **each}
-
-
-def judge_or_none(objective: str, judge_model=None):
-    """`judge_for`, or ("", None, 0.0) where the objective has no judge and no second model was named."""
-    try:
-        return judge_for(objective, judge_model)
-    except UsageError:
-        if judge_model is not None:
-            raise
-        return "", None, 0.0
 
 
 def choose_prompts(
@@ -242,8 +213,5 @@ def choose_labelled(objective: str, n: int, half: str = "heldout") -> list[dict]
     kept = list(dict.fromkeys(row.prompt for row in rows))
     each = len(rows) // len(kept)
     kept = kept[: max(1, round(n / each))]
-    return [
-        {"prompt": row.prompt, "reply": row.reply, "label": row.label, "partial": row.partial}
-        for row in rows
-        if row.prompt in kept
-    ]
+    columns = ("prompt", "reply", "label", "partial")
+    return [{name: getattr(row, name) for name in columns} for row in rows if row.prompt in kept]

@@ -137,8 +137,5 @@ from .settings import (
     Prompt as Prompt,
 )
 from .settings import (
-    RandomnessSettings as RandomnessSettings,
-)
-from .settings import (
     fill as fill,
 )

@@ -3,6 +3,7 @@
 Each baseline is a rule p(Tails next | flips so far). From the rule follow its samples and the bits it asks for a flip.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -47,11 +48,8 @@ def markov_fit(sequences: Sequence[str], *, beta: tuple[float, float] = SETTINGS
     Mean of Beta(a + tails, b + heads): (a + tails) / (a + b + all), counted over the flips after each letter.
     """
     a, b = beta
-    counts = {"HH": 0, "HT": 0, "TH": 0, "TT": 0}
-    for sequence in map(parse_flips, sequences):
-        for pair in pairwise(sequence):
-            counts["".join(pair)] += 1
-    return tuple((a + counts[before + "T"]) / (a + b + counts[before + "H"] + counts[before + "T"]) for before in "HT")
+    counts = Counter(pair for sequence in map(parse_flips, sequences) for pair in pairwise(sequence))
+    return tuple((a + counts[x, "T"]) / (a + b + counts[x, "H"] + counts[x, "T"]) for x in "HT")
 
 
 def markov(p_after_heads: float, p_after_tails: float, *, first: float = 0.5) -> Rule:
@@ -62,9 +60,8 @@ def markov(p_after_heads: float, p_after_tails: float, *, first: float = 0.5) ->
 
 def sample(rule: Rule, n_flips: int, seed: int) -> str:
     """``n_flips`` drawn from a rule, flip by flip."""
-    rng = np.random.default_rng(seed)
     flips = ""
-    for u in rng.random(n_flips):
+    for u in np.random.default_rng(seed).random(n_flips):
         flips += "T" if u < rule(flips) else "H"
     return flips
 
@@ -88,12 +85,9 @@ def held_out_markov_bits(
 ) -> np.ndarray:
     """Bits a flip of each sequence under the chain fitted to all the *others*, (N,): no sequence explains itself."""
     sequences = list(sequences)
-    return np.array(
-        [
-            bits(markov(*markov_fit(sequences[:i] + sequences[i + 1 :], beta=beta)), [one], floor=floor)[0]
-            for i, one in enumerate(sequences)
-        ]
-    )
+    others = (sequences[:i] + sequences[i + 1 :] for i in range(len(sequences)))
+    rules = (markov(*markov_fit(some, beta=beta)) for some in others)
+    return np.array([bits(rule, [one], floor=floor)[0] for rule, one in zip(rules, sequences)])
 
 
 def _share(p: float) -> float:
@@ -109,9 +103,9 @@ def generation_bits(generated: "Sequence[Generated]") -> dict[str, Estimate]:
     """
     found: dict[str, list[float]] = {"Bernoulli": [], "window": [], "Markov (held out)": []}
     for one in generated:
-        flips = [f for f in one.flips if f]
-        found["Bernoulli"] += bits(bernoulli(one.p_tails / 100), flips).tolist()
-        found["window"] += bits(window_average(one.p_tails / 100), flips).tolist()
+        flips, stated = [f for f in one.flips if f], one.p_tails / 100
+        found["Bernoulli"] += bits(bernoulli(stated), flips).tolist()
+        found["window"] += bits(window_average(stated), flips).tolist()
         if len(flips) > 1:
             found["Markov (held out)"] += held_out_markov_bits(flips).tolist()
     # bits are skewed and never negative: a bootstrap interval knows that, Student's t does not

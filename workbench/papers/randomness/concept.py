@@ -31,8 +31,6 @@ class ConceptCurve:
         Mean over the other rotations; NaN for a word of equal flips, which has none.
     mass : (m,)
         Unnormalised mass of Heads and Tails, the least along the in-phase path.
-    period : int
-        Flips in the word: the length of a block of ``n``.
     """
 
     concept: str
@@ -42,7 +40,6 @@ class ConceptCurve:
     in_concept: np.ndarray
     out_of_phase: np.ndarray
     mass: np.ndarray
-    period: int
 
     @property
     def phase_difference(self) -> np.ndarray:
@@ -54,8 +51,9 @@ class ConceptCurve:
 
         Over a period each rotation is in phase once, so a mere preference for Heads cancels in the phase difference.
         """
-        whole = len(self.n) // self.period * self.period
-        return tuple(x[:whole].reshape(-1, self.period).mean(1) for x in (self.n, values))
+        period = len(self.concept)
+        whole = len(self.n) // period * period
+        return tuple(x[:whole].reshape(-1, period).mean(1) for x in (self.n, values))
 
 
 def rotations(concept: str, depth: int) -> list[str]:
@@ -102,26 +100,22 @@ def path_probabilities(
     return probability, least
 
 
-def concept_curve(
-    model,
-    concept: str,
-    *,
-    n_flips: int = 40,
-    depth: int | None = None,
-    at: Sequence[int] | None = None,
-    n_points: int = 12,
-    context: str | None = None,
-    prompt: str = "paper",
-    alphabet: str = "words",
-    p_tails: float = 50,
+def concept_curve(model, concept: str, **options) -> ConceptCurve:
+    """How likely the model goes on with a word repeated so far: `concept_curves` of one word, with its options."""
+    return concept_curves(model, [concept], **options)[0]
+
+
+def concept_curves(
+    model, concepts: Sequence[str], *, n_flips: int = 40, depth: int | None = None, at: Sequence[int] | None = None,
+    n_points: int = 12, context: str | None = None, prompt: str = "paper", alphabet: str = "words", p_tails: float = 50,
     packed: bool | None = None,
-) -> ConceptCurve:
-    """How likely the model goes on with a word repeated so far, for growing contexts.
+) -> list[ConceptCurve]:  # fmt: skip
+    """How likely the model goes on with each word, repeated so far, for growing contexts.
 
     Parameters
     ----------
-    concept : str
-        The word: "01", "HT", ….
+    concepts : sequence of str
+        The words: "01", "HT", ….
     n_flips : int
         The longest context.
     depth : int, optional
@@ -129,7 +123,8 @@ def concept_curve(
     at : sequence of int, optional
         Context lengths; default ``n_points`` blocks of one period, from 0 to ``n_flips``.
     context : str, optional
-        Flips instead of the repeated word: the control. The same continuations are scored after them.
+        Flips instead of the repeated word: the control. The same continuations are scored after them, and all words
+        share its forward.
     prompt, alphabet, p_tails, packed
         As in `next_flip_curve`.
 
@@ -138,29 +133,17 @@ def concept_curve(
     UsageError
         An empty word, a depth below 1, a context shorter than ``n_flips``.
     """
-    return concept_curves(
-        model, [concept], n_flips=n_flips, depth=depth, at=at, n_points=n_points, context=context, prompt=prompt,
-        alphabet=alphabet, p_tails=p_tails, packed=packed,
-    )[0]  # fmt: skip
-
-
-def concept_curves(
-    model, concepts, *, n_flips, depth=None, at=None, n_points=12, context=None, prompt="paper", alphabet="words",
-    p_tails=50, packed=None,
-) -> list[ConceptCurve]:  # fmt: skip
-    """`concept_curve` of several words at once; with a ``context`` they share its forward."""
     if depth is not None and depth < 1:
         raise UsageError(f"depth={depth} scores nothing: give at least 1 flip ahead")
-    control = None if context is None else parse_flips(context)
-    if control is not None and len(control) < n_flips:
-        raise UsageError(f"the context has {len(control)} flips, fewer than n_flips={n_flips}: give a longer one")
-    asked: list[tuple[str, str]] = []
-    plans = []
+    context = None if context is None else parse_flips(context)
+    if context is not None and len(context) < n_flips:
+        raise UsageError(f"the context has {len(context)} flips, fewer than n_flips={n_flips}: give a longer one")
+    asked, plans = [], []
     for concept in concepts:
         word = as_digits(concept)
         ahead = depth or len(word)
         lengths = list(at) if at is not None else points(n_flips, len(word), n_points)
-        known = control if control is not None else repeat_concept(word, max(lengths, default=0))
+        known = repeat_concept(word, max(lengths, default=0)) if context is None else context
         spans = []
         for n in lengths:
             if not 0 <= n <= len(known):
@@ -180,7 +163,6 @@ def concept_curves(
             in_concept=np.array([p[s : s + k].sum() for s, k in spans]),
             out_of_phase=np.array([p[s + 1 : s + k].mean() if k > 1 else np.nan for s, k in spans]),
             mass=np.array([mass[s] for s, _ in spans]),
-            period=len(word),
         )
         for word, ahead, lengths, spans in plans
     ]
@@ -199,7 +181,7 @@ def random_controls(
     seeds : sequence of int
         At least 10, one context each.
     **options
-        As in `concept_curve`.
+        As in `concept_curves`.
 
     Returns
     -------
@@ -214,8 +196,6 @@ def random_controls(
     seeds = list(seeds)
     if len(seeds) < 10:
         raise UsageError(f"random controls got {len(seeds)} seeds: give at least 10, one or two sequences say nothing")
-    per_seed = [
-        concept_curves(model, list(concepts), n_flips=n_flips, context=random_flips(n_flips, seed), **options)
-        for seed in seeds
-    ]
-    return {as_digits(concept): [curves[i] for curves in per_seed] for i, concept in enumerate(concepts)}
+    contexts = (random_flips(n_flips, seed) for seed in seeds)
+    per_seed = [concept_curves(model, concepts, n_flips=n_flips, context=context, **options) for context in contexts]
+    return {as_digits(concept): list(curves) for concept, curves in zip(concepts, zip(*per_seed))}

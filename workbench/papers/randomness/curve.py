@@ -1,5 +1,6 @@
 """The next flip as the model sees it, after every prefix of a sequence, from one forward."""
 
+from itertools import takewhile
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -15,15 +16,9 @@ _vocabularies: WeakKeyDictionary = WeakKeyDictionary()  # tokenizer -> the text 
 
 
 def next_flip_curve(
-    model,
-    flips: str,
-    *,
-    prompt: str = "paper",
-    alphabet: str = "words",
-    p_tails: float = 50,
-    packed: bool | None = None,
-    chat: bool = False,
-) -> tuple[np.ndarray, np.ndarray]:
+    model, flips: str, *, prompt: str = "paper", alphabet: str = "words", p_tails: float = 50,
+    packed: bool | None = None, chat: bool = False,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """P(the next flip is Tails) after every prefix of ``flips``, from ONE forward.
 
     The mass of all tokens that begin with h or t (0 or 1 in digits; after stripping, whatever the case), renormalised.
@@ -61,8 +56,7 @@ def next_flip_curve(
     """
     flips = parse_flips(flips)
     contexts = prefix_texts(flips, prompt=prompt, alphabet=alphabet, p_tails=p_tails)
-    log_mass = flip_masses(model, contexts, alphabet=alphabet, packed=packed, chat=chat)  # (n + 1, 2)
-    return normalise(log_mass)
+    return normalise(flip_masses(model, contexts, alphabet=alphabet, packed=packed, chat=chat))  # of (n + 1, 2)
 
 
 def normalise(log_mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -74,12 +68,8 @@ def normalise(log_mass: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def prefix_texts(flips: str, *, prompt: str, alphabet: str, p_tails: float) -> list[str]:
     """The prompt with the first 0, 1, … n flips, cut after the comma: ' Tails' may be two tokens."""
-    start = prompt_text(prompt, alphabet, p_tails)
-    written = write_flips(flips, alphabet)
-    ends = [0]
-    for place, letter in enumerate(written):
-        if letter == ",":
-            ends.append(place + 1)
+    start, written = prompt_text(prompt, alphabet, p_tails), write_flips(flips, alphabet)
+    ends = [0, *(place + 1 for place, letter in enumerate(written) if letter == ",")]
     return [start + written[:end] for end in ends]
 
 
@@ -89,30 +79,47 @@ def flip_masses(
     """Natural-log masses (N, 2) of Heads and Tails as the next flip after each context (``chat``: as its answer)."""
     require(model, "logprobs", for_="the next-flip curve")
     names = get_alphabet(alphabet)
-    groups: dict[bool, list[int]] = {True: [], False: []}
-    for i, context in enumerate(contexts):
-        groups[context.endswith(",") and not chat].append(i)
-    sequences, spans = [None] * len(contexts), [()] * len(contexts)
-    if contexts:  # the prefixes of a text far too long would take long to encode: look at the longest first
-        check_length(model, len(model.prompt_ids(max(contexts, key=len), chat)))
-    ids = [model.prompt_ids(context, chat) for context in contexts]
-    for comma, members in groups.items():
-        space = " " if comma else ""
-        answers = (space + names.heads, space + names.tails)
-        bridge = _bridge(model, contexts[members[0]], answers, chat) if members else []
-        for i in members:
-            sequences[i], spans[i] = ids[i], tuple(bridge)
-    return _letter_masses(model, sequences, spans, names.letters, packed)
+    spaces = [" " if context.endswith(",") and not chat else "" for context in contexts]
+    answers = [(space + names.heads, space + names.tails) for space in spaces]
+    return letter_masses(model, contexts, answers, packed=packed, chat=chat)
 
 
-def letter_masses(model, contexts: list[str], answers: tuple[str, str], *, packed: bool | None = None) -> np.ndarray:
-    """Natural-log masses (N, 2) of the tokens that begin like each of two answers, after each context."""
+def letter_masses(
+    model, contexts: list[str], answers: list[tuple[str, str]], *, packed: bool | None = None, chat: bool = False
+) -> np.ndarray:
+    """Natural-log masses (N, 2) of the tokens that begin like the two answers after each context.
+
+    The letters that the two begin with are the same for all contexts.
+    """
+    import torch
+
     require(model, "logprobs", for_="the masses of two answers")
-    bridge = tuple(_bridge(model, contexts[0], answers, chat=False))
-    letters = tuple(answer.strip()[0].lower() for answer in answers)
-    return _letter_masses(
-        model, [model.token_ids(context) for context in contexts], [bridge] * len(contexts), letters, packed
-    )
+    # the prefixes of a text far too long would take long to encode: look at the longest first
+    check_length(model, len(model.prompt_ids(max(contexts, key=len), chat)))
+    bridges: dict[tuple[str, str], list[int]] = {}
+    for context, pair in zip(contexts, answers):
+        if pair not in bridges:
+            bridges[pair] = _bridge(model, context, pair, chat)
+    letters = tuple(answer.strip()[0].lower() for answer in answers[0])
+    sets = [torch.tensor(s) for s in _beginning_with(model.tokenizer, letters)]
+    walked = sorted({token for bridge in bridges.values() for token in bridge})
+
+    def reduce(logprobs):  # (R, V) -> (R, 2 + bridge tokens)
+        both = [logprobs[:, s[s < logprobs.shape[1]].to(logprobs.device)].logsumexp(-1) for s in sets]
+        return torch.stack(both + [logprobs[:, token] for token in walked], -1)
+
+    asked = [
+        [*ids, *bridges[pair][:step]]
+        for ids, pair in zip([model.prompt_ids(context, chat) for context in contexts], answers)
+        for step in range(len(bridges[pair]) + 1)
+    ]
+    rows = iter(packed_next(model, asked, reduce, packed=packed).double().numpy())
+    result = np.zeros((len(contexts), 2))
+    for masses, pair in zip(result, answers):
+        for token in bridges[pair]:  # P(bridge) multiplies the mass, so that it stays the unnormalised one
+            masses += next(rows)[2 + walked.index(token)]
+        masses += next(rows)[:2]
+    return result
 
 
 def _bridge(model, context: str, answers: tuple[str, str], chat: bool) -> list[int]:
@@ -124,37 +131,8 @@ def _bridge(model, context: str, answers: tuple[str, str], chat: bool) -> list[i
         alone, first, second = [], *(model.token_ids(answer, start=False) for answer in answers)
     else:
         alone, first, second = (model.token_ids(context + answer) for answer in ("", *answers))
-    common = 0
-    while common < min(len(first), len(second)) and first[common] == second[common]:
-        common += 1
-    return first[len(alone) : common] if first[: len(alone)] == alone else []
-
-
-def _letter_masses(model, sequences, bridges, letters, packed) -> np.ndarray:
-    import torch
-
-    sets = [torch.tensor(s) for s in _beginning_with(model.tokenizer, letters)]
-    walked = sorted({token for bridge in bridges for token in bridge})
-    column = {token: 2 + i for i, token in enumerate(walked)}
-
-    def reduce(logprobs):  # (R, V) -> (R, 2 + bridge tokens)
-        both = [logprobs[:, s[s < logprobs.shape[1]].to(logprobs.device)].logsumexp(-1) for s in sets]
-        return torch.stack(both + [logprobs[:, token] for token in walked], -1)
-
-    asked, owner = [], []
-    for i, (sequence, bridge) in enumerate(zip(sequences, bridges)):
-        for step in range(len(bridge) + 1):
-            asked.append([*sequence, *bridge[:step]])
-            owner.append(i)
-    columns = packed_next(model, asked, reduce, packed=packed).double().numpy()
-    result, step = np.zeros((len(sequences), 2)), 0
-    for row, i in enumerate(owner):
-        step = 0 if row == 0 or owner[row - 1] != i else step + 1
-        if step < len(bridges[i]):  # P(bridge) multiplies the mass, so that it stays the unnormalised one
-            result[i] += columns[row, column[bridges[i][step]]]
-        else:
-            result[i] += columns[row, :2]
-    return result
+    common = [one for one, _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, second))]
+    return common[len(alone) :] if first[: len(alone)] == alone else []
 
 
 def _beginning_with(tokenizer, letters: tuple[str, str]) -> list[list[int]]:

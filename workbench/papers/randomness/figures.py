@@ -1,12 +1,14 @@
 """The paper page's figures. Each takes results of this package and returns a `plots.Picture`."""
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ... import plots
-from ...stats import Estimate, mean_interval
+from ...stats import mean_interval
 from .baselines import generation_bits
 from .bayes import bayes_curve, bayes_in_phase
 from .flips import as_digits, repeat_concept
@@ -14,7 +16,7 @@ from .measures import alternation_rate
 
 if TYPE_CHECKING:
     from .generate import Generated
-    from .study import ConceptStudy, FlipCurve, JudgementStudy
+    from .study import ConceptStudy, FlipCurve
 
 SHARE = (-0.03, 1.03)  # the axis of a probability
 GREY = plots.COLOURS["grey"]
@@ -25,13 +27,8 @@ def next_flip_figure(curves: "Mapping[str, FlipCurve]", *, title: str = "") -> p
     """p(next flip is Tails) after every prefix, one line a model, the flips as dots; below, the unnormalised mass."""
     picture, ((top,), (bottom,)) = plots.panels(2, 1, size=(9, 5.4), sharex=True, height_ratios=(3, 1))
     flips = next(iter(curves.values())).flips
-    lines, styles = {}, {}
-    for k, (name, curve) in enumerate(curves.items()):
-        ends = [(None, None)] * len(curve.n) if curve.low is None else zip(curve.low, curve.high)
-        estimates = [Estimate(p, low, high) for p, (low, high) in zip(curve.p_tails, ends)]
-        key = f"{name} ({curve.how})"
-        lines[key], styles[key] = (curve.n, estimates), {"marker": "o", "markersize": 3, "linewidth": 1.3}
-        styles[key]["color"] = plots.CYCLE[k % len(plots.CYCLE)]
+    lines = {f"{name} ({curve.how})": (curve.n, curve.counted or curve.p_tails) for name, curve in curves.items()}
+    styles = {key: {"marker": "o", "markersize": 3, "linewidth": 1.3} for key in lines}
     plots.curves(
         lines, title=title, styles=styles, ylabel="p(next flip is Tails)", chance=0.5, chance_label="fair coin",
         limits=(-0.1, 1.35), legend=None, axis=top,
@@ -65,14 +62,14 @@ def concept_figure(studies: "Mapping[str, ConceptStudy]") -> plots.Picture:
     for column, concept in enumerate(concepts):
         for row, (quantity, ylabel) in enumerate(quantities.items()):
             lines, styles = {}, {}
-            for k, (name, study) in enumerate(studies.items()):
-                curve, colour = study.curves[concept], plots.CYCLE[k % len(plots.CYCLE)]
+            for colour, (name, study) in zip(cycle(plots.CYCLE), studies.items()):
+                curve = study.curves[concept]
                 controls = [c.by_period(getattr(c, quantity)) for c in study.controls[concept]]
                 random = f"{name}, random contexts ({len(controls)} seeds, 95 %)"
                 lines[name] = curve.by_period(getattr(curve, quantity))
                 lines[random] = controls[0][0], [mean_interval(values) for values in zip(*(v for _, v in controls))]
-                styles |= {name: {"color": colour, "marker": "o"}}
-                styles |= {random: {"color": colour, "linestyle": ":", "linewidth": 1.5}}
+                styles[name] = {"color": colour, "marker": "o"}
+                styles[random] = {"color": colour, "linestyle": ":", "linewidth": 1.5}
             plots.curves(
                 lines, styles=styles, title=f"({concept}) repeated" if row == 0 else "",
                 xlabel="flips in context" if row else "", ylabel="" if column else ylabel, legend=None,
@@ -106,17 +103,14 @@ def generation_figure(generated: "Mapping[str, Sequence[Generated]]") -> plots.P
     counts = [sum(len(f) > 1 for f in one.flips) for groups in generated.values() for one in groups] or [0]
     picture, ((*two, last),) = plots.panels(1, 3, size=(13, 4.2))
     for axis, (title, (measure, expected, ylabel)) in zip(two, measures.items()):
-        lines = {about: (100 * stated, expected)}
-        for name, groups in generated.items():
+        lines, styles = {about: (100 * stated, expected)}, {about: plots.CHANCE}
+        for colour, (name, groups) in zip(cycle(plots.CYCLE), generated.items()):
             kept = [(one.p_tails, [measure(f) for f in one.flips if len(f) > 1]) for one in groups]
-            lines[name] = zip(*((p, mean_interval(values, bounds=(0, 1))) for p, values in kept if values))
-        lines = {name: tuple(line) or ((), ()) for name, line in lines.items()}
-        styles = {
-            name: {**plots.POINTS, "color": plots.CYCLE[k % len(plots.CYCLE)]} for k, name in enumerate(generated)
-        }
+            points = {p: mean_interval(values, bounds=(0, 1)) for p, values in kept if values}
+            lines[name], styles[name] = (points.keys(), points.values()), {**plots.POINTS, "color": colour}
         plots.curves(
-            lines, title=title, xlabel="stated % Tails", ylabel=ylabel, limits=SHARE, axis=axis,
-            styles={about: plots.CHANCE, **styles}, legend="upper left" if title == "Bias" else None,
+            lines, title=title, xlabel="stated % Tails", ylabel=ylabel, limits=SHARE, axis=axis, styles=styles,
+            legend="upper left" if title == "Bias" else None,
         )  # fmt: skip
         axis.set_xlim(-2, 102)
     costs = {name: generation_bits(groups) for name, groups in generated.items()}
@@ -126,14 +120,13 @@ def generation_figure(generated: "Mapping[str, Sequence[Generated]]") -> plots.P
     return picture.describe(f"All are {words}.")
 
 
-def judgement_figure(studies: "Mapping[str, JudgementStudy]", *, concept: str = "") -> plots.Picture:
-    """P("random") of random sequences and repeated words; on the right, of the concept's prefixes."""
+def judgement_figure(studies: Mapping[str, SimpleNamespace], *, concept: str = "") -> plots.Picture:
+    """P("random") by `judgement_study`: of random sequences and repeated words; right, of the concept's prefixes."""
     if not studies:
         return plots.empty("No model here gives log-probabilities: judgements need them.")
     picture, ((left, right),) = plots.panels(1, 2, size=(11.5, 4.2), width_ratios=(1, 1.2))
     points, styles, labels, lines = {}, {}, {}, {}
-    for k, (name, study) in enumerate(studies.items()):
-        colour = plots.CYCLE[k % len(plots.CYCLE)]
+    for colour, (name, study) in zip(cycle(plots.CYCLE), studies.items()):
         for kind in ("random", "repeated"):
             values = getattr(study, kind)
             points[name, kind], styles[name, kind] = values, {"fmt": "D", "color": colour}
@@ -165,18 +158,16 @@ def selection_figure(concept: str, n_flips: int, studies: "Mapping[str, ConceptS
         (plots.COLOURS["purple"], "count", "of the count (reference)"),
     ):
         curve = bayes_curve(repeat_concept(concept, n_flips), concept, likelihood=likelihood)
-        key, bayes = f"{about}: n = {curve.crossover}", f"Bayes, {likelihood}"
-        if curve.crossover is None:
-            key = f"{about}: never"
-        else:
-            turns.append((curve.crossover, curve.posterior[curve.crossover], colour))
+        turn, bayes = curve.crossover, f"Bayes, {likelihood}"
+        key = f"{about}: never" if turn is None else f"{about}: n = {turn}"
+        if turn is not None:
+            turns.append((turn, curve.posterior[turn], colour))
         beliefs[key], styles[key] = (range(n_flips + 1), curve.posterior), {"color": colour}
         predictions[bayes] = bayes_in_phase(concept, n_flips, likelihood)
         styles[bayes] = {"color": colour, "linestyle": "--", "linewidth": 1.3}
-    for k, (name, study) in enumerate((studies or {}).items()):
+    for colour, (name, study) in zip(cycle(plots.CYCLE), (studies or {}).items()):
         curve = study.curves[concept]
-        predictions[name] = curve.by_period(curve.in_phase)
-        styles[name] = {"marker": "o", "color": plots.CYCLE[k % len(plots.CYCLE)]}
+        predictions[name], styles[name] = curve.by_period(curve.in_phase), {"marker": "o", "color": colour}
     plots.curves(
         beliefs, styles=styles, chance=0.5, limits=SHARE, xlabel="flips in context", legend=None, axis=left,
         ylabel=f"posterior P(({concept}) made it)",

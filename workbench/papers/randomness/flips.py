@@ -83,19 +83,16 @@ def read_flips(text: str, alphabet: str = "words") -> tuple[str, bool]:
         Whether nothing but flips, commas, spaces and a closing bracket was read; a cut last word is forgiven.
     """
     names = get_alphabet(alphabet)
+    letters = {names.heads.lower(): "H", names.tails.lower(): "T"}
     body, bracket, _ = text.partition("]")
-    pieces = [piece.strip() for piece in body.split(",")]
-    flips: list[str] = []
-    for place, piece in enumerate(pieces):
-        if piece == names.heads or piece.lower() == names.heads.lower():
-            flips.append("H")
-        elif piece.lower() == names.tails.lower():
-            flips.append("T")
-        else:
-            last = place == len(pieces) - 1
-            cut = not bracket and any(name.lower().startswith(piece.lower()) for name in (names.heads, names.tails))
-            return "".join(flips), last and (piece == "" or cut)
-    return "".join(flips), True
+    pieces = [piece.strip().lower() for piece in body.split(",")]
+    flips = ""
+    for place, piece in enumerate(pieces, 1):
+        if piece not in letters:
+            cut = not bracket and any(name.startswith(piece) for name in letters)
+            return flips, place == len(pieces) and (piece == "" or cut)
+        flips += letters[piece]
+    return flips, True
 
 
 @dataclass(frozen=True)

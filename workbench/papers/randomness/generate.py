@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ...errors import UsageError
 from ...models.base import require
-from ...stats import Estimate, proportion_interval
+from ...stats import Estimate, mean_interval, proportion_interval
 from .flips import parse_flips, read_flips, write_flips
 from .settings import SETTINGS, get_alphabet, prompt_text
 
@@ -35,23 +35,15 @@ class Generated:
 
     def share_tails(self) -> Estimate | None:
         """Mean over sequences of the share of Tails, with its interval; None when no flip was written."""
-        from ...stats import mean_interval
-
         shares = [one.count("T") / len(one) for one in self.flips if one]
         return mean_interval(shares, bounds=(0, 1)) if shares else None
 
 
 def generate_sequences(
-    model,
-    *,
-    p_tails: Sequence[float] = SETTINGS.p_tails_grid,
-    n: int = SETTINGS.n_samples,
-    max_flips: int = SETTINGS.crop_flips,
-    temperature: float = SETTINGS.temperature,
-    seed: int = 0,
-    prompt: str = "paper",
-    alphabet: str = "words",
-) -> list[Generated]:
+    model, *, p_tails: Sequence[float] = SETTINGS.p_tails_grid, n: int = SETTINGS.n_samples,
+    max_flips: int = SETTINGS.crop_flips, temperature: float = SETTINGS.temperature, seed: int = 0,
+    prompt: str = "paper", alphabet: str = "words",
+) -> list[Generated]:  # fmt: skip
     """``n`` sequences for each stated percentage of Tails, sampled freely from the model's own next tokens.
 
     The prompt gives the opening bracket and a first Heads (card); that flip is not part of the result.
@@ -92,10 +84,8 @@ def _tokens_a_flip(model, alphabet: str) -> int:
     if read is None:
         return 4
     names = get_alphabet(alphabet)
-    lengths = []
-    for name in (names.heads, names.tails):
-        lengths.append(len(read(f"[{names.heads}, {name},")) - len(read(f"[{names.heads},")))
-    return max(lengths)
+    start = f"[{names.heads},"
+    return max(len(read(f"{start} {name},")) for name in (names.heads, names.tails)) - len(read(start))
 
 
 @dataclass(frozen=True)
@@ -114,16 +104,9 @@ class SampledFlip:
 
 
 def sample_next_flip(
-    model,
-    flips: str | Sequence[str],
-    *,
-    n: int = SETTINGS.samples_without_logprobs,
-    seed: int = 0,
-    prompt: str = "paper",
-    alphabet: str = "words",
-    p_tails: float = 50,
-    chat: bool | None = None,
-) -> SampledFlip | list[SampledFlip]:
+    model, flips: str | Sequence[str], *, n: int = SETTINGS.samples_without_logprobs, seed: int = 0,
+    prompt: str = "paper", alphabet: str = "words", p_tails: float = 50, chat: bool | None = None,
+) -> SampledFlip | list[SampledFlip]:  # fmt: skip
     """The next flip for models that only generate: ``n`` samples at temperature 1, counted, with Wilson intervals.
 
     Parameters

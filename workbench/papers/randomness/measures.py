@@ -2,6 +2,7 @@
 
 import gzip
 from collections.abc import Sequence
+from itertools import groupby
 
 import numpy as np
 
@@ -23,12 +24,7 @@ def alternation_rate(flips: str) -> float:
 
 def longest_run(flips: str) -> int:
     """The most equal flips in a row; 0 without flips."""
-    flips = parse_flips(flips)
-    best = run = 0
-    for i, flip in enumerate(flips):
-        run = run + 1 if i and flips[i - 1] == flip else 1
-        best = max(best, run)
-    return best
+    return max((len(list(run)) for _, run in groupby(parse_flips(flips))), default=0)
 
 
 def gzip_length(flips: str | Sequence[str]) -> int:
@@ -74,12 +70,11 @@ def repeat_match(sequences: Sequence[str], *, reference: bool = False) -> np.nda
     itself, and then every value is 1. Without another sequence the value is NaN.
     """
     sequences = [parse_flips(one) for one in sequences]
-    best = np.full(len(sequences), np.nan)
-    for i, one in enumerate(sequences):
-        others = [levenshtein_ratio(one, other) for j, other in enumerate(sequences) if reference or j != i]
-        if others:
-            best[i] = max(others)
-    return best
+    best = (
+        max((levenshtein_ratio(one, other) for j, other in enumerate(sequences) if reference or j != i), default=np.nan)
+        for i, one in enumerate(sequences)
+    )
+    return np.fromiter(best, dtype=float)
 
 
 def bits_per_flip(flips: str, p_tails: Sequence[float]) -> float:

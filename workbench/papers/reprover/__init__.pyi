@@ -1,17 +1,14 @@
 from .baseline import (
-    Attempt as Attempt,
-)
-from .baseline import (
     attempt as attempt,
-)
-from .baseline import (
-    candidates as candidates,
 )
 from .baseline import (
     majority_tactic as majority_tactic,
 )
 from .baseline import (
     read_theorems as read_theorems,
+)
+from .corpus.corpus import (
+    SPLITS as SPLITS,
 )
 from .corpus.corpus import (
     Corpus as Corpus,
@@ -26,38 +23,21 @@ from .corpus.corpus import (
     load_corpus as load_corpus,
 )
 from .corpus.corpus import (
+    novel_premises_split as novel_premises_split,
+)
+from .corpus.corpus import (
+    random_split as random_split,
+)
+from .corpus.corpus import (
     save_corpus as save_corpus,
 )
-from .corpus.metamath import Assertion as Assertion
-from .corpus.metamath import Hypothesis as Hypothesis
 from .corpus.metamath import read_metamath as read_metamath
 from .corpus.metamath_reading import database_queries as database_queries
 from .corpus.metamath_reading import metamath_corpus as metamath_corpus
-from .corpus.splits import (
-    SPLITS as SPLITS,
-)
-from .corpus.splits import (
-    novel_premises_split as novel_premises_split,
-)
-from .corpus.splits import (
-    random_split as random_split,
-)
 from .corpus.tracing import own_corpus as own_corpus
 from .corpus.tracing import trace as trace
 from .explore import (
     Ranker as Ranker,
-)
-from .explore import (
-    Subject as Subject,
-)
-from .explore import (
-    human_step as human_step,
-)
-from .explore import (
-    lean_file as lean_file,
-)
-from .explore import (
-    split_proof as split_proof,
 )
 from .explore import (
     subject as subject,
@@ -86,12 +66,9 @@ from .lean.engine import (
 )
 from .lean.safety import refusal as refusal
 from .lean.session import Session as Session
-from .lean.source import Proof as Proof
-from .lean.source import Step as Step
 from .lean.source import find_theorem as find_theorem
 from .lean.source import own_theorem as own_theorem
 from .lean.source import proofs as proofs
-from .lean.source import theorems as theorems
 from .lean.states import (
     LeanError as LeanError,
 )
@@ -136,9 +113,6 @@ from .retrieve import (
 )
 from .retrieve import (
     queries as queries,
-)
-from .retrieve import (
-    top as top,
 )
 from .settings import PROFILES as PROFILES
 from .settings import fill as fill

@@ -16,7 +16,7 @@ from ...files import user_path
 from .corpus.corpus import TracedTheorem
 from .lean.lexical import without_comments
 from .lean.session import Session
-from .lean.source import own_theorem
+from .lean.source import assignment, own_theorem, theorems
 from .lean.states import ProofFinished, TacticState, Theorem, bare_statement
 
 FIRST = ("rfl", "assumption", "contradiction", "decide", "trivial")
@@ -118,8 +118,6 @@ def read_theorems(folder: str | os.PathLike) -> list[Theorem]:
         No folder, no .lean file, a file that cannot be read, is not UTF-8 or has no theorem, a name used
         twice.
     """
-    from .lean.source import assignment, theorems
-
     folder = user_path(folder)
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}; name one that holds .lean files with theorems")

@@ -12,6 +12,8 @@ import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from ...errors import DataError, UsageError
 from .corpus.corpus import Corpus, Position, Tactic, TracedTheorem
 from .corpus.tracing import FINISHED
@@ -19,10 +21,11 @@ from .lean.engine import INSTALL, LIBRARY
 from .lean.lexical import COMMENT, tokens
 from .lean.safety import refusal
 from .lean.session import LeanError, ProofFinished, ProofGivenUp, TacticState, Theorem
-from .lean.source import own_theorem
+from .lean.source import own_theorem, theorems
 from .lean.states import statement_refusal
-from .retrieve import BM25, best, unit_vectors
+from .retrieve import score_all
 
+NO_LEAN = f"no Lean is installed here; get one with: {INSTALL}"
 _BEHIND = (10**9, 1)  # a place after everything in its file
 
 
@@ -75,15 +78,11 @@ def subject(corpus: Corpus, text: str, root: str | os.PathLike = LIBRARY) -> Sub
         near = difflib.get_close_matches(text, [theorem.full_name for theorem in corpus.theorems], 3, 0.5)
         hint = f"did you mean {', '.join(near)}?" if near else "or state one: theorem NAME (x : T) : PROPOSITION"
         raise UsageError(f"the library has no theorem {text!r}; {hint}")
-    from .lean.source import theorems
-
     module = traced.file_path.removesuffix(".lean").replace("/", ".")
     inside = theorems((Path(root) / traced.file_path).read_text(encoding="utf-8"), module)
     found = next((theorem for theorem in inside if theorem.name == text), None)
     if found is None:
-        raise DataError(
-            f"{traced.file_path} in {root} has no theorem {text}: the trace is of other sources; trace again"
-        )
+        raise DataError(f"{traced.file_path} in {root} lacks {text}: the trace is of other sources; trace again")
     return Subject(found, traced.file_path, traced.start, traced)
 
 
@@ -129,11 +128,6 @@ def why_not(tactic: str, answer: "LeanError | ProofGivenUp") -> tuple[str, str]:
         return "refused", reason
     stopped = answer.message.startswith(("the tactic did not end within", "Lean died"))
     return "stopped" if stopped else "error", answer.message
-
-
-def no_lean() -> str:
-    """The clause that says that there is no Lean, and how to get one."""
-    return f"no Lean is installed here; get one with: {INSTALL}"
 
 
 def goals_left(count: int) -> str:
@@ -182,7 +176,7 @@ def lean_file(finished: ProofFinished) -> str:
 
 
 class Ranker:
-    """Accessible premises of a state, best first, for one state at a time: indexes are made once and kept.
+    """Accessible premises of a state, best first, for one state at a time.
 
     Parameters
     ----------
@@ -197,24 +191,14 @@ class Ranker:
     """
 
     def __init__(self, corpus: Corpus, encoder=None) -> None:
-        self.corpus, self.encoder = corpus, encoder
-        self.names = ("bm25", *([encoder.name] if encoder is not None else []))
-        self._texts = [f"{premise.full_name} {premise.code}" for premise in corpus.premises]
-        self._index = self._vectors = None
-
-    def scores(self, state: str, retriever: str = "bm25"):
-        """A score for every premise, (P,): BM25's, or the cosine of the encoder's vectors."""
-        if retriever not in self.names:
-            raise UsageError(f"retriever {retriever!r} is unknown here: choose {' or '.join(self.names)}")
-        if retriever == "bm25":
-            self._index = self._index or BM25(self._texts)
-            return self._index.scores(state)
-        if self._vectors is None:
-            self._vectors = unit_vectors(self.encoder, self._texts)  # (P, H)
-        return self._vectors @ unit_vectors(self.encoder, [state])[0]
+        self.corpus, self._by = corpus, {"bm25": "bm25"} | ({} if encoder is None else {encoder.name: encoder})
+        self.names = tuple(self._by)
 
     def top(self, state: str, subject: Subject, k: int = 10, *, retriever: str = "bm25"):
         """The best ``k`` premises that ``subject`` may name: [(Premise, score)], and how many it may name in all."""
+        if retriever not in self.names:
+            raise UsageError(f"retriever {retriever!r} is unknown here: choose {' or '.join(self.names)}")
         mask = self.corpus.accessible(subject.path, subject.start)
-        found = best(self.scores(state, retriever), mask, k)
-        return [(self.corpus.premises[n], score) for n, score in found], int(mask.sum())
+        scores = np.where(mask, next(score_all(self.corpus, [state], self._by[retriever])), -np.inf)
+        ranked = np.argsort(-scores, kind="stable")[: min(k, int(mask.sum()))]
+        return [(self.corpus.premises[n], float(scores[n])) for n in ranked], int(mask.sum())

@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from ...errors import UsageError
 from ...stats import Estimate, bootstrap_interval
 from .corpus.corpus import Corpus, Tactic, TracedTheorem
@@ -46,13 +48,12 @@ class Scores:
 
 def queries(corpus: Corpus, theorems: Sequence[TracedTheorem]) -> list[Query]:
     """Every tactic of ``theorems`` that names at least one premise of the corpus."""
-    found = []
-    for theorem in theorems:
-        for tactic in theorem.tactics:
-            positives = corpus.numbers(tactic)
-            if positives:
-                found.append(Query(theorem, tactic, positives))
-    return found
+    return [
+        Query(theorem, tactic, positives)
+        for theorem in theorems
+        for tactic in theorem.tactics
+        if (positives := corpus.numbers(tactic))
+    ]
 
 
 def measure(ranking: Sequence[int], positives: frozenset[int]) -> tuple[float, float, float]:
@@ -73,8 +74,6 @@ def _measure(places: Sequence[int], n: int) -> tuple[float, float, float]:
 
 def _places(scores, positives: frozenset[int]) -> list[int]:
     """Where the positives stand by falling score, without sorting; equal scores keep the corpus' order, -inf is out."""
-    import numpy as np
-
     finite = [number for number in positives if np.isfinite(scores[number])]
     above = [np.count_nonzero(scores > scores[number]) for number in finite]
     equal = [np.count_nonzero(scores[:number] == scores[number]) for number in finite]
@@ -95,11 +94,6 @@ def words(text: str) -> list[str]:
     return [word.lower() for word in _WORD.findall(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text))]
 
 
-def split_of(corpus: Corpus) -> Callable[[str], list[str]]:
-    """How BM25 cuts the texts of a corpus: Metamath's symbols stand between blanks, a Lean text is cut by `words`."""
-    return str.split if all(file.path.endswith(".mm") for file in corpus.files) else words
-
-
 class BM25:
     """Okapi BM25 over texts: scikit-learn counts the words, the weights are
 
@@ -117,7 +111,6 @@ class BM25:
     def __init__(
         self, texts: Sequence[str], *, split: Callable[[str], list[str]] = words, k1: float = 1.5, b: float = 0.75
     ) -> None:
-        import numpy as np
         from scipy.sparse import csr_matrix
         from sklearn.feature_extraction.text import CountVectorizer
 
@@ -142,8 +135,6 @@ class BM25:
 
     def scores_of(self, queries: Sequence[str]):
         """Scores of several queries, (Q, D): one pass over the weights for all of them; some 30 at once are best."""
-        import numpy as np
-
         asked = np.zeros((self._weights.shape[1], len(queries)))
         for column, query in enumerate(queries):
             for word, count in Counter(self._split(query)).items():
@@ -158,20 +149,18 @@ def _bm25(texts: tuple[str, ...], split: Callable[[str], list[str]]) -> BM25:
     return BM25(texts, split=split)
 
 
-def score_all(corpus: Corpus, asked: Sequence[Query], retriever: str, *, seed: int = 0) -> Iterator:
-    """Scores of all premises, (P,), for each query in turn.
+def score_all(corpus: Corpus, states: Sequence[str], retriever, *, seed: int = 0) -> Iterator:
+    """Scores of all premises, (P,), for each state in turn.
 
-    ``retriever`` is "random", "bm25", or the name of a sentence encoder for `workbench.load_encoder` ("minilm").
+    ``retriever`` is "random", "bm25", or a sentence encoder of `workbench.load_encoder`: a handle or a name ("minilm").
     """
-    import numpy as np
-
     texts = tuple(f"{premise.full_name} {premise.code}" for premise in corpus.premises)
-    states = [query.tactic.state_before for query in asked]
     if retriever == "random":
         rng = np.random.default_rng(seed)
-        yield from (rng.random(len(texts)) for _ in asked)
+        yield from (rng.random(len(texts)) for _ in states)
     elif retriever == "bm25":
-        index = _bm25(texts, split_of(corpus))
+        metamath = all(file.path.endswith(".mm") for file in corpus.files)  # its symbols stand between blanks
+        index = _bm25(texts, str.split if metamath else words)
         for first in range(0, len(states), BATCH):
             yield from index.scores_of(states[first : first + BATCH])
     else:
@@ -189,13 +178,12 @@ def evaluate(
     accessible : bool
         Whether only accessible premises are candidates (the paper's setting) or all of the corpus.
     """
-    return measure_scores(corpus, asked, score_all(corpus, asked, retriever, seed=seed), accessible=accessible)
+    states = [query.tactic.state_before for query in asked]
+    return measure_scores(corpus, asked, score_all(corpus, states, retriever, seed=seed), accessible=accessible)
 
 
 def measure_scores(corpus: Corpus, asked: Sequence[Query], scored: Iterable, *, accessible: bool = True) -> Scores:
     """`evaluate` for scores of any origin: ``scored`` holds one row of scores of all premises, (P,), a query."""
-    import numpy as np
-
     if not asked:
         raise UsageError(
             "there is no query: none of these theorems names a premise; choose another split or more theorems"
@@ -213,40 +201,16 @@ def measure_scores(corpus: Corpus, asked: Sequence[Query], scored: Iterable, *, 
     return Scores(one, ten, rank, tuple(str(query.theorem.key) for query in asked))
 
 
-def top(corpus: Corpus, query: Query, retriever: str, k: int = 10, *, seed: int = 0) -> list[tuple[str, float]]:
-    """The best ``k`` accessible premises for one query, with their scores."""
-    mask = corpus.accessible(query.theorem.file_path, query.theorem.start)
-    found = best(next(score_all(corpus, [query], retriever, seed=seed)), mask, k)
-    return [(corpus.premises[number].full_name, score) for number, score in found]
+@functools.lru_cache(maxsize=8)
+def _embed(encoder, texts: tuple[str, ...]):
+    """Unit vectors of ``texts``, (N, H); kept, because the same premises are asked for with and without the filter."""
+    from ...models import load_encoder
 
-
-def best(scores, mask, k: int) -> list[tuple[int, float]]:
-    """The ``k`` premises of the highest scores among those of ``mask``, (P,) both: [(place, score)]."""
-    import numpy as np
-
-    scores = np.where(mask, np.asarray(scores, dtype=float), -np.inf)
-    return [(int(n), float(scores[n])) for n in np.argsort(-scores, kind="stable")[:k] if np.isfinite(scores[n])]
-
-
-def unit_vectors(encoder, texts: Sequence[str]):
-    """The encoder's vectors of ``texts``, each of length 1: (N, H)."""
-    import numpy as np
-
-    vectors = encoder.embed(texts)
+    vectors = (load_encoder(encoder) if isinstance(encoder, str) else encoder).embed(texts)
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
-@functools.lru_cache(maxsize=8)
-def _embed(encoder: str, texts: tuple[str, ...]):
-    """Unit vectors of ``texts``; kept, because the same premises are asked for with and without the filter."""
-    from ...models import load_encoder
-
-    return unit_vectors(load_encoder(encoder), texts)
-
-
 def _clustered(values: Sequence[float], groups: Sequence[str]) -> Estimate:
-    import numpy as np
-
     order = {group: number for number, group in enumerate(dict.fromkeys(groups))}
     places = np.array([order[group] for group in groups])
     sums, sizes = np.bincount(places, weights=values), np.bincount(places)
@@ -256,6 +220,4 @@ def _clustered(values: Sequence[float], groups: Sequence[str]) -> Estimate:
         return sums[picked].sum(axis=axis) / sizes[picked].sum(axis=axis)
 
     told = bootstrap_interval(np.arange(len(order)), ratio)
-    if len(order) == 1:
-        return Estimate(float(np.mean(values)), n=len(values))
     return Estimate(float(np.mean(values)), told.low, told.high, len(values))

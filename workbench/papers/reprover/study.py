@@ -5,6 +5,8 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from tqdm.auto import tqdm
+
 from ...stats import proportion_interval
 from .baseline import Attempt, attempt, majority_tactic
 from .corpus.corpus import Corpus, TracedTheorem
@@ -50,15 +52,11 @@ def retrieval_table(
     corpus: Corpus, asked: dict[str, Sequence[Query]], retrievers: Sequence[str] = RETRIEVERS, *, seed: int = 0
 ):
     """Every retriever on every split, with and without the accessible filter: a list of rows with Estimates."""
-    rows = []
-    for split, some in asked.items():
-        for name in retrievers:
-            for accessible in (True, False):
-                told = evaluate(corpus, some, name, accessible=accessible, seed=seed).estimates()
-                rows.append(
-                    {"split": split, "retriever": name, "candidates": "accessible" if accessible else "all", **told}
-                )
-    return rows
+    return [
+        {"split": split, "retriever": name, "candidates": "accessible" if accessible else "all",
+         **evaluate(corpus, some, name, accessible=accessible, seed=seed).estimates()}
+        for split, some in asked.items() for name in retrievers for accessible in (True, False)
+    ]  # fmt: skip
 
 
 def ceiling_rows(asked: dict[str, Sequence[Query]]) -> list[dict]:
@@ -87,11 +85,9 @@ def database_overview(corpus: Corpus, asked: dict[str, Sequence[Query]]):
     return pd.DataFrame({"": rows.values()}, index=list(rows), dtype=object)
 
 
-def floor(session: Session, train: Sequence[TracedTheorem], names: "Sequence[str | Theorem]", *, calls: int,
+def floor(session: Session, train: Sequence[TracedTheorem], names: Sequence[str | Theorem], *, calls: int,
           progress: bool = True) -> dict[str, list[Attempt]]:  # fmt: skip
     """The two provers of the floor on the same theorems: the majority tactic once, the fixed list within ``calls``."""
-    from tqdm.auto import tqdm
-
     commonest = majority_tactic(train)
     found: dict[str, list[Attempt]] = {f"majority tactic ({commonest})": [], f"fixed list, {calls} calls": []}
     for name in tqdm(names, desc="proving", unit="theorem", disable=not progress):
@@ -107,16 +103,12 @@ def floor_table(found: dict[str, list[Attempt]]) -> list[dict]:
     for prover, tried in found.items():
         opened = [one for one in tried if one.status != "not opened"]
         proved = sum(one.status == "proved" for one in opened)
-        rows.append(
-            {
-                "prover": prover,
-                "proved": proved,
-                "of": len(opened),
-                "pass@1": proportion_interval(proved, len(opened)) if opened else None,
-                "not opened": len(tried) - len(opened),
-                "rejected by the kernel": sum(one.status == "rejected" for one in opened),
-                "calls a theorem": sum(one.calls for one in opened) / max(len(opened), 1),
-                "seconds": round(sum(one.seconds for one in tried), 1),
-            }
-        )
+        rows.append({
+            "prover": prover, "proved": proved, "of": len(opened),
+            "pass@1": proportion_interval(proved, len(opened)) if opened else None,
+            "not opened": len(tried) - len(opened),
+            "rejected by the kernel": sum(one.status == "rejected" for one in opened),
+            "calls a theorem": sum(one.calls for one in opened) / max(len(opened), 1),
+            "seconds": round(sum(one.seconds for one in tried), 1),
+        })  # fmt: skip
     return rows

@@ -14,7 +14,7 @@ from ....models.base import say
 from ....models.files.headers import read_safetensors
 from ....models.files.names import encoder_folder
 from ....models.files.sources import fetch_encoder, refuse_code_in, weight_files
-from ....models.problems import advice, quiet
+from ....models.problems import quiet
 from .families import family_of
 
 # one of them is in every folder with a tokenizer; without any, transformers makes an empty one that knows no word
@@ -29,11 +29,6 @@ def load(encoder: str, task: str, labels: list[str], seed: int, attention: str):
     ModelError
         The encoder is not there, its files are missing, damaged or not its own, or its attention cannot take the mask.
     """
-    with advice(encoder):
-        return _load(encoder, task, labels, seed, attention)
-
-
-def _load(encoder: str, task: str, labels: list[str], seed: int, attention: str):
     import transformers
 
     source = encoder_folder(encoder)

@@ -14,7 +14,7 @@ from ....errors import DataError, ModelError, UsageError
 from ....files import write_json
 from ....models.base import say
 from ....models.device import pick_device
-from ....models.problems import quiet
+from ....models.problems import advice, quiet
 from ..injection.collate import KnowledgeCollator, check_mask
 from ..injection.tree import Injected, KnowledgeBatch, inject
 from ..settings import SETTINGS, KBertSettings
@@ -98,18 +98,10 @@ class KBert:
     """
 
     def __init__(
-        self,
-        encoder: str = "minilm",
-        *,
-        labels: Sequence[str],
-        task: str = "text",
-        graph=None,
-        settings: KBertSettings = SETTINGS,
-        seed: int | None = None,
-        attention: str = "sdpa",
-        train_layers: int | None = None,
-        device: str = "auto",
-    ):
+        self, encoder: str = "minilm", *, labels: Sequence[str], task: str = "text", graph=None,
+        settings: KBertSettings = SETTINGS, seed: int | None = None, attention: str = "sdpa",
+        train_layers: int | None = None, device: str = "auto",
+    ):  # fmt: skip
         if task not in TASKS:
             raise UsageError(f"task {task!r} is unknown: choose one of {', '.join(TASKS)}")
         labels = [str(label) for label in labels]
@@ -118,10 +110,8 @@ class KBert:
         self.encoder, self.labels, self.task, self.graph = str(encoder), labels, task, graph
         self.settings = settings if seed is None else replace(settings, seed=seed)
         self.train_layers, self.device = train_layers, pick_device(device)
-        self.module, self.tokenizer = load(self.encoder, task, labels, self.settings.seed, attention)
-        self._finish()
-
-    def _finish(self) -> None:
+        with advice(self.encoder):
+            self.module, self.tokenizer = load(self.encoder, task, labels, self.settings.seed, attention)
         self.module.to(self.device).eval()
         self.collator = KnowledgeCollator.of(self.module.config, penalty=self.settings.penalty)
         self.module.register_forward_pre_hook(_guard, with_kwargs=True)
@@ -146,18 +136,10 @@ class KBert:
         )  # fmt: skip
 
     def fit(
-        self,
-        texts,
-        targets,
-        *,
-        pairs=None,
-        epochs: int | None = None,
-        learning_rate: float | None = None,
-        batch_size: int | None = None,
-        seed: int | None = None,
-        folder: str | Path | None = None,
+        self, texts, targets, *, pairs=None, epochs: int | None = None, learning_rate: float | None = None,
+        batch_size: int | None = None, seed: int | None = None, folder: str | Path | None = None,
         progress: bool = False,
-    ) -> list[float]:
+    ) -> list[float]:  # fmt: skip
         """Train with Hugging Face's Trainer (AdamW, linear schedule with warm-up) and stay in memory.
 
         Parameters

@@ -12,11 +12,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ....errors import UsageError
-from ..injection.coverage import Coverage, cover
-from ..injection.words import Codes, split_words, word_spans, words_at
+from ..injection.words import Codes, Coverage, cover, split_words, word_spans, words_at
 from ..settings import FUNCTION_WORDS
-from . import sources
-from .strings import Interner, Strings
+from . import sources, wordnet
+from .strings import Strings, intern
 
 
 class Triple(NamedTuple):
@@ -123,8 +122,6 @@ class KnowledgeGraph:
         DataError
             As `wordnet.read_wordnet`, or an unknown predicate.
         """
-        from . import wordnet
-
         wordnet.check_predicates(predicates)
         rows = wordnet.triples(wordnet.read_wordnet(path), tuple(predicates))
         return cls._intern(rows, "WordNet 3.0 nouns" if path is None else f"WordNet nouns, {path}", case_sensitive)
@@ -148,11 +145,8 @@ class KnowledgeGraph:
 
     @classmethod
     def _intern(cls, rows, name, case_sensitive, skipped=()):
-        interner = Interner()
-        table = interner.add(rows)
-        return cls(
-            name, interner.strings(), interner.predicates(), table, case_sensitive=case_sensitive, skipped=skipped
-        )
+        strings, predicates, table = intern(rows)
+        return cls(name, strings, predicates, table, case_sensitive=case_sensitive, skipped=skipped)
 
     # --- reading ----------------------------------------------------------------------------------------------------
 
@@ -260,17 +254,10 @@ class KnowledgeGraph:
     # --- narrowing --------------------------------------------------------------------------------------------------
 
     def filtered(
-        self,
-        *,
-        stop_words: str | Iterable[str] | None = None,
-        min_length: int = 1,
-        min_degree: int = 1,
-        max_degree: int | None = None,
-        predicates: Iterable[str] | None = None,
-        without_predicates: Iterable[str] = (),
-        allow: Iterable[str] | None = None,
-        deny: Iterable[str] = (),
-    ) -> "KnowledgeGraph":
+        self, *, stop_words: str | Iterable[str] | None = None, min_length: int = 1, min_degree: int = 1,
+        max_degree: int | None = None, predicates: Iterable[str] | None = None, without_predicates: Iterable[str] = (),
+        allow: Iterable[str] | None = None, deny: Iterable[str] = (),
+    ) -> "KnowledgeGraph":  # fmt: skip
         """A smaller graph, in the same order: predicates first, then subjects.
 
         Parameters

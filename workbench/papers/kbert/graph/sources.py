@@ -80,10 +80,6 @@ def read_tsv(path, *, layout: str, mentions, on_bad: str, skipped: list[str]) ->
         raise UsageError("mentions belong to a CN-DBpedia dump: write layout='cndbpedia', or leave them out")
     path = locate(path)
     names = _read_mentions(locate(mentions), on_bad, skipped) if mentions is not None else {}
-    return _triples(path, layout, names, on_bad, skipped)
-
-
-def _triples(path, layout, names, on_bad, skipped):
     most = -1 if layout == "spo" else 2
     for number, line in _lines(path, on_bad, skipped):
         parts = line.split("\t", most)
@@ -95,9 +91,8 @@ def _triples(path, layout, names, on_bad, skipped):
             _bad(error, on_bad, skipped)
             continue
         if layout == "cndbpedia":
-            called = [_NAMESAKE.sub("", subject), *names.get(subject, ())]
-            for name in dict.fromkeys(called):
-                yield name, predicate, object_
+            called = dict.fromkeys([_NAMESAKE.sub("", subject), *names.get(subject, ())])
+            yield from ((name, predicate, object_) for name in called)
         else:
             yield subject, predicate, object_
 

@@ -27,28 +27,20 @@ class Strings:
         return len(self._block) + self._ends.nbytes
 
 
-class Interner:
-    """Turns rows of texts into rows of numbers, in the order in which they come."""
+def intern(rows: Iterable[Sequence[str]]) -> tuple[Strings, tuple[str, ...], tuple[np.ndarray, ...]]:
+    """(texts, predicates, table): rows of texts as numbers, in the order in which they come.
 
-    def __init__(self):
-        self._strings: dict[str, int] = {}
-        self._predicates: dict[str, int] = {}
-
-    def add(self, rows: Iterable[Sequence[str]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Numbers of subjects, predicates and objects, row by row; subjects and objects share one list."""
-        subjects, predicates, objects = array("I"), array("I"), array("I")
-        number, kind = self._strings.setdefault, self._predicates.setdefault
-        for subject, predicate, object_ in rows:
-            subjects.append(number(subject, len(self._strings)))
-            predicates.append(kind(predicate, len(self._predicates)))
-            objects.append(number(object_, len(self._strings)))
-        columns = [np.frombuffer(column, np.uint32) if column else np.zeros(0, np.uint32)
-                   for column in (subjects, predicates, objects)]  # fmt: skip
-        small = np.uint16 if len(self._predicates) < 2**16 else np.uint32
-        return columns[0], columns[1].astype(small), columns[2]
-
-    def strings(self) -> Strings:
-        return Strings(self._strings)
-
-    def predicates(self) -> tuple[str, ...]:
-        return tuple(self._predicates)
+    The table is the numbers of subjects, predicates and objects, row by row; subjects and objects share the texts.
+    """
+    texts: dict[str, int] = {}
+    kinds: dict[str, int] = {}
+    subjects, predicates, objects = array("I"), array("I"), array("I")
+    number, kind = texts.setdefault, kinds.setdefault
+    for subject, predicate, object_ in rows:
+        subjects.append(number(subject, len(texts)))
+        predicates.append(kind(predicate, len(kinds)))
+        objects.append(number(object_, len(texts)))
+    columns = [np.frombuffer(column, np.uint32) if column else np.zeros(0, np.uint32)
+               for column in (subjects, predicates, objects)]  # fmt: skip
+    small = np.uint16 if len(kinds) < 2**16 else np.uint32
+    return Strings(texts), tuple(kinds), (columns[0], columns[1].astype(small), columns[2])

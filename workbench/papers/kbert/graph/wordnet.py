@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from ....data import folder
 from ....errors import DataError
-from ....files import expanded
+from ....files import expanded, write_atomic
 
 TABLE = "wordnet_nouns.tsv.gz"
 # WordNet's pointer symbols (wninput(5WN)) and what a branch says; "#p" at a synset points to what it is a part of
@@ -97,8 +97,6 @@ def check_predicates(predicates) -> None:
 
 def write_table(synsets, path) -> Path:
     """Write the packaged table; the same synsets give the same bytes."""
-    from ....files import write_atomic
-
     symbols = {predicate: symbol for symbol, predicate in RELATIONS.items()}
     lines = []
     for synset in synsets:

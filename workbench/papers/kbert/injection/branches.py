@@ -40,8 +40,9 @@ def _branch_ids(graph, rows: np.ndarray, tokenizer, template: str) -> list[list[
     if pieces is not None and (order := _ORDERS.get(template.strip())) is not None:
         said = list(dict.fromkeys(chain.from_iterable(pairs)))
         if pieces.plain("\n".join(said)):  # word by word: then a branch is its parts, one behind the other
-            split = [PLAIN_WORD.findall(text) for text in said]
-            ids = dict(zip(said, pieces.of_texts(split, tokenizer)))
+            split = {text: PLAIN_WORD.findall(text) for text in said}
+            pieces.learn(set(chain.from_iterable(split.values())), tokenizer)
+            ids = {text: [token for word in words for token in pieces[word]] for text, words in split.items()}
             if len(order) == 1:
                 return [ids[pair[1]] for pair in pairs]
             return [ids[predicate] + ids[object_] for predicate, object_ in pairs]

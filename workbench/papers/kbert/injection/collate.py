@@ -88,14 +88,9 @@ class KnowledgeCollator:
     """
 
     def __init__(
-        self,
-        family: Family | str,
-        pad_id: int,
-        *,
-        penalty: float = SETTINGS.penalty,
-        window: int | None = None,
+        self, family: Family | str, pad_id: int, *, penalty: float = SETTINGS.penalty, window: int | None = None,
         positions: int | None = None,
-    ):
+    ):  # fmt: skip
         self.family = family_of(family) if isinstance(family, str) else family
         self.pad_id, self.penalty, self.window, self.positions = pad_id, penalty, window, positions
 
@@ -154,22 +149,14 @@ class KnowledgeCollator:
         batch = {"input_ids": torch.from_numpy(ids), "position_ids": torch.from_numpy(positions)}
         if self.family.segments:
             batch["token_type_ids"] = torch.from_numpy(segments)
-        if self.window is None:
-            batch["attention_mask"] = torch.from_numpy(mask)[:, None]
-        else:
-            batch["attention_mask"] = self._two_kinds(mask, positions)
+        batch["attention_mask"] = torch.from_numpy(mask)[:, None]
+        if self.window is not None:  # ModernBERT: its local layers see the part of it that is within their window
+            far = np.abs(positions[:, :, None] - positions[:, None, :]) > self.window
+            near = torch.from_numpy(np.where(far, np.float32(self.penalty), mask))[:, None]
+            batch["attention_mask"] = {"full_attention": batch["attention_mask"], "sliding_attention": near}
         if labelled and "label" in labelled[0]:
             batch["labels"] = self._labels(labelled, size)
         return batch
-
-    def _two_kinds(self, mask: np.ndarray, positions: np.ndarray) -> dict[str, torch.Tensor]:
-        """ModernBERT's masks: what its global layers may see, and the part of it within its local layers' window."""
-        far = np.abs(positions[:, :, None] - positions[:, None, :]) > self.window
-        near = np.where(far, np.float32(self.penalty), mask)
-        return {
-            "full_attention": torch.from_numpy(mask)[:, None],
-            "sliding_attention": torch.from_numpy(near)[:, None],
-        }
 
     @staticmethod
     def _labels(labelled, size) -> torch.Tensor:

@@ -60,13 +60,9 @@ def read_trunks(texts: Sequence, pairs: Sequence | None, graph, tokenizer, max_l
         matches += matches_of(number, texts, pairs, split, graph, encoding)
     types = np.array(types, np.int8)
     return Trunks(
-        np.array(ids, np.int32),
-        np.array(lengths, np.int64),
-        types if types.any() else None,
-        np.array(words, np.int32) if split else None,
-        np.array(matches, np.int64).reshape(-1, 4),
-        truncated,
-    )
+        np.array(ids, np.int32), np.array(lengths, np.int64), types if types.any() else None,
+        np.array(words, np.int32) if split else None, np.array(matches, np.int64).reshape(-1, 4), truncated,
+    )  # fmt: skip
 
 
 def backend(tokenizer):
@@ -142,9 +138,7 @@ def check_texts(texts, pairs) -> bool:
 def encode(texts, pairs, tokenizer, split: bool) -> list:
     """One `tokenizers.Encoding` a text, uncut."""
     if split:
-        lead = word_lead(tokenizer)
-        texts, pairs = ([[lead[i > 0] + word for i, word in enumerate(words)] for words in rows] if rows else None
-                        for rows in (texts, pairs))  # fmt: skip
+        texts, pairs = (None if rows is None else _with_leads(rows, tokenizer) for rows in (texts, pairs))
     rows = list(texts) if pairs is None else list(zip(texts, pairs))
     with whole_texts(tokenizer) as inner:
         return inner.encode_batch(rows, is_pretokenized=split)
@@ -164,18 +158,17 @@ def word_lead(tokenizer) -> tuple[str, str]:
     return "", ""
 
 
+def _with_leads(rows, tokenizer) -> list[list[str]]:
+    lead = word_lead(tokenizer)
+    return [[lead[i > 0] + word for i, word in enumerate(words)] for words in rows]
+
+
 def cut_encoding(texts, pairs, number, tokenizer, split, max_length):
     """The encoding of one text cut to ``max_length``."""
-    second = None if pairs is None else pairs[number]
-    if split:
-        lead = word_lead(tokenizer)
-        first, second = ([lead[i > 0] + word for i, word in enumerate(row)] if row is not None else None
-                         for row in (texts[number], second))  # fmt: skip
-    else:
-        first = texts[number]
+    rows = [side[number] for side in (texts, pairs) if side is not None]
     with whole_texts(tokenizer) as inner:
         inner.enable_truncation(max_length, strategy="longest_first")
-        return inner.encode(first, second, is_pretokenized=split)
+        return inner.encode(*(_with_leads(rows, tokenizer) if split else rows), is_pretokenized=split)
 
 
 def matches_of(number, texts, pairs, split, graph, encoding) -> Iterator[tuple[int, int, int, int]]:
@@ -297,11 +290,6 @@ class WordPieces(dict):
             encoding = inner.encode(" ".join(fresh), add_special_tokens=False)
         for place, token in zip(encoding.word_ids, encoding.ids):
             self[fresh[place]].append(token)
-
-    def of_texts(self, split: list[list[str]], tokenizer) -> list[list[int]]:
-        """The ids of texts given as their words, without special tokens."""
-        self.learn(set(chain.from_iterable(split)), tokenizer)
-        return [[token for word in words for token in self[word]] for words in split]
 
 
 def read_plain(texts, graph, tokenizer, max_length, pieces: WordPieces) -> Trunks:

@@ -213,17 +213,10 @@ class KnowledgeBatch(Sequence):
 
 
 def inject(
-    texts: Sequence[str] | Sequence[Sequence[str]],
-    graph: KnowledgeGraph | None,
-    tokenizer,
-    *,
-    pairs: Sequence | None = None,
-    max_branches: int = SETTINGS.max_branches,
-    max_length: int = SETTINGS.max_length,
-    soft_position: bool = True,
-    visible_matrix: bool = True,
-    template: str = SETTINGS.template,
-) -> KnowledgeBatch:
+    texts: Sequence[str] | Sequence[Sequence[str]], graph: KnowledgeGraph | None, tokenizer, *,
+    pairs: Sequence | None = None, max_branches: int = SETTINGS.max_branches, max_length: int = SETTINGS.max_length,
+    soft_position: bool = True, visible_matrix: bool = True, template: str = SETTINGS.template,
+) -> KnowledgeBatch:  # fmt: skip
     """Put the graph's triples behind the words they speak about (§"Algorithm" of the card).
 
     Parameters
@@ -260,7 +253,8 @@ def inject(
         A tokenizer without offsets.
     """
     KBertSettings(max_branches=max_branches, max_length=max_length, template=template)  # says what makes no sense
-    graph = check_graph(graph)
+    if graph is not None and not isinstance(graph, KnowledgeGraph):
+        raise DataError(f"{graph!r} is no knowledge graph: make one with KnowledgeGraph.from_tsv(path), or give None")
     texts, pairs = list(texts) if not isinstance(texts, str) else texts, None if pairs is None else list(pairs)
     trunks = read_trunks(texts, pairs, graph, tokenizer, max_length)
     if not len(trunks.matches) or not max_branches:
@@ -270,19 +264,6 @@ def inject(
     return KnowledgeBatch(
         texts, pairs, graph, tokenizer, trunks, tree, soft_position=soft_position, visible_matrix=visible_matrix
     )
-
-
-def check_graph(graph) -> KnowledgeGraph | None:
-    """``graph`` itself if it is one, or None.
-
-    Raises
-    ------
-    DataError
-        It is something else.
-    """
-    if graph is not None and not isinstance(graph, KnowledgeGraph):
-        raise DataError(f"{graph!r} is no knowledge graph: make one with KnowledgeGraph.from_tsv(path), or give None")
-    return graph
 
 
 _NONE = np.zeros(0, np.int32)

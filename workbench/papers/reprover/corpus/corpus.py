@@ -3,21 +3,26 @@
 A folder holds ``corpus.jsonl`` (one file of the library a line, each after those it imports: path, imports, premises)
 and either ``theorems.json`` (ours) or ``SPLIT/train.json``, ``val.json``, ``test.json`` (as LeanDojo Benchmark 4
 does). Both are read and written here, so a user's download of the benchmark and our own trace are the same thing to
-the rest. Positions are (line, column) counted from 1.
+the rest. Positions are (line, column) counted from 1. At the end: the benchmark's two ways to hold theorems out (§4).
 """
 
 import functools
 import json
 import os
-from dataclasses import dataclass, field
+import random
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-from ....errors import DataError
+import numpy as np
+
+from ....errors import DataError, UsageError
 from ....files import user_path, write_atomic
 from ....tables import json_lines, parse_json, read_text
 
 Position = tuple[int, int]
 PARTS = ("train", "val", "test")
+SEED = 3407  # the reference's, of the splits
 SKIPPED = ("no name", "a name of the user's own (user__.n…)", "no code", "several names in brackets")
 
 
@@ -107,8 +112,6 @@ class Corpus:
     @functools.cached_property
     def _ends(self):
         """Where each premise ends, (P, 2): line and column."""
-        import numpy as np
-
         return np.array([premise.end for premise in self.premises], dtype=np.int64).reshape(-1, 2)
 
     @functools.cached_property
@@ -134,8 +137,6 @@ class Corpus:
         numpy array of bool, (number of premises,)
             Those of transitively imported files, and those of the same file that end before the theorem starts.
         """
-        import numpy as np
-
         if path not in self._spans:
             raise DataError(f"the corpus has no file {path!r}; a theorem's file_path must be a path of corpus.jsonl")
         mask = np.zeros(len(self.premises), dtype=bool)
@@ -159,13 +160,12 @@ class Corpus:
 
     def numbers(self, tactic: Tactic) -> frozenset[int]:
         """The premises of a tactic as places in `premises`; names that the corpus does not define are left out."""
-        found = set()
-        for use in tactic.uses:
-            for number in self._by_place.get((use.def_path, use.full_name), ()):
-                premise = self.premises[number]
-                if premise.start <= use.def_pos <= premise.end:
-                    found.add(number)
-        return frozenset(found)
+        return frozenset(
+            number
+            for use in tactic.uses
+            for number in self._by_place.get((use.def_path, use.full_name), ())
+            if self.premises[number].start <= use.def_pos <= self.premises[number].end
+        )
 
 
 # ------------------------------------------------------------------------------------------------------------ reading
@@ -226,11 +226,25 @@ def _position(row, name: str, where: str) -> Position:
     return value[0], value[1]
 
 
+def _made(kind: type, row, where: str, **given):
+    """A row as one of the classes above; columns are called as its fields are, ``given`` are not read from the row."""
+    read = {
+        one.name: (_position if one.type is Position else _text)(row, one.name, where)
+        for one in fields(kind)
+        if one.name not in given
+    }
+    return kind(**read, **given)
+
+
+def _text(row, name: str, where: str) -> str:
+    return _get(row, name, str, where)
+
+
 def _skip(one, place: str) -> str | None:
     """Which of the kinds that the reference leaves out (ReProver, common.py, `File.from_data`) a premise is of."""
     if isinstance(one, dict) and "full_name" in one and one["full_name"] is None:
         return SKIPPED[0]
-    name, code = _get(one, "full_name", str, place), _get(one, "code", str, place)
+    name, code = _text(one, "full_name", place), _text(one, "code", place)
     if "user__.n" in name:
         return SKIPPED[1]
     if not code:
@@ -239,8 +253,7 @@ def _skip(one, place: str) -> str | None:
 
 
 def _file(row, where: str, skipped: dict[str, int]) -> File:
-    path = _get(row, "path", str, where)
-    premises = []
+    path, premises = _text(row, "path", where), []
     for at, one in enumerate(_get(row, "premises", list, where), 1):
         place = f"{where}, premise {at}"
         kind = _skip(one, place)
@@ -248,17 +261,8 @@ def _file(row, where: str, skipped: dict[str, int]) -> File:
             if kind != SKIPPED[0]:  # what is named must still be a premise's row
                 _position(one, "start", place), _position(one, "end", place)
             skipped[kind] += 1
-            continue
-        premises.append(
-            Premise(
-                _get(one, "full_name", str, place),
-                path,
-                _get(one, "code", str, place),
-                _position(one, "start", place),
-                _position(one, "end", place),
-                _get(one, "kind", str, place),
-            )
-        )
+        else:
+            premises.append(_made(Premise, one, place, path=path))
     imports = _get(row, "imports", list, where)
     if not all(isinstance(other, str) for other in imports):
         raise DataError(f"{where}: imports={imports!r:.80} is not a list of paths")
@@ -273,7 +277,7 @@ def _theorems(path: Path, known: set[str]) -> tuple[TracedTheorem, ...]:
 
 
 def _theorem(row, where: str, known: set[str]) -> TracedTheorem:
-    file_path = _get(row, "file_path", str, where)
+    file_path = _text(row, "file_path", where)
     if file_path not in known:
         raise DataError(f"{where}: its file {file_path!r} is not in corpus.jsonl; both must be of one download")
     tactics = []
@@ -282,18 +286,10 @@ def _theorem(row, where: str, known: set[str]) -> TracedTheorem:
         annotated = _get(one, "annotated_tactic", list, place)
         if len(annotated) != 2 or not isinstance(annotated[0], str) or not isinstance(annotated[1], list):
             raise DataError(f"{place}: annotated_tactic must be [text, premises]")
-        uses = tuple(
-            Use(_get(use, "full_name", str, place), _get(use, "def_path", str, place), _position(use, "def_pos", place),
-                _position(use, "def_end_pos", place))
-            for use in annotated[1]
-        )  # fmt: skip
-        texts = [_get(one, name, str, place) for name in ("tactic", "state_before", "state_after")]
-        tactics.append(Tactic(texts[0], annotated[0], uses, texts[1], texts[2]))
+        uses = tuple(_made(Use, use, place) for use in annotated[1])
+        tactics.append(_made(Tactic, one, place, annotated=annotated[0], uses=uses))
     extra = tuple((name, row[name]) for name in ("url", "commit") if isinstance(row.get(name), str))
-    name = _get(row, "full_name", str, where)
-    return TracedTheorem(
-        file_path, name, _position(row, "start", where), _position(row, "end", where), tuple(tactics), extra
-    )
+    return _made(TracedTheorem, row, where, tactics=tuple(tactics), extra=extra)
 
 
 # ------------------------------------------------------------------------------------------------------------ writing
@@ -311,31 +307,72 @@ def save_corpus(corpus: Corpus, folder: str | os.PathLike, splits: "dict[str, di
 
 
 def _dump(theorems) -> str:
-    return "[\n" + ",\n".join(json.dumps(theorem_row(theorem), ensure_ascii=False) for theorem in theorems) + "\n]\n"
+    return "[\n" + ",\n".join(json.dumps(_theorem_row(theorem), ensure_ascii=False) for theorem in theorems) + "\n]\n"
 
 
 def _file_row(file: File) -> dict:
-    premises = [
-        {"full_name": p.full_name, "code": p.code, "start": list(p.start), "end": list(p.end), "kind": p.kind}
-        for p in file.premises
-    ]
-    return {"path": file.path, "imports": list(file.imports), "premises": premises}
+    premises = [{name: value for name, value in asdict(one).items() if name != "path"} for one in file.premises]
+    return {"path": file.path, "imports": file.imports, "premises": premises}
 
 
-def theorem_row(theorem: TracedTheorem) -> dict:
-    """A theorem as the published JSON has it."""
-    tactics = []
-    for one in theorem.tactics:
-        uses = [
-            {"full_name": use.full_name, "def_path": use.def_path, "def_pos": list(use.def_pos),
-             "def_end_pos": list(use.def_end_pos)}
-            for use in one.uses
-        ]  # fmt: skip
-        tactics.append(
-            {"tactic": one.tactic, "annotated_tactic": [one.annotated, uses], "state_before": one.state_before,
-             "state_after": one.state_after}
-        )  # fmt: skip
-    return {
-        **dict(theorem.extra), "file_path": theorem.file_path, "full_name": theorem.full_name,
-        "start": list(theorem.start), "end": list(theorem.end), "traced_tactics": tactics,
-    }  # fmt: skip
+def _theorem_row(theorem: TracedTheorem) -> dict:
+    row = dict(theorem.extra) | asdict(theorem)
+    tactics = [
+        {"tactic": one["tactic"], "annotated_tactic": [one["annotated"], one["uses"]],
+         "state_before": one["state_before"], "state_after": one["state_after"]}
+        for one in row.pop("tactics")
+    ]  # fmt: skip
+    del row["extra"]
+    return row | {"traced_tactics": tactics}
+
+
+# ----------------------------------------------------------------------------------------------------------- splits
+def random_split(theorems: Sequence[TracedTheorem], n_val: int, n_test: int, *, seed: int = SEED):
+    """{part: theorems}: a seeded shuffle; a theorem stands in exactly one part."""
+    _check(theorems, n_val, n_test)
+    shuffled = sorted(theorems, key=lambda theorem: theorem.key)
+    random.Random(seed).shuffle(shuffled)
+    cut = len(shuffled) - n_val - n_test
+    return dict(zip(PARTS, (tuple(shuffled[:cut]), tuple(shuffled[cut : cut + n_val]), tuple(shuffled[cut + n_val :]))))
+
+
+def novel_premises_split(theorems: Sequence[TracedTheorem], n_val: int, n_test: int, *, seed: int = SEED):
+    """{part: theorems}: every held-out theorem uses at least one premise that no training theorem uses.
+
+    Premises are taken from the rarest on; every theorem that uses one moves out of the training part, until at least
+    ``n_val + n_test`` have moved (the last premise may bring more). They are then divided at random.
+    """
+    _check(theorems, n_val, n_test)
+    ordered = sorted(theorems, key=lambda theorem: theorem.key)
+    users: dict[tuple, list[int]] = {}
+    for number, theorem in enumerate(ordered):
+        for premise in sorted({(use.def_path, use.full_name) for one in theorem.tactics for use in one.uses}):
+            users.setdefault(premise, []).append(number)
+    rng = random.Random(seed)
+    premises = sorted(users)
+    rng.shuffle(premises)  # premises that are equally rare come in a seeded order
+    premises.sort(key=lambda premise: len(users[premise]))
+    moved: dict[int, None] = {}
+    for premise in premises:
+        if len(moved) >= n_val + n_test:
+            break
+        moved.update(dict.fromkeys(users[premise]))
+    if len(moved) < n_val + n_test:
+        raise UsageError(
+            f"only {len(moved)} theorems name a premise, and {n_val + n_test} are to be held out; ask for fewer"
+        )
+    held = list(moved)
+    rng.shuffle(held)
+    n_val = round(len(held) * n_val / (n_val + n_test))
+    parts = ([n for n in range(len(ordered)) if n not in moved], held[:n_val], held[n_val:])
+    return {part: tuple(ordered[n] for n in numbers) for part, numbers in zip(PARTS, parts)}
+
+
+SPLITS = {"random": random_split, "novel_premises": novel_premises_split}
+
+
+def _check(theorems: Sequence[TracedTheorem], n_val: int, n_test: int) -> None:
+    if n_val < 0 or n_test < 1 or n_val + n_test >= len(theorems):
+        raise UsageError(
+            f"n_val={n_val} and n_test={n_test} of {len(theorems)} theorems: both must fit and leave some for training"
+        )

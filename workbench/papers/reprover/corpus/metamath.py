@@ -140,8 +140,7 @@ class _Reader:
                         elif include is not None:
                             include.append(token)
                             if len(include) == 2:
-                                self._check_end_of_include(include)
-                                if (inner := self._included_file(include[0])) is not None:
+                                if (inner := self._included_file(*include)) is not None:
                                     yield from self._tokens(inner)
                                     self.file, self.line = path, number
                                     self.row += 1
@@ -163,12 +162,10 @@ class _Reader:
             began = self.scopes[0][0] if self.scopes else self.began
             raise self.wrong("what begins here is open at the file's end; end a statement by $., a block by $}", began)
 
-    def _check_end_of_include(self, include: list[str]) -> None:
-        if include[1] != "$]":
-            raise self.wrong(f"{include[1]!r:.60} where $] was expected; a file's name has no blank")
-
-    def _included_file(self, name: str) -> Path | None:
+    def _included_file(self, name: str, end: str) -> Path | None:
         """The file to be included, None if it has been read before (§4.1.2)."""
+        if end != "$]":
+            raise self.wrong(f"{end!r:.60} where $] was expected; a file's name has no blank")
         if "$" in name:
             raise self.wrong(f"{name!r:.60} is no file's name; write $[ NAME $]")
         path, folder = (self.path.parent / name).resolve(), self.path.parent.resolve()

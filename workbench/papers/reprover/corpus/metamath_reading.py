@@ -14,9 +14,8 @@ from pathlib import Path
 
 from ....errors import DataError
 from ..retrieve import Query, queries
-from .corpus import Corpus, File, Premise, Tactic, TracedTheorem, Use
-from .metamath import Assertion, read_metamath
-from .splits import SEED, SPLITS
+from .corpus import SEED, SPLITS, Corpus, File, Premise, Tactic, TracedTheorem, Use
+from .metamath import read_metamath
 
 KINDS = {"$a": "axiom", "$p": "theorem"}
 HELD_OUT = 2000  # for validation and again for the test, as the paper does (card); a tenth each if there are few
@@ -46,7 +45,8 @@ def metamath_corpus(path: str | os.PathLike, *, typecode: str = "|-") -> Corpus:
     for one in read_metamath(path):
         if one.statement[0] != typecode:
             continue
-        text = statement_text(one)
+        parts = (*(hypothesis.statement for hypothesis in one.essential), one.statement)
+        text = "\n".join(" ".join(part) for part in parts)  # the essential hypotheses, a line each, then the statement
         if one.kind == "$p" and None not in one.steps:
             cited = [uses[step] for step in dict.fromkeys(one.steps) if step in uses]
             names = [use.full_name for use in cited]
@@ -68,9 +68,3 @@ def database_queries(corpus: Corpus, n: int = 0, *, seed: int = SEED) -> dict[st
     held = min(HELD_OUT, len(corpus.theorems) // 10)
     parts = {name: make(corpus.theorems, held, held, seed=seed) for name, make in SPLITS.items()}
     return {name: queries(corpus, part["test"])[: n or None] for name, part in parts.items()}
-
-
-def statement_text(one: Assertion) -> str:
-    """The essential hypotheses, a line each, then the statement."""
-    parts = (*(hypothesis.statement for hypothesis in one.essential), one.statement)
-    return "\n".join(" ".join(part) for part in parts)

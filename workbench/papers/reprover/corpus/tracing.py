@@ -10,12 +10,15 @@ import os
 import re
 from pathlib import Path
 
+from tqdm.auto import tqdm
+
+from ....data import folder
 from ....errors import DataError, WorkbenchError
 from ..lean.engine import Library, imports_of, open_library
 from ..lean.session import Session
-from ..lean.source import Proof, Step, proofs
+from ..lean.source import Proof, Step, assignment, proofs
 from ..lean.states import LeanError, ProofFinished, TacticState
-from .corpus import Corpus, File, Premise, Tactic, TracedTheorem, Use
+from .corpus import Corpus, File, Premise, Tactic, TracedTheorem, Use, load_corpus
 
 _KIND = re.compile(
     r"^(?:@\[[^\]]*\]\s*)*(?:(?:private|protected|noncomputable|public|unsafe|partial|set_option \S+ \S+ in)\s+)*"
@@ -43,8 +46,6 @@ def trace(library: Library | str | os.PathLike | None = None, *, modules: tuple[
     WorkbenchError
         A proof does not replay: the step and Lean's message are named.
     """
-    from tqdm.auto import tqdm
-
     library = library if isinstance(library, Library) else open_library(library)
     paths = {module: library.path(module).relative_to(library.root).as_posix() for module in library.modules}
     references = {module: _references(library, module) for module in library.modules}
@@ -82,9 +83,6 @@ def trace(library: Library | str | os.PathLike | None = None, *, modules: tuple[
 
 def own_corpus() -> Corpus:
     """The trace of the project's own library that is kept in data/reprover/trace (tests replay and compare it)."""
-    from ....data import folder
-    from .corpus import load_corpus
-
     return load_corpus(folder("reprover") / "trace")
 
 
@@ -108,16 +106,13 @@ def _replay(session: Session, proof: Proof) -> list[tuple[str, str]]:
 
 # ------------------------------------------------------------------------------------------------------ what Lean knows
 def _references(library: Library, module: str) -> dict:
-    folder = library.build or library.root / ".lake" / "build" / "lib" / "lean"
-    path = Path(folder) / (module.replace(".", "/") + ".ilean")
+    compiled = library.build or library.root / ".lake" / "build" / "lib" / "lean"
+    path = Path(compiled) / (module.replace(".", "/") + ".ilean")
     if not path.is_file():
         raise DataError(f"{path} is missing; compile the project first (lake build)")
     told = json.loads(path.read_text(encoding="utf-8"))
-    found = {}
-    for key, value in told["references"].items():
-        name = json.loads(key).get("c", {}).get("n")
-        if name:
-            found[name] = value
+    names = {key: json.loads(key).get("c", {}).get("n") for key in told["references"]}
+    found = {name: told["references"][key] for key, name in names.items() if name}
     return {"references": found, "decls": told.get("decls", {})}
 
 
@@ -149,16 +144,9 @@ def _premises(source: str, path: str, told: dict) -> list[Premise]:
         else:
             start, end = (first + 1, 1), (last + 1, len(lines[last]) + 1)
             if word in ("theorem", "lemma"):
-                code = _statement(text)
+                code = text[: assignment(text)].rstrip()
         found.append(Premise(name, path, code, start, end, word))
     return sorted(found, key=lambda premise: (premise.start, premise.end, premise.full_name))
-
-
-def _statement(text: str) -> str:
-    from ..lean.source import assignment
-
-    cut = assignment(text)
-    return text if cut is None else text[:cut].rstrip()
 
 
 def _block(lines: list[str], at: int) -> tuple[int, int]:
