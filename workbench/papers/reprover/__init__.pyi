@@ -114,5 +114,8 @@ from .retrieve import (
 from .retrieve import (
     queries as queries,
 )
+from .retrieve import (
+    top as top,
+)
 from .settings import PROFILES as PROFILES
 from .settings import fill as fill

@@ -201,6 +201,14 @@ def measure_scores(corpus: Corpus, asked: Sequence[Query], scored: Iterable, *, 
     return Scores(one, ten, rank, tuple(str(query.theorem.key) for query in asked))
 
 
+def top(corpus: Corpus, query: Query, retriever, k: int = 10, *, seed: int = 0) -> list[tuple[str, float]]:
+    """The best ``k`` accessible premises for one query, with their scores; ``retriever`` as in `score_all`."""
+    mask = corpus.accessible(query.theorem.file_path, query.theorem.start)
+    scores = np.where(mask, next(score_all(corpus, [query.tactic.state_before], retriever, seed=seed)), -np.inf)
+    best = np.argsort(-scores, kind="stable")[: min(k, int(mask.sum()))]
+    return [(corpus.premises[number].full_name, float(scores[number])) for number in best]
+
+
 @functools.lru_cache(maxsize=8)
 def _embed(encoder, texts: tuple[str, ...]):
     """Unit vectors of ``texts``, (N, H); kept, because the same premises are asked for with and without the filter."""
