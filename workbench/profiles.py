@@ -224,7 +224,7 @@ class Profiles(Mapping):
     def __len__(self) -> int:
         return len(NAMES)
 
-    def fill(self, profile: str, given: Mapping[str, Any] | None = None, /, **more: Any) -> Sizes:
+    def fill(self, profile: str, given: Mapping[str, Any] | None = None, **more: Any) -> Sizes:
         """The profile's sizes, each replaced by the given one that is not None: a notebook's parameters win.
 
         ``given`` and ``more`` are the same: a mapping, or names.
