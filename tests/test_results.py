@@ -5,11 +5,10 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy.stats import ttest_rel, wilcoxon
 
-from workbench import stats
+from workbench import rows, stats
 from workbench.errors import UsageError
 from workbench.results import Results, metric_key
 from workbench.rows import FILE, OFFERED, Row, read_lines
@@ -252,3 +251,31 @@ def test_a_study_that_makes_other_rows_is_told_so():
         Results("toy").compute([("a", "i", 0)], lambda missing: [])
     with pytest.raises(UsageError, match="is no number"):
         Row("a", "i", measures={"m": "1"})
+
+
+def test_a_rows_key_follows_code_data_and_libraries(tmp_path, monkeypatch):
+    """Rows are not taken over from a run that saw other data, other code or another library; a card is for people."""
+
+    def key():
+        rows.code_hash.cache_clear()
+        return Results("toy").code
+
+    for name in ("workbench/stats.py", "workbench/runs/page.py", "data/toy/rows.jsonl", "data/toy/README.md"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("before")
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(rows, "ROOT", tmp_path)
+            first = key()
+            for name in ("workbench/runs/page.py", "data/toy/README.md"):
+                (tmp_path / name).write_text("after")
+            assert key() == first
+            for name in ("workbench/stats.py", "data/toy/rows.jsonl"):
+                (tmp_path / name).write_text("after")
+                assert key() != first
+                (tmp_path / name).write_text("before")
+            assert key() == first
+            patch.setattr(rows, "version", lambda name: "0.0.1")
+            assert key() != first
+    finally:
+        rows.code_hash.cache_clear()

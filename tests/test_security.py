@@ -17,8 +17,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from hostile import EVIL, evil_record
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from workbench.errors import UsageError
 from workbench.runs.notebook.notebook import find_notebook, read

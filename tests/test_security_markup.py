@@ -17,8 +17,7 @@ from hostile import EVIL, RUNS, evil_record
 
 from workbench import plots
 from workbench.errors import WorkbenchError
-from workbench.runs.report import exports, page, words
-from workbench.runs.report import index as report
+from workbench.runs.report import exports, index as report, page, words
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .errors import UsageError
+from .models.base import require
 from .models.prefix.tasks import Task, Weigh, run, together
 from .models.prefix.tree import shared_tree
 from .models.reader import read_text
@@ -220,6 +221,7 @@ def fill(template: str, **slots: str) -> str:
 
 def _asked(model, prompts: Sequence, good: set[int], bad: set[int]) -> np.ndarray:
     """`odds` after every prompt, AT_ONCE of them in a forward: (N,) float64."""
+    require(model, "hidden", for_="label log-odds")  # a prefix tree is over weights in this process
     tree = shared_tree(model)
     tasks = [odds([tree.node(model.prompt_ids(prompt))], good, bad) for prompt in prompts]
     return np.array([one for (one,) in run(tree, together(tasks, at_once=AT_ONCE))], dtype=float)

@@ -1,7 +1,7 @@
 """A study's rows (arm x item x seed) and what is read off them: intervals, paired differences, verdicts, metrics.
 
 Inside a run each finished row becomes one line of the run's ``rows.jsonl``, flushed to the disk as it comes. Its key
-pins down what made it: the study's name, the model, the settings and the package's own code. ``workbench run
+pins down what made it: the study's name, the model, the settings, and the package's code and data. ``workbench run
 --resume`` offers the lines of an earlier run, and `Results.compute` takes those whose key agrees over instead of
 computing them. Outside a run nothing is written.
 
@@ -26,7 +26,7 @@ from typing import Any
 
 from .errors import UsageError
 from .files import run_folder
-from .rows import FILE, OFFERED, Key, Row, append_lines, package_hash, read_lines
+from .rows import FILE, OFFERED, Key, Row, append_lines, code_hash, read_lines
 from .stats import Estimate, Paired, holm, mean_interval, paired_test, proportion_interval
 
 
@@ -49,7 +49,7 @@ class Results:
         self.name = name
         self.rows = list(rows)
         self._disk: dict[Key, tuple[Row, bool]] | None = None
-        text = json.dumps([name, identity_of(model), settings, package_hash()], sort_keys=True, default=str)
+        text = json.dumps([name, identity_of(model), settings, code_hash()], sort_keys=True, default=str)
         self.code = hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()[:16]
 
     def __len__(self) -> int:
@@ -119,7 +119,7 @@ class Results:
     def _write(self, rows: Sequence[Row], taken: bool = False) -> None:
         folder = run_folder()
         if folder is not None and rows:
-            mark = {"study": self.name, "key": self.code, "code": package_hash(), "taken": taken}
+            mark = {"study": self.name, "key": self.code, "code": code_hash(), "taken": taken}
             append_lines(folder / FILE, [mark | row.as_dict() for row in rows])
 
     # --- reading ----------------------------------------------------------------------------------------------------

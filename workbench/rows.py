@@ -9,17 +9,21 @@ import math
 import numbers
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from .errors import UsageError, WorkbenchError
-from .files import parse_json
+from .files import ROOT, parse_json
 
 FILE = "rows.jsonl"  # the rows of a run, in its folder
 OFFERED = "rows-before.jsonl"  # beside it while a run goes on where another one ended: that one's rows
 Key = tuple[str, str, int]  # arm, item, seed
+LIBRARIES = ("bitsandbytes", "numpy", "peft", "scikit-learn", "sentence-transformers", "torch", "transformers")
+DESCRIBED = ("README.md", "paper.json")  # of a data folder: for people, no number follows from them
 
 
 @dataclass(frozen=True)
@@ -136,10 +140,19 @@ def read_lines(path: Path) -> tuple[list[dict], int]:
 
 
 @lru_cache(maxsize=1)
-def package_hash() -> str:
-    """The hash of the package's code, without what shows and runs it: those make no number."""
-    home, total = Path(__file__).parent, hashlib.sha256()
-    for path in sorted(home.rglob("*.py")):
-        if path.relative_to(home).parts[0] not in ("cli", "runs", "widgets"):
-            total.update(path.relative_to(home).as_posix().encode() + b"\0" + path.read_bytes())
+def code_hash() -> str:
+    """The hash of what a row's numbers follow from beside model and settings: the package's code without what shows
+    and runs it, the papers' own data, and the versions of the libraries that compute."""
+    code, total = ROOT / "workbench", hashlib.sha256()
+    files = [path for path in code.rglob("*.py") if path.relative_to(code).parts[0] not in ("cli", "runs", "widgets")]
+    files += [
+        path
+        for path in (ROOT / "data").rglob("*")
+        if path.is_file() and path.name not in DESCRIBED and path.suffix != ".pyc"
+    ]
+    for path in sorted(files):
+        total.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes())
+    for name in LIBRARIES:
+        with suppress(PackageNotFoundError):
+            total.update(f"{name} {version(name)}".encode())
     return total.hexdigest()[:16]

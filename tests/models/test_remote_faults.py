@@ -200,7 +200,7 @@ def test_ctrl_c_ends_at_once_and_keeps_what_came(tmp_path):
         try:
             model.generate(["a"], max_new_tokens=1, temperature=1.0, n=200)
         except KeyboardInterrupt:
-            print("interrupted", time.monotonic() - began[0] < 5)
+            print("interrupted", time.monotonic() - began[0] < 2.5)
     """)
     with TinyServer(n=False, pause=0.05) as running:
         command = [sys.executable, "-c", code, running.url, str(answers)]

@@ -4,8 +4,7 @@ import re
 
 import pytest
 import torch
-from hypothesis import HealthCheck, assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, assume, given, settings, strategies as st
 
 from workbench.errors import UsageError
 from workbench.papers.emo import VARIANTS, baseline_loss, chunk, emo_loss, fused, fused_emo_loss, linear, variant

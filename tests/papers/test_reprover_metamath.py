@@ -8,8 +8,7 @@ import random
 
 import metamath_example as example
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from metamath_oracle import Wrong, code, compress, verify
 
 from workbench.errors import DataError

@@ -4,8 +4,7 @@ import os
 import stat
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from lean import needs_lean
 
 from workbench.errors import WorkbenchError

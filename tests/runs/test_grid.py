@@ -5,16 +5,14 @@ import json
 import os
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from tiny_notebooks import PARAMETERS, write_notebook
 
 from workbench.errors import UsageError
 from workbench.runs.notebook.notebook import read
 from workbench.runs.notebook.parameters import split_assignment
 from workbench.runs.store import entry as store
-from workbench.runs.sweep import grid as grids
-from workbench.runs.sweep import plan
+from workbench.runs.sweep import grid as grids, plan
 from workbench.runs.sweep.grid import build, identity, read_file, split_values
 
 

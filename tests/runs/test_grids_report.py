@@ -10,8 +10,7 @@ from test_page import HOSTILE
 from tiny_notebooks import write_notebook
 
 from workbench.errors import RunError, UsageError
-from workbench.runs.report import grids
-from workbench.runs.report import index as report
+from workbench.runs.report import grids, index as report
 from workbench.runs.store import entry as store
 from workbench.runs.sweep import sinks
 from workbench.runs.sweep.driver import write_manifest

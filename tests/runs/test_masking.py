@@ -10,8 +10,7 @@ from tiny_notebooks import PARAMETERS, write_notebook
 from workbench.errors import UsageError
 from workbench.runs.process.runner import run
 from workbench.runs.report import index as report
-from workbench.runs.store import compare
-from workbench.runs.store import entry as store
+from workbench.runs.store import compare, entry as store
 from workbench.runs.store.masking import is_secret, mask, masked
 from workbench.runs.sweep.driver import sweep
 from workbench.runs.sweep.grid import build

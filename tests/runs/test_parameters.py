@@ -4,8 +4,7 @@ import json
 import typing
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from tiny_notebooks import PARAMETERS, write_notebook
 
 from workbench.errors import UsageError

@@ -12,10 +12,8 @@ from test_page import HOSTILE, PIXEL, chromium
 
 from workbench.errors import RunError, UsageError
 from workbench.runs.process import processes
-from workbench.runs.report import exports
-from workbench.runs.report import index as report
-from workbench.runs.store import compare
-from workbench.runs.store import entry as store
+from workbench.runs.report import exports, index as report
+from workbench.runs.store import compare, entry as store
 
 
 def made(out, paper="tiny", number=0, **fields) -> store.Record:

@@ -6,8 +6,7 @@ import os
 import shutil
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from test_runs_report import made
 from tiny_notebooks import write_notebook
 from typer.testing import CliRunner

@@ -15,8 +15,7 @@ import pytest
 
 import workbench as wb
 from workbench.errors import UsageError
-from workbench.papers import explainability as ex
-from workbench.papers import rain
+from workbench.papers import explainability as ex, rain
 from workbench.papers.kbert import KBert, KnowledgeGraph
 from workbench.runs.report.page import sanitise
 from workbench.widgets.emo import EMOExplorer

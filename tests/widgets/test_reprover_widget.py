@@ -7,8 +7,7 @@ import time
 import numpy as np
 import psutil
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from lean import needs_lean
 
 from workbench.errors import DataError, UsageError

@@ -165,8 +165,7 @@ def rerun(
 
     Exit code: the new run's; differing metrics are told, not punished.
     """
-    from ..runs.store import compare
-    from ..runs.store import entry as store
+    from ..runs.store import compare, entry as store
 
     records, unreadable = store.scan(store.runs_folder(out))
     passed_over(unreadable)

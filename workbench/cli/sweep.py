@@ -103,8 +103,7 @@ def sweep(
     Exit codes: 0 every cell is finished, 1 some failed or are left, 2 wrong usage, 130 interrupted.
     """
     from ..runs.store import entry as store
-    from ..runs.sweep import driver as sweeps
-    from ..runs.sweep import grid as grids
+    from ..runs.sweep import driver as sweeps, grid as grids
 
     flags = {"model": model, "bits": bits, "revision": revision, "base_url": base_url, "profile": profile}
     if dry_run and print_commands:
@@ -150,8 +149,7 @@ def _dry_run(grid, folder: Path, jobs: int | None, threads: int | None, engine: 
     """Which cells there are, which of them are finished, and how long the rest may take."""
     from ..runs.report.words import duration
     from ..runs.store import entry as store
-    from ..runs.sweep import driver as sweep
-    from ..runs.sweep import locks as claims
+    from ..runs.sweep import driver as sweep, locks as claims
     from ..runs.sweep.plan import describe, estimate
 
     records, unreadable = store.scan(folder, grid.notebook.name)
@@ -183,8 +181,7 @@ def _dry_run(grid, folder: Path, jobs: int | None, threads: int | None, engine: 
 def _print_commands(grid, folder: Path, options: list[str]) -> None:
     """One command a line for the cells that are unfinished; everything else goes to standard error."""
     from ..runs.store import entry as store
-    from ..runs.sweep import driver as sweep
-    from ..runs.sweep import locks as claims
+    from ..runs.sweep import driver as sweep, locks as claims
     from ..runs.sweep.plan import commands
 
     records, unreadable = store.scan(folder, grid.notebook.name)

@@ -1,12 +1,13 @@
-from .base import Generation as Generation
-from .base import Message as Message
-from .base import Model as Model
-from .base import Prompt as Prompt
-from .base import Scored as Scored
-from .base import TooLong as TooLong
-from .base import require as require
+from .base import (
+    Generation as Generation,
+    Message as Message,
+    Model as Model,
+    Prompt as Prompt,
+    Scored as Scored,
+    TooLong as TooLong,
+    require as require,
+)
 from .encoder import load_encoder as load_encoder
-from .forward import check_length as check_length
-from .forward import max_tokens as max_tokens
+from .forward import check_length as check_length, max_tokens as max_tokens
 from .loading import load as load
 from .memory import fit as fit

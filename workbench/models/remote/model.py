@@ -12,8 +12,7 @@ import contextlib
 import math
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from concurrent.futures import TimeoutError as NotYet
+from concurrent.futures import ThreadPoolExecutor, TimeoutError as NotYet, as_completed
 
 from ...errors import ModelError, WorkbenchError
 from ...files import run_folder, write_json

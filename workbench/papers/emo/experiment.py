@@ -16,8 +16,7 @@ from workbench import training
 
 from .grammar import END, LONGEST, START, VOCABULARY, automaton, log_probability, sentences, states
 from .loss import loss_by
-from .settings import PROFILES
-from .settings import variant as _variant
+from .settings import PROFILES, variant as _variant
 
 COHERENCE = 0.8  # of the loose sentences
 PRETRAIN_LR, LR = 4e-3, 1e-3

@@ -15,8 +15,7 @@ from workbench.models import require
 from workbench.tables import read_text
 
 from .head import fuse, output_head, unfuse
-from .settings import PROFILES
-from .settings import variant as _variant
+from .settings import PROFILES, variant as _variant
 from .trainer import EMOLoss
 
 TRAIN, HELD_OUT = "merry_wives_acts_1_to_3.txt", "merry_wives_acts_4_and_5.txt"

@@ -16,10 +16,9 @@ from pathlib import Path
 from ...errors import RunError, UsageError, WorkbenchError
 from ...files import JSON_BYTES, parse_json, write_atomic
 from ...models.files.identity import contents, settled
-from ...rows import OFFERED, append_lines, package_hash
+from ...rows import OFFERED, append_lines, code_hash
 from ..notebook.notebook import Notebook, read
-from ..store import entry as store
-from ..store import masking
+from ..store import entry as store, masking
 from . import environment, processes
 from .progress import Progress
 from .resume import count, resumed, rows_of
@@ -219,8 +218,8 @@ def _offer(old: store.Record, folder: Path, bar: Progress) -> None:
     append_lines(folder / OFFERED, lines)
     left = f"; {damaged} damaged line(s) of its rows are left out" if damaged else ""
     bar.say(f"{len(lines)} finished rows of {old.id} are there{left}")
-    if lines and all(line.get("code") != package_hash() for line in lines):
-        bar.say("the package's code has changed since they were made: none of them will be taken over")
+    if lines and all(line.get("code") != code_hash() for line in lines):
+        bar.say("the package's code, its data or a library has changed since they were made: none will be taken over")
 
 
 def _collect(entry: store.Record) -> None:

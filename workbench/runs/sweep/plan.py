@@ -8,8 +8,7 @@ from pathlib import Path
 
 from ...errors import UsageError
 from ..report.words import plain
-from ..store import entry as store
-from ..store import masking
+from ..store import entry as store, masking
 from .grid import Grid
 
 # what a profile may take at most (docs/design.md), for when nothing has been measured yet

@@ -18,8 +18,7 @@ import torch
 
 from ..attribution.game import Cost
 from ..tokens import token_texts
-from .patching_engine import PARTS as PARTS
-from .patching_engine import Job, resumes, sweep
+from .patching_engine import PARTS as PARTS, Job, resumes, sweep
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,7 @@
 
 import gzip
 import re
-from collections.abc import Iterable, Iterator, Sequence, Sized
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterable, Iterator, Sequence, Set as AbstractSet, Sized
 from pathlib import Path
 from urllib.parse import unquote
 
