@@ -8,7 +8,8 @@ import pytest
 import torch
 from explainability_toys import Linear, handle, tiny_llama
 
-from workbench.errors import UsageError
+from workbench import load
+from workbench.errors import ModelError, UsageError
 from workbench.papers.explainability import (
     PROFILES,
     agreement,
@@ -24,6 +25,7 @@ from workbench.papers.explainability import (
     weight_randomisation,
 )
 from workbench.papers.explainability.evaluation import faithfulness, sanity
+from workbench.widgets.explain.methods import MethodsCompared
 
 TARGET = " Paris"
 PROMPTS = [
@@ -291,3 +293,30 @@ def compare_all(model, items):
 
 def test_the_neutral_token_is_a_word_of_the_model(smollm2):
     assert smollm2.tokenizer.decode([neutral_token(smollm2)]) == " _"
+
+
+def test_a_method_that_is_refused_for_a_model_is_left_out_and_said(zoo, capsys):
+    """BLOOM has no relevance rules: tables and the widget go on with the other methods; alone it is an error."""
+    model = load(zoo("bloom"))
+    items = [("a cat sat on t", "x"), ("the dog ran to a", "b")]
+    sentence = "for which no relevance rule is written"
+    table = faithfulness_table(model, items, ["decomposition", "occlusion"])
+    assert set(table.table.method) == {"occlusion", "random"} == set(table.attributions)
+    assert any("Relevance propagation is left out" in note and sentence in note for note in table.notes)
+    alone = faithfulness_table(model, items, ["occlusion"])
+    assert [row.comprehensiveness for row in table.rows] == [row.comprehensiveness for row in alone.rows]
+
+    capsys.readouterr()
+    assert list(compare(model, *items[0], ["occlusion", "decomposition"])) == ["occlusion"]
+    assert sentence in capsys.readouterr().err
+    assert set(weight_randomisation(model, *items[0], ["occlusion", "decomposition"], steps=1).table.method) == {
+        "occlusion"
+    }
+    widget = MethodsCompared(model, *items[0], methods=("occlusion", "decomposition"))
+    assert list(widget.answer["methods"]) == ["occlusion"] and sentence in widget.answer["refused"][0]
+    assert sentence in widget.caption()
+    for ask in (faithfulness_table, lambda *given: compare(model, *items[0], given[2])):
+        with pytest.raises(ModelError, match=sentence):
+            ask(model, items, ["decomposition"])
+    with pytest.raises(UsageError, match=sentence):
+        MethodsCompared(model, *items[0], methods=("decomposition",))

@@ -12,6 +12,10 @@ from .settings import QUANTITIES, REMOVALS
 NEUTRAL = (" _", " …", " ...", "_")  # an underscore leaves the sentence whole; end-of-text would cut it in two
 
 
+class MethodRefused(ModelError):
+    """A method would be wrong for this model; the others may be right, so tables go on without it and say so."""
+
+
 @dataclass(frozen=True)
 class Reading:
     """A tokenised prompt: ``ids`` and the piece of text of each (their join is the text)."""

@@ -63,6 +63,7 @@ function render({ model, el }) {
         const pick = button(one.title, () => send({ focus: name }), { "data-method": name, "aria-pressed": String(name === now.question.focus) });
         rows.append(pick, strip, dot(now, one.comprehensiveness, span), h("span", { class: "wb-figure" }, `${shown(one.comprehensiveness)}${one.inside ? " ~" : ""}`));
       }
+      for (const sentence of now.refused || []) rows.append(h("p", { class: "wb-hint wb-refused" }, sentence));
       if (held >= 0) (rows.querySelectorAll("button")[held] || rows).focus();
     }
     drawCurve(now);

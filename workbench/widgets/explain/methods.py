@@ -3,6 +3,8 @@
 No method of its own: the numbers are those of `attribute` and `erasure` (its batched form, `erase`).
 """
 
+from textwrap import wrap
+
 import numpy as np
 import traitlets
 
@@ -11,6 +13,7 @@ from ...errors import UsageError
 from ...papers import explainability as paper
 from ...papers.explainability.attribution.result import redrawn
 from ...papers.explainability.evaluation.removal import erase, erasure_game, protected
+from ...papers.explainability.tokens import MethodRefused
 from ...stats import Estimate
 from ..base import Choice, Explorer, Text, front, number, one_of, visible
 
@@ -41,7 +44,8 @@ class MethodsCompared(Explorer):
         "tokens", "shares", "value" (the target's probability); "methods": for each name {"title", "scores", "curve"
         (probability left after removing the top share), "comprehensiveness", "sufficiency", "seconds", "inside"
         (whether the comprehensiveness lies in the random range)}; "random": {"curve", "low", "high" (lists over
-        shares), "mean", "range" (of comprehensiveness), "draws"}.
+        shares), "mean", "range" (of comprehensiveness), "draws"}; "refused": a sentence for each method that would be
+        wrong for this model.
     """
 
     _esm, _css = front("explain/methods")
@@ -88,7 +92,15 @@ class MethodsCompared(Explorer):
         ]  # fmt: skip
 
     def compute(self):
-        names = [name for name in self.chosen.split(",") if name]
+        names, refused = [], {}
+        for name in filter(None, self.chosen.split(",")):
+            try:
+                self._attributed(name)
+                names.append(name)
+            except MethodRefused as error:
+                refused[name] = error
+        if refused and not names:
+            raise next(iter(refused.values()))
         control = self._attributed(CONTROL)
         random = [redrawn(control, self.seed + draw) for draw in range(RANDOM)]
         erased = self._erased(random + [self._attributed(name) for name in names])
@@ -116,6 +128,7 @@ class MethodsCompared(Explorer):
             "tokens": list(control.tokens),
             "held": list(control.held),
             "shares": [0.0, *SHARES],
+            "refused": [f"{paper.METHODS[name].title} is left out: {error}" for name, error in refused.items()],
             "value": value,
             "methods": methods,
             "random": {
@@ -143,7 +156,8 @@ class MethodsCompared(Explorer):
         return erase(game, [(one.method, protected(one)) for one in found], SHARES)
 
     def caption(self):
-        return f"“{self.prompt}” → “{self.target}”: methods beside {RANDOM} random orders ({self.model.name})"
+        left_out = "".join(f". {sentence}" for sentence in self.answer.get("refused", ()))
+        return f"“{self.prompt}” → “{self.target}”: methods beside {RANDOM} random orders ({self.model.name}){left_out}"
 
     def rows(self):
         now = self.answer
@@ -176,9 +190,8 @@ class MethodsCompared(Explorer):
             return plots.empty("No method is chosen.")
         titles = [one["title"] for one in methods.values()]
         size = (12.5, 3.0 + 0.36 * len(methods))
-        picture, ((left, right),) = plots.panels(
-            1, 2, size=size, title=self.caption(), sharey=True, width_ratios=(3, 2)
-        )
+        title = "\n".join(wrap(self.caption(), 130))
+        picture, ((left, right),) = plots.panels(1, 2, size=size, title=title, sharey=True, width_ratios=(3, 2))
         low, high = control["range"]
         plots.dots(
             {one["title"]: Estimate(one["comprehensiveness"]) for one in methods.values()},

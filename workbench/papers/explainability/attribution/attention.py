@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ....errors import ModelError, UsageError
+from ....errors import UsageError
 from ....models.files.cache import size_text
-from ..tokens import Question, read_prompt
+from ..tokens import MethodRefused, Question, read_prompt
 
 MAP_BYTES = 2**31  # memory that the maps of one prompt may take
 
@@ -73,7 +73,7 @@ def attention_weights(model, ids) -> list[torch.Tensor]:
         )  # fmt: skip
     found = getattr(out, "attentions", None)  # a model without attention has no such field
     if not found or found[0] is None:
-        raise ModelError(
+        raise MethodRefused(
             f"{model.name} does not give its attention weights: choose another method, such as occlusion, or another "
             "model, such as smollm2"
         )

@@ -17,10 +17,9 @@ import numpy as np
 import torch
 from torch.overrides import TorchFunctionMode
 
-from ....errors import ModelError
 from ....models.read_out import FAILURES
 from ..blocks import blocks_of, edited_output, recorded
-from ..tokens import Question, baseline_token
+from ..tokens import MethodRefused, Question, baseline_token
 from .game import combine
 
 _reads_embeddings: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # module -> bool
@@ -43,7 +42,7 @@ def gradient_scores(
 
     Raises
     ------
-    ModelError
+    MethodRefused
         An integral along a path on which the model picks other experts.
     """
     from captum.attr import GradientShap, InputXGradient, Saliency
@@ -179,7 +178,7 @@ class StateFunction:
     logits : bool
         Explain the logit above the vocabulary's mean instead of the log-probability (both linear in the last state).
     watched : bool
-        Compare what is picked with what was picked first, and raise `ModelError` where it differs.
+        Compare what is picked with what was picked first, and raise `MethodRefused` where it differs.
     """
 
     def __init__(self, question: Question, layer: int, *, logits: bool = False):
@@ -258,7 +257,7 @@ class StateFunction:
 
     def _compare(self, text, picks: torch.Tensor | None) -> None:
         if picks is not None and not bool((picks == self.picked.setdefault(text, picks[:1])).all()):
-            raise ModelError(
+            raise MethodRefused(
                 f"{self.question.model.name} ({type(self.module).__name__}) picks other experts along the path from "
                 "the baseline to the prompt, so its answer jumps and an integral of gradients misses the jumps: use "
                 "shapley, kernel_shap or occlusion, or gradient_x_input at the prompt alone"
@@ -283,7 +282,7 @@ def check_embeddings(model) -> None:
         except FAILURES:
             _reads_embeddings[module] = False
     if not _reads_embeddings[module]:
-        raise ModelError(
+        raise MethodRefused(
             f"{model.name} ({type(module).__name__}) cannot be read from embeddings alone, so it has no gradient by "
             "them: choose another method, such as occlusion"
         )

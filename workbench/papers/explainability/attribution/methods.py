@@ -11,9 +11,9 @@ from numbers import Integral
 import numpy as np
 
 from ....errors import UsageError
-from ....models.base import require
+from ....models.base import require, say
 from ..settings import METHODS, get_method
-from ..tokens import Question, ask, baseline_token, check_removal, local, pieces
+from ..tokens import MethodRefused, Question, ask, baseline_token, check_removal, local, pieces
 from . import perturbation
 from .game import Cost, Game
 from .result import Attribution, random_scores
@@ -119,7 +119,7 @@ def compare(
     """Several methods on one question: {method: Attribution}, in the order asked for (default: all of `METHODS`).
 
     ``samples`` is one number, or one by method (`settings.sizes` makes them from a profile); ``options`` go to
-    `attribute`.
+    `attribute`. A method that is refused for this model is left out, which is said in a line; if all are, it is raised.
     """
     from tqdm.auto import tqdm
 
@@ -128,7 +128,15 @@ def compare(
         get_method(method)
     count = samples.get if isinstance(samples, Mapping) else lambda method: samples
     bar = tqdm(methods, disable=not progress, leave=False)
-    return {m: attribute(model, prompt, target, method=m, samples=count(m), **options) for m in bar}
+    found: dict[str, Attribution] = {}
+    for method in bar:
+        try:
+            found[method] = attribute(model, prompt, target, method=method, samples=count(method), **options)
+        except MethodRefused as error:
+            if not found and method == methods[-1]:
+                raise
+            say(f"{METHODS[method].title} is left out: {error}")
+    return found
 
 
 def _layer(model, info, layer):

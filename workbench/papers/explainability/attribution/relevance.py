@@ -18,9 +18,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from ....errors import ModelError
 from ....models.read_out import find_blocks
-from ..tokens import Question
+from ..tokens import MethodRefused, Question
 from .gradients import StateFunction, frozen
 
 # families of transformers whose classes are what the rules are written for: attention with q_proj and k_proj, a gated
@@ -43,7 +42,7 @@ def relevance(question: Question, *, layer: int) -> tuple[np.ndarray, float, Sta
 
     Raises
     ------
-    ModelError
+    MethodRefused
         A part of a class that no rule is written for, or a model whose relevances do not add up.
     """
     check_rules(question.model)
@@ -62,7 +61,7 @@ def check_rules(model) -> None:
     if model.module not in _covered:
         _covered[model.module] = _unruled(model) or _unbalanced(model)
     if reason := _covered[model.module]:
-        raise ModelError(f"{model.name} {reason}: choose another method, such as integrated_gradients")
+        raise MethodRefused(f"{model.name} {reason}: choose another method, such as occlusion")
 
 
 def _unruled(model) -> str:

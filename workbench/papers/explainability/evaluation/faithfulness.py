@@ -17,7 +17,7 @@ from ....stats import Paired, holm, mean_interval, paired_test
 from ..attribution.methods import attribute
 from ..attribution.result import Attribution
 from ..settings import METHODS, REMOVALS, get_method
-from ..tokens import check_removal
+from ..tokens import MethodRefused, check_removal
 from .removal import SHARES, erase, erasure_game, protected
 
 CONTROL = "the control"
@@ -124,6 +124,8 @@ def faithfulness_table(
 
     Raises
     ------
+    MethodRefused
+        The only method is refused for this model (of several it is left out, and a note says so).
     UsageError
         No item, an item without prompt or target, an unknown method, or no prompt left.
     """
@@ -145,6 +147,7 @@ def faithfulness_table(
             raise UsageError(f"attributions of {method} are not of these items: give one for each, in their order")
     count = samples.get if isinstance(samples, Mapping) else lambda method: samples
     made, attributions = attributions or {}, {method: [] for method in asked}
+    refused: dict[str, MethodRefused] = {}
     values = {(m, r): {"comprehensiveness": [], "sufficiency": []} for m in asked for r in removals}
     left_out = 0
     for item, (prompt, target) in enumerate(tqdm(pairs, disable=not progress, desc="prompts", leave=False)):
@@ -153,11 +156,18 @@ def faithfulness_table(
             left_out += 1
             continue
         for method in asked[:-1]:
-            attributions[method].append(
-                made[method][item]
-                if method in made
-                else attribute(model, prompt, target, method=method, samples=count(method), seed=seed)
-            )
+            try:
+                attributions[method].append(
+                    made[method][item]
+                    if method in made
+                    else attribute(model, prompt, target, method=method, samples=count(method), seed=seed)
+                )
+            except MethodRefused as error:  # of one prompt is of the table: its rows stand for all prompts
+                refused[method] = error
+                if len(asked) == 2:
+                    raise
+                asked = [name for name in asked if name != method]
+                del attributions[method]
         attributions["random"].append(control)
         rng = np.random.default_rng([seed, item])
         orders = [(method, protected(attributions[method][-1])) for method in asked[:-1]]
@@ -177,7 +187,10 @@ def faithfulness_table(
             f"faithfulness_table has no prompt to measure ({left_out} were left out, their targets being less probable "
             f"than {least_probability}): give others"
         )
-    return _table(asked, removals, tuple(shares), attributions, values, left_out, level)
+    values = {key: found for key, found in values.items() if key[0] in asked}
+    table = _table(asked, removals, tuple(shares), attributions, values, left_out, level)
+    table.notes.extend(f"{METHODS[name].title} is left out: {error}" for name, error in refused.items())
+    return table
 
 
 def _pair(item):

@@ -19,6 +19,7 @@ from ....errors import ModelError, UsageError
 from ..attribution.methods import attribute, compare
 from ..blocks import blocks_of
 from ..settings import METHODS, get_method
+from ..tokens import MethodRefused
 from .removal import rank_correlation
 
 DEFAULT = ("occlusion", "gradient_x_input", "integrated_gradients", "decomposition", "attention", "rollout")
@@ -94,6 +95,7 @@ def weight_randomisation(
     if not isinstance(steps, Integral) or steps < 1 or not methods:
         raise UsageError(f"steps={steps} and {len(methods)} methods: give at least one whole step and one method")
     before = compare(model, prompt, target, methods, samples=samples, seed=seed, progress=progress)
+    methods = list(before)  # without those that are refused for this model
     layers = list(blocks_of(model))
     depth, rows = len(layers), []
     with restored(layers):
@@ -106,7 +108,11 @@ def weight_randomisation(
             done = upto
             count = samples.get if isinstance(samples, Mapping) else lambda method: samples
             for method in methods:
-                after = attribute(model, prompt, target, method=method, samples=count(method), seed=seed)
+                try:
+                    after = attribute(model, prompt, target, method=method, samples=count(method), seed=seed)
+                except MethodRefused:  # random weights may pick other experts along a path where the real ones did not
+                    rows.append((method, done, np.nan, np.nan))
+                    continue
                 places = [place for place in after.free if place != 0]
                 a, b = before[method].scores[places], after.scores[places]
                 rows.append((method, done, rank_correlation(a, b), rank_correlation(np.abs(a), np.abs(b))))
