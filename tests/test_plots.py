@@ -98,6 +98,12 @@ def test_dots_draw_and_say_values_intervals_and_chance():
     picture.png()  # a dollar sign begins no formula
 
 
+def test_dots_without_a_value_say_so():
+    picture = plots.dots({"plain": None, "ours": Estimate(float("nan"))}, xlabel="nats")
+    assert [text.get_text() for text in picture.axes[0].texts] == ["no value"]
+    assert picture.description == "nats: none."
+
+
 def test_dots_of_several_groups_share_their_rows():
     groups = {"mine": {"a": Estimate(1), "b": Estimate(2)}, "theirs": {"b": Estimate(3)}}
     picture = plots.dots(groups, title="t")

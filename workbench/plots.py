@@ -182,6 +182,9 @@ def dots(
     axis.set_ylim(len(arms) - 0.5, -0.5)
     if limits:
         axis.set_xlim(*limits)
+    if not axis.containers:
+        axis.set_xticks([])
+        axis.text(0.5, 0.5, "no value", transform=axis.transAxes, ha="center", va="center", color=COLOURS["grey"])
     more = "" if chance is None else _chance(axis, chance, label=chance_label)
     if grouped or chance_label:
         axis.legend(loc="best")
