@@ -241,7 +241,13 @@ def test_lab_listens_on_loopback_behind_a_token(tmp_path):
             urllib.request.urlopen(f"http://127.0.0.1:{port}/api/contents", timeout=20)
         assert refused.value.code == 403
         page = urllib.request.urlopen(f"http://127.0.0.1:{port}/api/contents?token={token}", timeout=20)
-        assert "notebooks" in [item["name"] for item in json.load(page)["content"]]
+        assert {"notebooks", "work"} <= {item["name"] for item in json.load(page)["content"]}
+        kept = f"http://127.0.0.1:{port}/lab/api/settings/@jupyter-widgets/jupyterlab-manager:plugin?token={token}"
+        assert (
+            json.load(urllib.request.urlopen(kept, timeout=20))["schema"]["properties"]["saveState"]["default"] is True
+        )
+        search = psutil.Process(server.pid).environ()["PATH"]
+        assert search.split(os.pathsep)[0] == os.path.dirname(sys.executable), "!workbench in a cell is found"
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(timeout=30)

@@ -6,6 +6,7 @@ address of every request, so that a test can say that none left the machine.
 
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -48,7 +49,7 @@ class Lab:
             "JUPYTER_DATA_DIR": str(home / "data"),
             "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
             "PYTHONPATH": str(ROOT),
-            "OMP_NUM_THREADS": "2",
+            "OMP_NUM_THREADS": "1",  # beside another worker, two threads a kernel wait for one another
         }
         environment.pop("WORKBENCH_RUN_FOLDER", None)
         settings = home / "config" / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension"
@@ -126,6 +127,8 @@ class Page:
         self.page = self.context.new_page()
         self.page.on("websocket", lambda socket: self.requests.append(socket.url))
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+        self.said: list[str] = []
+        self.page.on("console", lambda line: self.said.append(line.text) if line.type == "error" else None)
         self.page.goto(f"{lab.address}lab/tree/{quote(notebook)}?token={lab.token}&reset")
         # The status line says idle too early: only the session knows when the kernel can be spoken to.
         self.page.wait_for_function(
@@ -183,6 +186,10 @@ class Page:
         return root.locator("table").evaluate(
             "node => [...node.tBodies[0].rows].map(row => [...row.cells].map(cell => cell.textContent))"
         )
+
+    def errors(self) -> list[str]:
+        """What the page's own scripts wrote to the console as errors; JupyterLab's talk of its server is left out."""
+        return [text for text in self.said if not re.search("Failed to load resource|WebSocket", text)]
 
     def outside(self) -> list[str]:
         """The addresses asked for that are not on this machine."""

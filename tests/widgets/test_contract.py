@@ -147,7 +147,8 @@ def command(widget, kind, **details):
 def test_question_answer_table_and_reset(widget, case):
     first, (trait, value) = data(widget), case[1]
     columns, rows = widget.rows()
-    assert widget.table == {"columns": columns, "rows": rows, "caption": widget.caption()} and rows
+    named = {"caption": widget.caption(), "file": f"{widget.stem}.csv"}
+    assert widget.table == {"columns": columns, "rows": rows, **named} and rows
     assert all(isinstance(cell, str) for row in rows for cell in row) and {len(row) for row in rows} == {len(columns)}
     assert first["question"] == {name: getattr(widget, name) for name in widget.asks} and widget.asked_for
     json.dumps([widget.answer, widget.table, widget.still], allow_nan=False)

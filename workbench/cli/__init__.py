@@ -9,7 +9,7 @@ import sys
 
 from ..errors import WorkbenchError
 from ..files import forbid_world_writing
-from . import runs, sweep, tools  # noqa: F401 (each adds its commands to the app)
+from . import lab, runs, sweep, tools  # noqa: F401 (each adds its commands to the app)
 from .base import app, complain
 
 

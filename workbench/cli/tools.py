@@ -1,12 +1,9 @@
 """``workbench list | params | new | doctor | cache | lab``: what there is, and what this machine can do."""
 
-import os
-import sys
 from typing import Annotated
 
 import typer
 
-from ..errors import UsageError
 from .base import Paper, app, console
 
 cache_app = typer.Typer(no_args_is_help=True, help="Converted and quantised models kept on this machine.")
@@ -148,57 +145,3 @@ def cache_clear(
     from ..runs.report.words import size
 
     print(f"freed {size(cache.clear(keys or None))} in {cache.cache_folder()}")
-
-
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def lab(context: typer.Context):
-    """JupyterLab on 127.0.0.1 behind a random token, opened at notebooks/start.ipynb.
-
-    Examples:
-
-    [bold]workbench lab[/bold]
-
-    [bold]workbench lab --no-browser --port 9000[/bold] (anything is passed on to jupyter lab)
-    """
-    import secrets
-
-    from ..files import ROOT
-    from ..runs.process.processes import adopt_orphans
-
-    # in the environment, not on the command line, which every user of a machine can read
-    token = os.environ["JUPYTER_TOKEN"] = secrets.token_urlsafe(32)
-    command = [
-        sys.executable, "-m", "jupyterlab",
-        "--ServerApp.ip=127.0.0.1",
-        f"--ServerApp.root_dir={ROOT}",
-        "--LabApp.news_url=None",  # JupyterLab would ask its makers for news and for its newest version
-        "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate",
-        *(["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
-        *context.args,
-    ]  # fmt: skip
-    start = "lab"
-    if (ROOT / "notebooks" / "start.ipynb").is_file():
-        start = "lab/tree/notebooks/start.ipynb"
-        command.insert(3, f"--LabApp.default_url=/{start}")
-    if any("port" in argument for argument in context.args):
-        print(f"token: {token}", flush=True)  # the port is the user's affair, and Jupyter prints it
-    else:
-        port = _free_port()
-        command.insert(3, f"--ServerApp.port={port}")
-        print(f"JupyterLab: http://127.0.0.1:{port}/{start}?token={token}", flush=True)
-    adopt_orphans(False)  # it would go on as JupyterLab's, which does not expect any
-    os.execv(sys.executable, command)
-
-
-def _free_port() -> int:
-    """The first port from 8888 on that nobody on this machine listens to."""
-    import socket
-
-    for port in [*range(8888, 8988), 0]:
-        with socket.socket() as attempt:
-            try:
-                attempt.bind(("127.0.0.1", port))
-                return attempt.getsockname()[1]
-            except OSError:
-                continue
-    raise UsageError("no port is free on 127.0.0.1; end another server, or choose one with --port N")

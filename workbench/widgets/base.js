@@ -31,8 +31,10 @@ function freshId() {
   return `wb-${_page}-${_ids}`;
 }
 
-// What every widget has: root element, controls, the row of tools (Reset, Table, Large type, PNG, HTML), busy line, error
-// line, table, a live region for screen readers. The widget waits while the kernel's answer is for another question.
+const LONGEST = 600; // seconds that a widget waits for an answer before it says what to do
+
+// What every widget has: root element, controls, the row of tools (Reset, Table, Large type, PNG, HTML, CSV, Copy),
+// busy line, error line, table, a live region for screen readers. The widget waits while the kernel's answer is for another question.
 // `who` is at work then, in the busy line. The child puts its own nodes into `body`, between the tools and the table, and
 // ends with `start(draw)`. `numbers()` gives [columns, rows, caption] where the table is not the kernel's.
 function explorer(model, el, { who = "the model", numbers = null } = {}) {
@@ -56,10 +58,26 @@ function explorer(model, el, { who = "the model", numbers = null } = {}) {
   };
   let since = null;
   let clock = null;
+  // Why no answer will come, or "": JupyterLab marks the views of a kernel that was restarted or has ended.
+  const gone = "The kernel was restarted or has ended and no longer knows this widget: run its cell again.";
+  const lost = () => (el.closest(".jupyter-widgets-disconnected") ? gone : "");
   const tick = () => {
     const seconds = Math.floor((Date.now() - since) / 1000);
+    const late = seconds < LONGEST ? "" : `No answer came in ${LONGEST / 60} minutes: restart the kernel and run this cell again.`;
+    if (lost() || late) {
+      clearInterval(clock);
+      since = null;
+      busy.hidden = true;
+      root.setAttribute("aria-busy", "false");
+      say(lost() || late);
+      return;
+    }
     busy.hidden = seconds < 1;
     busy.textContent = `${who} is working … ${seconds} s`;
+  };
+  const say = (sentence) => {
+    error.hidden = sentence === "";
+    error.textContent = sentence;
   };
   const check = () => {
     const now = waiting();
@@ -73,15 +91,17 @@ function explorer(model, el, { who = "the model", numbers = null } = {}) {
       since = null;
       busy.hidden = true;
     }
-    const sentence = now ? "" : model.get("answer").error || "";
-    error.hidden = sentence === "";
-    error.textContent = sentence;
+    say(now ? "" : model.get("answer").error || "");
     root.classList.toggle("wb-large", model.get("large"));
   };
   // ipywidgets holds edits back while the kernel works and then sends the latest state only, so that one forward runs
   // at a time and a burst of edits costs two.
   let asked = false; // whether this view asked: only then is the answer announced
   const push = (changes) => {
+    if (lost()) {
+      say(lost());
+      return;
+    }
     for (const [name, value] of Object.entries(changes)) model.set(name, value);
     model.save_changes();
     check();
@@ -115,9 +135,10 @@ function explorer(model, el, { who = "the model", numbers = null } = {}) {
     const { columns, rows, caption } = model.get("table");
     return columns ? [columns, rows, caption] : null;
   };
+  const shownTable = () => (numbers && answer() ? numbers() : tableOf());
   const drawTable = () => {
     if (box.hidden) return;
-    const found = numbers && answer() ? numbers() : tableOf();
+    const found = shownTable();
     box.replaceChildren(...(found ? [table(...found)] : []));
   };
   const toggle = button("Table", () => {
@@ -134,16 +155,34 @@ function explorer(model, el, { who = "the model", numbers = null } = {}) {
   on(["exported"], () => {
     const file = model.get("exported");
     if (file.n !== wanted) return;
-    const bytes = Uint8Array.from(atob(file.data), (letter) => letter.charCodeAt(0));
-    const address = URL.createObjectURL(new Blob([bytes], { type: file.kind }));
-    const link = h("a", { href: address, download: file.name });
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(address), 10_000);
+    download(Uint8Array.from(atob(file.data), (letter) => letter.charCodeAt(0)), file.kind, file.name);
   });
+  const csv = () => {
+    const found = shownTable();
+    if (found) download(`\ufeff${separated(found, ",")}`, "text/csv", model.get("table").file);
+    else say("There is no table to save yet.");
+  };
+  const copy = async () => {
+    const found = shownTable();
+    if (!found) {
+      say("There is no table to copy yet.");
+      return;
+    }
+    try {
+      await navigator.clipboard.writeText(separated(found, "\t"));
+      live.textContent = "The table is copied.";
+      copying.textContent = "Copied";
+      setTimeout(() => { copying.textContent = "Copy"; }, 2000);
+    } catch (refused) {
+      say(`The browser let nothing be copied (${refused.message}): save the table as CSV.`);
+    }
+  };
+  const copying = button("Copy", copy, { title: "Copy the table, for a spreadsheet" });
   tools.append(
     button("Reset", () => act("reset")), toggle, large,
     button("PNG", () => take("png"), { title: "Save the picture" }),
-    button("HTML", () => take("html"), { title: "Save picture and numbers as one page" }), busy,
+    button("HTML", () => take("html"), { title: "Save picture and numbers as one page" }),
+    button("CSV", csv, { title: "Save the table" }), copying, busy,
   );
 
   // The answer, or null where the kernel had none; the sentence is in the error line then.
@@ -182,6 +221,22 @@ function explorer(model, el, { who = "the model", numbers = null } = {}) {
   on([...asks, "command", "answer", "large"], check);
   check();
   return { root, body, tools, live, waiting, send, act, on, answer, take, drawTable, start };
+}
+
+function download(content, kind, name) {
+  const address = URL.createObjectURL(new Blob([content], { type: kind }));
+  h("a", { href: address, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 10_000);
+}
+
+// A table as text. A spreadsheet takes a cell that begins with = + - @ for a formula: one that is no number gets a '.
+function separated([columns, rows], between) {
+  const cell = (value) => {
+    const text = String(value);
+    const plain = /^[=+\-@\t\r]/.test(text) && !Number.isFinite(Number(text)) ? `'${text}` : text;
+    return /["\t\r\n,]/.test(plain) ? `"${plain.replaceAll('"', '""')}"` : plain;
+  };
+  return [columns, ...rows].map((row) => row.map(cell).join(between)).join("\r\n");
 }
 
 // The letters' height of a node in pixels; a node outside the window has no style.

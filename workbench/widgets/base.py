@@ -20,6 +20,13 @@ from ..files import run_folder, write_atomic
 
 log = logging.getLogger(__name__)
 _HERE = Path(__file__).parent
+LIVE = "application/vnd.jupyter.widget-view+json"
+KEPT_WORDS = "Saved with the notebook. Run the cell to change it."
+# the line "model not found" above a kept picture says nothing to a reader
+KEPT_STYLE = (
+    "<style>.jp-OutputArea-child:has(+ .jp-OutputArea-child .wb-kept):not(:has(.wb)) .jupyter-widgets "
+    "{ display: none; }</style>"
+)
 KEPT = 64  # answers of the model kept in a widget, so that a way back costs nothing
 
 
@@ -83,7 +90,7 @@ class Explorer(anywidget.AnyWidget):
         What `compute` returned, with "question" (the traits it answers), "command" (number of the last command carried
         out) and "error" (a sentence, or "").
     table : dict
-        "columns" and "rows" of the answer, as text, and its "caption".
+        "columns" and "rows" of the answer, as text, its "caption", and the "file" name of its CSV.
     still : dict
         For a widget without JavaScript of its own: "source" (the drawn answer as a data address), "alt" and "says".
     large : bool
@@ -194,7 +201,7 @@ class Explorer(anywidget.AnyWidget):
 
     def _show(self) -> None:
         columns, rows = self.rows()
-        self.table = {"columns": columns, "rows": rows, "caption": self.caption()}
+        self.table = {"columns": columns, "rows": rows, "caption": self.caption(), "file": f"{self.stem}.csv"}
         if self._esm == Explorer._esm and run_folder() is None:
             figure = self.draw()
             source = f"data:image/png;base64,{b64encode(figure.png()).decode()}"
@@ -239,6 +246,20 @@ class Explorer(anywidget.AnyWidget):
         return self._known[key]
 
     # --- pages without a kernel, and files --------------------------------------------------------------------------
+
+    def _ipython_display_(self):
+        """Two outputs: the live widget, and picture and table, which base.css hides beside a widget that lives.
+
+        Of several kinds in one output JupyterLab would show the live one only, and say "model not found" when the
+        notebook is opened again.
+        """
+        from IPython.display import publish_display_data
+
+        data, metadata = self._repr_mimebundle_()
+        if LIVE in data:
+            publish_display_data({LIVE: data.pop(LIVE), "text/plain": data["text/plain"]})
+            data["text/html"] = f"{KEPT_STYLE}<div class='wb-kept'>{data['text/html']}<p>{KEPT_WORDS}</p></div>"
+        publish_display_data(data, metadata)
 
     def open(self):
         """Inside a run nobody can click: no channel is opened, and the notebook keeps no widget state."""

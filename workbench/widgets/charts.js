@@ -12,7 +12,9 @@ function shade(node, value, largest) {
 }
 
 // Lines over 0..n with y in [0, 1]; null is a gap. spec: {label, x, y, lines: [{name, kind, values}], dots: {name, values}
-// or null, low: whether a lower picture will do, tick: what stands below n on the axis (default: n itself)}.
+// or null, low: whether a lower picture will do, tick: what stands below n on the axis (default: n itself), places: where
+// each n stands on the axis, ascending (default: n itself), top: the upper end of y (default 1)}. A line without a name
+// is left out of the legend.
 // Every value is reachable without a mouse: through the widget's table and through mark(n).
 function chart(holder, said) {
   const legend = h("div", { class: "wb-legend" });
@@ -27,7 +29,7 @@ function chart(holder, said) {
     for (const old of picture.querySelectorAll(".wb-mark")) old.remove();
     if (place === null || n === null || n > place.last) return;
     const x = place.x(n);
-    picture.append(svg("line", { class: "wb-mark", x1: x, x2: x, y1: place.y(1), y2: place.y(0) }));
+    picture.append(svg("line", { class: "wb-mark", x1: x, x2: x, y1: place.y(place.top), y2: place.y(0) }));
     for (const line of spec.lines) {
       const value = line.values[n];
       if (Number.isFinite(value)) picture.append(svg("circle", { class: `wb-mark wb-dot wb-${line.kind}`, cx: x, cy: place.y(value), r: place.em * 0.38 }));
@@ -41,22 +43,25 @@ function chart(holder, said) {
     const height = Math.round(Math.max(11 * em, Math.min(width * 0.42, (spec.low ? 13 : 19) * em)));
     const box = { left: 4.2 * em, right: 1.2 * em, top: 0.9 * em, bottom: 3.4 * em };
     const last = Math.max(1, ...spec.lines.map((line) => line.values.length - 1));
-    const x = (n) => box.left + (n / last) * (width - box.left - box.right);
-    const y = (value) => box.top + (1 - value) * (height - box.top - box.bottom);
-    place = { x, y, last, em };
+    const at = (n) => (spec.places ? spec.places[n] : n);
+    const x = (n) => box.left + ((at(n) - at(0)) / (at(last) - at(0))) * (width - box.left - box.right);
+    const top = spec.top || 1;
+    const y = (value) => box.top + (1 - value / top) * (height - box.top - box.bottom);
+    place = { x, y, last, em, top };
     picture.replaceChildren();
     dress(picture, { width, height, viewBox: `0 0 ${width} ${height}`, "aria-label": spec.label });
-    for (const value of [0, 0.25, 0.5, 0.75, 1]) {
+    for (const share of [0, 0.25, 0.5, 0.75, 1]) {
+      const value = share * top;
       const kind = value === 0.5 ? "wb-half" : "wb-grid";
       picture.append(svg("line", { class: kind, x1: x(0), x2: x(last), y1: y(value), y2: y(value) }));
-      picture.append(svg("text", { class: "wb-tick", x: box.left - 0.5 * em, y: y(value) + 0.32 * em, "text-anchor": "end" }, value));
+      picture.append(svg("text", { class: "wb-tick", x: box.left - 0.5 * em, y: y(value) + 0.32 * em, "text-anchor": "end" }, Number(value.toPrecision(2))));
     }
-    const step = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].find((s) => (s / last) * (width - box.left - box.right) >= 2.4 * em) || 2000;
+    const step = spec.places ? 1 : [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].find((s) => (s / last) * (width - box.left - box.right) >= 2.4 * em) || 2000;
     for (let n = 0; n <= last; n += step) {
       picture.append(svg("text", { class: "wb-tick", x: x(n), y: y(0) + 1.35 * em, "text-anchor": "middle" }, spec.tick ? spec.tick(n) : n));
     }
     picture.append(svg("text", { class: "wb-axis", x: (x(0) + x(last)) / 2, y: height - 0.55 * em, "text-anchor": "middle" }, spec.x));
-    const upright = `translate(${1.1 * em} ${(y(0) + y(1)) / 2}) rotate(-90)`;
+    const upright = `translate(${1.1 * em} ${(y(0) + y(top)) / 2}) rotate(-90)`;
     picture.append(svg("text", { class: "wb-axis", transform: upright, "text-anchor": "middle" }, spec.y));
     if (spec.dots) {
       const side = Math.min(0.5 * em, (0.7 * (width - box.left - box.right)) / last);
@@ -72,7 +77,7 @@ function chart(holder, said) {
         picture.append(svg("circle", { class: `wb-dot wb-${line.kind}`, cx: x(n), cy: y(value), r: em * (last > 60 ? 0.14 : 0.22) }));
       }
     }
-    const keys = spec.lines.map((line) => legendItem(line.name, svg("line", { class: `wb-line wb-${line.kind}`, x1: 0, x2: 28, y1: 6, y2: 6 })));
+    const keys = spec.lines.filter((line) => line.name).map((line) => legendItem(line.name, svg("line", { class: `wb-line wb-${line.kind}`, x1: 0, x2: 28, y1: 6, y2: 6 })));
     if (spec.dots) keys.push(legendItem(spec.dots.name, svg("rect", { class: "wb-next-flip", x: 9, y: 1, width: 10, height: 10 })));
     legend.replaceChildren(...keys);
     mark(marked);
@@ -86,8 +91,9 @@ function chart(holder, said) {
   picture.addEventListener("pointermove", (event) => {
     if (place === null) return;
     const at = event.clientX - picture.getBoundingClientRect().left;
-    const n = Math.round(((at - place.x(0)) / (place.x(place.last) - place.x(0))) * place.last);
-    said(Math.max(0, Math.min(place.last, n)));
+    let nearest = 0;
+    for (let n = 1; n <= place.last; n += 1) if (Math.abs(place.x(n) - at) < Math.abs(place.x(nearest) - at)) nearest = n;
+    said(nearest);
   });
   picture.addEventListener("pointerleave", () => said(null));
   const watcher = new ResizeObserver(draw);

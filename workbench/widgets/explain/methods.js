@@ -28,6 +28,12 @@ function render({ model, el }) {
     );
     return picture;
   };
+  // the axis ends at the next of 1, 2 and 5 times a power of ten above all lines, so that small probabilities show
+  const ceiling = (lines) => {
+    const most = Math.max(1e-9, ...lines.flatMap((line) => line.values));
+    const power = 10 ** Math.floor(Math.log10(most));
+    return Math.min(1, [1, 2, 5, 10].map((one) => one * power).find((one) => one >= most));
+  };
   const drawCurve = (now) => {
     const one = now && now.methods[now.question.focus];
     says.replaceChildren();
@@ -36,13 +42,13 @@ function render({ model, el }) {
       return;
     }
     const lines = [
-      { name: `random: middle 90 % of ${now.random.draws} orders`, kind: "faint", values: now.random.low },
+      { name: `random: middle 90 % of ${now.random.draws} orders (between the grey lines)`, kind: "faint", values: now.random.low },
       { name: "", kind: "faint", values: now.random.high },
       { name: "random, mean", kind: "second", values: now.random.curve },
       { name: one.title, kind: "first", values: one.curve },
     ];
     says.append(`${one.title}: removing its top tokens takes `, h("strong", {}, shown(one.comprehensiveness)), ` of p(${visible(now.question.target)}) = ${shown(now.value)} on average; random orders ${shown(now.random.range[0])} to ${shown(now.random.range[1])}: ${one.inside ? "not to be told from random here" : "outside the random range"}`);
-    curve.show({ label: `Probability left after removing the top tokens by ${one.title}, beside random orders; the numbers are in the table.`, x: "share of tokens removed, most important first", y: `p(${visible(now.question.target)})`, low: true, dots: null, lines, tick: (n) => (now.shares[n] === undefined ? "" : `${Math.round(100 * now.shares[n])} %`) });
+    curve.show({ label: `Probability left after removing the top tokens by ${one.title}, beside random orders; the numbers are in the table.`, x: "share of tokens removed, most important first", y: `p(${visible(now.question.target)})`, low: true, dots: null, lines, places: now.shares, top: ceiling(lines), tick: (n) => `${Math.round(100 * now.shares[n])} %` });
   };
   const draw = (now) => {
     const held = [...rows.querySelectorAll("button")].indexOf(document.activeElement);

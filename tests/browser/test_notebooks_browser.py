@@ -1,0 +1,52 @@
+"""Each paper's own notebook as a class meets it: Run All in a narrow window, kernel restarted, saved, opened again."""
+
+import pytest
+
+from workbench.papers import PAPERS
+
+pytestmark = [pytest.mark.browser]
+WIDGETS = {"randomness": 1, "rain": 1, "emo": 1, "kbert": 1, "explainability": 7, "reprover": 1}  # live ones a notebook
+
+BROKEN = """() => [...document.querySelectorAll('.wb svg, .wb svg *')].flatMap(node => [...node.attributes]
+  .filter(one => /NaN|undefined|Infinity/.test(one.value)).map(one => `${node.tagName} ${one.name}`))"""
+
+
+def test_every_finished_paper_is_here():
+    assert WIDGETS.keys() == {paper.name for paper in PAPERS if paper.status == "done"}
+
+
+@pytest.mark.parametrize(
+    "paper", [name if name == "rain" else pytest.param(name, marks=pytest.mark.slow) for name in WIDGETS]
+)
+def test_run_all_save_reopen_restart(paper, open_notebook, lab):
+    name = lab.copy(paper, profile="smoke")
+    page = open_notebook(name, width=900, height=700)
+    page.run_all(timeout=400)
+    for index in range(WIDGETS[paper]):
+        widget = page.widget(index)
+        assert widget.bounding_box()["width"] >= 300
+        assert not widget.get_by_role("alert").is_visible(), widget.get_by_role("alert").inner_text()
+        drawn = widget.locator("svg:visible, img:visible, .wb-pieces:visible, .wb-map:visible, table:visible")
+        assert max(one.bounding_box()["height"] for one in drawn.all()) > 50
+        assert not page.page.locator(".wb-kept").nth(index).is_visible(), "the kept picture hides beside a live widget"
+    assert page.page.evaluate(BROKEN) == []
+    assert page.page.locator(".wb").count() == WIDGETS[paper]
+
+    # The kernel is restarted: what is asked now has no answer, and the page says so instead of waiting for ever.
+    page.page.evaluate("() => window.jupyterapp.shell.currentWidget.context.sessionContext.session.kernel.restart()")
+    page.page.wait_for_function("() => document.querySelector('.jupyter-widgets-disconnected')")
+    first = page.widget(0)
+    first.get_by_role("button", name="Reset", exact=True).click()
+    first.get_by_role("alert").wait_for(state="visible")
+    assert "run its cell again" in first.get_by_role("alert").inner_text()
+    page.command("docmanager:save")
+    assert page.errors() == []
+
+    # Opened again, with no widget state kept: the picture is there, and no line about a missing model.
+    again = open_notebook(name, width=900, height=700)
+    kept = again.page.locator(".wb-kept")
+    kept.first.wait_for(state="attached")
+    for index in range(WIDGETS[paper]):
+        kept.nth(index).scroll_into_view_if_needed()
+        assert kept.nth(index).is_visible() and kept.nth(index).locator("img").first.bounding_box()["height"] > 50
+    assert not again.page.get_by_text("model not found").first.is_visible()
