@@ -15,7 +15,6 @@ from .concept import (
     ConceptCurve as ConceptCurve,
     concept_curve as concept_curve,
     concept_curves as concept_curves,
-    random_controls as random_controls,
     rotations as rotations,
 )
 from .curve import (
@@ -58,8 +57,8 @@ from .settings import (
     P_TAILS_GRID as P_TAILS_GRID,
     PROFILES as PROFILES,
     PROMPTS as PROMPTS,
+    SERVED as SERVED,
     SETTINGS as SETTINGS,
     Alphabet as Alphabet,
     Prompt as Prompt,
-    fill as fill,
 )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ...errors import UsageError
 from ...models.base import require
-from ...stats import Estimate, mean_interval, proportion_interval
+from ...stats import Estimate, proportion_interval
 from .flips import parse_flips, read_flips, write_flips
 from .settings import SETTINGS, get_alphabet, prompt_text
 
@@ -22,21 +22,14 @@ class Generated:
         The flips written after the given first Heads, cropped; may be shorter where the model stopped or strayed.
     clean : tuple of bool
         Whether the model wrote nothing but flips up to there.
+    texts : tuple of str
+        What it wrote, whole.
     """
 
     p_tails: float
     flips: tuple[str, ...]
     clean: tuple[bool, ...]
-
-    @property
-    def share_clean(self) -> Estimate:
-        """Share of sequences in which the model kept to flips, with its interval."""
-        return proportion_interval(sum(self.clean), len(self.clean))
-
-    def share_tails(self) -> Estimate | None:
-        """Mean over sequences of the share of Tails, with its interval; None when no flip was written."""
-        shares = [one.count("T") / len(one) for one in self.flips if one]
-        return mean_interval(shares, bounds=(0, 1)) if shares else None
+    texts: tuple[str, ...] = ()
 
 
 def generate_sequences(
@@ -69,7 +62,8 @@ def generate_sequences(
         read = [read_flips(sample.text, alphabet) for sample in some]
         # a sequence longer than the crop is clean however it went on
         clean = tuple(ok or len(flips) >= max_flips for flips, ok in read)
-        result.append(Generated(p, tuple(flips[:max_flips] for flips, _ in read), clean))
+        texts = tuple(sample.text for sample in some)
+        result.append(Generated(p, tuple(flips[:max_flips] for flips, _ in read), clean, texts))
     return result
 
 
