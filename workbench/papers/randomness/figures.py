@@ -22,7 +22,7 @@ GREY = plots.COLOURS["grey"]
 def next_flip_figure(curves: Mapping[str, Results], *, title: str = "") -> plots.Picture:
     """p(next flip is Tails) after every prefix, one line a model, the flips as dots; below, the unnormalised mass."""
     picture, ((top,), (bottom,)) = plots.panels(2, 1, size=(9, 5.4), sharex=True, height_ratios=(3, 1))
-    flips = next(iter(curves.values())).rows[0].labels["flips"]
+    flips = next(iter(curves.values())).rows[0].labels["sequence"]
     at = {name: [int(row.item) for row in curve.rows] for name, curve in curves.items()}
     lines = {
         f"{name} ({curve.arms[0]})": (at[name], counted(curve).values() or curve.values("p_tails"))

@@ -39,7 +39,7 @@ def flip_curve(
     -------
     Results
         The arm is "exact" (`next_flip_curve`: every prefix) or "sampled" (`sample_next_flip`: ``n_points`` prefixes);
-        items are the flips in context. Measures: "p_tails" (NaN: no sample was a flip), "mass". Label: all "flips".
+        items are the flips in context. Measures: "p_tails" (NaN: no sample was a flip), "mass". Label: "sequence", all flips.
     """
     flips, options = parse_flips(flips), {"prompt": prompt, "alphabet": alphabet}
     how = "exact" if "logprobs" in model.can else "sampled"
@@ -53,7 +53,7 @@ def flip_curve(
             found = [(one.p_tails.value if one.p_tails else nan, one.mass.value) for one in some]
         texts, cost = prefix_texts(flips, p_tails=50, **options), {} if how == "exact" else {"samples": n}
         for k, (p, mass) in zip(at, found):
-            yield Row(how, str(k), seed, "", {"p_tails": p, "mass": mass}, {"flips": flips}, texts[k], cost=cost)
+            yield Row(how, str(k), seed, "", {"p_tails": p, "mass": mass}, {"sequence": flips}, texts[k], cost=cost)
 
     shown = as_digits(flips)
     results = _results(f"next flip after {shown if len(shown) < 25 else shown[:24] + '…'}", model, [flips, options, n])
@@ -91,7 +91,7 @@ def random_bits(model, n_flips: int, seeds: Iterable[int], **options) -> Results
             flips = random_flips(n_flips, seed)
             p, mass = next_flip_curve(model, flips, **options)
             measures = {"bits": bits_per_flip(flips, p), "mass": mass.min()}
-            yield Row(arm, item, seed, f"seed {seed}", measures, {"flips": flips})
+            yield Row(arm, item, seed, f"seed {seed}", measures, {"sequence": flips})
 
     results = _results("bits per flip", model, options)
     results.compute([("fair coin", f"{n_flips} flips", seed) for seed in seeds], make)
@@ -113,7 +113,7 @@ def concept_study(model, concepts, *, n_flips, n_points, seeds, control_points=4
     UsageError
         Fewer than 10 seeds: a control of one or two random sequences says nothing.
     """
-    seeds, concepts = list(seeds), [as_digits(concept) for concept in concepts]
+    seeds, concepts = list(seeds), list(dict.fromkeys(map(as_digits, concepts)))
     if len(seeds) < 10:
         raise UsageError(f"random controls got {len(seeds)} seeds: give at least 10, one or two sequences say nothing")
     n_flips, few = max(n_flips, 2 * max(map(len, concepts))), min(control_points, n_points)
@@ -205,7 +205,7 @@ def judgement_study(model, concept, *, n_flips, max_word, seeds, trailing_comma=
     -------
     Results
         Arms "random" and "repeated" (sequences of ``n_flips``), "no trailing comma" and "trailing comma" (each prefix
-        of the concept, written so). Measures: "p_random", "mass". Label: "flips".
+        of the concept, written so). Measures: "p_random", "mass". Label: "sequence".
     """
     results = _results("judgement", model, [trailing_comma, alphabet])
 
@@ -214,7 +214,7 @@ def judgement_study(model, concept, *, n_flips, max_word, seeds, trailing_comma=
             found = judge(model, list(sequences.values()), alphabet=alphabet, trailing_comma=comma)
             for ((arm, item, seed), flips), p, mass in zip(sequences.items(), *found):
                 text = JUDGEMENT.text.format(flips=write_flips(flips, alphabet, comma=comma))
-                measures, labels = {"p_random": p, "mass": mass}, {"flips": flips}
+                measures, labels = {"p_random": p, "mass": mass}, {"sequence": flips}
                 yield Row(arm, item, seed, f"{item}, seed {seed}", measures, labels, text)
 
         results.compute(sequences, make, together=True)
@@ -231,14 +231,14 @@ def judgement_study(model, concept, *, n_flips, max_word, seeds, trailing_comma=
     return results
 
 
-def told_apart(judgement: Results, seed: int = 0) -> Estimate:
+def told_apart(judgement: Results) -> Estimate:
     """AUROC: how well P(random) tells random sequences from repeated words (.5: not at all)."""
-    return auroc(*(judgement.of(arm).values("p_random") for arm in ("random", "repeated")), seed=seed)
+    return auroc(*(judgement.of(arm).values("p_random") for arm in ("random", "repeated")))
 
 
 def generation_study(model, *, p_tails, n, max_flips, seed=0, prompt="paper", alphabet="words") -> Results:
     """The sequences that the model writes at each stated % Tails (`generate_sequences`), as `sequence_rows`."""
-    options = {"p_tails": list(p_tails), "n": n, "max_flips": max_flips, "prompt": prompt, "alphabet": alphabet}
+    options = {"p_tails": list(dict.fromkeys(p_tails)), "n": n, "max_flips": max_flips, "prompt": prompt, "alphabet": alphabet}
     results = _results("generation", model, options)
 
     def make(_missing) -> Iterator[Row]:
@@ -246,7 +246,7 @@ def generation_study(model, *, p_tails, n, max_flips, seed=0, prompt="paper", al
             text = prompt_text(prompt, alphabet, one.p_tails) + write_flips("H", alphabet)
             yield from sequence_rows(one, model.name, seed, text)
 
-    keys = [(model.name, _sequence(p, i), seed) for p in p_tails for i in range(n)]
+    keys = [(model.name, _sequence(p, i), seed) for p in options["p_tails"] for i in range(n)]
     results.compute(keys, make, together=True)  # a sample depends on its prompt's place among all
     return results
 
@@ -259,7 +259,7 @@ def sequence_rows(one: Generated, name: str, seed: int = 0, prompt: str = "") ->
     """A row a sequence: `summary`'s measures, "kept to flips", and the bits a flip that each baseline asks for it.
 
     Bernoulli and window know the stated p; the Markov chain was fitted to the *other* sequences at the same p. Labels:
-    "stated" (% Tails) and "flips".
+    "stated" (% Tails) and "sequence".
     """
     stated, several = one.p_tails / 100, sum(map(bool, one.flips)) > 1
     costs = {
@@ -270,7 +270,7 @@ def sequence_rows(one: Generated, name: str, seed: int = 0, prompt: str = "") ->
     texts = one.texts or [""] * len(one.flips)
     for i, (flips, clean, text, *bits) in enumerate(zip(one.flips, one.clean, texts, *costs.values())):
         measures = {"kept to flips": clean, **summary(flips), **{f"bits, {name}": b for name, b in zip(costs, bits)}}
-        labels = {"stated": f"{one.p_tails:g}", "flips": flips}
+        labels = {"stated": f"{one.p_tails:g}", "sequence": flips}
         yield Row(name, _sequence(one.p_tails, i), seed, "", measures, labels, prompt, text)
 
 
@@ -279,7 +279,7 @@ def generation_table(generated: Results, name: str, *, seed: int = 0, w: int = 5
     rows = []
     for label, kept in generated.table("kept to flips", by="stated").items():
         stated = float(label) / 100
-        ours = [flips for row in generated.of(stated=label).rows if len(flips := row.labels["flips"]) > 1]
+        ours = [flips for row in generated.of(stated=label).rows if len(flips := row.labels["sequence"]) > 1]
         rules = {
             "Bernoulli": baselines.bernoulli(stated),
             "window": baselines.window_average(stated),
