@@ -120,6 +120,12 @@ def test_filling():
     assert of_paper("tips") is None and of_paper("../x") is None
 
 
+def test_a_size_follows_another_one_where_that_one_alone_is_given():
+    profiles = Profiles(n=Size(1, 2, 3, 4), sweep=Size([1], [1, 2], [1, 2], [1, 2], follows=("n", lambda n: [n])))
+    assert profiles.fill("quick") == profiles["quick"] and profiles.fill("quick", n=7) == {"n": 7, "sweep": [7]}
+    assert profiles.fill("quick", n=7, sweep=[3]) == {"n": 7, "sweep": [3]}
+
+
 def test_a_methods_samples_follow_from_the_sizes():
     from workbench.papers import explainability as ex
 

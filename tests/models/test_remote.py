@@ -368,11 +368,12 @@ def test_retry_after_is_read_as_seconds_and_as_a_date():
 
 
 def test_counted_flips_have_the_known_probability_and_say_what_exact_needs(tiny):
+    from workbench.papers import randomness
     from workbench.papers.randomness import PROFILES, SERVED, study
 
     model = opened(tiny)
     curve = study.flip_curve(model, "HTHTHTHT", n_points=3, n=300)
-    counted = study.counted(curve)
+    counted = randomness.counted(curve)
     assert list(counted) == [0, 4, 8] and curve.arms == ["sampled"] and len(tiny.asked) == 3 * 30
     for p, mass, e in zip(curve.values("p_tails"), curve.values("mass"), counted.values()):
         assert abs(mass - 0.8) < 0.1 and abs(p - 0.375) < 0.15 and e.low < p < e.high  # Heads .5, Tails .3, else .2
@@ -396,7 +397,7 @@ def test_a_server_of_conversations_is_asked_in_conversations():
     with TinyServer(completions=False) as running:
         model = opened(running)
         counted = randomness.sample_next_flip(model, "HT", n=20)
-        (group,) = randomness.generate_sequences(model, p_tails=[50], n=3, max_flips=4)
+        written = randomness.generate_sequences(model, p_tails=[50], n=3, max_flips=4)
         assert {path for path, _, _ in running.asked} == {"/v1/chat/completions"}
-        assert counted.heads + counted.tails + counted.other == 20 and len(group.flips) == 3
+        assert counted.heads + counted.tails + counted.other == 20 and len(written) == 3
         assert randomness.sample_next_flip(model, "HT", n=20, chat=True) == counted

@@ -101,7 +101,7 @@ def test_counted_flips_agree_with_exact_ones_through_a_faulty_proxy(served, smol
     before = served.report.usage.retries
     curve = study.flip_curve(served, flips, n_points=2)
     assert served.report.usage.retries - before == len(faults) and not proxy.faults
-    counted, (p, mass) = study.counted(curve), (exact.values(measure) for measure in ("p_tails", "mass"))
+    counted, (p, mass) = randomness.counted(curve), (exact.values(measure) for measure in ("p_tails", "mass"))
     assert list(counted) == [0, 24]
     for n, share in zip(counted, curve.values("mass")):
         assert binomtest(round(share * 30), 30, mass[n]).pvalue > 1e-4

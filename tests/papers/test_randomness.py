@@ -299,16 +299,20 @@ def test_judge_of_the_second_model(gemma):
 
 def test_generation_follows_the_seed_and_is_cropped(smollm2):
     options = {"p_tails": [50, 80], "n": 3, "max_flips": 2}  # one that is cropped among them
-    one = paper.generate_sequences(smollm2, seed=1, **options)
-    assert one == paper.generate_sequences(smollm2, seed=1, **options)
-    assert one != paper.generate_sequences(smollm2, seed=4, **options)
-    assert [g.p_tails for g in one] == [50, 80]
-    for group in one:
-        assert len(group.flips) == len(group.clean) == 3
-        assert all(len(flips) <= 2 and set(flips) <= set("HT") for flips in group.flips)
-    assert any(len(flips) == 2 for group in one for flips in group.flips)
-    short = paper.generate_sequences(smollm2, seed=1, **{**options, "max_flips": 1})
-    assert [g.flips for g in short] == [tuple(flips[:1] for flips in g.flips) for g in one]
+
+    def flips(seed, **more):
+        made = paper.generate_sequences(smollm2, seed=seed, **options | more)
+        assert made.labels("stated") == ["50", "80"] and len(made.of(stated="80")) == 3
+        for row in made.rows:
+            assert (row.measures["flips"], row.prompt.endswith("A: [Heads,")) == (len(row.labels["sequence"]), True)
+            read, kept = paper.read_flips(row.reply)
+            assert read.startswith(row.labels["sequence"]) and row.measures["kept to flips"] >= kept
+        return [row.labels["sequence"] for row in made.rows]
+
+    one = flips(1)
+    assert one == flips(1) != flips(4)
+    assert all(len(some) <= 2 and set(some) <= set("HT") for some in one) and any(len(some) == 2 for some in one)
+    assert flips(1, max_flips=1) == [some[:1] for some in one]
 
 
 def test_generation_says_what_is_wrong(smollm2):
@@ -345,15 +349,15 @@ def test_a_model_without_log_probabilities_is_counted(smollm2):
         generate = smollm2.generate
 
     found = study.flip_curve(Poor(), "HTHT", n_points=2, n=8, seed=0)
-    assert found.arms == ["sampled"] and list(study.counted(found)) == [0, 4]
+    assert found.arms == ["sampled"] and list(paper.counted(found)) == [0, 4]
     known = [mass > 0 for mass in found.values("mass")]  # where no sample was a flip nothing is known: NaN, from 0 to 1
     assert known[1] and np.isfinite(found.values("p_tails")).tolist() == known
     counts = paper.sample_next_flip(Poor(), ["", "HTHT"], n=8, seed=0)
-    for e, one in zip(study.counted(found).values(), counts):
+    for e, one in zip(paper.counted(found).values(), counts):
         flips = one.heads + one.tails
         assert e == proportion_interval(one.tails, flips) if flips else (e.low, e.high, e.n) == (0, 1, 0)
     exact = study.flip_curve(smollm2, "HT")
-    assert exact.arms == ["exact"] and study.counted(exact) == {}
+    assert exact.arms == ["exact"] and paper.counted(exact) == {}
     assert exact.values("p_tails") == paper.next_flip_curve(smollm2, "HT")[0].tolist()
     with pytest.raises(ModelError, match="next-token distributions"):
         paper.next_flip_curve(Poor(), "HT")

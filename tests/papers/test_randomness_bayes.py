@@ -11,7 +11,7 @@ from workbench.errors import UsageError
 from workbench.papers import randomness as paper
 from workbench.papers.randomness import figures, study
 from workbench.papers.randomness.concept import ConceptCurve
-from workbench.papers.randomness.generate import Generated
+from workbench.papers.randomness.generate import sequence_rows
 from workbench.papers.randomness.settings import RANDOM
 from workbench.results import Results
 from workbench.rows import Row
@@ -116,8 +116,9 @@ def concept_study(values, controls, concept="01"):
     return Results(rows=rows)
 
 
-def written(*generated, name="m"):
-    return Results(rows=[row for one in generated for row in study.sequence_rows(one, name)])
+def written(*generated):
+    """The rows of sequences: (stated % Tails, flips, whether each is clean)."""
+    return Results(rows=[row for one in generated for row in sequence_rows("m", *one)])
 
 
 def row(rows, start):
@@ -184,6 +185,12 @@ def test_answer_about_the_judgement_follows_the_interval(estimate, answer):
     assert row(study.answers("m", told=estimate), "Can it tell")["answer"] == answer
 
 
+def test_random_sequences_are_told_apart_by_their_rows():
+    rows = [Row(arm, f"{i}", measures={"p_random": p}) for arm, values in (("random", [0.4, 0.6]), ("repeated", [0.5]))
+            for i, p in enumerate(values)]  # fmt: skip
+    assert paper.told_apart(Results(rows=rows)).value == 0.5 and paper.told_apart(Results(rows=rows)).n == 3
+
+
 @pytest.mark.parametrize(
     ("bits", "answer"),
     [([1.2, 1.3, 1.25], "no: dearer than a fair coin's 1.0"), ([0.9, 1.3, 1.0], "not told apart from 1.0")],
@@ -202,11 +209,11 @@ def test_answer_about_its_own_sequences_names_the_cheapest():
         (50, window, "window"),
         (50, sticky, "Markov (held out)"),
     ):
-        generated = written(Generated(p_tails, tuple(flips), (True,) * 8))
+        generated = written((p_tails, tuple(flips), (True,) * 8))
         costs = study.generation_bits(generated)
         found = row(study.answers("m", generated=generated), "What do its own")
         assert found["answer"] == f"{min(costs, key=lambda k: costs[k].value)} fits best" == f"{answer} fits best"
-    empty = Generated(50, ("", ""), (True, False))
+    empty = (50, ("", ""), (True, False))
     assert row(study.answers("m", generated=written(empty)), "What do its own")["answer"] == "it wrote no flips"
 
 
@@ -215,7 +222,7 @@ def test_answer_about_its_own_sequences_names_the_cheapest():
     [((True,) * 20, "mostly"), ((False,) * 20, "mostly not"), ((True, False) * 10, "about half the time")],
 )
 def test_answer_about_keeping_to_flips_follows_the_interval(clean, answer):
-    found = row(study.answers("m", generated=written(Generated(50, ("HT",) * 20, clean))), "Left to write")
+    found = row(study.answers("m", generated=written((50, ("HT",) * 20, clean))), "Left to write")
     assert found["answer"] == answer and "n = 20" in found["measured"] and "2 flips or fewer" in found["measured"]
 
 
@@ -223,8 +230,8 @@ def test_sources_whose_intervals_overlap_are_not_told_apart():
     """Four short sequences of a coin cannot choose between coin and chain; eight long sticky ones can."""
     coin = tuple(paper.sample(paper.bernoulli(0.4), 10, s) for s in range(4))
     sticky = tuple(paper.sample(paper.markov(0.1, 0.9), 60, s) for s in range(8))
-    clear = row(study.answers("m", generated=written(Generated(50, sticky, (True,) * 8))), "What do its own")
-    vague = row(study.answers("m", generated=written(Generated(40, coin, (True,) * 4))), "What do its own")
+    clear = row(study.answers("m", generated=written((50, sticky, (True,) * 8))), "What do its own")
+    vague = row(study.answers("m", generated=written((40, coin, (True,) * 4))), "What do its own")
     assert "not told apart" in vague["measured"] and "not told apart" not in clear["measured"]
 
 
@@ -239,9 +246,7 @@ def test_mass_is_reported_as_it_is():
 
 
 def test_generation_table_compares_equal_lengths():
-    generated = written(
-        Generated(50, ("HTHT", "HHTTH", "T"), (True, True, False)), Generated(80, ("", ""), (False, False))
-    )
+    generated = written((50, ("HTHT", "HHTTH", "T"), (True, True, False)), (80, ("", ""), (False, False)))
     rows = study.generation_table(generated, "m", w=2)
     assert [r["source"] for r in rows] == ["m", "Bernoulli", "window", "Markov (fitted)", "m"]
     assert {r["sequences"] for r in rows[:4]} == {2} and rows[4]["sequences"] == 0  # one flip says nothing
@@ -251,7 +256,7 @@ def test_generation_table_compares_equal_lengths():
 
 
 def test_share_of_clean_and_of_tails():
-    made = written(Generated(50, ("HT", "TT", ""), (True, False, False)), Generated(70, ("",), (False,)))
+    made = written((50, ("HT", "TT", ""), (True, False, False)), (70, ("",), (False,)))
     assert made.table("kept to flips", by="stated")["50"] == proportion_interval(1, 3)
     assert made.table("share of Tails", by="stated", bounds=(0, 1)) == {
         "50": mean_interval([0.5, 1.0], bounds=(0, 1)), "70": None

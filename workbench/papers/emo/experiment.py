@@ -170,7 +170,7 @@ def run_grammar(
     -------
     Results
         Arms are `methods`, items the temperatures (a label too: "temperature"), measures those of `measure`; a unit is
-        a seed. Costs: "seconds" (CPU) of the arm's training and samples.
+        a seed. Costs: "seconds" (CPU) of the arm's training.
 
     Raises
     ------
@@ -178,28 +178,26 @@ def run_grammar(
         A size that makes no sense.
     """
     sweep = sorted({1.0, *temperatures})
-    sweeps = {"mle": sorted({*sweep, *mle_temperatures})}
-    PROFILES.check({"seeds": seeds, "sentences": sentences, "samples": samples, "temperatures": sweeps["mle"]})
-    results = Results(
-        "the grammar", model="TinyGPT", settings=[pretrain_steps, steps, sentences, samples, seed, variant]
-    )
+    finer = sorted({*sweep, *mle_temperatures})
+    PROFILES.check({"seeds": seeds, "sentences": sentences, "samples": samples, "temperatures": finer})
+    settings = [pretrain_steps, steps, sentences, samples, seed, variant]
+    results = Results("the grammar", model="TinyGPT", settings=settings)
     start = lru_cache(maxsize=1)(partial(pretrained, seed, pretrain_steps))  # only where a row is missing
 
     def make(missing):
-        (name, _, repetition), began = missing[0], time.process_time()
+        (name, _, repetition), first, began = missing[0], start(), time.process_time()
         base = 1000 * (seed + 1) + repetition
-        model, held_out = fine_tuned(start(), base, steps, sentences, *methods(variant)[name])
+        model, held_out = fine_tuned(first, base, steps, sentences, *methods(variant)[name])
+        cost = {"seconds": time.process_time() - began}
         with torch.no_grad():
             logits = model(torch.as_tensor(held_out))
-        found = {t: measure(logits, held_out, sample(model, samples, t, base + 7), t) for t in sweeps.get(name, sweep)}
-        cost = {"seconds": time.process_time() - began}
-        for t, values in found.items():
-            labels = {"temperature": f"{t:g}"}
-            yield Row(name, f"temperature {t:g}", repetition, f"seed {repetition}", values, labels, cost=cost)
+        for _, item, _ in missing:
+            values = measure(logits, held_out, sample(model, samples, float(item), base + 7), float(item))
+            yield Row(name, item, repetition, f"seed {repetition}", values, {"temperature": item}, cost=cost)
 
     trained = list(product(range(seeds), methods(variant)))
     for repetition, name in tqdm(trained, desc=results.name, unit="training", disable=not progress, leave=False):
-        keys = [(name, f"temperature {t:g}", repetition) for t in sweeps.get(name, sweep)]
+        keys = [(name, f"{t:g}", repetition) for t in (finer if name == "mle" else sweep)]
         results.compute(keys, make, together=True)
     return results
 
@@ -212,7 +210,7 @@ def pretrained(seed: int, steps: int) -> TinyGPT:
 
 
 def fine_tuned(start: TinyGPT, seed: int, steps: int, n: int, settings: dict, cost: str | None):
-    """(the model fine-tuned on ``n`` strict sentences of this seed with one of `methods`, held-out sentences)."""
+    """(``start`` fine-tuned on ``n`` strict sentences of this seed with one of `methods`, held-out sentences)."""
     strict, large, held_out = (sentences(k, seed * 10 + i) for i, k in enumerate((n, 8000, 400)))
     if cost in ("same", "large"):
         cost = ppmi_embedding(strict if cost == "same" else large)

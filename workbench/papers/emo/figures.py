@@ -35,18 +35,15 @@ def frontier_figure(results: Results, labels: dict) -> plots.Picture:
             legend="right" if axis is axes[1] else None,
         )  # fmt: skip
         for name, (x, y) in places.items():
-            axis.plot(x["temperature 1"], y["temperature 1"], "o", color=styles[name]["color"], markersize=9)
+            axis.plot(x["1"], y["1"], "o", color=styles[name]["color"], markersize=9)
     axes[0].set_xlim(best - 0.03, max(best + 0.5, worst + 0.03))
     return picture
 
 
 @plots.style()
-def bars_figure(table, labels: dict, titles: dict | None = None) -> plots.Picture:
-    """A panel a measure of ``table`` (`at_one`, `prose_table`): each row's Estimate with its 95 % interval.
-
-    ``titles``: column -> title; by default the columns' own, in the order of the grammar or of the prose.
-    """
-    titles = titles or (GRAMMAR_TITLES if "validity" in table else PROSE_TITLES)
+def bars_figure(table, labels: dict) -> plots.Picture:
+    """A panel a measure of ``table`` (`at_one`, `prose_table`): each row's Estimate with its 95 % interval."""
+    titles = GRAMMAR_TITLES if "validity" in table else PROSE_TITLES
     picture, axes = plots.panels(1, len(titles), size=(12.5, 1.0 + 0.36 * len(table)), sharey=True)
     for axis, (measure, title) in zip(axes[0], titles.items()):
         plots.dots(table[measure], labels=labels, title=title, axis=axis)

@@ -77,7 +77,6 @@ def finetune(
     data = windows(model, prose(TRAIN), window)
     test = windows(model, prose(HELD_OUT), window)
     test = test[torch.linspace(0, len(test) - 1, min(held_out, len(test))).long()]
-    halves = [model.tokenizer.decode(row[: window // 2]) for row in test]
     follows = test[:, window // 2 :][:, :generated].tolist()  # what the models' generations stand for
 
     def make(missing):
@@ -91,9 +90,10 @@ def finetune(
                 _train(adapted, data, name, steps=steps, batch=batch, lr=lr, seed=seed, progress=progress)
                 found = evaluate(model, test, generated, seed)
         cost = {"seconds": time.process_time() - began}
-        for i, (half, one) in enumerate(zip(halves, found)):
+        for i, (tokens, one) in enumerate(zip(test, found)):
             measures = {measure: one.get(measure, math.nan) for measure in MEASURES}
-            yield Row(name, f"window {i}", seed, "", measures, {}, half, one["text"], cost)
+            prompt = model.tokenizer.decode(tokens[: window // 2])
+            yield Row(name, f"window {i}", seed, "", measures, {}, prompt, one["text"], cost)
 
     results = Results("prose", model=model, settings=[steps, sizes, lr, rank])
     for name in dict.fromkeys((THE_TEXT, "untouched", "mle", variant)):

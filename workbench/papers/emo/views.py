@@ -51,11 +51,12 @@ def prose_table(windows: Results):
 
     A perplexity is exp of the mean nats a token, and so are the ends of its interval.
     """
-    table = {}
-    for name, measure in (("perplexity", "nll"), ("perplexity_tuned", "nll_tuned")):
-        table[name] = {loss: e and _exp(e) for loss, e in windows.table(measure).items()}
-    chosen = {loss: sorted(set(windows.of(loss).values("temperature"))) for loss in windows.arms}
-    table["temperature"] = {loss: "/".join(f"{t:g}" for t in some if t == t) or None for loss, some in chosen.items()}
+    chosen = {loss: sorted({t for t in windows.of(loss).values("temperature") if t == t}) for loss in windows.arms}
+    table = {
+        "perplexity": {loss: e and _exp(e) for loss, e in windows.table("nll").items()},
+        "perplexity_tuned": {loss: e and _exp(e) for loss, e in windows.table("nll_tuned").items()},
+        "temperature": {loss: "/".join(f"{t:g}" for t in some) or None for loss, some in chosen.items()},
+    }
     return pd.DataFrame(table | {m: windows.table(m) for m in WRITING}).rename_axis("loss")
 
 

@@ -31,7 +31,6 @@ from .flips import (
     write_flips as write_flips,
 )
 from .generate import (
-    Generated as Generated,
     SampledFlip as SampledFlip,
     generate_sequences as generate_sequences,
     sample_next_flip as sample_next_flip,
@@ -43,6 +42,7 @@ from .judging import (
 from .measures import (
     alternation_rate as alternation_rate,
     bits_per_flip as bits_per_flip,
+    counted as counted,
     distinct_subsequences as distinct_subsequences,
     gzip_length as gzip_length,
     levenshtein_ratio as levenshtein_ratio,
@@ -50,6 +50,7 @@ from .measures import (
     repeat_match as repeat_match,
     running_mean as running_mean,
     summary as summary,
+    told_apart as told_apart,
 )
 from .settings import (
     ALPHABETS as ALPHABETS,

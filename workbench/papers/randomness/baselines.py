@@ -96,12 +96,9 @@ def _share(p: float) -> float:
 def generation_bits(generated: Results) -> dict[str, Estimate]:
     """Bits a flip that each baseline asks for the model's own sequences, over all stated p; the least fits best.
 
-    ``generated`` has the measures of `study.sequence_rows`. Bits are skewed and never negative: a bootstrap interval
+    ``generated`` is of `generate_sequences`. Bits are skewed and never negative: a bootstrap interval
     knows that, Student's t does not.
     """
-    found = {}
-    for label in ("Bernoulli", "window", "Markov (held out)"):
-        values = [value for value in generated.values(f"bits, {label}") if value == value]
-        if values:
-            found[label] = bootstrap_interval(values, unit="bits/flip")
-    return found
+    asked = {label: generated.values(f"bits, {label}") for label in ("Bernoulli", "window", "Markov (held out)")}
+    known = {label: [value for value in values if value == value] for label, values in asked.items()}
+    return {label: bootstrap_interval(values, unit="bits/flip") for label, values in known.items() if values}

@@ -11,7 +11,7 @@ from ...stats import Estimate
 from .baselines import generation_bits
 from .bayes import bayes_curve, bayes_in_phase
 from .flips import as_digits, repeat_concept
-from .measures import counted
+from .measures import counted, told_apart
 from .settings import RANDOM, REPEATED
 
 SHARE = (-0.03, 1.03)  # the axis of a probability
@@ -23,11 +23,11 @@ def next_flip_figure(curves: Mapping[str, Results], *, title: str = "") -> plots
     """p(next flip is Tails) after every prefix, one line a model, the flips as dots; below, the unnormalised mass."""
     picture, ((top,), (bottom,)) = plots.panels(2, 1, size=(9, 5.4), sharex=True, height_ratios=(3, 1))
     flips = next(iter(curves.values())).rows[0].labels["sequence"]
-    at = {name: [int(row.item) for row in curve.rows] for name, curve in curves.items()}
-    lines = {
-        f"{name} ({curve.arms[0]})": (at[name], counted(curve).values() or curve.values("p_tails"))
-        for name, curve in curves.items()
-    }
+    lines, mass = {}, {}
+    for name, curve in curves.items():
+        at = [int(row.item) for row in curve.rows]
+        lines[f"{name} ({curve.arms[0]})"] = at, counted(curve).values() or curve.values("p_tails")
+        mass[name] = at, curve.values("mass")
     styles = {key: {"marker": "o", "markersize": 3, "linewidth": 1.3} for key in lines}
     plots.curves(
         lines, title=title, styles=styles, ylabel="p(next flip is Tails)", chance=0.5, chance_label="fair coin",
@@ -37,7 +37,6 @@ def next_flip_figure(curves: Mapping[str, Results], *, title: str = "") -> plots
     top.plot(range(len(flips)), tails * 1.08 - 0.04, "|", color=GREY, label="the flip that follows")
     top.set_yticks([0, 0.5, 1], ["0\n(Heads)", "0.5", "1\n(Tails)"])
     top.legend(loc="upper center", ncols=4)
-    mass = {name: (at[name], curve.values("mass")) for name, curve in curves.items()}
     plots.curves(
         mass, ylabel="mass of\nHeads + Tails", xlabel="flips in context", limits=(0, 1.05), legend=None, axis=bottom
     )
@@ -55,10 +54,8 @@ def concept_figure(studies: Mapping[str, Results]) -> plots.Picture:
     concepts = next(iter(studies.values())).labels("concept")
     size = (max(6.5, 3.1 * len(concepts) + 1), 6)
     picture, axes = plots.panels(2, len(concepts), size=size, sharex=True, sharey="row")
-    quantities = {
-        "in_phase": "P(next whole period,\nin phase)",
-        "phase_difference": "in phase − out of phase\n(difference of P)",
-    }
+    quantities = {"in_phase": "P(next whole period,\nin phase)",
+                  "phase_difference": "in phase − out of phase\n(difference of P)"}  # fmt: skip
     for column, concept in enumerate(concepts):
         for row, (quantity, ylabel) in enumerate(quantities.items()):
             lines, styles = {}, {}
@@ -126,13 +123,8 @@ def generation_figure(generated: Mapping[str, Results]) -> plots.Picture:
     return picture.describe(f"All are {words}.")
 
 
-def judgement_figure(
-    studies: Mapping[str, Results], told: Mapping[str, Estimate], *, concept: str = ""
-) -> plots.Picture:
-    """P("random") by `judgement_study`: of random sequences and repeated words; right, of the concept's prefixes.
-
-    ``told``: the AUROC of each, `study.told_apart`.
-    """
+def judgement_figure(studies: Mapping[str, Results], *, concept: str = "") -> plots.Picture:
+    """P("random") by `judgement_study`: of random sequences and repeated words; right, of the concept's prefixes."""
     if not studies:
         return plots.empty("No model here gives log-probabilities: judgements need them.")
     picture, ((left, right),) = plots.panels(1, 2, size=(11.5, 4.2), width_ratios=(1, 1.2))
@@ -146,10 +138,10 @@ def judgement_figure(
             values = study.of(comma).values("p_random")
             lines[f"{name}, {comma}"] = range(len(values)), values
             styles[f"{name}, {comma}"] = {"color": colour, "linestyle": line}
-    auroc = "; ".join(f"{name} {estimate}" for name, estimate in told.items())
+    auroc = "; ".join(f"{name} {told_apart(study)}" for name, study in studies.items())
     plots.dots(
-        table, points=points, styles=styles, labels=labels,
-        limits=(0, 1), xlabel='P("random") against "non-random"', title=f"AUROC {auroc}", axis=left,
+        table, points=points, styles=styles, labels=labels, limits=(0, 1), title=f"AUROC {auroc}", axis=left,
+        xlabel='P("random") against "non-random"',
     )  # fmt: skip
     plots.curves(
         lines, styles=styles, chance=0.5, xlabel=f"flips of ({concept}) judged", ylabel='P("random")', limits=(0, 1),

@@ -8,7 +8,7 @@ import numpy as np
 
 from ...errors import UsageError
 from ...results import Results
-from ...stats import Estimate, proportion_interval
+from ...stats import Estimate, auroc, proportion_interval
 from .flips import parse_flips, write_flips
 
 
@@ -118,6 +118,11 @@ def counted(curve: Results) -> dict[int, Estimate]:
         tails = round(row.measures["p_tails"] * flips) if flips else 0
         found[int(row.item)] = proportion_interval(tails, flips) if flips else Estimate(float("nan"), 0.0, 1.0, 0)
     return found
+
+
+def told_apart(judgement: Results) -> Estimate:
+    """AUROC: how well P(random) of `study.judgement_study` tells random from repeated sequences (.5: not at all)."""
+    return auroc(*(judgement.of(arm).values("p_random") for arm in ("random", "repeated")))
 
 
 def _tails(flips: str) -> np.ndarray:

@@ -13,17 +13,17 @@ import numpy as np
 from ...errors import UsageError
 from ...results import Results
 from ...rows import Row
-from ...stats import Estimate, auroc, mean_interval
+from ...stats import Estimate, mean_interval
 from . import baselines
 from .baselines import generation_bits
 from .bayes import bayes_in_phase
 from .concept import ConceptCurve, concept_curves, points
 from .curve import next_flip_curve, prefix_texts
 from .flips import as_digits, parse_flips, random_flips, repeat_concept, write_flips
-from .generate import Generated, generate_sequences, sample_next_flip
+from .generate import sample_next_flip
 from .judging import judge, words
 from .measures import bits_per_flip, counted, gzip_length, repeat_match, summary
-from .settings import JUDGEMENT, RANDOM, REPEATED, SETTINGS, prompt_text
+from .settings import JUDGEMENT, RANDOM, REPEATED, SETTINGS
 
 
 def _results(what: str, model, settings) -> Results:
@@ -38,8 +38,8 @@ def flip_curve(
     Returns
     -------
     Results
-        The arm is "exact" (`next_flip_curve`: every prefix) or "sampled" (`sample_next_flip`: ``n_points`` prefixes);
-        items are the flips in context. Measures: "p_tails" (NaN: no sample was a flip), "mass". Label: "sequence", all flips.
+        The arm is "exact" (`next_flip_curve`: every prefix) or "sampled" (`sample_next_flip`: ``n_points`` prefixes),
+        items are the flips in context. Measures: "p_tails" (NaN: no sample was a flip), "mass". Label: "sequence".
     """
     flips, options = parse_flips(flips), {"prompt": prompt, "alphabet": alphabet}
     how = "exact" if "logprobs" in model.can else "sampled"
@@ -231,49 +231,6 @@ def judgement_study(model, concept, *, n_flips, max_word, seeds, trailing_comma=
     return results
 
 
-def told_apart(judgement: Results) -> Estimate:
-    """AUROC: how well P(random) tells random sequences from repeated words (.5: not at all)."""
-    return auroc(*(judgement.of(arm).values("p_random") for arm in ("random", "repeated")))
-
-
-def generation_study(model, *, p_tails, n, max_flips, seed=0, prompt="paper", alphabet="words") -> Results:
-    """The sequences that the model writes at each stated % Tails (`generate_sequences`), as `sequence_rows`."""
-    options = {"p_tails": list(dict.fromkeys(p_tails)), "n": n, "max_flips": max_flips, "prompt": prompt, "alphabet": alphabet}
-    results = _results("generation", model, options)
-
-    def make(_missing) -> Iterator[Row]:
-        for one in generate_sequences(model, seed=seed, **options):
-            text = prompt_text(prompt, alphabet, one.p_tails) + write_flips("H", alphabet)
-            yield from sequence_rows(one, model.name, seed, text)
-
-    keys = [(model.name, _sequence(p, i), seed) for p in options["p_tails"] for i in range(n)]
-    results.compute(keys, make, together=True)  # a sample depends on its prompt's place among all
-    return results
-
-
-def _sequence(p_tails: float, i: int) -> str:
-    return f"{p_tails:g} % Tails, sequence {i + 1}"
-
-
-def sequence_rows(one: Generated, name: str, seed: int = 0, prompt: str = "") -> Iterator[Row]:
-    """A row a sequence: `summary`'s measures, "kept to flips", and the bits a flip that each baseline asks for it.
-
-    Bernoulli and window know the stated p; the Markov chain was fitted to the *other* sequences at the same p. Labels:
-    "stated" (% Tails) and "sequence".
-    """
-    stated, several = one.p_tails / 100, sum(map(bool, one.flips)) > 1
-    costs = {
-        "Bernoulli": baselines.bits(baselines.bernoulli(stated), one.flips),
-        "window": baselines.bits(baselines.window_average(stated), one.flips),
-        "Markov (held out)": baselines.held_out_markov_bits(one.flips) if several else [nan] * len(one.flips),
-    }
-    texts = one.texts or [""] * len(one.flips)
-    for i, (flips, clean, text, *bits) in enumerate(zip(one.flips, one.clean, texts, *costs.values())):
-        measures = {"kept to flips": clean, **summary(flips), **{f"bits, {name}": b for name, b in zip(costs, bits)}}
-        labels = {"stated": f"{one.p_tails:g}", "sequence": flips}
-        yield Row(name, _sequence(one.p_tails, i), seed, "", measures, labels, prompt, text)
-
-
 def generation_table(generated: Results, name: str, *, seed: int = 0, w: int = 5) -> list[dict]:
     """Means over sequences for the model and for each baseline's sequences of the same lengths, at each stated p."""
     rows = []
@@ -292,11 +249,8 @@ def generation_table(generated: Results, name: str, *, seed: int = 0, w: int = 5
             Row(source, str(i), measures=summary(flips, w=w))
             for source, sequences in sources.items() for i, flips in enumerate(sequences)
         ))  # fmt: skip
-        means = {
-            measure: results.table(measure, bounds=bounds)
-            for measure, bounds in {"share of Tails": (0, 1), "alternation rate": (0, 1), "longest run": None,
-                                    f"distinct windows of {w}": None}.items()
-        }  # fmt: skip
+        means = {measure: results.table(measure, bounds=(0, 1)) for measure in ("share of Tails", "alternation rate")}
+        means |= {measure: results.table(measure) for measure in ("longest run", f"distinct windows of {w}")}
         rows += [
             {"model": name, "stated % Tails": 100 * stated, "source": source, "sequences": len(sequences),
              "kept to flips": str(kept) if source == name else "",
@@ -311,7 +265,7 @@ def generation_table(generated: Results, name: str, *, seed: int = 0, w: int = 5
 def answers(name, *, study=None, bits=None, mass=None, generated=None, told=None, concept="01") -> list[dict]:
     """The paper's questions, answered from what was measured for one model; a part not measured is said to be so.
 
-    ``study``, ``bits`` and ``generated`` are Results, ``mass`` numbers, ``told`` is `told_apart`'s.
+    ``mass`` are numbers, ``told`` is `told_apart`'s Estimate, the others are Results.
     """
     rows = []
 
