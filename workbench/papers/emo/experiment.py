@@ -18,7 +18,8 @@ from workbench import training
 from workbench.results import Results
 from workbench.rows import Row
 
-from .grammar import END, LONGEST, START, VOCABULARY, automaton, log_probability, sentences, states
+from . import grammar
+from .grammar import END, LONGEST, START, VOCABULARY, automaton, log_probability, states
 from .loss import loss_by
 from .settings import PROFILES, variant as _variant
 
@@ -187,13 +188,17 @@ def run_grammar(
     def make(missing):
         (name, _, repetition), first, began = missing[0], start(), time.process_time()
         base = 1000 * (seed + 1) + repetition
-        model, held_out = fine_tuned(first, base, steps, sentences, *methods(variant)[name])
-        cost = {"seconds": time.process_time() - began}
+        strict, large, held_out = (grammar.sentences(k, base * 10 + i) for i, k in enumerate((sentences, 8000, 400)))
+        (form, kind), head = methods(variant)[name], first.table.weight.detach().clone()
+        knows = {"same": strict, "large": large}
+        cost = ppmi_embedding(knows[kind]) if kind in knows else head if kind == "start" else kind
+        model = train(copy.deepcopy(first), strict, steps, base, settings=form, cost=cost)
+        spent = {"seconds": time.process_time() - began}
         with torch.no_grad():
             logits = model(torch.as_tensor(held_out))
         for _, item, _ in missing:
             values = measure(logits, held_out, sample(model, samples, float(item), base + 7), float(item))
-            yield Row(name, item, repetition, f"seed {repetition}", values, {"temperature": item}, cost=cost)
+            yield Row(name, item, repetition, f"seed {repetition}", values, {"temperature": item}, cost=spent)
 
     trained = list(product(range(seeds), methods(variant)))
     for repetition, name in tqdm(trained, desc=results.name, unit="training", disable=not progress, leave=False):
@@ -205,15 +210,5 @@ def run_grammar(
 def pretrained(seed: int, steps: int) -> TinyGPT:
     """The model all fine-tuning starts from: ``steps`` batches of loose sentences."""
     torch.manual_seed(seed)
-    loose = sentences(20000, 10**6 + seed, coherence=COHERENCE)
+    loose = grammar.sentences(20000, 10**6 + seed, coherence=COHERENCE)
     return train(TinyGPT(), loose, steps, seed, settings={"form": "ce"}, lr=PRETRAIN_LR)
-
-
-def fine_tuned(start: TinyGPT, seed: int, steps: int, n: int, settings: dict, cost: str | None):
-    """(``start`` fine-tuned on ``n`` strict sentences of this seed with one of `methods`, held-out sentences)."""
-    strict, large, held_out = (sentences(k, seed * 10 + i) for i, k in enumerate((n, 8000, 400)))
-    if cost in ("same", "large"):
-        cost = ppmi_embedding(strict if cost == "same" else large)
-    elif cost == "start":
-        cost = start.table.weight.detach().clone()
-    return train(copy.deepcopy(start), strict, steps, seed, settings=settings, cost=cost), held_out

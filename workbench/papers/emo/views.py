@@ -34,16 +34,12 @@ def at_one(results: Results):
 def against_mle(results: Results):
     """Paired differences from cross-entropy at temperature 1 over the seeds: a row a method, an Estimate a measure.
 
-    A measure with fewer than two seeds where both have a number has None.
+    Seeds where one of the two has no number are left out; where none is left there is None.
     """
     one = results.of(temperature="1")
     methods = [name for name in one.arms if name != "mle"]
-    table = {m: {name: _several(one.added(name, "mle", m)) for name in methods} for m in MEASURES}
+    table = {m: {name: one.added(name, "mle", m) for name in methods} for m in MEASURES}
     return pd.DataFrame(table).rename_axis("method")
-
-
-def _several(difference: Estimate | None) -> Estimate | None:
-    return difference if difference is not None and difference.n > 1 else None
 
 
 def prose_table(windows: Results):
@@ -65,9 +61,9 @@ def _exp(e: Estimate) -> Estimate:
 
 
 def prose_differences(windows: Results, loss: str, other: str = "mle") -> dict:
-    """``loss`` minus ``other`` on the same held-out windows: {measure: Estimate}; None with fewer than two windows."""
+    """``loss`` minus ``other`` on the same held-out windows: {measure: Estimate}."""
     units = dict.fromkeys(("nll", "nll_tuned", "entropy"), "nats/token")
-    return {m: _several(windows.added(loss, other, m, unit=units.get(m, ""))) for m in ("nll", "nll_tuned", *WRITING)}
+    return {m: windows.added(loss, other, m, unit=units.get(m, "")) for m in ("nll", "nll_tuned", *WRITING)}
 
 
 def at_equal_validity(results: Results, method: str):

@@ -11,6 +11,7 @@ from math import nan
 import numpy as np
 
 from ...errors import UsageError
+from ...models.prefix.tree import shared_tree
 from ...results import Results
 from ...rows import Row
 from ...stats import Estimate, mean_interval
@@ -30,6 +31,13 @@ def _results(what: str, model, settings) -> Results:
     return Results(f"{what}, {model.name}", model=model, settings=settings)
 
 
+def _afresh(model):
+    """The model without what it has read so far: that moves last digits, and a run that goes on has read less."""
+    if "hidden" in model.can:
+        shared_tree(model).clear()
+    return model
+
+
 def flip_curve(
     model, flips, *, prompt="paper", alphabet="words", n_points=12, n=SETTINGS.samples_without_logprobs, seed=0
 ) -> Results:
@@ -47,7 +55,7 @@ def flip_curve(
 
     def make(_missing) -> Iterator[Row]:
         if how == "exact":
-            found = zip(*next_flip_curve(model, flips, **options))
+            found = zip(*next_flip_curve(_afresh(model), flips, **options))
         else:
             some = sample_next_flip(model, [flips[:k] for k in at], n=n, seed=seed, **options)
             found = [(one.p_tails.value if one.p_tails else nan, one.mass.value) for one in some]
@@ -89,7 +97,7 @@ def random_bits(model, n_flips: int, seeds: Iterable[int], **options) -> Results
     def make(missing) -> Iterator[Row]:
         for arm, item, seed in missing:
             flips = random_flips(n_flips, seed)
-            p, mass = next_flip_curve(model, flips, **options)
+            p, mass = next_flip_curve(_afresh(model), flips, **options)
             measures = {"bits": bits_per_flip(flips, p), "mass": mass.min()}
             yield Row(arm, item, seed, f"seed {seed}", measures, {"sequence": flips})
 
@@ -128,7 +136,7 @@ def concept_study(model, concepts, *, n_flips, n_points, seeds, control_points=4
 
 
 def _curves(model, concepts, arm: str, seed: int, _missing, **options) -> Iterator[Row]:
-    for curve in concept_curves(model, concepts, **options):
+    for curve in concept_curves(_afresh(model), concepts, **options):
         yield from period_rows(curve, arm, seed)
 
 
@@ -148,20 +156,14 @@ def period_rows(curve: ConceptCurve, arm: str = REPEATED, seed: int = 0) -> Iter
         yield Row(arm, _period(curve.concept, curve.n[k * size]), seed, f"seed {seed}", measures, labels)
 
 
-def last_period(study: Results, concept: str) -> tuple[float, np.ndarray]:
-    """Phase difference in the last period: the concept's, and one for each control seed."""
-    parts = (study.of(arm, concept=concept) for arm in (REPEATED, RANDOM))
-    ours, controls = (part.of(flips=part.labels("flips")[-1]).values("phase_difference") for part in parts)
-    return ours[0], np.array(controls)
-
-
 def gain(study: Results, concept: str) -> Estimate | None:
     """Phase difference in the last period, above the controls'; the interval is over the control seeds.
 
     None for a word of equal flips, which has no other phase.
     """
-    value, controls = last_period(study, concept)
-    return mean_interval(value - controls) if value == value else None
+    parts = (study.of(arm, concept=concept) for arm in (REPEATED, RANDOM))
+    (ours,), controls = (part.of(flips=part.labels("flips")[-1]).values("phase_difference") for part in parts)
+    return mean_interval(ours - np.array(controls)) if ours == ours else None
 
 
 def _in_phase(study: Results, concept: str) -> tuple[np.ndarray, np.ndarray]:
@@ -185,15 +187,15 @@ def concept_table(study: Results, name: str) -> list[dict]:
     """One row a concept: last period, gain over the controls, rise."""
     rows = []
     for concept in study.labels("concept"):
-        (n, values), above = _in_phase(study, concept), gain(study, concept)
+        (n, values), above, own = _in_phase(study, concept), gain(study, concept), study.of(REPEATED, concept=concept)
         step = rise(n, values)
         rows.append({
             "model": name, "concept": f"({concept})", "chance": 2.0 ** -len(concept),
             "P(period in phase), last": values[-1],
-            "phase difference, last": last_period(study, concept)[0],
+            "phase difference, last": own.values("phase_difference")[-1],
             "above random contexts": "no other phase" if above is None else str(above),
             "rise 10-90 %, flips": "none" if step is None else "{:g} to {:g}".format(*step),
-            "least mass": min(study.of(REPEATED, concept=concept).values("mass")),
+            "least mass": min(own.values("mass")),
         })  # fmt: skip
     return rows
 
@@ -211,7 +213,7 @@ def judgement_study(model, concept, *, n_flips, max_word, seeds, trailing_comma=
 
     def ask(sequences: Mapping[tuple[str, str, int], str], comma: bool) -> None:
         def make(_missing) -> Iterator[Row]:
-            found = judge(model, list(sequences.values()), alphabet=alphabet, trailing_comma=comma)
+            found = judge(_afresh(model), list(sequences.values()), alphabet=alphabet, trailing_comma=comma)
             for ((arm, item, seed), flips), p, mass in zip(sequences.items(), *found):
                 text = JUDGEMENT.text.format(flips=write_flips(flips, alphabet, comma=comma))
                 measures, labels = {"p_random": p, "mass": mass}, {"sequence": flips}
