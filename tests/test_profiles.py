@@ -102,7 +102,7 @@ def test_a_notebook_of_ones_own_is_not_measured_by_a_papers_sizes(tmp_path):
 
 def test_filling():
     profiles = Profiles(n=Size(1, 2, 3, 4, least=1, most=9), words=Size(["a"], ["a"], ["b"], ["b"], choices=("a", "b")))
-    sizes = profiles.fill("quick", {"n": 5, "words": None})
+    sizes = profiles.fill("quick", n=5, words=None)
     assert sizes == {"n": 5, "words": ["a"]} and sizes.n == 5
     sizes["words"].append("x")
     assert profiles["quick"]["words"] == ["a"], "nobody can change a profile"
@@ -112,18 +112,24 @@ def test_filling():
         ({"n": float("nan")}, "no whole number"), ({"n": "3"}, "no whole number"), ({"words": "a"}, "is no list"),
     ):  # fmt: skip
         with pytest.raises(UsageError, match=says):
-            profiles.fill("quick", wrong)
+            profiles.fill("quick", **wrong)
     with pytest.raises(UsageError, match="profile 'fast' is unknown: choose one of smoke, quick"):
-        profiles.fill("fast", {})
+        profiles.fill("fast")
     with pytest.raises(AttributeError, match="there is no size 'k'"):
         _ = sizes.k
     assert of_paper("tips") is None and of_paper("../x") is None
 
 
+def test_a_size_follows_another_one_where_that_one_alone_is_given():
+    profiles = Profiles(n=Size(1, 2, 3, 4), sweep=Size([1], [1, 2], [1, 2], [1, 2], follows=("n", lambda n: [n])))
+    assert profiles.fill("quick") == profiles["quick"] and profiles.fill("quick", n=7) == {"n": 7, "sweep": [7]}
+    assert profiles.fill("quick", n=7, sweep=[3]) == {"n": 7, "sweep": [3]}
+
+
 def test_a_methods_samples_follow_from_the_sizes():
     from workbench.papers import explainability as ex
 
-    assert ex.sizes(ex.fill("smoke", methods=["random"])) == ex.sizes("smoke")
+    assert ex.sizes(ex.PROFILES.fill("smoke", methods=["random"])) == ex.sizes("smoke")
     assert "random" in ex.PROFILES["smoke"]["methods"], "nothing is measured without it"
     with pytest.raises(UsageError, match="profile 'big' is unknown"):
-        ex.fill("big")
+        ex.PROFILES.fill("big")

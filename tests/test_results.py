@@ -68,6 +68,22 @@ def test_pairs_are_found_by_item_and_seed_in_any_order():
         results.table("n")
 
 
+def test_rows_without_a_number_are_left_out_of_tables_and_pairs():
+    nan = math.nan
+    results = made(a=[[1.0, nan, 3.0, 7.0]], b=[[0.5, 1.0, nan, 2.0]], c=[[nan] * 4])
+    table = results.table("m", unit="s")
+    assert table["a"] == stats.mean_interval([1, 3, 7], unit="s") and table["c"] is None
+    found = results.difference("a", "b", "m", unit="s")
+    assert found.difference == stats.mean_interval([0.5, 5.0], unit="s") == results.added("a", "b", "m", unit="s")
+    assert found.p_value == wilcoxon([1, 7], [0.5, 2]).pvalue
+    assert results.added("a", "c", "m") is None is results.difference("a", "c", "m")
+    assert results.differences([("a", "b"), ("a", "c")], "m").second.tolist() == ["b"]
+    assert list(results.metrics("m", "m", pairs=[("a", "b"), ("a", "c")])) == ["m.a", "m.b", "m.a_minus_b"]
+    assert results.sentence("a", "c", "m") == "No item says whether a beats c: none has a number of both."
+    half = [Row("a", "i", seed, measures={"m": m}) for seed, m in enumerate((True, nan, False))]
+    assert Results(rows=half).table("m")["a"] == stats.Estimate(0.5, n=1)  # one unit of two rows with a number
+
+
 @pytest.mark.parametrize(
     ("a", "b", "low", "high"),
     [("111", "000", -0.1230, 1.0), ("111", "111", -0.5615, 0.5615), ("0" * 20, "1" * 20, -1.0, -0.6777)],

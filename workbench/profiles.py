@@ -7,7 +7,7 @@ so that a slip costs a sentence and no minutes. No torch: a paper's settings are
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,8 @@ class Size:
         What too low a number is called in sentences.
     help
         A few words for people, where the notebook's own line does not say it.
+    follows
+        (another size, a function): where that one is given and this one is not, the function's value of it.
     """
 
     smoke: Any
@@ -60,6 +62,7 @@ class Size:
     item: str = ""
     short: str = "too small"
     help: str = ""
+    follows: tuple[str, Callable[[Any], Any]] | None = None
 
     @property
     def bounds(self) -> str:
@@ -224,10 +227,8 @@ class Profiles(Mapping):
     def __len__(self) -> int:
         return len(NAMES)
 
-    def fill(self, profile: str, given: Mapping[str, Any] | None = None, **more: Any) -> Sizes:
+    def fill(self, profile: str, **given: Any) -> Sizes:
         """The profile's sizes, each replaced by the given one that is not None: a notebook's parameters win.
-
-        ``given`` and ``more`` are the same: a mapping, or names.
 
         Raises
         ------
@@ -236,13 +237,15 @@ class Profiles(Mapping):
         """
         if profile not in NAMES:
             raise UsageError(f"profile {profile!r} is unknown: choose one of {', '.join(NAMES)}")
-        given = {**(given or {}), **more}
         for name in given:
             if name not in self.sizes:
                 raise UsageError(f"size {name!r} is unknown: there are {', '.join(self.sizes)}")
         chosen = {name: value for name, value in given.items() if value is not None}
         self.check(chosen)
-        return Sizes(self[profile] | chosen)
+        followed = {name: size.follows for name, size in self.sizes.items() if size.follows and name not in chosen}
+        return Sizes(
+            self[profile] | chosen | {name: of(chosen[one]) for name, (one, of) in followed.items() if one in chosen}
+        )
 
     def check(self, given: Mapping[str, Any], folders: list[Path] | None = None) -> None:
         """Look at the values that are given (not None); names that are not declared here are left alone.

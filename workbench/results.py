@@ -155,10 +155,13 @@ class Results:
 
     def per_unit(self, arm: str, measure: str) -> dict[str, float]:
         """Unit -> the mean of the measure over the unit's items and seeds, in order of appearance."""
+        return self._arm(arm).means(measure)
+
+    def _arm(self, arm: str) -> "Results":
         mine = self.of(arm)
         if not mine.rows:
             raise UsageError(f"there are no results of {arm!r}: there are {', '.join(self.arms)}")
-        return mine.means(measure)
+        return mine
 
     def means(self, measure: str, by: str = "unit") -> dict:
         """Unit (or seed, or item) -> the mean of its rows, in order of appearance."""
@@ -167,24 +170,42 @@ class Results:
             groups.setdefault(getattr(row, by), []).append(float(value))
         return {group: math.fsum(values) / len(values) for group, values in groups.items()}
 
-    def table(self, measure: str, by: str = "arm", bounds: tuple[float, float] | None = None) -> dict[str, Estimate]:
+    def table(
+        self, measure: str, by: str = "arm", bounds: tuple[float, float] | None = None, unit: str = ""
+    ) -> dict[str, Estimate | None]:
         """A measure's mean over the units, with its 95 % interval, for each arm (or each value of another label).
 
         True and False make a share, with Wilson's interval; other numbers have Student's, cut to ``bounds``. Units of
-        several rows count once, with their mean.
+        several rows count once, with their mean. Rows without a number (NaN) are left out; where no row has one there
+        is None. ``unit`` is the Estimates' own.
         """
         found = {}
         for group in self.arms if by == "arm" else self.labels(by):
-            part = self.of(group) if by == "arm" else self.of(**{by: group})
+            part = (self.of(group) if by == "arm" else self.of(**{by: group}))._known(measure)
             values, units = part.values(measure), part.means(measure)
-            if all(isinstance(value, bool) for value in values) and len(units) == len(values):
-                found[group] = proportion_interval(sum(values), len(values))
+            if not values:
+                found[group] = None
+            elif all(isinstance(value, bool) for value in values) and len(units) == len(values):
+                found[group] = proportion_interval(sum(values), len(values), unit=unit)
             else:
-                found[group] = mean_interval(list(units.values()), bounds=bounds)
+                found[group] = mean_interval(list(units.values()), bounds=bounds, unit=unit)
         return found
 
-    def added(self, a: str, over: str, measure: str, bounds: tuple[float, float] | None = None) -> Estimate:
+    def _known(self, measure: str, among: Iterable[Key] | None = None) -> "Results":
+        """The rows that have a number, and whose item and seed are ``among`` these."""
+        part = self.of()
+        part.rows = [
+            row for row, value in zip(self.rows, self.values(measure), strict=True)
+            if value == value and (among is None or row.key[1:] in among)
+        ]  # fmt: skip
+        return part
+
+    def added(
+        self, a: str, over: str, measure: str, bounds: tuple[float, float] | None = None, unit: str = ""
+    ) -> Estimate | None:
         """The mean of ``a`` minus ``over``, paired by item and seed; the interval is over the units.
+
+        Pairs of which one has no number (NaN) are left out; where none is left there is None.
 
         Parameters
         ----------
@@ -200,7 +221,9 @@ class Results:
         """
         ours, theirs = self._paired(a, over, measure)
         differences = [one - other for one, other in zip(ours, theirs, strict=True)]
-        found = mean_interval(differences)
+        if not differences:
+            return None
+        found = mean_interval(differences, unit=unit)
         if bounds is None or found.low is None:
             return found
         widest = bounds[1] - bounds[0]
@@ -210,23 +233,31 @@ class Results:
         low, high = (same * found.value + side * (1 - same) * widest for side in (-1, 1))
         return replace(found, low=low, high=high)
 
-    def difference(self, a: str, b: str, measure: str, bounds: tuple[float, float] | None = None) -> Paired:
+    def difference(
+        self, a: str, b: str, measure: str, bounds: tuple[float, float] | None = None, unit: str = ""
+    ) -> Paired | None:
         """`added`, with Wilcoxon's test; one unit alone is no evidence, p = 1."""
         ours, theirs = self._paired(a, b, measure)
+        if not ours:
+            return None
         test = paired_test(ours, theirs) if len(ours) > 1 else Paired(mean_interval(ours), 1.0, "one pair: no test")
-        return replace(test, difference=self.added(a, b, measure, bounds))
+        return replace(test, difference=self.added(a, b, measure, bounds, unit))
 
     def _paired(self, a: str, b: str, measure: str) -> tuple[list[float], list[float]]:
         """The units' means of two arms, in one order."""
-        ours, theirs = self.per_unit(a, measure), self.per_unit(b, measure)
-        alone = {row.key[1:] for row in self.of(a).rows} ^ {row.key[1:] for row in self.of(b).rows}
+        ours, theirs = self._arm(a), self._arm(b)
+        alone = {row.key[1:] for row in ours.rows} ^ {row.key[1:] for row in theirs.rows}
         if alone:
             item, seed = min(alone)
             raise UsageError(f"{a} and {b} cannot be paired: one of them lacks item {item!r} of seed {seed}")
+        theirs = theirs._known(measure)
+        ours = ours._known(measure, {row.key[1:] for row in theirs.rows})
+        theirs = theirs._known(measure, {row.key[1:] for row in ours.rows}).means(measure)
+        ours = ours.means(measure)
         return list(ours.values()), [theirs[unit] for unit in ours]
 
     def differences(self, pairs: Iterable[tuple[str, str]], measure: str, *, correct: str | None = "holm", bounds=None):
-        """`difference` of each pair whose arms are both there.
+        """`difference` of each pair whose arms are both there and have numbers.
 
         Returns
         -------
@@ -243,6 +274,8 @@ class Results:
             if not {first, second} <= set(self.arms):
                 continue
             paired = self.difference(first, second, measure, bounds)
+            if paired is None:
+                continue
             one, two = (self.of(arm).means(measure, "seed") for arm in (first, second))
             rows.append(
                 {
@@ -260,6 +293,8 @@ class Results:
     ) -> str:
         """What ``a`` adds over ``b``, in plain words, whatever it is; ``things`` are what the measure counts."""
         added = self.added(a, b, measure, bounds)
+        if added is None:
+            return f"No {unit} says whether {a} beats {b}: none has a number of both."
         if added.low is None:
             return f"One {unit} says nothing about whether {a} beats {b}."
         verdict = "more" if added.low > 0 else "fewer" if added.high < 0 else "not measurably more or fewer"
@@ -275,12 +310,13 @@ class Results:
 
         ``bounds`` cut the arms' intervals, not those of the differences.
         """
-        found = {f"{prefix}.{metric_key(arm)}": value for arm, value in self.table(measure, bounds=bounds).items()}
+        table = self.table(measure, bounds=bounds)
+        found = {f"{prefix}.{metric_key(arm)}": value for arm, value in table.items()}
         for first, second in pairs:
             if {first, second} <= set(self.arms):
                 name = f"{prefix}.{metric_key(first)}_minus_{metric_key(second)}"
                 found[name] = self.added(first, second, measure)
-        return found
+        return {name: value for name, value in found.items() if value is not None}
 
     def frame(self):
         """All rows as a pandas table: arm, item, seed, unit, the labels, the measures, prompt, reply, the costs."""

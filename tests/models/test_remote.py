@@ -368,24 +368,27 @@ def test_retry_after_is_read_as_seconds_and_as_a_date():
 
 
 def test_counted_flips_have_the_known_probability_and_say_what_exact_needs(tiny):
-    from workbench.papers.randomness import fill, study
+    from workbench.papers import randomness
+    from workbench.papers.randomness import PROFILES, SERVED, study
 
     model = opened(tiny)
     curve = study.flip_curve(model, "HTHTHTHT", n_points=3, n=300)
-    assert curve.n.tolist() == [0, 4, 8] and curve.how == "sampled" and len(tiny.asked) == 3 * 30
-    for p, mass, e in zip(curve.p_tails, curve.mass, curve.counted):
+    counted = randomness.counted(curve)
+    assert list(counted) == [0, 4, 8] and curve.arms == ["sampled"] and len(tiny.asked) == 3 * 30
+    for p, mass, e in zip(curve.values("p_tails"), curve.values("mass"), counted.values()):
         assert abs(mass - 0.8) < 0.1 and abs(p - 0.375) < 0.15 and e.low < p < e.high  # Heads .5, Tails .3, else .2
     rows = study.counting_table({"tiny": curve}, within=0.05)
     assert [row["flips in context"] for row in rows] == [0, 4, 8]
-    for row, e in zip(rows, curve.estimates().values()):
+    for row, e in zip(rows, counted.values()):
         p = max((q for q in (e.low, min(max(0.5, e.low), e.high), e.high)), key=lambda q: q * (1 - q))
         assert row["samples for ±0.05"] == math.ceil(1.96**2 * p * (1 - p) / 0.05**2)
-    assert study.counting_table({"exact": study.FlipCurve("H", curve.n, curve.p_tails, curve.mass)}) == []
-    quick = fill("quick", served=True)
+    assert study.counting_table({"exact": curve.of("exact")}) == []
+    quick = SERVED.fill("quick")
     assert 30 * (2 * quick["n_prefixes"] - 1) + 30 <= 12 * 30, (
         "quick: at most 12 prefixes x 30 samples, widget included"
     )
-    assert fill("quick", served=True, n_generate=99)["n_generate"] == 99 != quick["n_generate"]
+    assert SERVED.fill("quick", n_generate=99)["n_generate"] == 99 > quick["n_generate"]
+    assert quick["n_generate"] < PROFILES.fill("quick")["n_generate"]
 
 
 def test_a_server_of_conversations_is_asked_in_conversations():
@@ -394,7 +397,7 @@ def test_a_server_of_conversations_is_asked_in_conversations():
     with TinyServer(completions=False) as running:
         model = opened(running)
         counted = randomness.sample_next_flip(model, "HT", n=20)
-        (group,) = randomness.generate_sequences(model, p_tails=[50], n=3, max_flips=4)
+        written = randomness.generate_sequences(model, p_tails=[50], n=3, max_flips=4)
         assert {path for path, _, _ in running.asked} == {"/v1/chat/completions"}
-        assert counted.heads + counted.tails + counted.other == 20 and len(group.flips) == 3
+        assert counted.heads + counted.tails + counted.other == 20 and len(written) == 3
         assert randomness.sample_next_flip(model, "HT", n=20, chat=True) == counted

@@ -12,6 +12,8 @@ import torch
 from workbench.errors import DataError, UsageError
 from workbench.papers import emo
 from workbench.papers.emo import experiment, grammar, prose
+from workbench.results import Results
+from workbench.rows import Row
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "emo"
 
@@ -108,12 +110,12 @@ def test_the_measures_are_exact_for_a_model_that_is_the_oracle():
     held_out = grammar.sentences(300, seed=5)
     p = torch.tensor(grammar.automaton()[0], dtype=torch.float32)[grammar.states(held_out)]
     logits = torch.log(p + 1e-30)
-    values = experiment.measure(None, logits, held_out, grammar.sentences(500, seed=6), 1.0)
+    values = experiment.measure(logits, held_out, grammar.sentences(500, seed=6), 1.0)
     assert values["validity"] == 1
     assert values["forward_ce"] == pytest.approx(values["entropy"], abs=1e-4)  # CE = entropy when q = P
     assert values["oracle_nll"] == pytest.approx(values["reverse_ce"], abs=2e-3)
     assert values["oracle_nll"] == pytest.approx(values["forward_ce"], abs=0.1)
-    sharper = experiment.measure(None, logits, held_out, held_out, 0.7)
+    sharper = experiment.measure(logits, held_out, held_out, 0.7)
     assert sharper["forward_ce"] > values["forward_ce"] and sharper["entropy"] < values["entropy"]
 
 
@@ -137,10 +139,10 @@ def results():
 def test_the_experiment_is_repeatable_and_whole(results):
     table, sizes = results
     assert len(table) == 2 * 7 * 3  # seeds, methods, temperatures with 1.0 added
-    assert set(table.method) == set(emo.LABELS)
+    assert table.arms == list(emo.LABELS)
     again = emo.run_grammar(**{**sizes, "seeds": 1})
-    first = table[table.seed == 0].reset_index(drop=True)
-    assert first.drop(columns="seed").equals(again.drop(columns="seed"))
+    first = [(row.key, row.measures) for row in table.rows if row.seed == 0]
+    assert repr(first) == repr([(row.key, row.measures) for row in again.rows])  # NaN is no NaN's equal
     assert len(emo.at_one(table)) == 7
 
 
@@ -150,45 +152,44 @@ def test_every_variant_names_its_methods(name):
     assert "mle" in table and ("emo_ppmi" in table if emo.VARIANTS[name].is_emo else name in table)
 
 
-def test_at_equal_validity_interpolates_the_sweep():
-    import pandas as pd
+def grammar_row(method, seed, temperature, **measures):
+    return Row(method, f"{temperature}", seed, f"{seed}", measures, {"temperature": f"{temperature:g}"})
 
+
+def test_at_equal_validity_interpolates_the_sweep():
     rows = []
     for seed in range(4):
         for temperature, validity, ce in ((1.0, 0.4, 2.0), (0.8, 0.6, 2.2), (0.6, 0.8, 2.6)):
-            point = {"temperature": temperature, "validity": validity, "forward_ce": ce}
-            rows.append({"seed": seed, "method": "mle", **point})
+            rows.append(grammar_row("mle", seed, temperature, validity=validity, forward_ce=ce))
         mine = {"validity": 0.7 if seed < 3 else 0.9, "forward_ce": 2.3 + 0.01 * seed}
-        rows.append({"seed": seed, "method": "emo_ppmi", "temperature": 1.0, **mine})
-    paired, comparable = emo.at_equal_validity(pd.DataFrame(rows), "emo_ppmi")
+        rows.append(grammar_row("emo_ppmi", seed, 1.0, **mine))
+    paired, comparable = emo.at_equal_validity(Results(rows=rows), "emo_ppmi")
     assert comparable == 3  # the fourth is more valid than any point of the sweep
     assert paired.difference.value == pytest.approx(2.4 - 2.31)
 
 
 def test_differences_from_mle_are_paired_over_seeds():
-    import pandas as pd
-
     rows = []
     for seed, (mle, ours) in enumerate([(0.2, 0.3), (0.5, 0.62), (0.8, 0.88)]):
         for method, value in (("mle", mle), ("emo_ppmi", ours)):
             nll = float("nan") if seed < 2 and method == "mle" else 1.0
             point = dict.fromkeys(("forward_ce", "reverse_ce", "entropy", "distinct_2"), value)
-            rows.append(
-                {"seed": seed, "method": method, "temperature": 1.0, "validity": value, "oracle_nll": nll, **point}
-            )
-            rows.append({**rows[-1], "temperature": 0.5, "validity": 1.0})  # other temperatures do not count
-    table = emo.against_mle(pd.DataFrame(rows))
+            point |= {"validity": value, "oracle_nll": nll}
+            rows.append(grammar_row(method, seed, 1.0, **point))
+            rows.append(grammar_row(method, seed, 0.5, **point | {"validity": 1.0}))  # other temperatures do not count
+    table = emo.against_mle(Results(rows=rows))
     assert list(table.index) == ["emo_ppmi"]
     assert table.validity["emo_ppmi"].value == pytest.approx(0.1) and table.validity["emo_ppmi"].n == 3
     # by hand: differences .1, .12, .08: standard error .02/√3, t(.975, 2) = 4.303
     assert table.validity["emo_ppmi"].high == pytest.approx(0.1 + 4.3027 * 0.02 / 3**0.5, rel=1e-3)
-    assert table.oracle_nll["emo_ppmi"] is None  # a single seed has a finite pair
+    assert (table.oracle_nll["emo_ppmi"].n, table.oracle_nll["emo_ppmi"].low) == (1, None)  # a single seed has a pair
 
 
 def test_only_cross_entropy_has_the_finer_sweep(results):
     sizes = {**results[1], "seeds": 1, "temperatures": [0.8], "mle_temperatures": [0.9, 0.7]}
-    swept = emo.run_grammar(**sizes).groupby("method").temperature.apply(set)
-    assert swept["mle"] == {0.7, 0.8, 0.9, 1.0} and swept["tvd"] == {0.8, 1.0}
+    swept = emo.run_grammar(**sizes)
+    assert swept.of("mle").labels("temperature") == ["0.7", "0.8", "0.9", "1"]
+    assert swept.of("tvd").labels("temperature") == ["0.8", "1"]
     assert len(emo.PROFILES["standard"]["mle_temperatures"]) > 30 and emo.PROFILES["standard"]["seeds"] >= 5
 
 
@@ -232,21 +233,19 @@ def test_fine_tuning_on_prose_gives_the_model_back(smollm2):
     before = smollm2.next_logprobs("Sir Hugh,")
     names = set(dict(smollm2.module.named_parameters()))
     rows = emo.finetune(smollm2, steps=3, window=24, batch=1, held_out=2, generated=6, lr=1e-3)
-    assert list(rows.loss.unique()) == ["the play itself", "untouched", "mle", "emo1_adaptive"]
-    assert (rows.groupby("loss").window.nunique() == 2).all()
-    models = rows[rows.loss != "the play itself"]
+    assert rows.arms == ["the play itself", "untouched", "mle", "emo1_adaptive"] and len(rows) == 4 * 2
+    models = rows.frame().query("arm != 'the play itself'")
     assert models.nll.nunique() == 6  # both losses moved the model, each its own way
+    assert "the play itself" not in [loss for loss, e in rows.table("nll").items() if e]
     table = emo.prose_table(rows)
-    for loss, part in models.groupby("loss"):
+    for loss, part in models.groupby("arm"):
         assert table.perplexity[loss].value == pytest.approx(np.exp(part.nll.mean()))
         assert table.perplexity[loss].low < table.perplexity[loss].value < table.perplexity[loss].high
     held_out = prose.windows(smollm2, prose.prose(prose.HELD_OUT), 24)[-1]
     literal = torch.nn.functional.cross_entropy(smollm2.next_logprobs(held_out.tolist())[:-1].float(), held_out[1:])
-    assert models[(models.loss == "untouched") & (models.window == 1)].nll.item() == pytest.approx(
-        literal.item(), rel=1e-4
-    )
+    by_loss = models.set_index(["arm", "item"])
+    assert by_loss.nll["untouched", "window 1"] == pytest.approx(literal.item(), rel=1e-4)
     differences = emo.prose_differences(rows, "emo1_adaptive")
-    by_loss = models.set_index(["loss", "window"])
     assert differences["nll"].value == pytest.approx((by_loss.nll["emo1_adaptive"] - by_loss.nll["mle"]).mean())
     assert set(dict(smollm2.module.named_parameters())) == names
     assert torch.equal(smollm2.next_logprobs("Sir Hugh,"), before)

@@ -13,7 +13,6 @@ from workbench.papers.kbert import (
     PROFILES,
     KnowledgeGraph,
     Task,
-    fill,
     rates,
     read_wordnet,
     sceptic,
@@ -27,15 +26,15 @@ from workbench.rows import Row
 def test_a_profile_is_filled_and_the_given_wins():
     assert set(PROFILES) == {"smoke", "quick", "standard", "paper"}
     assert {frozenset(sizes) for sizes in PROFILES.values()} == {frozenset(PROFILES["quick"])}
-    assert fill("quick") == PROFILES["quick"] and fill("quick", epochs=3, n_test=None)["epochs"] == 3
+    assert PROFILES.fill("quick") == PROFILES["quick"] and PROFILES.fill("quick", epochs=3, n_test=None)["epochs"] == 3
     for call, said in (
-        (lambda: fill("fast"), "profile 'fast' is unknown: choose one of smoke"),
-        (lambda: fill("quick", colour=3), "size 'colour' is unknown"),
-        (lambda: fill("quick", tasks=["typing", "ner"]), "task 'ner' is unknown: choose from typing"),
-        (lambda: fill("quick", tasks=[]), "tasks is empty"),
-        (lambda: fill("quick", n_train=3), "n_train=3 is too small: give at least 12"),
+        (lambda: PROFILES.fill("fast"), "profile 'fast' is unknown: choose one of smoke"),
+        (lambda: PROFILES.fill("quick", colour=3), "size 'colour' is unknown"),
+        (lambda: PROFILES.fill("quick", tasks=["typing", "ner"]), "task 'ner' is unknown: choose from typing"),
+        (lambda: PROFILES.fill("quick", tasks=[]), "tasks is empty"),
+        (lambda: PROFILES.fill("quick", n_train=3), "n_train=3 is too small: give at least 12"),
         (
-            lambda: fill("quick", rates=[1e-4, -1.0]),
+            lambda: PROFILES.fill("quick", rates=[1e-4, -1.0]),
             "rates=[0.0001, -1.0] is too small: give at least 1e-08",
         ),
     ):
@@ -44,8 +43,9 @@ def test_a_profile_is_filled_and_the_given_wins():
 
 
 def test_a_given_rate_goes_for_every_arm():
-    assert len(fill("standard")["rates"]) > 1 and fill("standard", learning_rate=1e-3)["rates"] == []
-    assert fill("standard", learning_rate=1e-3, rates=[1e-4])["rates"] == [1e-4] and fill("quick")["rates"] == []
+    assert len(PROFILES.fill("standard").rates) > 1 and PROFILES.fill("standard", learning_rate=1e-3).rates == []
+    assert PROFILES.fill("standard", learning_rate=1e-3, rates=[1e-4]).rates == [1e-4]
+    assert PROFILES.fill("quick").rates == []
 
 
 def test_rare_nouns_have_one_meaning_and_were_never_met():
@@ -253,16 +253,16 @@ def folder(tmp_path_factory):
     return str(place)
 
 
-def test_every_arm_is_run_and_repeated_by_its_seed(folder):
+def test_every_arm_is_run_and_repeated_by_its_seed(folder, capsys):
     graph = KnowledgeGraph.from_triples([("aspirin", "is a", "drug"), ("Beijing", "is a", "place")])
     rows = [("the doctor reads aspirin", "thing"), ("in Beijing now", "place"), ("New York sells it", "place")]
     task = Task("toy", "", graph, ("thing", "place"), rows, [("aspirin today", "thing"), ("about Beijing", "place")])
-    said = []
     options = {"encoder": folder, "epochs": 2, "learning_rate": 1e-3, "batch_size": 2}
     kept = {"K-BERT": None}
-    results = study.run_task(lambda seed: task, seeds=[0, 1], progress=said.append, keep=kept, **options)
+    results = study.run_task(lambda seed: task, seeds=[0, 1], progress=True, keep=kept, **options)
+    assert "14/14" in capsys.readouterr().err
     assert results.arms == [*ARMS, *study.CONTROLS] and len(results) == 2 * 9 * 2
-    assert len(said) == 14 and said[0].startswith("toy, seed 0, BERT: ") and "cut" not in said[0]
+    assert not {*study.LOST} & {*study.accuracy_table(results).columns}, "nothing was cut"
     again = study.run_task(lambda seed: task, seeds=[1], arms=["K-BERT"], **options)
     same = next(row for row in results.of("K-BERT").rows if row.seed == 1)
     assert again.of("K-BERT").rows[0].cost["loss"] == same.cost["loss"]
@@ -332,14 +332,11 @@ def test_each_arm_takes_the_rate_that_does_best_on_held_out_entities(folder):
     graph = KnowledgeGraph.from_triples([("aspirin", "is a", "drug"), ("Beijing", "is a", "place")])
     rows = [(f"{'the doctor reads' if i % 2 else 'New York sells'} {i}", "ab"[i % 2]) for i in range(24)]
     task = Task("toy", "", graph, ("a", "b"), rows, [("a text of no use", "a")])
-    said = []
     options = {"encoder": folder, "epochs": 12, "batch_size": 8}
-    table = rates.choose_rates(task, [0.0, 3e-3], 0, arms=["BERT", "shuffled triples"], progress=said.append, **options)
+    with pytest.warns(UserWarning, match="toy: shuffled triples left out"):
+        table = rates.choose_rates(task, [0.0, 3e-3], 0, arms=["BERT", "shuffled triples"], **options)
     assert rates.chosen(table) == {"BERT": 3e-3}, "the graph speaks of none of these texts: nothing to shuffle"
     assert table.n.tolist() == [8, 8] and table[table.chosen].right.item() == 1
-    assert said[0].startswith("toy, BERT: 0: 0.") and said[0].endswith(
-        "0.003: 1.000 of 8 held-out texts right; takes 0.003"
-    )
     results = study.run_task(
         lambda seed: tasks.held_out(task, 0), seeds=[0], arms=["BERT", "K-BERT"],
         rates={"BERT": 0.0, "K-BERT": 3e-3}, **options, learning_rate=1.0,
@@ -351,14 +348,15 @@ def test_each_arm_takes_the_rate_that_does_best_on_held_out_entities(folder):
 
 
 def test_a_graph_of_one_subject_has_no_shuffled_arm(folder):
-    graph, said = KnowledgeGraph.from_triples([("aspirin", "is a", "drug")]), []
+    graph = KnowledgeGraph.from_triples([("aspirin", "is a", "drug")])
     tested = [("Beijing", "b"), ("aspirin now", "a")]
     task = Task("own", "", graph, ("a", "b"), [("aspirin", "a"), ("New York", "b")], tested)
     options = {"encoder": folder, "epochs": 1, "learning_rate": 1e-3, "batch_size": 2}
     arms = ["shuffled triples", "sentence [SEP] facts"]
-    results = study.run_task(lambda seed: task, seeds=[0], arms=arms, progress=said.append, **options)
+    left_out = "own: shuffled triples left out, since the graph knows fewer than two subjects of the texts"
+    with pytest.warns(UserWarning, match=left_out):
+        results = study.run_task(lambda seed: task, seeds=[0], arms=arms, **options)
     assert "shuffled triples" not in results.arms and "sentence [SEP] facts" in results.arms
-    assert said[0] == "own: shuffled triples left out, since the graph knows fewer than two subjects of the texts"
     assert "own.sentence_sep_facts" in study.as_metrics("own", results)
 
 
@@ -366,17 +364,16 @@ def test_a_text_longer_than_the_encoder_is_cut_and_said(folder):
     """The profile's length is 256 tokens, this encoder has 64 positions, and no parameter of the notebook says so."""
     graph = KnowledgeGraph.from_triples([("aspirin", "is a", "drug")])
     task = Task("own", "", graph, ("a", "b"), [("aspirin " * 90, "a"), ("New York", "b")], [("Beijing", "b")])
-    said = []
     options = {"encoder": folder, "epochs": 1, "learning_rate": 1e-3, "batch_size": 2}
-    study.run_task(lambda seed: task, seeds=[0], arms=["K-BERT"], progress=said.append, **options)
-    (line,) = said
-    assert "; 1 texts cut, " in line and line.endswith(" branches left out for want of room")
+    table = study.accuracy_table(study.run_task(lambda seed: task, seeds=[0], arms=["K-BERT"], **options))
+    assert table["texts cut"]["K-BERT"] == 1 and table["branches left out"]["K-BERT"] > 0
+    assert table["texts cut"]["words"] == 0
 
 
 @pytest.mark.slow
 def test_knowledge_helps_to_type_rare_nouns():
     """The one result that is asserted: K-BERT above BERT on rare-entity typing. All else is printed as measured."""
-    sizes = fill("standard")
+    sizes = PROFILES.fill("standard")
     training = {name: sizes[name] for name in ("epochs", "learning_rate", "batch_size", "top_layers")}
     results = study.run_task(
         lambda seed: tasks.typing_task(sizes["n_train"], sizes["n_test"], seed), seeds=[0], arms=["BERT", "K-BERT"],

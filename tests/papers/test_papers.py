@@ -88,15 +88,17 @@ def test_every_size_is_declared_once_and_left_open_in_the_notebook(paper):
     assert numbers - {"bits"} <= set(profiles.sizes), "a size that the notebook leaves open has a least value"
     assert all(known[name].default is None for name in set(profiles.sizes) & set(known)), "sizes default to None"
     for name in NAMES:
-        assert profiles.fill(name, {}) == profiles[name], "what a profile says passes its own check"
+        assert profiles.fill(name) == profiles[name], "what a profile says passes its own check"
 
 
 @each_paper
 def test_a_given_size_wins_over_the_profile(paper):
     profiles = of_paper(paper)
     for name, size in profiles.sizes.items():
-        assert profiles.fill("smoke", {name: size.standard}) == profiles["smoke"] | {name: size.standard}
-        assert profiles.fill("smoke", {name: None}) == profiles["smoke"]
+        follow = {other: one.follows[1](size.standard) for other, one in profiles.sizes.items()
+                  if one.follows and one.follows[0] == name}  # fmt: skip
+        assert profiles.fill("smoke", **{name: size.standard}) == profiles["smoke"] | {name: size.standard} | follow
+        assert profiles.fill("smoke", **{name: None}) == profiles["smoke"]
 
 
 @each_paper

@@ -41,6 +41,14 @@ def test_guessing_ahead_and_lock_step_change_no_result(lanes):
     assert together[0].counters["forwards"] < sequential[0][0].counters["forwards"]
 
 
+def test_progress_is_a_bar_of_prompts_and_off_by_default(capsys):
+    for progress in (False, True):
+        options = {"scorer": letters, "settings": MIXED, "tree": ScriptedTree(random_script)}
+        rain(ScriptedModel(), ["d", "c"], **options, **{"progress": True} if progress else {})
+        shown = capsys.readouterr().err
+        assert ("searching" in shown and "/2 [" in shown) if progress else not shown
+
+
 class Directions(Letters):
     """Texts that agree in all but the counts of a few letters are alike, so siblings often share values."""
 

@@ -10,7 +10,7 @@ from rain_example import example
 from workbench.data import quoted
 from workbench.errors import UsageError
 from workbench.files import ROOT
-from workbench.papers.rain import figures, overview, study
+from workbench.papers.rain import PROFILES, figures, overview, study
 from workbench.results import Results
 from workbench.rows import Row
 from workbench.stats import Estimate, proportion_interval
@@ -53,13 +53,13 @@ def test_a_heading_names_the_judge_that_judged():
 
 
 def test_sizes_are_the_profiles_unless_given():
-    assert overview.sizes("quick", budget=25, budgets=None)["budgets"] == [25]
-    assert overview.sizes("smoke", budget=None)["budget"] == overview.sizes("smoke")["budget"]
+    assert PROFILES.fill("quick", budget=25, budgets=None)["budgets"] == [25]
+    assert PROFILES.fill("smoke", budget=None)["budget"] == PROFILES.fill("smoke")["budget"]
     for wrong, sentence in (({"budget": 0}, "budget=0"), ({"colour": 1}, "'colour' is unknown")):
         with pytest.raises(UsageError, match=sentence):
-            overview.sizes("quick", **wrong)
+            PROFILES.fill("quick", **wrong)
     with pytest.raises(UsageError, match="profile 'huge'"):
-        overview.sizes("huge")
+        PROFILES.fill("huge")
     with pytest.raises(UsageError, match="needs one objective"):
         overview.objectives("both", "mine.txt")
 
@@ -139,7 +139,7 @@ def test_the_figures_show_what_they_are_given():
 @pytest.mark.slow
 def test_a_comparison_on_the_embedded_model(smollm2):
     """Everything together, smallest size: costs are real, the equal-cost control is, the judge is not the scorer."""
-    page = overview.page(smollm2, "sentiment", overview.sizes("smoke"))
+    page = overview.page(smollm2, "sentiment", PROFILES.fill("smoke"))
     cost = {row["method"]: row for row in page.study.costs}
     assert set(cost) == set(study.METHODS) and cost["best-of-N"]["tokens"] <= cost["RAIN"]["tokens"]
     assert page.study.judge == "VADER" and page.report.auc.n == 8

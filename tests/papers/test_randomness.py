@@ -231,12 +231,17 @@ def test_where_the_curve_is_scored():
 
 
 def test_random_controls_need_ten_seeds(smollm2):
+    options = {"concepts": ["01", "HTT"], "n_flips": 6, "n_points": 1}
     with pytest.raises(UsageError, match="got 9 seeds: give at least 10"):
-        paper.random_controls(smollm2, 4, seeds=range(9))
-    found = paper.random_controls(smollm2, 4, concepts=["01", "HTT"], seeds=range(5, 15), n_points=1)
-    assert list(found) == ["01", "011"] and [len(curves) for curves in found.values()] == [10, 10]
-    third = paper.concept_curve(smollm2, "011", n_flips=4, n_points=1, context=paper.random_flips(4, 7))
-    np.testing.assert_allclose(found["011"][2].in_phase, third.in_phase, atol=1e-5)
+        study.concept_study(smollm2, **options, seeds=range(9))
+    found = study.concept_study(smollm2, **options, seeds=range(5, 15))
+    controls = found.of("random contexts")
+    assert controls.labels("concept") == ["01", "011"] and len(controls) == 2 * 10
+    third = paper.concept_curve(smollm2, "011", n_flips=6, n_points=1, context=paper.random_flips(6, 7))
+    (row,) = [row for row in controls.of(concept="011").rows if row.seed == 7]
+    assert row.measures["in_phase"] == pytest.approx(third.in_phase.mean(), abs=1e-5)
+    assert row.measures["phase_difference"] == pytest.approx(third.phase_difference.mean(), abs=1e-5)
+    assert row.measures["mass"] == pytest.approx(third.mass.min(), abs=1e-5) and row.labels["flips"] == "1"
 
 
 @pytest.mark.parametrize(
@@ -294,16 +299,20 @@ def test_judge_of_the_second_model(gemma):
 
 def test_generation_follows_the_seed_and_is_cropped(smollm2):
     options = {"p_tails": [50, 80], "n": 3, "max_flips": 2}  # one that is cropped among them
-    one = paper.generate_sequences(smollm2, seed=1, **options)
-    assert one == paper.generate_sequences(smollm2, seed=1, **options)
-    assert one != paper.generate_sequences(smollm2, seed=4, **options)
-    assert [g.p_tails for g in one] == [50, 80]
-    for group in one:
-        assert len(group.flips) == len(group.clean) == 3
-        assert all(len(flips) <= 2 and set(flips) <= set("HT") for flips in group.flips)
-    assert any(len(flips) == 2 for group in one for flips in group.flips)
-    short = paper.generate_sequences(smollm2, seed=1, **{**options, "max_flips": 1})
-    assert [g.flips for g in short] == [tuple(flips[:1] for flips in g.flips) for g in one]
+
+    def flips(seed, **more):
+        made = paper.generate_sequences(smollm2, seed=seed, **options | more)
+        assert made.labels("stated") == ["50", "80"] and len(made.of(stated="80")) == 3
+        for row in made.rows:
+            assert (row.measures["flips"], row.prompt.endswith("A: [Heads,")) == (len(row.labels["sequence"]), True)
+            read, kept = paper.read_flips(row.reply)
+            assert read.startswith(row.labels["sequence"]) and row.measures["kept to flips"] >= kept
+        return [row.labels["sequence"] for row in made.rows]
+
+    one = flips(1)
+    assert one == flips(1) != flips(4)
+    assert all(len(some) <= 2 and set(some) <= set("HT") for some in one) and any(len(some) == 2 for some in one)
+    assert flips(1, max_flips=1) == [some[:1] for some in one]
 
 
 def test_generation_says_what_is_wrong(smollm2):
@@ -340,11 +349,15 @@ def test_a_model_without_log_probabilities_is_counted(smollm2):
         generate = smollm2.generate
 
     found = study.flip_curve(Poor(), "HTHT", n_points=2, n=8, seed=0)
-    assert found.how == "sampled" and found.n.tolist() == [0, 4]
-    known = found.mass > 0  # where no sample was a flip nothing is known: NaN, from 0 to 1
-    assert known[1] and np.isfinite(found.p_tails).tolist() == known.tolist()
-    for e, flips_came in zip(found.counted, known):
-        assert e.low <= e.value <= e.high if flips_came else (e.low, e.high, e.n) == (0, 1, 0)
-    assert study.flip_curve(smollm2, "HT").how == "exact"
+    assert found.arms == ["sampled"] and list(paper.counted(found)) == [0, 4]
+    known = [mass > 0 for mass in found.values("mass")]  # where no sample was a flip nothing is known: NaN, from 0 to 1
+    assert known[1] and np.isfinite(found.values("p_tails")).tolist() == known
+    counts = paper.sample_next_flip(Poor(), ["", "HTHT"], n=8, seed=0)
+    for e, one in zip(paper.counted(found).values(), counts):
+        flips = one.heads + one.tails
+        assert e == proportion_interval(one.tails, flips) if flips else (e.low, e.high, e.n) == (0, 1, 0)
+    exact = study.flip_curve(smollm2, "HT")
+    assert exact.arms == ["exact"] and paper.counted(exact) == {}
+    assert exact.values("p_tails") == paper.next_flip_curve(smollm2, "HT")[0].tolist()
     with pytest.raises(ModelError, match="next-token distributions"):
         paper.next_flip_curve(Poor(), "HT")

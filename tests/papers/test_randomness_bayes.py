@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from math import comb, nan
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,10 +9,13 @@ from hypothesis import given, settings, strategies as st
 
 from workbench.errors import UsageError
 from workbench.papers import randomness as paper
-from workbench.papers.randomness import study
+from workbench.papers.randomness import figures, study
 from workbench.papers.randomness.concept import ConceptCurve
-from workbench.papers.randomness.generate import Generated
-from workbench.stats import Estimate
+from workbench.papers.randomness.generate import sequence_rows
+from workbench.papers.randomness.settings import RANDOM
+from workbench.results import Results
+from workbench.rows import Row
+from workbench.stats import Estimate, mean_interval, proportion_interval
 
 
 def literal(flips, word, likelihood, prior, coin, any_phase):
@@ -106,8 +108,17 @@ def curve(values, control=False, concept="01"):
     return ConceptCurve(concept, period, n, inside, inside + 0.2, np.full(len(n), 0.2), np.full(len(n), 0.9))
 
 
-def concept_study(values, controls):
-    return study.ConceptStudy({"01": curve(values)}, {"01": [curve(one) for one in controls]})
+def concept_study(values, controls, concept="01"):
+    """The rows that `study.concept_study` makes of these curves; a control's seed is its place."""
+    rows = [*study.period_rows(curve(values, concept=concept))]
+    for seed, one in enumerate(controls):
+        rows += study.period_rows(curve(one, concept=concept), RANDOM, seed)
+    return Results(rows=rows)
+
+
+def written(*generated):
+    """The rows of sequences: (stated % Tails, flips, whether each is clean)."""
+    return Results(rows=[row for one in generated for row in sequence_rows("m", *one)])
 
 
 def row(rows, start):
@@ -120,10 +131,8 @@ SPREAD = [[0.2, 0.2 + 0.01 * (i % 3)] for i in range(10)]
 
 def test_gain_is_the_last_period_above_the_controls():
     made = concept_study([0.2, 0.3, 0.9], SPREAD)
-    value, controls = made.last("01")
-    assert value == pytest.approx(0.7)
-    np.testing.assert_allclose(controls, [0.01 * (i % 3) for i in range(10)])
-    gain = made.gain("01")
+    controls = [0.01 * (i % 3) for i in range(10)]  # in the last period; the word has .7 there
+    gain = study.gain(made, "01")
     assert gain.value == pytest.approx(0.7 - np.mean(controls)) and gain.low < gain.value < gain.high and gain.n == 10
 
 
@@ -143,10 +152,8 @@ def test_answer_about_the_concept_follows_the_interval(last, answer):
 
 
 def test_answer_about_some_concepts():
-    made = study.ConceptStudy(
-        {"01": curve([0.2, 0.9]), "011": curve([0.2, 0.2], concept="011")},
-        {c: [curve(one, concept=c) for one in SPREAD] for c in ("01", "011")},
-    )
+    both = concept_study([0.2, 0.9], SPREAD), concept_study([0.2, 0.2], SPREAD, concept="011")
+    made = Results(rows=[row for one in both for row in one.rows])
     assert row(study.answers("m", study=made), "Does a repeated word")["answer"] == "some concepts"
 
 
@@ -173,8 +180,13 @@ def test_answer_about_the_change_follows_the_curve(values, answer):
     ],
 )
 def test_answer_about_the_judgement_follows_the_interval(estimate, answer):
-    made = SimpleNamespace(auroc=estimate)
-    assert row(study.answers("m", judgement=made), "Can it tell")["answer"] == answer
+    assert row(study.answers("m", told=estimate), "Can it tell")["answer"] == answer
+
+
+def test_random_sequences_are_told_apart_by_their_rows():
+    rows = [Row(arm, f"{i}", measures={"p_random": p}) for arm, values in (("random", [0.4, 0.6]), ("repeated", [0.5]))
+            for i, p in enumerate(values)]  # fmt: skip
+    assert paper.told_apart(Results(rows=rows)).value == 0.5 and paper.told_apart(Results(rows=rows)).n == 3
 
 
 @pytest.mark.parametrize(
@@ -182,7 +194,8 @@ def test_answer_about_the_judgement_follows_the_interval(estimate, answer):
     [([1.2, 1.3, 1.25], "no: dearer than a fair coin's 1.0"), ([0.9, 1.3, 1.0], "not told apart from 1.0")],
 )
 def test_answer_about_the_coin_follows_the_interval(bits, answer):
-    assert row(study.answers("m", bits=np.array(bits)), "Does it know")["answer"] == answer
+    made = Results(rows=[Row("fair coin", "60 flips", i, f"{i}", {"bits": one}) for i, one in enumerate(bits)])
+    assert row(study.answers("m", bits=made), "Does it know")["answer"] == answer
 
 
 def test_answer_about_its_own_sequences_names_the_cheapest():
@@ -194,12 +207,12 @@ def test_answer_about_its_own_sequences_names_the_cheapest():
         (50, window, "window"),
         (50, sticky, "Markov (held out)"),
     ):
-        generated = [Generated(p_tails, tuple(flips), (True,) * 8)]
+        generated = written((p_tails, tuple(flips), (True,) * 8))
         costs = study.generation_bits(generated)
         found = row(study.answers("m", generated=generated), "What do its own")
         assert found["answer"] == f"{min(costs, key=lambda k: costs[k].value)} fits best" == f"{answer} fits best"
-    empty = [Generated(50, ("", ""), (True, False))]
-    assert row(study.answers("m", generated=empty), "What do its own")["answer"] == "it wrote no flips"
+    empty = (50, ("", ""), (True, False))
+    assert row(study.answers("m", generated=written(empty)), "What do its own")["answer"] == "it wrote no flips"
 
 
 @pytest.mark.parametrize(
@@ -207,7 +220,7 @@ def test_answer_about_its_own_sequences_names_the_cheapest():
     [((True,) * 20, "mostly"), ((False,) * 20, "mostly not"), ((True, False) * 10, "about half the time")],
 )
 def test_answer_about_keeping_to_flips_follows_the_interval(clean, answer):
-    found = row(study.answers("m", generated=[Generated(50, ("HT",) * 20, clean)]), "Left to write")
+    found = row(study.answers("m", generated=written((50, ("HT",) * 20, clean))), "Left to write")
     assert found["answer"] == answer and "n = 20" in found["measured"] and "2 flips or fewer" in found["measured"]
 
 
@@ -215,8 +228,8 @@ def test_sources_whose_intervals_overlap_are_not_told_apart():
     """Four short sequences of a coin cannot choose between coin and chain; eight long sticky ones can."""
     coin = tuple(paper.sample(paper.bernoulli(0.4), 10, s) for s in range(4))
     sticky = tuple(paper.sample(paper.markov(0.1, 0.9), 60, s) for s in range(8))
-    clear = row(study.answers("m", generated=[Generated(50, sticky, (True,) * 8)]), "What do its own")
-    vague = row(study.answers("m", generated=[Generated(40, coin, (True,) * 4)]), "What do its own")
+    clear = row(study.answers("m", generated=written((50, sticky, (True,) * 8))), "What do its own")
+    vague = row(study.answers("m", generated=written((40, coin, (True,) * 4))), "What do its own")
     assert "not told apart" in vague["measured"] and "not told apart" not in clear["measured"]
 
 
@@ -231,22 +244,21 @@ def test_mass_is_reported_as_it_is():
 
 
 def test_generation_table_compares_equal_lengths():
-    generated = [
-        Generated(50, ("HTHT", "HHTTH", "T"), (True, True, False)),
-        Generated(80, ("", ""), (False, False)),
-    ]
+    generated = written((50, ("HTHT", "HHTTH", "T"), (True, True, False)), (80, ("", ""), (False, False)))
     rows = study.generation_table(generated, "m", w=2)
     assert [r["source"] for r in rows] == ["m", "Bernoulli", "window", "Markov (fitted)", "m"]
     assert {r["sequences"] for r in rows[:4]} == {2} and rows[4]["sequences"] == 0  # one flip says nothing
-    assert rows[0]["share of Tails"].startswith("0.45") and rows[0]["longest run"] == 1.5
-    assert rows[0]["distinct windows of 2"] == pytest.approx((2 + 4) / 2)
+    assert rows[0]["share of Tails"].startswith("0.45") and rows[0]["longest run"].startswith("1.5 [")
+    assert rows[0]["distinct windows of 2"].startswith(f"{(2 + 4) / 2:g} [")
+    assert rows[0]["kept to flips"].startswith("0.667 [") and not rows[1]["kept to flips"]
 
 
 def test_share_of_clean_and_of_tails():
-    one = Generated(50, ("HT", "TT", ""), (True, False, False))
-    assert one.share_clean.value == pytest.approx(1 / 3) and one.share_clean.n == 3
-    assert one.share_tails().value == pytest.approx(0.75)
-    assert Generated(50, ("",), (False,)).share_tails() is None
+    made = written((50, ("HT", "TT", ""), (True, False, False)), (70, ("",), (False,)))
+    assert made.table("kept to flips", by="stated")["50"] == proportion_interval(1, 3)
+    assert made.table("share of Tails", by="stated", bounds=(0, 1)) == {
+        "50": mean_interval([0.5, 1.0], bounds=(0, 1)), "70": None
+    }  # fmt: skip
 
 
 def test_the_ideal_observer_predicts_whole_periods():
@@ -265,6 +277,11 @@ def test_table_of_concepts_reads_from_the_study():
     assert flat["rise 10-90 %, flips"] == "none"
 
 
-def test_a_curve_that_knows_nothing_is_nan_and_not_chance():
+def test_a_word_of_equal_flips_has_no_other_phase_and_no_number_for_it():
     made = ConceptCurve("0", 1, np.arange(2), np.ones(2), np.ones(2), np.full(2, nan), np.ones(2))
     assert np.isnan(made.phase_difference).all()
+    rows = [row for seed in range(10) for row in study.period_rows(made, RANDOM, seed)]
+    results = Results(rows=[*study.period_rows(made), *rows])
+    assert study.gain(results, "0") is None
+    assert study.concept_table(results, "m")[0]["above random contexts"] == "no other phase"
+    assert "nothing" not in figures.concept_figure({"m": results}).description

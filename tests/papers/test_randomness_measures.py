@@ -284,13 +284,13 @@ def test_repeating_a_word():
 
 def test_sizes_of_a_profile_and_what_the_user_gives():
     for profile in paper.PROFILES:
-        assert set(paper.fill(profile)) == set(paper.PROFILES["smoke"])
-    assert paper.fill("smoke", n_flips=9, concepts=None)["n_flips"] == 9
-    assert paper.fill("smoke", concepts=None)["concepts"] == ["01"]
+        assert set(paper.PROFILES.fill(profile)) == set(paper.PROFILES["smoke"])
+    assert paper.PROFILES.fill("smoke", n_flips=9, concepts=None)["n_flips"] == 9
+    assert paper.PROFILES.fill("smoke", concepts=None)["concepts"] == ["01"]
     for wrong, said in (
         ({"profile": "big"}, "profile 'big' is unknown"),
         ({"profile": "smoke", "n_flip": 3}, "size 'n_flip' is unknown"),
         ({"profile": "smoke", "n_random": 3}, "n_random=3 is too few"),
     ):
         with pytest.raises(UsageError, match=said):
-            paper.fill(**wrong)
+            paper.PROFILES.fill(**wrong)

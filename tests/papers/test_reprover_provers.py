@@ -43,10 +43,10 @@ def test_a_folder_without_theorems_is_named(tmp_path):
 
 
 def test_settings():
-    assert reprover.fill("smoke", calls=3)["calls"] == 3
+    assert reprover.PROFILES.fill("smoke", calls=3)["calls"] == 3
     for wrong in ({"profile": "tiny"}, {"profile": "smoke", "calls": 0}):
         with pytest.raises(UsageError):
-            reprover.fill(**wrong)
+            reprover.PROFILES.fill(**wrong)
 
 
 def test_flat_steps_by_hand():

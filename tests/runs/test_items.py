@@ -139,3 +139,6 @@ def test_a_real_browser_shows_and_filters_thousands_of_rows_as_text(run):
     shown = BeautifulSoup(chromium(path), "html.parser")
     assert "11 of 11 rows shown" in shown.get_text() and len(shown.select("tbody tr")) == 11  # n247, n2470 to n2479
     assert {cell.get_text() for cell in shown.select("td.arm")} == {"RAIN"}
+    hidden = {head.get_text() for head in shown.select("th") if head.has_attr("hidden")}
+    assert {"kind", "seconds", "searches"} <= hidden and not hidden & {"item", "prompt", "good"}, "no row has any"
+    assert all(cell.has_attr("hidden") == (not cell.get_text()) for cell in shown.select("tbody td"))

@@ -6,15 +6,20 @@ temperatures and compared with cross-entropy *at equal validity*.
 """
 
 import copy
-from itertools import pairwise
+import time
+from functools import lru_cache, partial
+from itertools import pairwise, product
 
 import numpy as np
 import torch
 from tqdm.auto import tqdm
 
 from workbench import training
+from workbench.results import Results
+from workbench.rows import Row
 
-from .grammar import END, LONGEST, START, VOCABULARY, automaton, log_probability, sentences, states
+from . import grammar
+from .grammar import END, LONGEST, START, VOCABULARY, automaton, log_probability, states
 from .loss import loss_by
 from .settings import PROFILES, variant as _variant
 
@@ -102,7 +107,7 @@ def sample(model, n: int, temperature: float, seed: int) -> np.ndarray:
 
 
 @torch.no_grad()
-def measure(model, logits, held_out, samples: np.ndarray, temperature: float) -> dict:
+def measure(logits, held_out, samples: np.ndarray, temperature: float) -> dict:
     """What one model at one temperature is worth against the exact grammar; nats a token where not said otherwise.
 
     ``logits`` (n, T, V): the model's on ``held_out`` (n, T), made once for all temperatures.
@@ -144,7 +149,7 @@ def methods(variant: str = "emo1_adaptive") -> dict:
 def run_grammar(
     *, seeds, pretrain_steps, steps, sentences, samples, temperatures, mle_temperatures=(), seed=0,
     variant="emo1_adaptive", progress=False,
-):  # fmt: skip
+) -> Results:  # fmt: skip
     """The whole experiment.
 
     Parameters
@@ -160,47 +165,50 @@ def run_grammar(
         Every loss's sweep; 1.0 is added where missing. The further temperatures that cross-entropy alone is sampled at:
         it is the control, so its curve is the finer one.
     progress : bool
-        Show a bar.
+        Show a bar that counts trainings.
 
     Returns
     -------
-    pandas.DataFrame
-        A row for each seed, method and temperature, with the columns of `measure`.
+    Results
+        Arms are `methods`, items the temperatures (a label too: "temperature"), measures those of `measure`; a unit is
+        a seed. Costs: "seconds" (CPU) of the arm's training.
 
     Raises
     ------
     UsageError
         A size that makes no sense.
     """
-    import pandas as pd
-
     sweep = sorted({1.0, *temperatures})
-    sweeps = {"mle": sorted({*sweep, *mle_temperatures})}
-    PROFILES.check({"seeds": seeds, "sentences": sentences, "samples": samples, "temperatures": sweeps["mle"]})
-    rows, start = [], pretrained(seed, pretrain_steps)
-    for repetition in tqdm(range(seeds), desc="the grammar", unit="seed", disable=not progress, leave=False):
+    finer = sorted({*sweep, *mle_temperatures})
+    PROFILES.check({"seeds": seeds, "sentences": sentences, "samples": samples, "temperatures": finer})
+    settings = [pretrain_steps, steps, sentences, samples, seed, variant]
+    results = Results("the grammar", model="TinyGPT", settings=settings)
+    start = lru_cache(maxsize=1)(partial(pretrained, seed, pretrain_steps))  # only where a row is missing
+
+    def make(missing):
+        (name, _, repetition), first, began = missing[0], start(), time.process_time()
         base = 1000 * (seed + 1) + repetition
-        for name, model, held_out in fine_tuned(start, base, steps, sentences, variant):
-            with torch.no_grad():
-                logits = model(torch.as_tensor(held_out))
-            for temperature in sweeps.get(name, sweep):
-                drawn = sample(model, samples, temperature, base + 7)
-                values = measure(model, logits, held_out, drawn, temperature)
-                rows.append({"seed": repetition, "method": name, "temperature": temperature, **values})
-    return pd.DataFrame(rows)
+        strict, large, held_out = (grammar.sentences(k, base * 10 + i) for i, k in enumerate((sentences, 8000, 400)))
+        (form, kind), head = methods(variant)[name], first.table.weight.detach().clone()
+        knows = {"same": strict, "large": large}
+        cost = ppmi_embedding(knows[kind]) if kind in knows else head if kind == "start" else kind
+        model = train(copy.deepcopy(first), strict, steps, base, settings=form, cost=cost)
+        spent = {"seconds": time.process_time() - began}
+        with torch.no_grad():
+            logits = model(torch.as_tensor(held_out))
+        for _, item, _ in missing:
+            values = measure(logits, held_out, sample(model, samples, float(item), base + 7), float(item))
+            yield Row(name, item, repetition, f"seed {repetition}", values, {"temperature": item}, cost=spent)
+
+    trained = list(product(range(seeds), methods(variant)))
+    for repetition, name in tqdm(trained, desc=results.name, unit="training", disable=not progress, leave=False):
+        keys = [(name, f"{t:g}", repetition) for t in (finer if name == "mle" else sweep)]
+        results.compute(keys, make, together=True)
+    return results
 
 
 def pretrained(seed: int, steps: int) -> TinyGPT:
     """The model all fine-tuning starts from: ``steps`` batches of loose sentences."""
     torch.manual_seed(seed)
-    loose = sentences(20000, 10**6 + seed, coherence=COHERENCE)
+    loose = grammar.sentences(20000, 10**6 + seed, coherence=COHERENCE)
     return train(TinyGPT(), loose, steps, seed, settings={"form": "ce"}, lr=PRETRAIN_LR)
-
-
-def fine_tuned(start: TinyGPT, seed: int, steps: int, n: int, variant: str):
-    """Yield (method, fine-tuned model, held-out sentences) for one seed."""
-    strict, large, held_out = (sentences(k, seed * 10 + i) for i, k in enumerate((n, 8000, 400)))
-    costs = {"same": ppmi_embedding(strict), "large": ppmi_embedding(large), "head": "head", None: None}
-    costs["start"] = start.table.weight.detach().clone()
-    for name, (settings, cost) in methods(variant).items():
-        yield name, train(copy.deepcopy(start), strict, steps, seed, settings=settings, cost=costs[cost]), held_out

@@ -1,6 +1,7 @@
 """Figures of notebook and widget: measures by loss, their frontiers over temperatures, two losses' pulls. Data in."""
 
 from ... import plots
+from ...results import Results
 
 GRAMMAR_TITLES = {"validity": "valid sentences ↑", "forward_ce": "forward CE ↓", "reverse_ce": "reverse CE ↓",
                   "oracle_nll": "oracle NLL", "entropy": "entropy", "distinct_2": "distinct-2"}  # fmt: skip
@@ -8,44 +9,41 @@ PROSE_TITLES = {"perplexity": "perplexity, T = 1 ↓", "perplexity_tuned": "perp
                 "distinct_2": "distinct-2", "repeated": "repeated words"}  # fmt: skip
 
 
-def frontier_figure(results, labels: dict) -> plots.Picture:
+def frontier_figure(results: Results, labels: dict) -> plots.Picture:
     """Validity against forward CE and entropy: a curve over temperatures for each loss, a dot at temperature 1."""
     title = "Each curve: one loss over temperatures (small dots: measured); large dot: temperature 1"
     picture, (axes,) = plots.panels(1, 2, size=(11.5, 4.8), title=title, sharey=True)
-    means = {
-        labels.get(method, method): (method, part.groupby("temperature")[list(GRAMMAR_TITLES)].mean().sort_index())
-        for method, part in results.groupby("method", sort=False)
-    }
-    best, worst = results.forward_ce.min(), results.forward_ce[results.temperature == 1.0].max()
+    names = {labels.get(method, method): method for method in results.arms}
+    best, worst = min(results.values("forward_ce")), max(results.of(temperature="1").values("forward_ce"))
     fine = {"linewidth": 3.5}  # cross-entropy's sweep is finer: dots where it was measured would hide the line
     coarse = {"linewidth": 1.5, "marker": "."}
     styles = {
         name: {"color": colour, "alpha": 0.9, **(fine if method == "mle" else coarse)}
-        for (name, (method, _)), colour in zip(means.items(), plots.CYCLE)
+        for (name, method), colour in zip(names.items(), plots.CYCLE)
     }
     xlabels = {
         "forward_ce": "forward cross-entropy, nats a token (left: better)",
         "entropy": "entropy, nats a token (left: sharper)",
     }
     for axis, (measure, xlabel) in zip(axes, xlabels.items()):
+        places = {
+            name: [results.of(method).means(m, "item") for m in (measure, "validity")] for name, method in names.items()
+        }
         plots.curves(
-            {name: (mean[measure], mean.validity) for name, (_, mean) in means.items()}, styles=styles, axis=axis,
+            {name: (x.values(), y.values()) for name, (x, y) in places.items()}, styles=styles, axis=axis,
             xlabel=xlabel, ylabel="" if axis is axes[1] else "valid sentences (up is better)",
             legend="right" if axis is axes[1] else None,
         )  # fmt: skip
-        for name, (_, mean) in means.items():
-            axis.plot(mean[measure][1.0], mean.validity[1.0], "o", color=styles[name]["color"], markersize=9)
+        for name, (x, y) in places.items():
+            axis.plot(x["1"], y["1"], "o", color=styles[name]["color"], markersize=9)
     axes[0].set_xlim(best - 0.03, max(best + 0.5, worst + 0.03))
     return picture
 
 
 @plots.style()
-def bars_figure(table, labels: dict, titles: dict | None = None) -> plots.Picture:
-    """A panel a measure of ``table`` (`at_one`, `prose_table`): each row's Estimate with its 95 % interval.
-
-    ``titles``: column -> title; by default the columns' own, in the order of the grammar or of the prose.
-    """
-    titles = titles or (GRAMMAR_TITLES if "validity" in table else PROSE_TITLES)
+def bars_figure(table, labels: dict) -> plots.Picture:
+    """A panel a measure of ``table`` (`at_one`, `prose_table`): each row's Estimate with its 95 % interval."""
+    titles = GRAMMAR_TITLES if "validity" in table else PROSE_TITLES
     picture, axes = plots.panels(1, len(titles), size=(12.5, 1.0 + 0.36 * len(table)), sharey=True)
     for axis, (measure, title) in zip(axes[0], titles.items()):
         plots.dots(table[measure], labels=labels, title=title, axis=axis)

@@ -4,6 +4,8 @@ Held-out likelihood is given at temperature 1 and at a temperature tuned for eac
 found out. Everything is kept window by window, so that two losses are compared in pairs.
 """
 
+import math
+import time
 from itertools import pairwise
 
 import torch
@@ -12,6 +14,8 @@ from workbench import training
 from workbench.data import folder
 from workbench.errors import DataError
 from workbench.models import require
+from workbench.results import Results
+from workbench.rows import Row
 from workbench.tables import read_text
 
 from .head import fuse, output_head, unfuse
@@ -21,6 +25,7 @@ from .trainer import EMOLoss
 TRAIN, HELD_OUT = "merry_wives_acts_1_to_3.txt", "merry_wives_acts_4_and_5.txt"
 THE_TEXT = "the play itself"  # the held-out text itself, where the models write
 TEMPERATURES = tuple(round(0.6 + 0.05 * i, 2) for i in range(17))  # of the tuned likelihood
+MEASURES = ("nll", "nll_tuned", "temperature", "entropy", "distinct_2", "repeated")
 NEAR = 16  # tokens back that a repetition is looked for
 
 
@@ -40,7 +45,7 @@ def windows(model, text: str, length: int) -> torch.Tensor:
 def finetune(
     model, *, steps, window, batch, held_out, generated, variant="emo1_adaptive", lr=3e-4, rank=8, seed=0,
     progress=False,
-):  # fmt: skip
+) -> Results:  # fmt: skip
     """LoRA on acts 1-3 with cross-entropy and with ``variant``; both measured on acts 4-5, beside the untouched model.
 
     Parameters
@@ -60,12 +65,11 @@ def finetune(
 
     Returns
     -------
-    pandas.DataFrame
-        A row a loss and held-out window: loss, window, and the columns of `evaluate`. The loss "untouched" is the model
-        before training; "the play itself" has the statistics of the words that really follow.
+    Results
+        Items are the held-out windows, measures those of `evaluate`, the reply is the generation. Arms are "mle" and
+        ``variant``, "untouched" (the model before training) and "the play itself": the words that really follow, which
+        have statistics and no likelihood. Costs: "seconds" (CPU) of the arm's training and evaluation.
     """
-    import pandas as pd
-
     require(model, "gradient", for_="fine-tuning with EMO")
     _variant(variant)
     sizes = {"window": window, "batch": batch, "held_out": held_out, "generated": generated}
@@ -74,13 +78,27 @@ def finetune(
     test = windows(model, prose(HELD_OUT), window)
     test = test[torch.linspace(0, len(test) - 1, min(held_out, len(test))).long()]
     follows = test[:, window // 2 :][:, :generated].tolist()  # what the models' generations stand for
-    rows = [{"loss": THE_TEXT, "window": i, **_written(tokens)} for i, tokens in enumerate(follows)]
-    rows += [{"loss": "untouched", **row} for row in evaluate(model, test, generated, seed)]
-    for name in dict.fromkeys(("mle", variant)):
-        with training.lora(model.module, rank, seed) as adapted:
-            _train(adapted, data, name, steps=steps, batch=batch, lr=lr, seed=seed, progress=progress)
-            rows += [{"loss": name, **row} for row in evaluate(model, test, generated, seed)]
-    return pd.DataFrame(rows)
+
+    def make(missing):
+        (name, *_), began = missing[0], time.process_time()
+        if name == THE_TEXT:
+            found = [_written(tokens) | {"text": model.tokenizer.decode(tokens)} for tokens in follows]
+        elif name == "untouched":
+            found = evaluate(model, test, generated, seed)
+        else:
+            with training.lora(model.module, rank, seed) as adapted:
+                _train(adapted, data, name, steps=steps, batch=batch, lr=lr, seed=seed, progress=progress)
+                found = evaluate(model, test, generated, seed)
+        cost = {"seconds": time.process_time() - began}
+        for i, (tokens, one) in enumerate(zip(test, found)):
+            measures = {measure: one.get(measure, math.nan) for measure in MEASURES}
+            prompt = model.tokenizer.decode(tokens[: window // 2])
+            yield Row(name, f"window {i}", seed, "", measures, {}, prompt, one["text"], cost)
+
+    results = Results("prose", model=model, settings=[steps, sizes, lr, rank])
+    for name in dict.fromkeys((THE_TEXT, "untouched", "mle", variant)):
+        results.compute([(name, f"window {i}", seed) for i in range(len(test))], make, together=True)
+    return results
 
 
 def _train(model, data, name: str, *, batch: int, **options) -> None:
@@ -110,9 +128,9 @@ def evaluate(model, test, generated: int, seed: int) -> list[dict]:
     Returns
     -------
     list of dict
-        window; nll (nats a token, T = 1); temperature and nll_tuned: the temperature is the best one of every *other*
-        second window (odd for even, even for odd), so no window chooses its own; entropy (nats a token);
-        distinct_2 and repeated of the generation (see `_written`); text (the generation).
+        nll (nats a token, T = 1); temperature and nll_tuned: the temperature is the best one of every *other* second
+        window (odd for even, even for odd), so no window chooses its own; entropy (nats a token); distinct_2 and
+        repeated of the generation (see `_written`); text (the generation).
     """
     nll, entropy = torch.zeros(len(test), len(TEMPERATURES)), []
     half = test.shape[1] // 2
@@ -129,7 +147,7 @@ def evaluate(model, test, generated: int, seed: int) -> list[dict]:
     written = model.generate(prompts, max_new_tokens=generated, temperature=1.0, seed=seed, chat=False)
     return [
         {
-            "window": i, "nll": float(nll[i, one]),
+            "nll": float(nll[i, one]),
             "temperature": TEMPERATURES[best[i % 2]], "nll_tuned": float(nll[i, best[i % 2]]),
             "entropy": entropy[i], **_written(reply.tokens), "text": reply.text,
         }

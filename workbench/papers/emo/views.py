@@ -6,7 +6,8 @@ import torch
 
 from workbench.errors import UsageError
 from workbench.models import require
-from workbench.stats import Estimate, mean_interval, paired_test
+from workbench.results import Results
+from workbench.stats import Estimate, paired_test
 
 from .head import output_head
 from .loss import loss_by, normalised
@@ -24,59 +25,48 @@ CONTEXTS = (
 )  # text | the token that comes
 
 
-def at_one(results):
-    """The table at temperature 1: a row a method, each measure as an Estimate over the seeds."""
-    parts = results[results.temperature == 1.0].groupby("method", sort=False)
-    return pd.DataFrame({m: {name: _mean(part[m]) for name, part in parts} for m in MEASURES}).rename_axis("method")
+def at_one(results: Results):
+    """`run_grammar` at temperature 1: a row a method, each measure as an Estimate over the seeds (None: no number)."""
+    one = results.of(temperature="1")
+    return pd.DataFrame({m: one.table(m) for m in MEASURES}).rename_axis("method")
 
 
-def against_mle(results):
+def against_mle(results: Results):
     """Paired differences from cross-entropy at temperature 1 over the seeds: a row a method, an Estimate a measure.
 
-    A measure with fewer than two seeds where both are finite has None.
+    Seeds where one of the two has no number are left out; where none is left there is None.
     """
-    one = results[results.temperature == 1.0].set_index("seed")
-    mle, parts = one[one.method == "mle"], one[one.method != "mle"].groupby("method", sort=False)
-    table = {m: {name: _difference(part[m], mle[m]) for name, part in parts} for m in MEASURES}
+    one = results.of(temperature="1")
+    methods = [name for name in one.arms if name != "mle"]
+    table = {m: {name: one.added(name, "mle", m) for name in methods} for m in MEASURES}
     return pd.DataFrame(table).rename_axis("method")
 
 
-def _difference(ours, theirs, unit=""):
-    """ours - theirs as an Estimate, from two series with the same index; None with fewer than two finite pairs."""
-    both = np.isfinite(ours) & np.isfinite(theirs)
-    return paired_test(ours[both], theirs[both], unit=unit).difference if both.sum() > 1 else None
-
-
-def _mean(values):
-    finite = values[np.isfinite(values)]
-    return mean_interval(finite) if len(finite) else None
-
-
-def prose_table(windows):
+def prose_table(windows: Results):
     """`finetune`'s rows summed up: a row a loss; perplexities and statistics as Estimates over the held-out windows.
 
     A perplexity is exp of the mean nats a token, and so are the ends of its interval.
     """
-    rows = []
-    for loss, part in windows.groupby("loss", sort=False):
-        row = {"loss": loss}
-        for name, measure in (("perplexity", "nll"), ("perplexity_tuned", "nll_tuned")):
-            mean = _mean(part[measure])
-            row[name] = mean and Estimate(*(None if x is None else float(np.exp(x)) for x in
-                                            (mean.value, mean.low, mean.high)), mean.n)  # fmt: skip
-        row["temperature"] = "/".join(f"{t:g}" for t in sorted(part.temperature.dropna().unique())) or None
-        rows.append(row | {m: _mean(part[m]) for m in WRITING})
-    return pd.DataFrame(rows).set_index("loss")
+    chosen = {loss: sorted({t for t in windows.of(loss).values("temperature") if t == t}) for loss in windows.arms}
+    table = {
+        "perplexity": {loss: e and _exp(e) for loss, e in windows.table("nll").items()},
+        "perplexity_tuned": {loss: e and _exp(e) for loss, e in windows.table("nll_tuned").items()},
+        "temperature": {loss: "/".join(f"{t:g}" for t in some) or None for loss, some in chosen.items()},
+    }
+    return pd.DataFrame(table | {m: windows.table(m) for m in WRITING}).rename_axis("loss")
 
 
-def prose_differences(windows, loss: str, other: str = "mle") -> dict:
-    """``loss`` minus ``other`` on the same held-out windows: {measure: Estimate}; None with fewer than two windows."""
-    mine, theirs = (windows[windows.loss == name].set_index("window") for name in (loss, other))
+def _exp(e: Estimate) -> Estimate:
+    return Estimate(*(None if x is None else float(np.exp(x)) for x in (e.value, e.low, e.high)), e.n)
+
+
+def prose_differences(windows: Results, loss: str, other: str = "mle") -> dict:
+    """``loss`` minus ``other`` on the same held-out windows: {measure: Estimate}."""
     units = dict.fromkeys(("nll", "nll_tuned", "entropy"), "nats/token")
-    return {m: _difference(mine[m], theirs[m], units.get(m, "")) for m in ("nll", "nll_tuned", *WRITING)}
+    return {m: windows.added(loss, other, m, unit=units.get(m, "")) for m in ("nll", "nll_tuned", *WRITING)}
 
 
-def at_equal_validity(results, method: str):
+def at_equal_validity(results: Results, method: str):
     """Does ``method`` at temperature 1 beat cross-entropy *cooled until it is as valid*?
 
     For each seed, cross-entropy's sweep is interpolated (linearly, in validity) at the validity the method has at
@@ -90,13 +80,12 @@ def at_equal_validity(results, method: str):
         The paired comparison over the seeds (None with fewer than two), and how many seeds were comparable.
     """
     ours, theirs = [], []
-    for _, part in results.groupby("seed"):
-        mle = part[part.method == "mle"].sort_values("validity")
-        mine = part[(part.method == method) & (part.temperature == 1.0)].iloc[0]
-        low, high = mle.validity.min(), mle.validity.max()
-        if high - low > 0.05 and low <= mine.validity <= high:
-            ours.append(mine.forward_ce)
-            theirs.append(float(np.interp(mine.validity, mle.validity, mle.forward_ce)))
+    for row in results.of(method, temperature="1").rows:
+        sweep = [one.measures for one in results.of("mle").rows if one.seed == row.seed]
+        validity, forward = zip(*sorted((one["validity"], one["forward_ce"]) for one in sweep))
+        if validity[-1] - validity[0] > 0.05 and validity[0] <= row.measures["validity"] <= validity[-1]:
+            ours.append(row.measures["forward_ce"])
+            theirs.append(float(np.interp(row.measures["validity"], validity, forward)))
     return (paired_test(theirs, ours, unit="nats/token") if len(ours) > 1 else None), len(ours)
 
 

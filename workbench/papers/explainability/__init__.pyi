@@ -47,6 +47,6 @@ from .inside.patching import PARTS as PARTS, patch_heads as patch_heads, patchin
 from .inside.probes import linear_probe as linear_probe, parameter_free_probe as parameter_free_probe
 from .prompting.reasoning import chain_faithfulness as chain_faithfulness
 from .prompting.uncertainty import ask as ask, self_consistency as self_consistency, uncertainty_of as uncertainty_of
-from .settings import METHODS as METHODS, PROFILES as PROFILES, REMOVALS as REMOVALS, fill as fill, sizes as sizes
+from .settings import METHODS as METHODS, PROFILES as PROFILES, REMOVALS as REMOVALS, sizes as sizes
 from .taxonomy import TAXONOMY as TAXONOMY, taxonomy_tree as taxonomy_tree
 from .tokens import neutral_token as neutral_token, read_prompt as read_prompt

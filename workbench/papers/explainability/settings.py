@@ -139,13 +139,8 @@ PROFILES = Profiles(
 )  # fmt: skip
 
 
-def fill(profile: str, **given) -> dict:
-    """The sizes of a profile, replaced by those that are ``given`` (not None)."""
-    return PROFILES.fill(profile, given)
-
-
 def sizes(profile: str | dict) -> dict[str, int]:
-    """``samples=`` for `compare` and `faithfulness_table` by method, from a profile or what `fill` made of one."""
+    """``samples=`` for `compare` and `faithfulness_table` by method, from a profile or its filled sizes."""
     if isinstance(profile, str) and profile not in PROFILES:
         raise UsageError(f"profile {profile!r} is unknown: choose one of {', '.join(PROFILES)}")
     size = PROFILES[profile] if isinstance(profile, str) else profile

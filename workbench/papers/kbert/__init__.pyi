@@ -19,6 +19,5 @@ from .settings import (
     FUNCTION_WORDS as FUNCTION_WORDS,
     PROFILES as PROFILES,
     KBertSettings as KBertSettings,
-    fill as fill,
 )
 from .tasks import Task as Task

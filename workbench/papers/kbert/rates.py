@@ -3,11 +3,12 @@
 One rate for all arms would favour the arm that it was found with.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from ...errors import UsageError
 from ...rows import Row
@@ -18,7 +19,7 @@ from .tasks import Task, held_out
 
 def choose_rates(
     task: Task, rates: Sequence[float], seed: int, *, arms: Iterable[str] = tuple(ARMS),
-    progress: Callable[[str], None] | None = None, **training,
+    progress: bool = False, **training,
 ):  # fmt: skip
     """Train each arm with each rate on seven tenths of the training entities, and test it on the others.
 
@@ -31,7 +32,7 @@ def choose_rates(
     arms
         Names in `ARMS`.
     progress
-        Called with a line of text for each arm.
+        Show a bar that counts arms.
     training
         Keywords of `study.train_arm`, without learning_rate.
 
@@ -57,7 +58,7 @@ def choose_rates(
         )
     results = study_of({seed: part}, [training, list(rates)], ", rates")
     rows = []
-    for name in arms_for(part, arms):
+    for name in tqdm(arms_for(part, arms), desc=results.name, unit="arm", disable=not progress, leave=False):
         tried = []
         for rate in map(float, rates):
             arm = f"{name}, rate {rate:g}"
@@ -71,9 +72,6 @@ def choose_rates(
              "chosen": rate == best[2]}
             for right, log, rate in tried
         ]  # fmt: skip
-        if progress is not None:
-            each = ", ".join(f"{rate:g}: {right:.3f}" for right, _, rate in tried)
-            progress(f"{task.name}, {name}: {each} of {len(part.test)} held-out texts right; takes {best[2]:g}")
     return pd.DataFrame(rows)
 
 

@@ -102,24 +102,9 @@ PROFILES = Profiles(
     rates=Size(
         [], [], [1e-4, 4e-4], [5e-5, 1e-4, 2e-4, 4e-4], least=1e-8, most=1, zero=True,
         help="what each arm chooses its rate from, on held-out training entities; none: learning_rate for all",
+        follows=("learning_rate", lambda rate: []),
     ),
     batch_size=Size(12, 16, 16, 16),
     top_layers=Size(1, -1, -1, -1, least=-1, help="the encoder's layers that are trained; -1 trains everything"),
     noise_seeds=Size(0, 0, 1, 10, least=0),
 )  # fmt: skip
-
-
-def fill(profile: str, **given) -> dict:
-    """The profile's sizes, each replaced by the ``given`` one that is not None: a notebook's parameters win.
-
-    ``top_layers`` is the number of the encoder's layers that are trained; -1 trains everything. A given
-    ``learning_rate`` goes for every arm: then none is chosen, unless ``rates`` are given too.
-
-    Raises
-    ------
-    UsageError
-        An unknown profile, size or task, or a size that is too small.
-    """
-    if given.get("learning_rate") is not None and given.get("rates") is None:
-        given = given | {"rates": []}  # one rate is asked for
-    return PROFILES.fill(profile, given)

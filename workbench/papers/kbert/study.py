@@ -5,13 +5,15 @@ Every arm of a seed has the same texts, the same first weights and the same orde
 
 import re
 import time
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from ...errors import UsageError
 from ...results import Results
@@ -24,6 +26,7 @@ from .settings import ABLATION, ARMS, SETTINGS, Arm
 from .tasks import Task, own_task, teaching_task, typing_task, wordnet_graph
 
 CONTROLS = ("words", "words and branches")
+LOST = ("texts cut", "branches left out")  # of a run's texts, for want of room
 
 
 def task_of(
@@ -79,12 +82,14 @@ def train_arm(
     return model
 
 
-def arms_for(task: Task, arms: Iterable[str], progress: Callable[[str], None] | None = None) -> list[str]:
-    """``arms`` without those that the task has no material for: one subject in all texts has no triples to exchange."""
+def arms_for(task: Task, arms: Iterable[str]) -> list[str]:
+    """``arms`` without those that the task has no material for, said as a warning: one subject in all texts has no
+    triples to exchange."""
     few = len(subjects_in([text for text, _ in (*task.train, *task.test)], task.graph)) < 2
     left = [name for name in arms if few and ARMS[name].shuffled]
-    if left and progress is not None:
-        progress(f"{task.name}: {', '.join(left)} left out, since the graph knows fewer than two subjects of the texts")
+    if left:
+        said = f"{task.name}: {', '.join(left)} left out, since the graph knows fewer than two subjects of the texts"
+        warnings.warn(said, stacklevel=2)
     return [name for name in arms if name not in left]
 
 
@@ -101,7 +106,7 @@ def predict(model, arm: Arm, texts: Sequence[str], graph: KnowledgeGraph):
 def run_task(
     task_for: Callable[[int], Task], *, seeds: Iterable[int], arms: Sequence[str] = tuple(ARMS),
     graphs: dict[str, KnowledgeGraph] | None = None, rates: Mapping[str, float] | None = None,
-    progress: Callable[[str], None] | None = None, keep: dict | None = None, **training,
+    progress: bool = False, keep: dict | None = None, **training,
 ):  # fmt: skip
     """Train and test every arm for every seed.
 
@@ -116,7 +121,7 @@ def run_task(
     rates
         Arm -> its learning rate (`rates.choose_rates`), for the arms that have one; ``graphs`` take K-BERT's.
     progress
-        Called with a line of text after each run.
+        Show a bar that counts trainings.
     keep
         {name of an arm: None}: the model that the first seed trained takes None's place.
     training
@@ -127,23 +132,28 @@ def run_task(
     Results
         Arms are ``arms``, the ``graphs`` and the controls (`control`); items the test texts. Measure: "correct". A
         unit is a test text, or all texts about one entity (`Task.entities`), which are no independent draws. Costs:
-        "seconds" (CPU seconds of that arm's training and test), "loss" (the mean of the last tenth of its steps).
+        "seconds" (CPU seconds of that arm's training and test), "loss" (the mean of the last tenth of its steps), and
+        for want of room "texts cut" and "branches left out", of all texts of the seed.
     """
     tasks = {seed: task_for(seed) for seed in seeds}
     rates, graphs = dict(rates or {}), graphs or {}
     results = study_of(tasks, [training, rates, {name: graph.fingerprint for name, graph in graphs.items()}])
-    for seed, task in tasks.items():
-        runs = [(name, ARMS[name], None) for name in arms_for(task, arms, progress)]
-        runs += [(name, ARMS["K-BERT"], graph) for name, graph in graphs.items()]
-        for name, arm, graph in runs:
-            rate = {"learning_rate": rates[arm.name]} if arm.name in rates else {}
-            model = partial(train_arm, task, arm, seed, graph=graph, **training | rate)
-            make = partial(_trained, task, seed, name, arm, graph, model, progress, keep)
-            results.compute(keys_of(task, name, seed), make, together=True)
-            if keep is not None and name in keep and keep[name] is None:
-                keep[name] = model()  # its rows are those of an earlier run, and a model to play with is wanted
-        for name in CONTROLS if arms else ():
-            results.compute(keys_of(task, name, seed), partial(_counted, task, seed, name), together=True)
+    runs = [
+        (seed, name, ARMS.get(name, ARMS["K-BERT"]), graphs.get(name))
+        for seed, task in tasks.items()
+        for name in (*arms_for(task, arms), *graphs)
+    ]
+    for seed, name, arm, graph in tqdm(runs, desc=results.name, unit="training", disable=not progress, leave=False):
+        task = tasks[seed]
+        rate = {"learning_rate": rates[arm.name]} if arm.name in rates else {}
+        model = partial(train_arm, task, arm, seed, graph=graph, **training | rate)
+        make = partial(_trained, task, seed, name, arm, graph, model, keep)
+        results.compute(keys_of(task, name, seed), make, together=True)
+        if keep is not None and name in keep and keep[name] is None:
+            keep[name] = model()  # its rows are those of an earlier run, and a model to play with is wanted
+    for seed, name in product(tasks, CONTROLS if arms else ()):
+        task = tasks[seed]
+        results.compute(keys_of(task, name, seed), partial(_counted, task, seed, name), together=True)
     return results
 
 
@@ -165,7 +175,7 @@ def keys_of(task: Task, arm: str, seed: int) -> list[tuple[str, str, int]]:
     return [(arm, str(number), seed) for number in range(len(task.test))]
 
 
-def _trained(task: Task, seed: int, name: str, arm: Arm, graph, train: Callable, progress, keep, _missing) -> list[Row]:
+def _trained(task: Task, seed: int, name: str, arm: Arm, graph, train: Callable, keep, _missing) -> list[Row]:
     """The rows of one training."""
     start = time.process_time()
     model = train()
@@ -173,19 +183,12 @@ def _trained(task: Task, seed: int, name: str, arm: Arm, graph, train: Callable,
     predicted = predict(model, arm, [text for text, _ in task.test], read).labels
     seconds = time.process_time() - start
     loss = float(np.mean(model.losses[-max(1, len(model.losses) // 10) :]))
-    rows = rows_of(task, seed, name, predicted, {"seconds": seconds, "loss": loss})
     if keep is not None and name in keep and keep[name] is None:
         keep[name] = model
-    if progress is not None:
-        right = np.mean([row.measures["correct"] for row in rows])
-        whole = [text for text, _ in (*task.train, *task.test)]
-        batch = model.inject(whole, beside(arm, whole, read))
-        lost = f"; {batch.truncated} texts cut, {batch.dropped} branches left out for want of room"
-        progress(
-            f"{task.name}, seed {seed}, {name}: {right:.3f} right, {seconds:.0f} CPU s"
-            + (lost if batch.truncated or batch.dropped else "")
-        )
-    return rows
+    whole = [text for text, _ in (*task.train, *task.test)]
+    batch = model.inject(whole, beside(arm, whole, read))
+    lost = dict(zip(LOST, (batch.truncated, batch.dropped)))
+    return rows_of(task, seed, name, predicted, {"seconds": seconds, "loss": loss, **lost})
 
 
 def _counted(task: Task, seed: int, name: str, _missing) -> list[Row]:
@@ -238,7 +241,8 @@ def branch_words(text: str, graph: KnowledgeGraph, *, max_branches: int = SETTIN
 
 
 def accuracy_table(results: Results):
-    """A row an arm: accuracy (Estimate over units), its value for each seed, CPU seconds of a run, last loss."""
+    """A row an arm: accuracy (Estimate over units), its value for each seed, CPU seconds of a run, last loss, and where
+    some were, the texts cut and the branches left out in all runs together."""
     import pandas as pd
 
     rows, seeds = [], by_seed(results)
@@ -248,8 +252,10 @@ def accuracy_table(results: Results):
             "arm": arm, "accuracy": accuracy, "each seed": ", ".join(f"{value:.3f}" for value in seeds[arm]),
             "CPU s a run": float(np.mean([cost["seconds"] for cost in costs])),
             "last loss": float(np.mean([np.nan if cost["loss"] is None else cost["loss"] for cost in costs])),
+            **{name: int(sum(cost.get(name) or 0 for cost in costs)) for name in LOST},
         })  # fmt: skip
-    return pd.DataFrame(rows).set_index("arm")
+    frame = pd.DataFrame(rows).set_index("arm")
+    return frame.drop(columns=[name for name in LOST if not frame[name].any()])
 
 
 def by_seed(results: Results) -> dict[str, list[float]]:

@@ -13,7 +13,7 @@ from ...stats import Estimate
 from . import scorers
 from .judges import judge_for, judge_report
 from .materials import labelled
-from .settings import PROFILES, RainSettings
+from .settings import RainSettings
 from .study import BOUNDS, LABELLED, Study, choose_labelled, choose_prompts, compare, title
 
 _HEADINGS = {
@@ -78,20 +78,6 @@ class Page:
         return lines
 
 
-def sizes(profile: str, **given) -> dict:
-    """The sizes of a profile; what is given and not None wins.
-
-    Raises
-    ------
-    UsageError
-        An unknown profile or size, or a number below 1.
-    """
-    found = PROFILES.fill(profile, given)
-    if given.get("budget") is not None and given.get("budgets") is None:
-        found["budgets"] = [found["budget"]]  # one budget was asked for: no sweep around it
-    return found
-
-
 def objectives(name: str, source: str | None = None) -> list[str]:
     """ "both" is harmlessness and sentiment; anything else is one objective.
 
@@ -118,7 +104,7 @@ def page(
     objective, form : str
         As in `scorers.objective`.
     size : mapping
-        What `sizes` gives.
+        Of the paper's ``PROFILES``.
     source : str, optional
         A file of prompts; default: the packaged ones.
     progress : bool

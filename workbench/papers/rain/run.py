@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from tqdm.auto import tqdm
 
 from ...errors import UsageError, WorkbenchError
 from ...models.base import require
@@ -42,7 +43,7 @@ def _ask(question) -> Task:
 
 def rain(
     model, prompts: Sequence, *, scorer: Callable, settings: RainSettings | None = None, encoder=None, seed: int = 0,
-    chat: bool | None = None, tree: PrefixTree | None = None, progress: Callable[[RainResult], None] | None = None,
+    chat: bool | None = None, tree: PrefixTree | None = None, progress: bool = False,
 ) -> list[RainResult]:  # fmt: skip
     """Search for replies the model itself judges good.
 
@@ -64,8 +65,8 @@ def rain(
         The result of prompt i depends on (seed, i) and not on the other prompts.
     tree : PrefixTree, optional
         Default: the tree all users of the model share.
-    progress : callable, optional
-        Called with each `RainResult` when it is done.
+    progress : bool
+        Show a bar that counts prompts.
 
     Returns
     -------
@@ -102,15 +103,15 @@ def rain(
             embed=(lambda text: _ask(_Embed(text))) if settings.embeds else None,
             decode=model.new_text, eos=model.end_tokens(), index=index, seed=seed, special=special,
         ).task()  # fmt: skip
-        if progress:
-            progress(result)
+        bar.update()
         return result
 
     def answer(tree, questions):
         return _answer(tree, questions, scorer, encoder)
 
     tasks = (one(index, prompt) for index, prompt in enumerate(prompts))
-    results = run(tree, together(tasks, at_once=LOCKSTEP), serve=answer)
+    with tqdm(total=len(prompts), desc="searching", unit="prompt", disable=not progress, leave=False) as bar:
+        results = run(tree, together(tasks, at_once=LOCKSTEP), serve=answer)
     for result in results:
         result.counters.update(_spent(tree.counters - before), prompts=len(results))
     return results
@@ -206,7 +207,7 @@ class Control:
 def controls(
     model, prompts: Sequence, *, scorer: Callable, settings: RainSettings | None = None, tokens: int, encoder=None,
     seed: int = 0, chat: bool | None = None, max_n: int = 256, only: str | None = None,
-    progress: Callable[[RainResult], None] | None = None,
+    progress: bool = False,
 ) -> dict[str, Control]:  # fmt: skip
     """What a sceptic compares RAIN with, on the same prompts and with the same scorer and random seed.
 
@@ -219,8 +220,8 @@ def controls(
         The most replies a prompt for best-of-N.
     only : str, optional
         The name of one control; default: all.
-    progress : callable, optional
-        Called with each `RainResult` of the value-zero search, by far the longest of the four, when it is done.
+    progress : bool
+        Show the bar of the value-zero search, by far the longest of the four.
 
     Returns
     -------

@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
 
-from tqdm.auto import tqdm
-
 from ...errors import UsageError
 from ...models.prefix.tree import PrefixTree
 from ...readers import Prompt, read_prompts, sample
@@ -115,7 +113,7 @@ def compare(
     suffix : str
         Put behind every request: an attack. The scorer and the judge see the request with it, as the model does.
     progress : bool
-        Show a bar with the time left; it counts searched prompts, RAIN's and the value-zero control's.
+        Show a bar with the time left for RAIN's search, and one for the value-zero control's.
 
     Raises
     ------
@@ -128,7 +126,9 @@ def compare(
     texts = [prompt.prompt + (f" {suffix.strip()}" if suffix.strip() else "") for prompt in asked]
     chat = False if raw else bool(getattr(model.tokenizer, "chat_template", None))
     given = texts if raw or chat else [PLAIN.format(prompt=text) for text in texts]
-    options = {"scorer": scorer, "settings": settings, "encoder": encoder, "seed": seed, "chat": chat}
+    options = {
+        "scorer": scorer, "settings": settings, "encoder": encoder, "seed": seed, "chat": chat, "progress": progress,
+    }  # fmt: skip
     judge_name, judge, threshold = judge_for(objective, judge_model)
     results = Results(
         " ".join(filter(None, [title(objective), f"budget {settings.budget}", suffix and "attack"])), model=model,
@@ -157,17 +157,13 @@ def compare(
         return rows(method, made.replies, made.values, _cost(made.counters, n, made.n))
 
     n, searches = len(asked), []
-    budget = f", budget {settings.budget}" if settings.budget else ""
-    with tqdm(total=2 * n, desc=title(objective) + budget, unit="prompt", disable=not progress, leave=False) as bar:
-        options["progress"] = lambda result: bar.update()
-        # the prompts of a method share forwards, so that what they cost is known of all of them together
-        results.compute([("RAIN", prompt.id, seed) for prompt in asked], search, together=True)
-        tokens = round(results.rows[0].cost["tokens"] * n)
-        for method in METHODS[:-1]:
-            keys = [(method, prompt.id, seed) for prompt in asked]
-            results.compute(keys, partial(control, method), together=True)
+    # the prompts of a method share forwards, so that what they cost is known of all of them together
+    results.compute([("RAIN", prompt.id, seed) for prompt in asked], search, together=True)
+    tokens = round(results.rows[0].cost["tokens"] * n)
+    for method in METHODS[:-1]:
+        keys = [(method, prompt.id, seed) for prompt in asked]
+        results.compute(keys, partial(control, method), together=True)
     results.rows.sort(key=lambda row: METHODS.index(row.arm))
-    options["progress"] = None
     return Study(objective, judge_name, results, partial(rain, model, given[:1], **options), chat, searches)
 
 

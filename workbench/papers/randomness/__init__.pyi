@@ -15,7 +15,6 @@ from .concept import (
     ConceptCurve as ConceptCurve,
     concept_curve as concept_curve,
     concept_curves as concept_curves,
-    random_controls as random_controls,
     rotations as rotations,
 )
 from .curve import (
@@ -32,7 +31,6 @@ from .flips import (
     write_flips as write_flips,
 )
 from .generate import (
-    Generated as Generated,
     SampledFlip as SampledFlip,
     generate_sequences as generate_sequences,
     sample_next_flip as sample_next_flip,
@@ -44,6 +42,7 @@ from .judging import (
 from .measures import (
     alternation_rate as alternation_rate,
     bits_per_flip as bits_per_flip,
+    counted as counted,
     distinct_subsequences as distinct_subsequences,
     gzip_length as gzip_length,
     levenshtein_ratio as levenshtein_ratio,
@@ -51,6 +50,7 @@ from .measures import (
     repeat_match as repeat_match,
     running_mean as running_mean,
     summary as summary,
+    told_apart as told_apart,
 )
 from .settings import (
     ALPHABETS as ALPHABETS,
@@ -58,8 +58,8 @@ from .settings import (
     P_TAILS_GRID as P_TAILS_GRID,
     PROFILES as PROFILES,
     PROMPTS as PROMPTS,
+    SERVED as SERVED,
     SETTINGS as SETTINGS,
     Alphabet as Alphabet,
     Prompt as Prompt,
-    fill as fill,
 )

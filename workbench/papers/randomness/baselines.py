@@ -6,17 +6,14 @@ Each baseline is a rule p(Tails next | flips so far). From the rule follow its s
 from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ...errors import UsageError
+from ...results import Results
 from ...stats import Estimate, bootstrap_interval
 from .flips import parse_flips
 from .settings import SETTINGS
-
-if TYPE_CHECKING:
-    from .generate import Generated
 
 Rule = Callable[[str], float]
 
@@ -96,17 +93,12 @@ def _share(p: float) -> float:
     return float(p)
 
 
-def generation_bits(generated: "Sequence[Generated]") -> dict[str, Estimate]:
+def generation_bits(generated: Results) -> dict[str, Estimate]:
     """Bits a flip that each baseline asks for the model's own sequences, over all stated p; the least fits best.
 
-    Bernoulli and window know the stated p; the Markov chain was fitted to the *other* sequences at the same p.
+    ``generated`` is of `generate_sequences`. Bits are skewed and never negative: a bootstrap interval
+    knows that, Student's t does not.
     """
-    found: dict[str, list[float]] = {"Bernoulli": [], "window": [], "Markov (held out)": []}
-    for one in generated:
-        flips, stated = [f for f in one.flips if f], one.p_tails / 100
-        found["Bernoulli"] += bits(bernoulli(stated), flips).tolist()
-        found["window"] += bits(window_average(stated), flips).tolist()
-        if len(flips) > 1:
-            found["Markov (held out)"] += held_out_markov_bits(flips).tolist()
-    # bits are skewed and never negative: a bootstrap interval knows that, Student's t does not
-    return {label: bootstrap_interval(values, unit="bits/flip") for label, values in found.items() if values}
+    asked = {label: generated.values(f"bits, {label}") for label in ("Bernoulli", "window", "Markov (held out)")}
+    known = {label: [value for value in values if value == value] for label, values in asked.items()}
+    return {label: bootstrap_interval(values, unit="bits/flip") for label, values in known.items() if values}

@@ -7,7 +7,7 @@ import numpy as np
 
 from ...errors import UsageError
 from .curve import flip_masses
-from .flips import as_digits, parse_flips, random_flips, repeat_concept, write_flips
+from .flips import as_digits, parse_flips, repeat_concept, write_flips
 from .settings import prompt_text
 
 
@@ -166,36 +166,3 @@ def concept_curves(
         )
         for word, ahead, lengths, spans in plans
     ]
-
-
-def random_controls(
-    model, n_flips: int, *, concepts: Sequence[str] = ("01",), seeds: Sequence[int] = range(10), **options
-) -> dict[str, list[ConceptCurve]]:
-    """The concept curves after random contexts: what the same continuations score when nothing was repeated.
-
-    Parameters
-    ----------
-    n_flips : int
-        Flips of each random context, drawn from a fair coin.
-    concepts : sequence of str
-    seeds : sequence of int
-        At least 10, one context each.
-    **options
-        As in `concept_curves`.
-
-    Returns
-    -------
-    dict
-        Each concept's curves, one a seed.
-
-    Raises
-    ------
-    UsageError
-        Fewer than 10 seeds: a control of one or two random sequences says nothing.
-    """
-    seeds = list(seeds)
-    if len(seeds) < 10:
-        raise UsageError(f"random controls got {len(seeds)} seeds: give at least 10, one or two sequences say nothing")
-    contexts = (random_flips(n_flips, seed) for seed in seeds)
-    per_seed = [concept_curves(model, concepts, n_flips=n_flips, context=context, **options) for context in contexts]
-    return {as_digits(concept): list(curves) for concept, curves in zip(concepts, zip(*per_seed))}

@@ -1,52 +1,34 @@
 """Sequences the model writes itself, and the next flip by counting samples where there are no log-probabilities."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import nan
 
 from ...errors import UsageError
 from ...models.base import require
-from ...stats import Estimate, mean_interval, proportion_interval
+from ...results import Results
+from ...rows import Row
+from ...stats import Estimate, proportion_interval
+from .baselines import bernoulli, bits, held_out_markov_bits, window_average
 from .flips import parse_flips, read_flips, write_flips
+from .measures import summary
 from .settings import SETTINGS, get_alphabet, prompt_text
-
-
-@dataclass(frozen=True)
-class Generated:
-    """Sequences at one stated p(Tails).
-
-    Attributes
-    ----------
-    p_tails : float
-        The % Tails that the prompt states.
-    flips : tuple of str
-        The flips written after the given first Heads, cropped; may be shorter where the model stopped or strayed.
-    clean : tuple of bool
-        Whether the model wrote nothing but flips up to there.
-    """
-
-    p_tails: float
-    flips: tuple[str, ...]
-    clean: tuple[bool, ...]
-
-    @property
-    def share_clean(self) -> Estimate:
-        """Share of sequences in which the model kept to flips, with its interval."""
-        return proportion_interval(sum(self.clean), len(self.clean))
-
-    def share_tails(self) -> Estimate | None:
-        """Mean over sequences of the share of Tails, with its interval; None when no flip was written."""
-        shares = [one.count("T") / len(one) for one in self.flips if one]
-        return mean_interval(shares, bounds=(0, 1)) if shares else None
 
 
 def generate_sequences(
     model, *, p_tails: Sequence[float] = SETTINGS.p_tails_grid, n: int = SETTINGS.n_samples,
     max_flips: int = SETTINGS.crop_flips, temperature: float = SETTINGS.temperature, seed: int = 0,
     prompt: str = "paper", alphabet: str = "words",
-) -> list[Generated]:  # fmt: skip
+) -> Results:  # fmt: skip
     """``n`` sequences for each stated percentage of Tails, sampled freely from the model's own next tokens.
 
-    The prompt gives the opening bracket and a first Heads (card); that flip is not part of the result.
+    The prompt gives the opening bracket and a first Heads (card); that flip is not part of the result. A sequence is
+    cropped to ``max_flips``, and shorter where the model stopped or strayed.
+
+    Returns
+    -------
+    Results
+        As `sequence_rows`; the arm is the model's name.
 
     Raises
     ------
@@ -58,19 +40,46 @@ def generate_sequences(
     if n < 1 or max_flips < 1:
         raise UsageError(f"n is {n} and max_flips is {max_flips}: give at least 1 of each")
     require(model, "generate", for_="the generation task")
-    first = write_flips("H", alphabet)
-    prompts = [prompt_text(prompt, alphabet, p) + first for p in p_tails]
-    budget = min(SETTINGS.max_new_tokens, max_flips * _tokens_a_flip(model, alphabet) + 1)
-    samples = model.generate(
-        prompts, max_new_tokens=budget, temperature=temperature, n=n, seed=seed, stop=("]",), chat=as_chat(model)
-    )
-    result = []
-    for p, some in zip(p_tails, samples):
-        read = [read_flips(sample.text, alphabet) for sample in some]
-        # a sequence longer than the crop is clean however it went on
-        clean = tuple(ok or len(flips) >= max_flips for flips, ok in read)
-        result.append(Generated(p, tuple(flips[:max_flips] for flips, _ in read), clean))
-    return result
+    first, stated = write_flips("H", alphabet), list(dict.fromkeys(p_tails))
+    prompts = [prompt_text(prompt, alphabet, p) + first for p in stated]
+
+    def make(_missing) -> Iterator[Row]:
+        budget = min(SETTINGS.max_new_tokens, max_flips * _tokens_a_flip(model, alphabet) + 1)
+        samples = model.generate(
+            prompts, max_new_tokens=budget, temperature=temperature, n=n, seed=seed, stop=("]",), chat=as_chat(model)
+        )
+        for p, asked, some in zip(stated, prompts, samples):
+            texts = [sample.text for sample in some]
+            flips, kept = zip(*(read_flips(text, alphabet) for text in texts))
+            # a sequence longer than the crop is clean however it went on
+            clean = [ok or len(one) >= max_flips for one, ok in zip(flips, kept)]
+            yield from sequence_rows(model.name, p, [one[:max_flips] for one in flips], clean, texts, seed, asked)
+
+    results = Results(f"generation, {model.name}", model=model, settings=[prompts, n, max_flips, temperature])
+    # a sample depends on its prompt's place among all: all are made if one is missing
+    results.compute([(model.name, _item(p, i), seed) for p in stated for i in range(n)], make, together=True)
+    return results
+
+
+def sequence_rows(name, p_tails, flips, clean, texts=None, seed=0, prompt="") -> Iterator[Row]:
+    """A row a sequence at one stated % Tails: "kept to flips", `summary`'s measures, the bits each baseline asks.
+
+    Bernoulli and window know the stated p; the Markov chain was fitted to the *other* sequences at the same p. Labels:
+    "stated" and "sequence" (H and T); ``clean`` says whether the model wrote nothing but flips up to there.
+    """
+    costs = {
+        "Bernoulli": bits(bernoulli(p_tails / 100), flips),
+        "window": bits(window_average(p_tails / 100), flips),
+        "Markov (held out)": held_out_markov_bits(flips) if sum(map(bool, flips)) > 1 else [nan] * len(flips),
+    }
+    for i, (one, kept, *asked) in enumerate(zip(flips, clean, *costs.values())):
+        measures = {"kept to flips": kept, **summary(one)} | {f"bits, {source}": b for source, b in zip(costs, asked)}
+        labels = {"stated": f"{p_tails:g}", "sequence": one}
+        yield Row(name, _item(p_tails, i), seed, "", measures, labels, prompt, texts[i] if texts else "")
+
+
+def _item(p_tails: float, i: int) -> str:
+    return f"{p_tails:g} % Tails, sequence {i + 1}"
 
 
 def as_chat(model, chat: bool | None = None) -> bool:

@@ -1,4 +1,4 @@
-"""How random does a sequence look? The paper's measures, each on a string of H and T."""
+"""How random does a sequence look? The paper's measures, each on a string of H and T; and what counting gives."""
 
 import gzip
 from collections.abc import Sequence
@@ -7,6 +7,8 @@ from itertools import groupby
 import numpy as np
 
 from ...errors import UsageError
+from ...results import Results
+from ...stats import Estimate, auroc, proportion_interval
 from .flips import parse_flips, write_flips
 
 
@@ -103,6 +105,24 @@ def summary(flips: str, *, w: int = 5) -> dict[str, float]:
         "gzip bytes": gzip_length(flips),
         f"distinct windows of {w}": distinct_subsequences(flips, w),
     }
+
+
+def counted(curve: Results) -> dict[int, Estimate]:
+    """P(Tails) by flips in context, with the intervals of counting; empty for an exact `study.flip_curve`.
+
+    Where no sample was a flip nothing is known: NaN, from 0 to 1.
+    """
+    found = {}
+    for row in curve.of("sampled").rows:
+        flips = round(row.measures["mass"] * row.cost["samples"])
+        tails = round(row.measures["p_tails"] * flips) if flips else 0
+        found[int(row.item)] = proportion_interval(tails, flips) if flips else Estimate(float("nan"), 0.0, 1.0, 0)
+    return found
+
+
+def told_apart(judgement: Results) -> Estimate:
+    """AUROC: how well P(random) of `study.judgement_study` tells random from repeated sequences (.5: not at all)."""
+    return auroc(*(judgement.of(arm).values("p_random") for arm in ("random", "repeated")))
 
 
 def _tails(flips: str) -> np.ndarray:

@@ -1,11 +1,12 @@
 """What the paper fixes, the prompts and alphabets by name, and the sizes of each profile."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 from ...errors import UsageError
 from ...profiles import Choice, Profiles, Size, Text
 
+REPEATED, RANDOM = "repeated word", "random contexts"  # the arms of the concept curves: the second is the control
 P_TAILS_GRID = (5, 10, 20, 30, 40, 49, 50, 51, 60, 70, 80, 90, 95)  # % Tails, the paper's grid
 
 
@@ -113,23 +114,9 @@ PROFILES = Profiles(
     n_prefixes=Size(2, 6, 12, 24, least=2, help="on a server: places where samples of the next flip are asked for"),
 )  # fmt: skip
 # on a server every token is a wait and perhaps a price: the two small profiles write fewer and shorter sequences there
-SERVED = {
-    "smoke": {"n_generate": 2, "generate_flips": 4},
-    "quick": {"n_generate": 8, "generate_flips": 10},
-}
-
-
-def fill(profile: str, *, served: bool = False, **given) -> dict:
-    """The profile's sizes, each replaced by the ``given`` one that is not None: a notebook's parameters win.
-
-    ``served``: the models are on a server; see SERVED.
-
-    Raises
-    ------
-    UsageError
-        An unknown profile or size, or fewer than 10 control seeds.
-    """
-    sizes = PROFILES.fill(profile, given)
-    if served:
-        sizes |= {name: value for name, value in SERVED.get(profile, {}).items() if given.get(name) is None}
-    return sizes
+SERVED = Profiles(
+    PROFILES.checks, **PROFILES.sizes | {
+        "n_generate": replace(PROFILES.sizes["n_generate"], smoke=2, quick=8),
+        "generate_flips": replace(PROFILES.sizes["generate_flips"], smoke=4, quick=10),
+    },
+)  # fmt: skip

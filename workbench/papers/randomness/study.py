@@ -1,70 +1,75 @@
-"""The notebook's measurements: the functions of this package put together, with controls, intervals and answers.
+"""The notebook's measurements: the functions of this package put together, with controls, as rows of `Results`.
 
-Every answer's words follow from the numbers measured in this run; none is written down beforehand.
+A run keeps each row as it comes. Every answer's words follow from the numbers measured in this run; none is written
+down beforehand.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from math import nan
-from types import SimpleNamespace
 
 import numpy as np
 
+from ...errors import UsageError
+from ...models.prefix.tree import shared_tree
 from ...results import Results
 from ...rows import Row
-from ...stats import Estimate, auroc, mean_interval, proportion_interval
+from ...stats import Estimate, mean_interval
 from . import baselines
 from .baselines import generation_bits
 from .bayes import bayes_in_phase
-from .concept import ConceptCurve, concept_curve, points, random_controls
-from .curve import next_flip_curve
-from .flips import as_digits, parse_flips, random_flips, repeat_concept
-from .generate import Generated, sample_next_flip
+from .concept import ConceptCurve, concept_curves, points
+from .curve import next_flip_curve, prefix_texts
+from .flips import as_digits, parse_flips, random_flips, repeat_concept, write_flips
+from .generate import sample_next_flip
 from .judging import judge, words
-from .measures import bits_per_flip, gzip_length, repeat_match, summary
-from .settings import SETTINGS
+from .measures import bits_per_flip, counted, gzip_length, repeat_match, summary
+from .settings import JUDGEMENT, RANDOM, REPEATED, SETTINGS
 
 
-@dataclass(frozen=True)
-class FlipCurve:
-    """The next-flip curve of any model: exact from one forward, or counted from samples.
+def _results(what: str, model, settings) -> Results:
+    return Results(f"{what}, {model.name}", model=model, settings=settings)
 
-    ``counted``: each point of a counted curve with its interval and the samples behind it that were a flip at all.
-    """
 
-    flips: str
-    n: np.ndarray
-    p_tails: np.ndarray
-    mass: np.ndarray
-    counted: tuple[Estimate, ...] = ()
-
-    def estimates(self) -> dict[int, Estimate]:
-        """P(Tails) after n flips, by n, with the intervals of counting; empty for an exact curve."""
-        return dict(zip(self.n.tolist(), self.counted))
-
-    @property
-    def how(self) -> str:
-        """ "exact" or "sampled"."""
-        return "sampled" if self.counted else "exact"
+def _afresh(model):
+    """The model without what it has read so far: that moves last digits, and a run that goes on has read less."""
+    if "hidden" in model.can:
+        shared_tree(model).clear()
+    return model
 
 
 def flip_curve(
-    model, flips: str, *, prompt="paper", alphabet="words", n_points=12, n=SETTINGS.samples_without_logprobs, seed=0
-) -> FlipCurve:
-    """`next_flip_curve` where the model gives log-probabilities, else `sample_next_flip` at ``n_points`` prefixes."""
-    flips = parse_flips(flips)
-    if "logprobs" in model.can:
-        p, mass = next_flip_curve(model, flips, prompt=prompt, alphabet=alphabet)
-        return FlipCurve(flips, np.arange(len(flips) + 1), p, mass)
-    at = points(len(flips), 1, n_points)
-    sampled = sample_next_flip(model, [flips[:k] for k in at], n=n, seed=seed, prompt=prompt, alphabet=alphabet)
-    unknown = Estimate(nan, 0.0, 1.0, 0)  # not one of the samples was a flip
-    counted = tuple(one.p_tails or unknown for one in sampled)
-    p, mass = np.array([[e.value, one.mass.value] for e, one in zip(counted, sampled)]).T
-    return FlipCurve(flips, np.array(at), p, mass, counted)
+    model, flips, *, prompt="paper", alphabet="words", n_points=12, n=SETTINGS.samples_without_logprobs, seed=0
+) -> Results:
+    """The next flip as any model sees it: exact from one forward, or counted from ``n`` samples a place.
+
+    Returns
+    -------
+    Results
+        The arm is "exact" (`next_flip_curve`: every prefix) or "sampled" (`sample_next_flip`: ``n_points`` prefixes),
+        items are the flips in context. Measures: "p_tails" (NaN: no sample was a flip), "mass". Label: "sequence".
+    """
+    flips, options = parse_flips(flips), {"prompt": prompt, "alphabet": alphabet}
+    how = "exact" if "logprobs" in model.can else "sampled"
+    at = range(len(flips) + 1) if how == "exact" else points(len(flips), 1, n_points)
+
+    def make(_missing) -> Iterator[Row]:
+        if how == "exact":
+            found = zip(*next_flip_curve(_afresh(model), flips, **options))
+        else:
+            some = sample_next_flip(model, [flips[:k] for k in at], n=n, seed=seed, **options)
+            found = [(one.p_tails.value if one.p_tails else nan, one.mass.value) for one in some]
+        texts, cost = prefix_texts(flips, p_tails=50, **options), {} if how == "exact" else {"samples": n}
+        for k, (p, mass) in zip(at, found):
+            yield Row(how, str(k), seed, "", {"p_tails": p, "mass": mass}, {"sequence": flips}, texts[k], cost=cost)
+
+    shown = as_digits(flips)
+    results = _results(f"next flip after {shown if len(shown) < 25 else shown[:24] + '…'}", model, [flips, options, n])
+    results.compute([(how, str(k), seed) for k in at], make, together=True)
+    return results
 
 
-def counting_table(curves: Mapping[str, FlipCurve], *, within: float = 0.01) -> list[dict]:
+def counting_table(curves: Mapping[str, Results], *, within: float = 0.01) -> list[dict]:
     """What counting gave at each prefix, beside what as fine an answer as an exact one would take; counted curves only.
 
     ``within``: half the width of a 95 % interval that we would call as good as exact. The samples for it follow from
@@ -72,7 +77,7 @@ def counting_table(curves: Mapping[str, FlipCurve], *, within: float = 0.01) -> 
     """
     rows = []
     for name, curve in curves.items():
-        for n, e in curve.estimates().items():
+        for n, e in counted(curve).items():
             worst = min(max(0.5, e.low), e.high)
             rows.append({
                 "model": name, "flips in context": n, "p(Tails), counted": e.value,
@@ -83,36 +88,87 @@ def counting_table(curves: Mapping[str, FlipCurve], *, within: float = 0.01) -> 
     return rows
 
 
-def random_bits(model, n_flips: int, seeds: Sequence[int], **options) -> np.ndarray:
-    """Bits a flip for random sequences, (seeds,): a fair coin costs 1.0, and nobody can do better in the long run.
+def random_bits(model, n_flips: int, seeds: Iterable[int], **options) -> Results:
+    """Bits a flip ("bits") for random sequences, a row a seed: a coin costs 1.0, and nobody can do better for long.
 
     ``options``: `next_flip_curve`'s.
     """
-    coin = [random_flips(n_flips, seed) for seed in seeds]
-    return np.array([bits_per_flip(flips, next_flip_curve(model, flips, **options)[0]) for flips in coin])
+
+    def make(missing) -> Iterator[Row]:
+        for arm, item, seed in missing:
+            flips = random_flips(n_flips, seed)
+            p, mass = next_flip_curve(_afresh(model), flips, **options)
+            measures = {"bits": bits_per_flip(flips, p), "mass": mass.min()}
+            yield Row(arm, item, seed, f"seed {seed}", measures, {"sequence": flips})
+
+    results = _results("bits per flip", model, options)
+    results.compute([("fair coin", f"{n_flips} flips", seed) for seed in seeds], make)
+    return results
 
 
-@dataclass(frozen=True)
-class ConceptStudy:
-    """Concept curves of one model with their random-context controls, by concept."""
+def concept_study(model, concepts, *, n_flips, n_points, seeds, control_points=4, **options) -> Results:
+    """Whole periods of several concepts; the control has the same continuations after random contexts, at fewer places.
 
-    curves: dict[str, ConceptCurve]
-    controls: dict[str, list[ConceptCurve]]
+    A context shorter than a word is lengthened to two periods of it. ``options`` are `concept_curves`'.
 
-    def last(self, concept: str) -> tuple[float, np.ndarray]:
-        """Phase difference in the last period: the concept's, and one for each control seed."""
-        last = [c.by_period(c.phase_difference)[1][-1] for c in (self.curves[concept], *self.controls[concept])]
-        return float(last[0]), np.array(last[1:])
+    Returns
+    -------
+    Results
+        Arms REPEATED and RANDOM (a context a seed), as `period_rows` says.
 
-    def gain(self, concept: str) -> Estimate:
-        """Phase difference in the last period, above the controls'; the interval is over the control seeds."""
-        value, controls = self.last(concept)
-        return mean_interval(value - controls)
+    Raises
+    ------
+    UsageError
+        Fewer than 10 seeds: a control of one or two random sequences says nothing.
+    """
+    seeds, concepts = list(seeds), list(dict.fromkeys(map(as_digits, concepts)))
+    if len(seeds) < 10:
+        raise UsageError(f"random controls got {len(seeds)} seeds: give at least 10, one or two sequences say nothing")
+    n_flips, few = max(n_flips, 2 * max(map(len, concepts))), min(control_points, n_points)
+    results = _results("concepts", model, [n_flips, n_points, few, options])
+    asked = [(REPEATED, 0, [concept], n_points, None) for concept in concepts]
+    asked += [(RANDOM, seed, concepts, few, random_flips(n_flips, seed)) for seed in seeds]
+    for arm, seed, some, n, context in asked:
+        make = partial(_curves, model, some, arm, seed, n_flips=n_flips, n_points=n, context=context, **options)
+        keys = [(arm, _period(c, k), seed) for c in some for k in points(n_flips, len(c), n)[:: len(c)]]
+        results.compute(keys, make, together=True)  # one forward
+    return results
 
-    def rise(self, concept: str) -> tuple[float, float] | None:
-        """Flips at which P(period in phase) first passes 10 % and 90 % of its way to its highest; None if it falls."""
-        curve = self.curves[concept]
-        return rise(*curve.by_period(curve.in_phase))
+
+def _curves(model, concepts, arm: str, seed: int, _missing, **options) -> Iterator[Row]:
+    for curve in concept_curves(_afresh(model), concepts, **options):
+        yield from period_rows(curve, arm, seed)
+
+
+def _period(concept: str, start: int) -> str:
+    return f"({concept}) after {start} flips"
+
+
+def period_rows(curve: ConceptCurve, arm: str = REPEATED, seed: int = 0) -> Iterator[Row]:
+    """A row a period of context: means over it of "in_phase", "in_concept", "phase_difference", and the least "mass".
+
+    Labels: "concept", and "flips", the middle of the period.
+    """
+    names, size = ("n", "in_phase", "in_concept", "phase_difference"), len(curve.concept)
+    for k, (flips, *values) in enumerate(zip(*(curve.by_period(getattr(curve, name))[1] for name in names))):
+        measures = dict(zip(names[1:], values)) | {"mass": curve.mass[k * size : (k + 1) * size].min()}
+        labels = {"concept": curve.concept, "flips": f"{flips:g}"}
+        yield Row(arm, _period(curve.concept, curve.n[k * size]), seed, f"seed {seed}", measures, labels)
+
+
+def gain(study: Results, concept: str) -> Estimate | None:
+    """Phase difference in the last period, above the controls'; the interval is over the control seeds.
+
+    None for a word of equal flips, which has no other phase.
+    """
+    parts = (study.of(arm, concept=concept) for arm in (REPEATED, RANDOM))
+    (ours,), controls = (part.of(flips=part.labels("flips")[-1]).values("phase_difference") for part in parts)
+    return mean_interval(ours - np.array(controls)) if ours == ours else None
+
+
+def _in_phase(study: Results, concept: str) -> tuple[np.ndarray, np.ndarray]:
+    part = study.of(REPEATED, concept=concept)
+    return np.array(part.labels("flips"), dtype=float), np.array(part.values("in_phase"))
 
 
 def rise(n: np.ndarray, values: np.ndarray) -> tuple[float, float] | None:
@@ -127,93 +183,92 @@ def rise(n: np.ndarray, values: np.ndarray) -> tuple[float, float] | None:
     return float(n[left]), float(n[reached])
 
 
-def concept_study(model, concepts, *, n_flips, n_points, seeds, control_points=4, **options) -> ConceptStudy:
-    """Curves of several concepts and their controls; the controls are scored at fewer places, for their cost.
-
-    A context shorter than a word is lengthened to two periods of it.
-    """
-    concepts = [as_digits(concept) for concept in concepts]
-    n_flips = max(n_flips, 2 * max(map(len, concepts)))
-    curves = {c: concept_curve(model, c, n_flips=n_flips, n_points=n_points, **options) for c in concepts}
-    controls = random_controls(
-        model, n_flips, concepts=concepts, seeds=seeds, n_points=min(control_points, n_points), **options
-    )
-    return ConceptStudy(curves, controls)
-
-
-def concept_table(study: ConceptStudy, name: str) -> list[dict]:
-    """One row a concept: first and last period, gain over the controls, rise."""
-    steps = {concept: study.rise(concept) for concept in study.curves}
-    return [
-        {
-            "model": name, "concept": f"({concept})", "chance": 2.0**-curve.depth,
-            "P(period in phase), last": curve.by_period(curve.in_phase)[1][-1],
-            "phase difference, last": study.last(concept)[0], "above random contexts": str(study.gain(concept)),
-            "rise 10-90 %, flips": "none" if steps[concept] is None else "{:g} to {:g}".format(*steps[concept]),
-            "least mass": float(curve.mass.min()),
-        }
-        for concept, curve in study.curves.items()
-    ]  # fmt: skip
+def concept_table(study: Results, name: str) -> list[dict]:
+    """One row a concept: last period, gain over the controls, rise."""
+    rows = []
+    for concept in study.labels("concept"):
+        (n, values), above, own = _in_phase(study, concept), gain(study, concept), study.of(REPEATED, concept=concept)
+        step = rise(n, values)
+        rows.append({
+            "model": name, "concept": f"({concept})", "chance": 2.0 ** -len(concept),
+            "P(period in phase), last": values[-1],
+            "phase difference, last": own.values("phase_difference")[-1],
+            "above random contexts": "no other phase" if above is None else str(above),
+            "rise 10-90 %, flips": "none" if step is None else "{:g} to {:g}".format(*step),
+            "least mass": min(own.values("mass")),
+        })  # fmt: skip
+    return rows
 
 
-def judgement_study(model, concept, *, n_flips, max_word, seeds, trailing_comma=False, alphabet="words"):
+def judgement_study(model, concept, *, n_flips, max_word, seeds, trailing_comma=False, alphabet="words") -> Results:
     """Judge as many random sequences as there are seeds, and every word up to ``max_word`` flips in two phases.
 
     Returns
     -------
-    types.SimpleNamespace
-        random, repeated: P(random) of the sequences; auroc: how well it tells them apart (.5: not at all); prefixes:
-        P(random) of the concept's prefixes, without and with the trailing comma.
+    Results
+        Arms "random" and "repeated" (sequences of ``n_flips``), "no trailing comma" and "trailing comma" (each prefix
+        of the concept, written so). Measures: "p_random", "mass". Label: "sequence".
     """
-    options = {"alphabet": alphabet, "trailing_comma": trailing_comma}
-    random = [random_flips(n_flips, seed) for seed in seeds]
-    repeated = [repeat_concept(w[r:] + w[:r], n_flips) for w in words(max_word) for r in (0, 1)]
-    random, repeated = np.split(judge(model, random + repeated, **options)[0], [len(random)])
+    results = _results("judgement", model, [trailing_comma, alphabet])
+
+    def ask(sequences: Mapping[tuple[str, str, int], str], comma: bool) -> None:
+        def make(_missing) -> Iterator[Row]:
+            found = judge(_afresh(model), list(sequences.values()), alphabet=alphabet, trailing_comma=comma)
+            for ((arm, item, seed), flips), p, mass in zip(sequences.items(), *found):
+                text = JUDGEMENT.text.format(flips=write_flips(flips, alphabet, comma=comma))
+                measures, labels = {"p_random": p, "mass": mass}, {"sequence": flips}
+                yield Row(arm, item, seed, f"{item}, seed {seed}", measures, labels, text)
+
+        results.compute(sequences, make, together=True)
+
+    turned = [w[r:] + w[:r] for w in words(max_word) for r in (0, 1)]
+    ask(
+        {("random", f"{n_flips} flips", seed): random_flips(n_flips, seed) for seed in seeds}
+        | {("repeated", f"{n_flips} flips of ({word})", 0): repeat_concept(word, n_flips) for word in turned},
+        trailing_comma,
+    )
     shown = repeat_concept(concept, n_flips)
-    prefixes = {
-        label: judge(model, shown, **options | {"trailing_comma": comma})[0]
-        for label, comma in (("no trailing comma", False), ("trailing comma", True))
-    }
-    return SimpleNamespace(random=random, repeated=repeated, auroc=auroc(random, repeated), prefixes=prefixes)
+    for arm, comma in (("no trailing comma", False), ("trailing comma", True)):
+        ask({(arm, f"{k} flips of ({concept})", 0): shown[:k] for k in range(n_flips + 1)}, comma)
+    return results
 
 
-def generation_table(generated: Sequence[Generated], name: str, *, seed: int = 0, w: int = 5) -> list[dict]:
+def generation_table(generated: Results, name: str, *, seed: int = 0, w: int = 5) -> list[dict]:
     """Means over sequences for the model and for each baseline's sequences of the same lengths, at each stated p."""
     rows = []
-    for one in generated:
-        stated, ours = one.p_tails / 100, [flips for flips in one.flips if len(flips) > 1]
-        if not ours:
-            rows.append({"model": name, "stated % Tails": one.p_tails, "source": name, "sequences": 0})
-            continue
+    for label, kept in generated.table("kept to flips", by="stated").items():
+        stated = float(label) / 100
+        ours = [flips for row in generated.of(stated=label).rows if len(flips := row.labels["sequence"]) > 1]
         rules = {
             "Bernoulli": baselines.bernoulli(stated),
             "window": baselines.window_average(stated),
             "Markov (fitted)": baselines.markov(*baselines.markov_fit(ours), first=stated),
         }
-        sources = {name: ours} | {
-            label: [baselines.sample(rule, len(flips), seed + i) for i, flips in enumerate(ours)]
-            for label, rule in rules.items()
-        }
-        written = ((source, i, flips) for source, some in sources.items() for i, flips in enumerate(some))
-        results = Results(rows=(Row(source, str(i), measures=summary(flips, w=w)) for source, i, flips in written))
-        shares, rates = (results.table(m, bounds=(0, 1)) for m in ("share of Tails", "alternation rate"))
-        runs, windows = (results.table(m) for m in ("longest run", f"distinct windows of {w}"))
+        sources = {name: ours}
+        for source, rule in rules.items() if ours else ():
+            sources[source] = [baselines.sample(rule, len(flips), seed + i) for i, flips in enumerate(ours)]
+        results = Results(rows=(
+            Row(source, str(i), measures=summary(flips, w=w))
+            for source, sequences in sources.items() for i, flips in enumerate(sequences)
+        ))  # fmt: skip
+        means = {measure: results.table(measure, bounds=(0, 1)) for measure in ("share of Tails", "alternation rate")}
+        means |= {measure: results.table(measure) for measure in ("longest run", f"distinct windows of {w}")}
         rows += [
-            {
-                "model": name, "stated % Tails": one.p_tails, "source": source, "sequences": len(sequences),
-                "kept to flips": str(one.share_clean) if source == name else "",
-                "share of Tails": str(shares[source]), "alternation rate": str(rates[source]),
-                "longest run": runs[source].value, f"distinct windows of {w}": windows[source].value,
-                "gzip bytes, all": gzip_length(sequences),
-                "nearest other": np.nanmean(repeat_match(sequences)) if len(sequences) > 1 else np.nan,
-            }
+            {"model": name, "stated % Tails": 100 * stated, "source": source, "sequences": len(sequences),
+             "kept to flips": str(kept) if source == name else "",
+             **{measure: str(table[source]) for measure, table in means.items() if sequences},
+             "gzip bytes, all": gzip_length(sequences),
+             "nearest other": np.nanmean(repeat_match(sequences)) if len(sequences) > 1 else np.nan}
             for source, sequences in sources.items()
         ]  # fmt: skip
     return rows
 
 
-def answers(name, *, study=None, bits=None, mass=None, generated=None, judgement=None, concept="01") -> list[dict]:
-    """The paper's questions, answered from what was measured for one model; a part not measured is said to be so."""
+def answers(name, *, study=None, bits=None, mass=None, generated=None, told=None, concept="01") -> list[dict]:
+    """The paper's questions, answered from what was measured for one model; a part not measured is said to be so.
+
+    ``mass`` are numbers, ``told`` is `told_apart`'s Estimate, the others are Results.
+    """
     rows = []
 
     def add(question, answer="not measured: this model gives no log-probabilities", measured=""):
@@ -223,48 +278,45 @@ def answers(name, *, study=None, bits=None, mass=None, generated=None, judgement
         add("Does a repeated word take hold?")
         add("Is the change abrupt?")
     else:
-        gains = {c: study.gain(c) for c in study.curves}
+        gains = {c: one for c in study.labels("concept") if (one := gain(study, c)) is not None}
         held = [c for c, g in gains.items() if g.low is not None and g.low > 0]
-        text = "yes, each concept" if len(held) == len(gains) else "no concept (null)" if not held else "some concepts"
+        text = "no concept (null)" if not held else "yes, each concept" if len(held) == len(gains) else "some concepts"
         measured = "; ".join(f"({c}) phase difference {g} above controls" for c, g in gains.items())
         add("Does a repeated word take hold, beyond random contexts?", text, measured)
         add("Is the change abrupt?", *_abrupt(study, concept))
     if bits is None:
         add("Does it know that random flips are a fair coin's?")
     else:
-        e = mean_interval(bits, unit="bits/flip")
+        (e,) = bits.table("bits", unit="bits/flip").values()
         worse = e.low is not None and e.low > 1
         text = "no: dearer than a fair coin's 1.0" if worse else "not told apart from 1.0"
         add("Does it know that random flips are a fair coin's?", text, f"{e} over {e.n} random sequences")
     if generated:
-        clean = [ok for one in generated for ok in one.clean]
-        half = np.median([len(flips) for one in generated for flips in one.flips])
-        kept = proportion_interval(sum(clean), len(clean))
+        (kept,), half = generated.table("kept to flips").values(), np.median(generated.values("flips"))
         text = "mostly" if kept.low > 0.5 else "mostly not" if kept.high < 0.5 else "about half the time"
-        measured = f"share of nothing but flips {kept}, n = {len(clean)}; half have {half:g} flips or fewer"
+        measured = f"share of nothing but flips {kept}, n = {kept.n}; half have {half:g} flips or fewer"
         add("Left to write, does it keep to flips?", text, measured)
         add("What do its own sequences resemble?", *_cheapest(generation_bits(generated)))
-    if judgement is None:
+    if told is None:
         add("Can it tell random from repeated when asked?")
     else:
-        e = judgement.auroc
-        null = e.low <= 0.5 <= e.high
-        text = "no (null)" if null else "yes" if e.value > 0.5 else "it answers the wrong way round"
-        add("Can it tell random from repeated when asked?", text, f"AUROC {e} (.5 is chance), {e.n} sequences")
+        null = told.low <= 0.5 <= told.high
+        text = "no (null)" if null else "yes" if told.value > 0.5 else "it answers the wrong way round"
+        add("Can it tell random from repeated when asked?", text, f"AUROC {told} (.5 is chance), {told.n} sequences")
     if mass is not None:
         text = f"mass of Heads and Tails {np.median(mass):.2f} (median)"
-        add("Does it keep to flips?", text, f"least {mass.min():.2f}")
+        add("Does it keep to flips?", text, f"least {min(mass):.2f}")
     return rows
 
 
-def _abrupt(study: ConceptStudy, concept: str) -> tuple[str, str]:
+def _abrupt(study: Results, concept: str) -> tuple[str, str]:
     """Whether the rise is as narrow as a Bayesian observer's, or as the places allow; and the widths."""
-    curve, step = study.curves[concept], study.rise(concept)
-    ideal = rise(*bayes_in_phase(concept, int(curve.n.max())))
+    (n, values), size = _in_phase(study, concept), len(concept)
+    step, ideal = rise(n, values), rise(*bayes_in_phase(concept, int(n[-1] + size / 2)))
     if step is None or ideal is None:
         return "no change to speak of (null)", f"({concept}) rises by less than .05"
     width, least = step[1] - step[0], ideal[1] - ideal[0]
-    spacing = float(np.diff(curve.by_period(curve.n)[0]).max(initial=0))
+    spacing = float(np.diff(n).max(initial=0))
     abrupt = width <= max(2 * least, 2 * spacing)
     return (
         "yes, within the resolution of this run" if abrupt else "no, gradual (null)",

@@ -53,4 +53,4 @@ from .retrieve import (
     queries as queries,
     top as top,
 )
-from .settings import PROFILES as PROFILES, fill as fill
+from .settings import PROFILES as PROFILES

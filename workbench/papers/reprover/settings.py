@@ -13,4 +13,3 @@ PROFILES = Profiles(
     n_metamath=Size(40, 500, 1000, 0, least=0),
     n_embed=Size(0, 2000, 2000, 100_000, least=0),
 )
-fill = PROFILES.fill  # of the sizes of queries and proofs, 0 means all

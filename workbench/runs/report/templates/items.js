@@ -8,25 +8,24 @@ for (const row of rows) {
   const item = items[row.item];
   row.text = [item.study, item.name, item.prompt, row.arm, row.reply, ...row.labels].join("\n").toLowerCase();
 }
+const heads = document.querySelectorAll("th");
 let found = [];
 let shown = 0;
-function add(line, text, kind) {
-  const cell = line.insertCell();
-  cell.className = kind;
-  cell.textContent = text; // never markup: prompts and replies are strangers' texts
+function cells(row) { // [text, class] of each column
+  const item = items[row.item];
+  const some = (texts, kind) => texts.map((text) => [text, kind]);
+  return [[item.study, "soft"], [item.name, "mono"], ...some(row.labels, ""), [item.prompt, "text"], [row.arm, "arm"],
+    [row.reply, "text"], ...some(row.measures, "num"), ...some(row.costs, "num soft")];
 }
 function show() {
   for (const row of found.slice(shown, shown + PAGE)) {
-    const item = items[row.item];
     const line = body.insertRow();
-    add(line, item.study, "soft");
-    add(line, item.name, "mono");
-    for (const label of row.labels) add(line, label, "");
-    add(line, item.prompt, "text");
-    add(line, row.arm, "arm");
-    add(line, row.reply, "text");
-    for (const value of row.measures) add(line, value, "num");
-    for (const value of row.costs) add(line, value, "num soft");
+    cells(row).forEach(([text, kind], k) => {
+      const cell = line.insertCell();
+      cell.className = kind;
+      cell.hidden = heads[k].hidden;
+      cell.textContent = text; // never markup: prompts and replies are strangers' texts
+    });
   }
   shown = Math.min(found.length, shown + PAGE);
   document.getElementById("count").textContent = `${shown} of ${found.length} rows shown, ${rows.length} in all`;
@@ -39,6 +38,9 @@ function apply() {
     && (!study.value || items[row.item].study === study.value)
     && (!differ.checked || items[row.item].differ)
     && words.every((word) => row.text.includes(word)));
+  const filled = new Set(); // another study's columns are not shown
+  for (const row of found) cells(row).forEach(([text], k) => text && filled.add(k));
+  heads.forEach((head, k) => { head.hidden = !filled.has(k); });
   body.replaceChildren();
   shown = 0;
   show();
