@@ -34,7 +34,6 @@ def test_run_all_save_reopen_restart(paper, open_notebook, lab):
 
     # The kernel is restarted: what is asked now has no answer, and the page says so instead of waiting for ever.
     page.page.evaluate("() => window.jupyterapp.shell.currentWidget.context.sessionContext.session.kernel.restart()")
-    page.page.wait_for_function("() => document.querySelector('.jupyter-widgets-disconnected')")
     first = page.widget(0)
     first.get_by_role("button", name="Reset", exact=True).click()
     first.get_by_role("alert").wait_for(state="visible")

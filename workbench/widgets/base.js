@@ -58,18 +58,25 @@ function explorer(model, el, { who = "the model", numbers = null } = {}) {
   };
   let since = null;
   let clock = null;
-  // Why no answer will come, or "": JupyterLab marks the views of a kernel that was restarted or has ended.
-  const gone = "The kernel was restarted or has ended and no longer knows this widget: run its cell again.";
-  const lost = () => (el.closest(".jupyter-widgets-disconnected") ? gone : "");
+  // Whether no answer will come any more: the kernel was restarted, or has ended. Other front ends than JupyterLab do
+  // not tell; there the widget waits to its upper end.
+  const over = "The kernel was restarted or has ended and no longer knows this widget: run its cell again.";
+  let gone = false;
+  const kernel = model.widget_manager?.kernel;
+  const watch = (_, status) => {
+    gone ||= ["restarting", "autorestarting", "terminating", "dead"].includes(status);
+    if (gone) check();
+  };
+  kernel?.statusChanged.connect(watch);
   const tick = () => {
     const seconds = Math.floor((Date.now() - since) / 1000);
     const late = seconds < LONGEST ? "" : `No answer came in ${LONGEST / 60} minutes: restart the kernel and run this cell again.`;
-    if (lost() || late) {
+    if (late) {
       clearInterval(clock);
       since = null;
       busy.hidden = true;
       root.setAttribute("aria-busy", "false");
-      say(lost() || late);
+      say(late);
       return;
     }
     busy.hidden = seconds < 1;
@@ -80,7 +87,7 @@ function explorer(model, el, { who = "the model", numbers = null } = {}) {
     error.textContent = sentence;
   };
   const check = () => {
-    const now = waiting();
+    const now = waiting() && !gone;
     root.toggleAttribute("data-waiting", now);
     root.setAttribute("aria-busy", String(now));
     if (now && since === null) {
@@ -91,15 +98,15 @@ function explorer(model, el, { who = "the model", numbers = null } = {}) {
       since = null;
       busy.hidden = true;
     }
-    say(now ? "" : model.get("answer").error || "");
+    say(now ? "" : (gone && waiting() && over) || model.get("answer").error || "");
     root.classList.toggle("wb-large", model.get("large"));
   };
   // ipywidgets holds edits back while the kernel works and then sends the latest state only, so that one forward runs
   // at a time and a burst of edits costs two.
   let asked = false; // whether this view asked: only then is the answer announced
   const push = (changes) => {
-    if (lost()) {
-      say(lost());
+    if (gone) {
+      say(over);
       return;
     }
     for (const [name, value] of Object.entries(changes)) model.set(name, value);
@@ -213,6 +220,7 @@ function explorer(model, el, { who = "the model", numbers = null } = {}) {
     return () => {
       for (const part of parts) part.close();
       watcher.disconnect();
+      kernel?.statusChanged.disconnect(watch);
       clearInterval(clock);
       for (const [name, action] of listening) model.off(`change:${name}`, action);
       root.remove();
