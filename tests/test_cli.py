@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -79,6 +80,16 @@ def test_help_teaches_with_examples(run_workbench):
         answer = run_workbench(command, "--help")
         assert answer.returncode == 0
         assert command == "cache" or f"workbench {command}" in answer.stdout, command
+
+
+def test_version_and_an_installation_without_notebooks(run_workbench, tmp_path):
+    assert re.match(r"workbench \d+\.\d+", run_workbench("--version").stdout)
+    shutil.copytree(ROOT / "workbench", tmp_path / "workbench", ignore=shutil.ignore_patterns("__pycache__"))
+    installed = {"cwd": tmp_path, "env": {"PYTHONPATH": str(tmp_path)}}
+    listed, run = run_workbench("list", **installed), run_workbench("run", "rain", **installed)
+    assert listed.returncode == 0 and "missing" in listed.stdout and run.returncode == 2
+    for said in (listed.stderr, run.stderr):
+        assert f"{tmp_path / 'notebooks'} is missing" in said and "clone the repository" in said
 
 
 def test_a_typo_in_a_parameter_fails_fast_and_names_it(run_workbench, tiny):

@@ -9,13 +9,12 @@ from typing import Annotated, Optional
 import typer
 
 from ..errors import UsageError
-from ..files import CONTROL, expanded
+from ..files import CONTROL, ROOT, expanded
 
 PASSED_OVER = 12  # unreadable records that are named one by one
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -55,8 +54,22 @@ Out = Annotated[
 Paper = Annotated[str, typer.Argument(help="A paper's name or the path of an .ipynb file.")]
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        import platform
+        from importlib.metadata import version
+
+        print(f"workbench {version('workbench')} (Python {platform.python_version()}, {ROOT})")
+        raise typer.Exit
+
+
 @app.callback()
-def options(debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False):
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Version, Python and folder, then exit.")
+    ] = False,
+):
     """Options before the command's name."""
     if debug:
         os.environ["WORKBENCH_DEBUG"] = "1"

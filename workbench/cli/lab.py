@@ -39,6 +39,7 @@ def lab(
     import secrets
 
     from ..runs.notebook import copies
+    from ..runs.notebook.notebook import no_notebooks
     from ..runs.process.processes import adopt_orphans
 
     paper, passed_on = None, list(context.args)
@@ -53,7 +54,7 @@ def lab(
         opened = copies.with_values(paper, assignments) if assignments else copies.of(paper or "start")
         start = f"lab/tree/{opened.relative_to(ROOT).as_posix()}"
     elif paper is not None:
-        raise UsageError(f"there is no notebook of {paper} here: this installation has no notebooks/ folder")
+        raise UsageError(no_notebooks())
     port = _port(passed_on)
     # in the environment, not on the command line, which every user of a machine can read
     token = os.environ["JUPYTER_TOKEN"] = secrets.token_urlsafe(32)

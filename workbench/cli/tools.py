@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from .base import Paper, app, console
+from .base import Paper, app, complain, console
 
 cache_app = typer.Typer(no_args_is_help=True, help="Converted and quantised models kept on this machine.")
 app.add_typer(cache_app, name="cache")
@@ -17,13 +17,18 @@ def list_papers():
 
     from ..files import ROOT
     from ..papers import PAPERS
+    from ..runs.notebook.notebook import no_notebooks
 
     table = Table("paper", "state", "title", "claim", box=None, header_style="bold")
     for paper in PAPERS:
         there = (ROOT / "notebooks" / f"{paper.name}.ipynb").is_file()
-        state = "[green]ready[/green]" if there and paper.status == "done" else "[dim]coming[/dim]"
+        state = "[dim]coming[/dim]"
+        if paper.status == "done":
+            state = "[green]ready[/green]" if there else "[red]missing[/red]"
         table.add_row(paper.name, state, paper.title, paper.claim)
     console().print(table)
+    if not (ROOT / "notebooks").is_dir():
+        complain(no_notebooks())
 
 
 @app.command()

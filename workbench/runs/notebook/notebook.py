@@ -93,6 +93,14 @@ class Notebook:
         return str(path).encode("utf-8", "replace").decode()  # a folder's name may be no UTF-8
 
 
+def no_notebooks() -> str:
+    """What an installation without the checkout's folders says; a notebook of one's own runs there by its path."""
+    return (
+        f"the papers' notebooks are not in this installation: {ROOT / 'notebooks'} is missing; clone the repository "
+        "and run `pip install -e .` in it, or name a notebook of your own by its path"
+    )
+
+
 def find_notebook(paper: str) -> tuple[str, Path]:
     """A paper's name or the path of an .ipynb file, as (name, path).
 
@@ -111,6 +119,8 @@ def find_notebook(paper: str) -> tuple[str, Path]:
                 "and _, beginning with a letter or digit"
             )
         return path.stem, path.absolute()
+    if not (ROOT / "notebooks").is_dir():
+        raise UsageError(no_notebooks())
     known = {item.stem: item for item in sorted((ROOT / "notebooks").glob("*.ipynb"))}
     if paper in known:
         return paper, known[paper]
