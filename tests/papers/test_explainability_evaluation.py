@@ -25,6 +25,8 @@ from workbench.papers.explainability import (
     weight_randomisation,
 )
 from workbench.papers.explainability.evaluation import faithfulness, sanity
+from workbench.results import Results
+from workbench.rows import Row
 from workbench.widgets.explain.methods import MethodsCompared
 
 TARGET = " Paris"
@@ -131,7 +133,7 @@ def test_faithfulness_finds_the_true_explanation_and_no_more(additive):
     assert rows["gradient", "replace"].verdict == "not separable from random"
     assert rows["random", "replace"].verdict == "the control" and rows["random", "replace"].above_random is None
     literal = [erasure(additive, one, removal="delete").comprehensiveness for one in found.attributions["occlusion"]]
-    np.testing.assert_allclose(found.values["occlusion", "delete"]["comprehensiveness"], literal, atol=1e-6)
+    np.testing.assert_allclose(found.results.of("occlusion").values("delete.comprehensiveness"), literal, atol=1e-6)
     (pair,) = found.pairs[found.pairs.removal == "replace"].itertuples()
     assert (pair.a, pair.b) == ("occlusion", "gradient") and pair.separable and "> gradient" in best.separable_from
     made = {"occlusion": found.attributions["occlusion"]}
@@ -159,15 +161,14 @@ def test_verdicts_on_made_up_numbers():
     """Equal numbers are not separable, worse ones are below; p values are Holm's over the methods."""
     rng = np.random.default_rng(0)
     chance = rng.normal(0.3, 0.1, 30)
-    cost = SimpleNamespace(cost=SimpleNamespace(evaluations=1, tokens=2, seconds=3.0))
     numbers = {"occlusion": chance + 0.2, "shapley": chance + rng.normal(0, 0.05, 30), "gradient": chance - 0.2}
-    values = {
-        (name, "replace"): {"comprehensiveness": list(one), "sufficiency": list(one)}
-        for name, one in {**numbers, "random": chance}.items()
-    }
-    attributions = {name: [cost] * 30 for name in [*numbers, "random"]}
-    table = faithfulness._table([*numbers, "random"], ["replace"], (0.1,), attributions, values, 0, 0.95)
-    verdicts = {row.method: row.verdict for row in table.rows}
+    rows = [
+        Row(name, str(item), measures={"replace.comprehensiveness": value, "replace.sufficiency": value},
+            cost={"evaluations": 1, "tokens": 2, "seconds": 3.0})
+        for name, values in {**numbers, "random": chance}.items() for item, value in enumerate(values)
+    ]  # fmt: skip
+    table, _ = faithfulness.tables_of(Results(rows=rows), ["replace"])
+    verdicts = dict(zip(table.method, table.verdict))
     assert verdicts == {
         "occlusion": "above random", "shapley": "not separable from random", "gradient": "below random",
         "random": "the control",
