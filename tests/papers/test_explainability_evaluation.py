@@ -24,9 +24,9 @@ from workbench.papers.explainability import (
     sizes,
     weight_randomisation,
 )
-from workbench.papers.explainability.evaluation import faithfulness, sanity
+from workbench.papers.explainability.evaluation import faithfulness, removal, sanity
 from workbench.results import Results
-from workbench.rows import Row
+from workbench.rows import FILE, OFFERED, Row, read_lines
 from workbench.widgets.explain.methods import MethodsCompared
 
 TARGET = " Paris"
@@ -149,6 +149,42 @@ def test_faithfulness_finds_the_true_explanation_and_no_more(additive):
     assert [axis.get_title(loc="left") for axis in figure.axes] == ["Tokens replaced", "Tokens deleted"]
     assert "<script" not in found._repr_html_() and found.table.comprehensiveness[0].n == 8
     assert "Above random (Holm): " in figure.description and figure.description.count("comprehensiveness") == 2
+
+
+def test_rows_of_a_run_before_are_read_back_whole(tiny, tmp_path, monkeypatch):
+    """Nothing is explained, foreseen or shuffled again, and what is read back is what was computed."""
+    monkeypatch.setenv("WORKBENCH_RUN_FOLDER", str(tmp_path))
+    items, methods = (
+        [(prompt, TARGET) for prompt in PROMPTS[:2]],
+        ["occlusion", "occlusion_delete", "lime", "decomposition"],
+    )
+
+    def run():
+        table = faithfulness_table(tiny, items, methods, samples={"lime": 8}, random_draws=2, seed=3)
+        simulated = simulatability_table(tiny, table.attributions, counterfactuals=4)
+        return table, simulated, weight_randomisation(tiny, *items[0], ["occlusion", "lime"], steps=2, samples=8)
+
+    first = run()
+    (tmp_path / FILE).rename(tmp_path / OFFERED)
+
+    def again(model, prompt, target, *, method, **options):
+        assert method == "random", "two forwards for the question itself"
+        return attribute(model, prompt, target, method=method, **options)
+
+    monkeypatch.setattr(faithfulness, "attribute", again)
+    monkeypatch.setattr(faithfulness, "erase", None)
+    monkeypatch.setattr(removal, "_simulate", None)
+    monkeypatch.setattr(sanity, "attribute", None)
+    second = run()
+    assert first[0].results.rows == second[0].results.rows and first[1] == second[1]
+    assert first[0].rows == second[0].rows and first[0].pairs.equals(second[0].pairs)
+    assert first[2].table.equals(second[2].table)
+    assert all(line["taken"] for line in read_lines(tmp_path / FILE)[0])
+    for method, made in first[0].attributions.items():
+        for one, read in zip(made, second[0].attributions[method], strict=True):
+            ours, theirs = vars(one), vars(read)
+            assert (ours.pop("scores") == theirs.pop("scores")).all()
+            assert ours.pop("cost").tokens == theirs.pop("cost").tokens and ours == theirs
 
 
 def test_few_prompts_separate_nothing(additive):
