@@ -1,4 +1,4 @@
-"""``workbench list | params | new | doctor | cache | lab``: what there is, and what this machine can do."""
+"""``workbench list | params | new | doctor | cache | lab``: papers, parameters, and what this machine can do."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ app.add_typer(cache_app, name="cache")
 
 @app.command("list")
 def list_papers():
-    """The papers and whether they can be run. Example: [bold]workbench list[/bold]"""
+    """List the papers and whether they run. Example: [bold]workbench list[/bold]"""
     from rich.table import Table
 
     from ..files import ROOT
@@ -31,7 +31,7 @@ def list_papers():
 
 @app.command()
 def params(paper: Paper):
-    """What can be set: name, type, default, least value, meaning. Example: [bold]workbench params randomness[/bold]"""
+    """List a paper's parameters with their meaning. Example: [bold]workbench params randomness[/bold]"""
     from rich.markup import escape
     from rich.table import Table
 
@@ -57,11 +57,11 @@ def new_paper(
     reference: Annotated[str, typer.Option("--reference", help="Authors, venue, year, arXiv number.")] = "",
     claim: Annotated[str, typer.Option("--claim", help="What it claims, in one sentence.")] = "",
 ):
-    """Begin a paper: write its notebook, method, data, test and page, which run and are to be changed.
+    """Begin a paper: write a notebook, method, data, test and page that run, for you to change.
 
     Examples:
 
-    [bold]workbench new tips[/bold] (of a paper that [bold]workbench list[/bold] shows as coming the words are known)
+    [bold]workbench new tips[/bold] (the words of a paper that [bold]workbench list[/bold] shows as coming are known)
 
     [bold]workbench new mine --title "My study" --reference "Me, 2026" --claim "Larger models know more."[/bold]
 
@@ -85,7 +85,7 @@ def new_paper(
 
 @app.command()
 def doctor():
-    """What this machine can do, and what to do about what is missing.
+    """Check this machine, and say how to add what is missing.
 
     Example: [bold]workbench doctor[/bold]
 
@@ -110,7 +110,7 @@ def doctor():
 
 @cache_app.command("list")
 def cache_list():
-    """The converted models kept, with their sizes. Example: [bold]workbench cache list[/bold]"""
+    """List the converted models on this machine, with their sizes. Example: [bold]workbench cache list[/bold]"""
     import datetime
 
     from rich.markup import escape
@@ -136,7 +136,7 @@ def cache_list():
 def cache_clear(
     keys: Annotated[list[str] | None, typer.Argument(help="Only these keys (default: everything).")] = None,
 ):
-    """Delete converted models; they are made again when they are needed.
+    """Delete converted models; the next run that needs one converts it again.
 
     Examples:
 
@@ -152,26 +152,26 @@ def cache_clear(
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def lab(context: typer.Context):
-    """JupyterLab on 127.0.0.1 behind a random token, opened at notebooks/start.ipynb.
+    """Start JupyterLab on 127.0.0.1 with a random token, and open notebooks/start.ipynb.
 
     Examples:
 
     [bold]workbench lab[/bold]
 
-    [bold]workbench lab --no-browser --port 9000[/bold] (anything is passed on to jupyter lab)
+    [bold]workbench lab --no-browser --port 9000[/bold] (all options go to jupyter lab)
     """
     import secrets
 
     from ..files import ROOT
     from ..runs.process.processes import adopt_orphans
 
-    # in the environment, not on the command line, which every user of a machine can read
+    # every user of a machine can read a command line, so the token goes into the environment
     token = os.environ["JUPYTER_TOKEN"] = secrets.token_urlsafe(32)
     command = [
         sys.executable, "-m", "jupyterlab",
         "--ServerApp.ip=127.0.0.1",
         f"--ServerApp.root_dir={ROOT}",
-        "--LabApp.news_url=None",  # JupyterLab would ask its makers for news and for its newest version
+        "--LabApp.news_url=None",  # else JupyterLab asks its makers for news and for its newest version
         "--LabApp.check_for_updates_class=jupyterlab.handlers.announcements.NeverCheckForUpdate",
         *(["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []),
         *context.args,
@@ -181,12 +181,12 @@ def lab(context: typer.Context):
         start = "lab/tree/notebooks/start.ipynb"
         command.insert(3, f"--LabApp.default_url=/{start}")
     if any("port" in argument for argument in context.args):
-        print(f"token: {token}", flush=True)  # the port is the user's affair, and Jupyter prints it
+        print(f"token: {token}", flush=True)  # the user chose the port, and Jupyter prints it
     else:
         port = _free_port()
         command.insert(3, f"--ServerApp.port={port}")
         print(f"JupyterLab: http://127.0.0.1:{port}/{start}?token={token}", flush=True)
-    adopt_orphans(False)  # it would go on as JupyterLab's, which does not expect any
+    adopt_orphans(False)  # JupyterLab does not expect an inherited one
     os.execv(sys.executable, command)
 
 

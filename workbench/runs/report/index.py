@@ -1,7 +1,7 @@
-"""``workbench report``: one static page over all runs and grids, and the same as CSV, Parquet and LaTeX beside it.
+"""``workbench report``: one static page over all runs and grids, and the numbers as CSV, Parquet and LaTeX.
 
-The page is a single file: figures and the text exports are embedded, the filter is a few lines of inline script whose
-hash the Content-Security-Policy names, and everything else is forbidden to run or load.
+The page is a single file with figures and text exports embedded. Its filter is a few lines of inline script, whose hash
+the Content-Security-Policy names; the policy forbids everything else to run or load.
 """
 
 import base64
@@ -26,8 +26,8 @@ def write_report(out: Path) -> Path:
     """Write the page and its exports into the folder of all runs; returns the page's path.
 
     ``index.html``; ``runs.csv``, ``.parquet`` and ``.tex``; where there are grids also ``grids.csv``, ``.parquet`` and
-    ``.tex``, and their figures as ``grids/PAPER-NAME.png`` and ``.svg``. A run whose own page is missing (its sweep was
-    killed between the two) gets it.
+    ``.tex``, and their figures as ``grids/PAPER-NAME.png`` and ``.svg``. A run without a page (its sweep was killed
+    before it made one) gets one.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def render(
     found: list[grids.GridTable] | None = None,
     unreadable: list[str] | None = None,
 ) -> str:
-    """The page as text; a grid's figure is also written beside it. ``unreadable``: what was passed over, and why."""
+    """The page as text; grids' figures are written beside it. ``unreadable``: records left out, and why."""
     from ...papers import PAPERS
 
     titles = {paper.name: paper.title for paper in PAPERS}
@@ -110,7 +110,7 @@ def render(
 
 
 def _grid(table: grids.GridTable, out: Path) -> dict:
-    """A grid as the template shows it: caption, picture, and rows of texts."""
+    """A grid for the template: caption, picture, and rows of texts."""
     from ...plots import save
 
     figure, source, width = grids.draw(table), None, 0
@@ -130,19 +130,19 @@ def _grid(table: grids.GridTable, out: Path) -> dict:
 
 
 def link(record: store.Record, out: Path) -> str:
-    """Where a run's row leads: its page, else its folder; relative, so that the folder of runs can be moved."""
+    """The address of a run's page, else of its folder; relative, so that the folder of runs can be moved."""
     target = record.report if record.report.exists() else record.folder
     return target.relative_to(out).as_posix()
 
 
 def figures(record: store.Record, out: Path, room: int) -> tuple[list[dict], int]:
-    """A run's pictures as {name, alt, source}, and the room left on the page; too large a one is only linked."""
+    """A run's pictures as {name, alt, source}, and the room left on the page; too large a picture is linked."""
     from ...plots import description
 
     found = []
     for path in sorted((record.folder / "figures").glob("*.png")):
         if store.inside(record.folder, f"figures/{path.name}") is None:
-            continue  # a link to somewhere else: not this run's picture
+            continue  # a link to another place is not this run's picture
         count = path.stat().st_size
         if count <= min(FIGURE_BYTES, room):
             room -= count
@@ -191,7 +191,7 @@ def comparison(metric: str, runs: list[store.Record]) -> str | None:
 
 
 def _text(record: store.Record) -> str:
-    """What the filter box looks through."""
+    """The text that the filter box searches."""
     parts = [record.id, record.paper, record.status, chosen(record), record.error or "", *record.metrics]
     parts += [f"{name}={plain(value)}" for name, value in record.parameters.items()]
     return " ".join(parts).lower()

@@ -11,7 +11,7 @@ import mimetypes
 import re
 from pathlib import Path
 
-LARGEST_IMAGE = 4_000_000  # bytes of a picture beside the notebook that are worth embedding
+LARGEST_IMAGE = 4_000_000  # bytes of a picture beside the notebook that is embedded
 SVG = {
     "svg", "g", "path", "rect", "circle", "ellipse", "line", "polyline", "polygon", "text", "tspan", "defs", "clipPath",
     "linearGradient", "radialGradient", "stop", "symbol", "marker", "title", "desc",
@@ -53,7 +53,7 @@ RULE = re.compile(r"""([\w\s.#:,>()+~*=\[\]"'-]+)\{([^{}]*)\}""")  # of a style 
 
 
 def sanitise(text: str, folder: Path | None = None) -> str:
-    """HTML with everything taken out that could run, fetch or submit something, and long code folded.
+    """HTML without anything that could run, fetch or submit something, and with long code folded.
 
     Pictures with a relative path inside ``folder`` are embedded; pictures from elsewhere become their own description.
     """
@@ -83,7 +83,7 @@ def sanitise(text: str, folder: Path | None = None) -> str:
     for picture in soup.find_all("img", src=False):
         picture.name = "em"
         picture.string = picture.get("alt") or "a picture that is not part of this page"
-    for cell in soup.select("div.input"):  # code that is long is put behind a click: the page reads as a story
+    for cell in soup.select("div.input"):  # long code is folded, so that the page reads as a story
         lines = (cell.select_one(".input_area") or cell).get_text().strip().splitlines()
         if len(lines) > 16:
             details = soup.new_tag("details", attrs={"class": "code"})
@@ -107,7 +107,7 @@ def _declarations(body: str) -> str:
 
 
 def _embedded(source: str, folder: Path | None) -> str | None:
-    """A picture of the run as a data: address; None where it is no picture, too large, or somebody else's."""
+    """A picture of the run as a data: address; None if it is not a picture, too large, or outside the run's folder."""
     path = (folder / source).resolve() if folder is not None and source and ":" not in source else None
     kind = mimetypes.guess_type(source)[0] or ""
     inside = path is not None and path.is_relative_to(folder.resolve()) and path.is_file()

@@ -1,9 +1,8 @@
 """A grid of experiments: ``-g name=v1,v2`` and grid.yaml as the cells to run, all checked before anything starts.
 
-A cell is one combination of the values. Its identity is what was asked of which notebook: paper, notebook hash, every
-parameter's value, the model and the seed among them, and the content of the files that they name (a folder's weights
-may have changed, a hub model's branch may have moved). Two cells of the same identity are the same cell, whichever
-command, file or cluster asked for them.
+A cell is one combination of the values. Its identity is made of the paper, the notebook's hash, every parameter's value
+(model and seed too) and the content of the files that they name (a folder's weights may have changed, a hub model's
+branch may have moved). Two cells with the same identity are the same cell, whichever command, file or cluster asks.
 """
 
 import hashlib
@@ -23,7 +22,7 @@ from ..notebook.notebook import Notebook, read
 from ..store import masking
 
 SEED = "seed"
-MANY = 10_000  # cells from which a sweep says how many they are before it starts
+MANY = 10_000  # from so many cells on, a sweep prints their number before it starts
 TOO_MANY = 1_000_000
 FILE_BYTES = 1_000_000
 
@@ -48,29 +47,29 @@ class Grid:
         return math.prod(map(len, self.axes.values()))
 
     def cells(self) -> Iterator[Cell]:
-        """Every combination; the last axis varies fastest, but seeds slowest: a first answer comes early."""
+        """Every combination. The last axis varies fastest, but seeds slowest, so that a first answer comes early."""
         names = sorted(self.axes, key=lambda name: name != SEED)
         for values in itertools.product(*(self.axes[name] for name in names)):
             chosen = dict(zip(names, values))
             chosen = self.fixed | {name: chosen[name] for name in self.axes}
-            asked = masking.mask(self.notebook.filled(chosen))  # as the record will have it
+            asked = masking.mask(self.notebook.filled(chosen))  # as the record keeps it
             held = contents(asked, self.looked_up)
             yield Cell(identity(self.notebook.name, self.notebook.sha256, asked, held), chosen)
 
     @property
     def shown(self) -> tuple[dict[str, list], dict[str, Any]]:
-        """Axes and fixed parameters as they may be written down, without secrets."""
+        """Axes and fixed parameters, without secrets."""
         axes = {name: [masking.masked(name, value) for value in values] for name, values in self.axes.items()}
         return axes, masking.mask(self.fixed)
 
     @cached_property
     def looked_up(self) -> dict:
-        """What the files and hub models hold that the values name: each is looked at once for all cells."""
+        """Hashes of the files and hub models that the values name; each is read once for all cells."""
         return {}
 
     @property
     def name(self) -> str:
-        """Eight hex digits that this grid alone has."""
+        """This grid's name: eight hex digits of its hash."""
         axes, fixed = self.shown
         content = [self.notebook.name, self.notebook.sha256, axes, fixed]
         held = contents(masking.mask(self.notebook.filled(self.fixed)) | axes, self.looked_up)
@@ -150,7 +149,7 @@ def build(
             raise UsageError(f"parameter {name!r} is fixed and an axis of the grid; leave one of the two away")
     if not raw:
         raise UsageError("the grid is empty: nothing varies; give -g name=v1,v2, --seeds N or --file grid.yaml")
-    notebook.resolve({name: None for name in raw if name not in notebook.known})  # unknown names, before their values
+    notebook.resolve({name: None for name in raw if name not in notebook.known})  # check names before values
     typed = {name: _axis(notebook, name, values) for name, values in raw.items()}
     grid = Grid(notebook, typed, notebook.resolve(shared))
     if len(grid) > TOO_MANY:
@@ -162,7 +161,7 @@ def build(
 
 
 def _axis(notebook: Notebook, name: str, values: list) -> list:
-    """One axis: every value converted by its parameter's annotation, and none twice."""
+    """One axis: every value converted by its parameter's annotation, without doubles."""
     if not values:
         raise UsageError(f"the grid is empty: {name!r} has no value; give at least one: -g {name}=v1,v2")
     typed: dict[bytes, Any] = {}
@@ -206,7 +205,7 @@ def split_values(text: str) -> list[str]:
             escaped = False
         elif quoted:
             escaped, quoted = sign == "\\", sign != '"'
-        elif sign == '"' and (depth or not text[start:place].strip()):  # a quote inside a word is just a quote
+        elif sign == '"' and (depth or not text[start:place].strip()):  # a quote inside a word is part of the word
             quoted = True
         elif sign in "[{":
             depth += 1
@@ -242,7 +241,7 @@ def read_file(path: Path) -> dict[str, Any]:
     Raises
     ------
     UsageError
-        It cannot be read, is no YAML, or holds something else.
+        It cannot be read, is not YAML, or holds something else.
     """
     import yaml
 
