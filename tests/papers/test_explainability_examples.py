@@ -63,7 +63,7 @@ def test_adversarial_keeps_to_its_list_and_has_a_random_control(smollm2):
     for edit in (*found.edits, found.nearest):
         for _, before, after in edit.changes:
             assert after.strip(".,").lower() in words[before.strip(".,").lower()]
-    assert found.random.n == 4 and "reader must judge" in found.honest
+    assert found.random.n == 4 and "reader must judge" in found.doubt
     assert found.nearest.margin <= found.random.value + 1e-6 or found.margin < 0
     with pytest.raises(UsageError, match=r"no word of 'Xyz' is in the list of substitutions"):
         ex.adversarial(smollm2, "Xyz", " a", " b")

@@ -127,21 +127,19 @@ def prove(session: Session, theorems: Sequence[str | Theorem], provers: dict[str
         Measure: "proved". Labels: "status", "why not" and "proved, in full", an `Attempt`'s message and statement.
         The reply is the proof. Costs: "calls" of Lean, "seconds".
     """
-    library = session.library
-    pinned = [library.engine.version, str(library.build and library.build.name), session.timeout, session.memory_mb]
     about = {one if isinstance(one, str) else one.name: one for one in theorems}
     given = [one if isinstance(one, str) else [one.name, one.module, one.preamble, one.statement] for one in theorems]
-    results = Results(name, model=f"Lean {library.engine.version}", settings=[pinned, given, provers])
+    library = session.library
+    settings = [str(library.build or library.root), session.timeout, session.memory_mb, given, provers]
+    results = Results(name, model=f"Lean {library.engine.version}", settings=settings)
 
     def rows(missing: Sequence[Key]) -> Iterable[Row]:
         for prover, item, _ in tqdm(missing, desc="proving", unit="attempt", disable=not progress):
             one = attempt(session, about[item], **provers[prover])
+            labels = {"status": one.status, "why not": one.message, "proved, in full": one.statement}
+            measures, cost = {"proved": one.status == "proved"}, {"calls": one.calls, "seconds": one.seconds}
             statement = getattr(about[item], "statement", item)
-            yield Row(
-                prover, item, 0, "", {"proved": one.status == "proved"},
-                {"status": one.status, "why not": one.message, "proved, in full": one.statement}, statement,
-                "\n".join(one.script), {"calls": one.calls, "seconds": one.seconds},
-            )  # fmt: skip
+            yield Row(prover, item, 0, "", measures, labels, statement, "\n".join(one.script), cost)
 
     results.compute([(prover, item, 0) for item in about for prover in provers], rows)
     return results
@@ -161,12 +159,3 @@ def floor_table(found: Results) -> list[dict]:
             "seconds": round(sum(row.cost["seconds"] for row in tried), 1),
         })  # fmt: skip
     return rows
-
-
-def attempts_table(found: Results) -> list[dict]:
-    """A row an attempt: its end, the proof, and why there is none."""
-    return [
-        {"theorem": row.item, "status": row.labels["status"], "proof": "; ".join(row.reply.split("\n")),
-         "calls": row.cost["calls"], "why not": row.labels["why not"], "proved, in full": row.labels["proved, in full"]}
-        for row in found.rows
-    ]  # fmt: skip

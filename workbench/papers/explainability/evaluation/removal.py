@@ -122,25 +122,21 @@ def erase(game: Game, orders: Sequence[tuple[str, Sequence[int]]], shares: Seque
     ]
 
 
-@dataclass(frozen=True)
-class Simulated:
-    """How often the predictor was right, over how many pairs of counterfactuals; ``chance`` is a coin's."""
-
-    accuracy: float
-    pairs: int
-    chance: float = 0.5
-
-
 def simulatability(
     model, attribution: Attribution, *, counterfactuals: int = 24, share: float = 0.3, removal: str = "replace",
     seed: int = 0, baseline=None,
-) -> Simulated:  # fmt: skip
+) -> dict[str, float]:  # fmt: skip
     """Can one foresee the model from the explanation?
 
     ``counterfactuals`` prompts are made, each by removing the same number of random tokens (``share`` of those behind
     the first, at least one). **The predictor**: of two of them, the one whose removed tokens have the smaller sum of
     scores has the higher log-probability of the target. Pairs whose log-probabilities differ by less than 1e-3 are left
     out; equal sums count one half. Because all prompts lose equally many tokens, their number gives nothing away.
+
+    Returns
+    -------
+    dict
+        "accuracy": how often the predictor was right (a coin: .5); "pairs" of counterfactuals.
 
     Raises
     ------
@@ -151,7 +147,7 @@ def simulatability(
     return _simulate(game, [attribution], counterfactuals, share, seed)[0]
 
 
-def _simulate(game: Game, attributions: Sequence[Attribution], count: int, share: float, seed: int) -> list[Simulated]:
+def _simulate(game: Game, attributions: Sequence[Attribution], count: int, share: float, seed: int) -> list[dict]:
     players = len(game.free)
     if players < 2 or count < 2 or not 0 < share < 1:
         raise UsageError(
@@ -173,7 +169,7 @@ def _simulate(game: Game, attributions: Sequence[Attribution], count: int, share
         lost = (~stays).astype(float) @ attribution.scores[game.free]
         said = np.sign(lost[second] - lost[first])  # less lost: higher
         right = np.where(said == 0, 0.5, said == np.sign(differ))[clear]
-        found.append(Simulated(float(right.mean()) if len(right) else 0.5, int(clear.sum())))
+        found.append({"accuracy": float(right.mean()) if len(right) else 0.5, "pairs": int(clear.sum())})
     return found
 
 
@@ -195,8 +191,7 @@ def simulatability_table(
     def foreseen(item: int, same: Sequence[Attribution], _missing) -> Iterator[Row]:
         game = erasure_game(model, same[0], removal=removal, quantity="log_probability")
         for method, found in zip(methods, _simulate(game, same, counterfactuals, share, seed + item), strict=True):
-            measures = {"accuracy": found.accuracy, "pairs": found.pairs}
-            yield Row(method, str(item), seed, "", measures, {"target": same[0].target}, same[0].prompt)
+            yield Row(method, str(item), seed, "", found, {"target": same[0].target}, same[0].prompt)
 
     for item, same in enumerate(zip(*attributions.values(), strict=True)):
         if len(same[0].ids) > 2:  # behind the first there are two tokens to remove
