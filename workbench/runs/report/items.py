@@ -17,6 +17,7 @@ from .exports import as_parquet, csv_text
 from .words import environment, script
 
 PAGE = "items.html"
+MOST = 20_000  # items of a page, those on which the arms differ most; the tables have all
 
 
 def write_items(folder: Path, run: dict[str, Any]) -> Path | None:
@@ -59,7 +60,7 @@ def render(rows: dict[tuple, Row], run: dict[str, Any], damaged: int = 0) -> str
     spreads = {group: [_spread(name, mine) for name in names["measures"]] for group, mine in groups.items()}
     items, data = [], []
     seeds = {seed for *_, seed in groups}
-    for group in sorted(groups, key=spreads.get, reverse=True):  # the sort is stable: ties keep their order
+    for group in sorted(groups, key=spreads.get, reverse=True)[:MOST]:  # the sort is stable: ties keep their order
         study, _, item, seed = group
         mine = groups[group]
         name = item if len(seeds) == 1 else f"{item}, seed {seed}"
@@ -81,8 +82,8 @@ def render(rows: dict[tuple, Row], run: dict[str, Any], damaged: int = 0) -> str
         environment()
         .get_template("items.html")
         .render(
-            run=run, damaged=damaged, data=text, labels=names["labels"], measures=names["measures"],
-            costs=names["cost"], arms=list(dict.fromkeys(row.arm for row in rows.values())),
+            run=run, damaged=damaged, left_out=len(groups) - len(items), data=text, labels=names["labels"],
+            measures=names["measures"], costs=names["cost"], arms=list(dict.fromkeys(row.arm for row in rows.values())),
             studies=list(dict.fromkeys(item["study"] for item in items)), **script("items.js"),
         )
     )  # fmt: skip

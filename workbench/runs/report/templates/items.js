@@ -8,6 +8,8 @@ for (const row of rows) {
   const item = items[row.item];
   row.text = [item.study, item.name, item.prompt, row.arm, row.reply, ...row.labels].join("\n").toLowerCase();
 }
+const heads = [...document.querySelectorAll("thead th")];
+let used = []; // columns in which a row that was found has something to say
 let found = [];
 let shown = 0;
 function add(line, text, kind) {
@@ -15,18 +17,16 @@ function add(line, text, kind) {
   cell.className = kind;
   cell.textContent = text; // never markup: prompts and replies are strangers' texts
 }
+function cells(row) {
+  const item = items[row.item];
+  return [[item.study, "soft"], [item.name, "mono"], ...row.labels.map((text) => [text, ""]), [item.prompt, "text"],
+    [row.arm, "arm"], [row.reply, "text"], ...row.measures.map((text) => [text, "num"]),
+    ...row.costs.map((text) => [text, "num soft"])];
+}
 function show() {
   for (const row of found.slice(shown, shown + PAGE)) {
-    const item = items[row.item];
     const line = body.insertRow();
-    add(line, item.study, "soft");
-    add(line, item.name, "mono");
-    for (const label of row.labels) add(line, label, "");
-    add(line, item.prompt, "text");
-    add(line, row.arm, "arm");
-    add(line, row.reply, "text");
-    for (const value of row.measures) add(line, value, "num");
-    for (const value of row.costs) add(line, value, "num soft");
+    cells(row).forEach(([text, kind], column) => used[column] && add(line, text, kind));
   }
   shown = Math.min(found.length, shown + PAGE);
   document.getElementById("count").textContent = `${shown} of ${found.length} rows shown, ${rows.length} in all`;
@@ -39,6 +39,9 @@ function apply() {
     && (!study.value || items[row.item].study === study.value)
     && (!differ.checked || items[row.item].differ)
     && words.every((word) => row.text.includes(word)));
+  used = heads.map(() => false);
+  for (const row of found) cells(row).forEach(([text], column) => { used[column] ||= text !== ""; });
+  heads.forEach((head, column) => { head.hidden = !used[column]; });
   body.replaceChildren();
   shown = 0;
   show();
