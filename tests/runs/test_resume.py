@@ -112,8 +112,8 @@ def test_what_cannot_be_resumed_is_one_sentence_and_starts_nothing(killed, tmp_p
     before = len(runs_of(out))
     secret = ("-p", "api_key=verysecret")
     for arguments, said in (
-        ((notebook, "--resume", "2020"), "'2020' is no run in"),
-        ((notebook, "--resume", ""), "'' is no run in"),
+        ((notebook, "--resume", "2020"), "'2020' is not a run in"),
+        ((notebook, "--resume", ""), "'' is not a run in"),
         ((notebook, "--resume", old.id, "--seed", "4", *secret), f"parameter 'seed' was 3 in {old.id} and is 4 now"),
         ((notebook, "--resume", old.id, "-p", "n=7", *secret), f"parameter 'n' was 6 in {old.id} and is 7 now"),
         ((notebook, "--resume", old.id), f"parameter 'api_key' of {old.id} holds a secret"),

@@ -226,7 +226,7 @@ def _show_summary(summary, grid, folder: Path, quiet: bool) -> None:
     parts += [f"{summary.left} left"] if summary.left else []
     print(f"{grid.notebook.name}: {summary.cells} cells, {', '.join(parts)}, in {duration(summary.seconds)}")
     if summary.exit_code:
-        print("the same command goes on with what is unfinished")
+        print("the same command continues with the unfinished cells")
     else:
         print(f"all finished; see them with: workbench report{'' if _default(folder) else f' --out {folder}'}")
 

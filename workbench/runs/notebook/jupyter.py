@@ -26,7 +26,7 @@ def read_notebook(path: Path, raw: bytes | None = None) -> dict:
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} cannot be read as a notebook ({error}); save it again in Jupyter") from error
     if not _mended(notebook):
-        raise UsageError(f"{path} is no version 4 notebook; open it in Jupyter and save it again")
+        raise UsageError(f"{path} is not a version 4 notebook; open it in Jupyter and save it again")
     for number, cell in enumerate(notebook["cells"]):
         if half := lone_surrogate(cell["source"]):
             raise UsageError(f"cell {number + 1} of {path} has {half} in it, half a character; write whole ones")
@@ -41,7 +41,7 @@ def _mended(notebook: Any) -> bool:
         return False
     notebook["nbformat"] = 4  # and not 4.0
     metadata = notebook.get("metadata")
-    metadata = notebook["metadata"] = metadata if isinstance(metadata, dict) else {}  # nothing of ours stands there
+    metadata = notebook["metadata"] = metadata if isinstance(metadata, dict) else {}  # nothing of ours is there
     minor = notebook.setdefault("nbformat_minor", 5)
     if not isinstance(minor, int) or isinstance(minor, bool):
         return False
@@ -87,7 +87,7 @@ def _whole(output: Any) -> bool:
 
 
 def _or(value: Any, otherwise: Any) -> Any:
-    """What is null counts as left out; what is merely of the wrong kind does not."""
+    """A null value counts as left out; a value of the wrong kind does not."""
     return otherwise if value is None else value
 
 

@@ -79,7 +79,7 @@ def read_parameters(notebook: dict, where: str) -> dict[str, Parameter]:
     try:
         tree = ast.parse(source)
     except SyntaxError as error:
-        raise UsageError(f"the parameters cell of {where} is no Python: line {error.lineno}, {error.msg}") from error
+        raise UsageError(f"the parameters cell of {where} is not Python: line {error.lineno}, {error.msg}") from error
     except (ValueError, RecursionError, MemoryError) as error:  # a NUL byte, or very deep brackets
         raise UsageError(
             f"the parameters cell of {where} cannot be read as Python ({error}); write it simpler"
@@ -101,7 +101,7 @@ def read_parameters(notebook: dict, where: str) -> dict[str, Parameter]:
             parse_json(json.dumps(default))  # a record cannot hold a set, bytes or 1e999, so they are refused too
         except (TypeError, ValueError, RecursionError, MemoryError):
             raise UsageError(
-                f"parameter {name!r} of {where} has the default {ast.unparse(statement.value)!r}, no plain value;"
+                f"parameter {name!r} of {where} has the default {ast.unparse(statement.value)!r}, not a plain value;"
                 " write a literal (a number, a text, a list) and compute from it in a later cell"
             ) from None
         if kind is None:  # without an annotation, the default's type: it keeps a text a text
@@ -158,7 +158,7 @@ def resolve(parameters: dict[str, Parameter], given: dict[str, Any], where: str)
         except ModelError as error:
             raise UsageError(f"parameter 'base_url': {error}") from None
     if values.get("profile", PROFILES[0]) not in PROFILES:
-        raise UsageError(f"profile {values['profile']!r} is none of {', '.join(PROFILES)}; give one of them")
+        raise UsageError(f"profile {values['profile']!r} is unknown; give one of {', '.join(PROFILES)}")
     return values
 
 
@@ -168,7 +168,7 @@ def unknown(name: str, known, what: str, otherwise: str) -> str:
     folded = {item.lower(): item for item in known}
     near = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
     hint = f"did you mean {folded[near[0]]}?" if near else otherwise
-    return f"{name!r} is no {what}; {hint}"
+    return f"{name!r} is not a {what}; {hint}"
 
 
 def convert(parameter: Parameter, value: Any) -> Any:

@@ -131,7 +131,7 @@ def load(folder: Path) -> Record:
     try:
         record = Record(**checked(Written, read_json(path)), folder=Path(folder))
     except (OSError, ValueError) as error:
-        raise RunError(f"{path} is no record of a run ({error}); delete its folder if it is in the way") from error
+        raise RunError(f"{path} is not a record of a run ({error}); delete its folder if it is in the way") from error
     if record.status == "running" and gone(record.process):
         record.status = "killed"
         record.error = (

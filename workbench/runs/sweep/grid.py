@@ -170,7 +170,7 @@ def _axis(notebook: Notebook, name: str, values: list) -> list:
             hint = f"; in YAML write it in quotes: '{value}'" if not isinstance(value, (list, dict)) else ""
             if not _fits(notebook, name, value):
                 value = masking.masked(name, value)
-                raise UsageError(f"the grid's value {value!r} of {name!r} is no text{hint}")
+                raise UsageError(f"the grid's value {value!r} of {name!r} is not a text{hint}")
         item = notebook.resolve({name: value}, early=False)[name]
         if _canonical(item) in typed:
             item = masking.masked(name, item)
@@ -231,7 +231,7 @@ def _unquoted(value: str, text: str) -> str:
         try:
             return json.loads(value)
         except ValueError as error:
-            raise UsageError(f"the value {value} is no quoted text ({error}); write it as JSON does") from None
+            raise UsageError(f"the value {value} is not a quoted text ({error}); write it as JSON does") from None
     return value
 
 
@@ -271,22 +271,22 @@ def read_file(path: Path) -> dict[str, Any]:
         where = getattr(error, "problem_mark", None)
         spot = f", line {where.line + 1}" if where else ""
         said = getattr(error, "problem", None) or str(error)
-        raise UsageError(f"{path} is no YAML{spot}: {' '.join(said.split())}") from error
+        raise UsageError(f"{path} is not YAML{spot}: {' '.join(said.split())}") from error
     example = "grid: {concept: ['01', '011']}"
     if not isinstance(content, dict):
         raise UsageError(f"{path} holds no mapping; write {example}")
     allowed = ("paper", "grid", "fixed", "seeds")
     for name in content:
         if name not in allowed:
-            known = f"a grid file has {', '.join(allowed)}, and the axes stand under grid"
+            known = f"a grid file has {', '.join(allowed)}, and the axes are under grid"
             raise UsageError(parameters.unknown(str(name), allowed, f"part of {path}", known))
     for part in ("grid", "fixed"):
         if not isinstance(content.get(part, {}), dict):
-            raise UsageError(f"{part!r} in {path} is no mapping; write {example}")
+            raise UsageError(f"{part!r} in {path} is not a mapping; write {example}")
     for name, values in content.get("grid", {}).items():
         if not isinstance(values, list):
-            raise UsageError(f"the axis {name!r} in {path} is {values!r}, no list; write {name}: [v1, v2]")
+            raise UsageError(f"the axis {name!r} in {path} is {values!r}, not a list; write {name}: [v1, v2]")
     for name in [*content.get("grid", {}), *content.get("fixed", {})]:
         if not isinstance(name, str):
-            raise UsageError(f"{path} has the parameter name {name!r}, no text; write it in quotes")
+            raise UsageError(f"{path} has the parameter name {name!r}, not a text; write it in quotes")
     return content

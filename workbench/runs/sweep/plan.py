@@ -55,7 +55,7 @@ def commands(grid: Grid, cells: list, *, out: Path, options: list[str]) -> list[
     for name in (*grid.fixed, *grid.axes):
         if masking.masked(name, told[name]) != told[name]:
             raise UsageError(
-                f"parameter {name!r} holds a secret, which would stand in every printed command: let the notebook read"
+                f"parameter {name!r} holds a secret, which every printed command would show: let the notebook read"
                 " it from an environment variable or a file"
             )
     paper = grid.notebook.name if grid.notebook.where == grid.notebook.name else str(grid.notebook.path)
