@@ -66,7 +66,7 @@ def test_cells_that_cannot_be_used(tmp_path, source, says):
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [("{", "cannot be read"), ("[]", "not a version 4"), ('{"cells": [], "nbformat": 3}', "no version 4")],
+    [("{", "cannot be read"), ("[]", "not a version 4"), ('{"cells": [], "nbformat": 3}', "not a version 4")],
 )
 def test_files_that_are_no_notebook(tmp_path, content, says):
     path = tmp_path / "n.ipynb"
