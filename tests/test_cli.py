@@ -99,21 +99,21 @@ def test_a_typo_in_a_parameter_fails_fast_and_names_it(run_workbench, tiny):
     after = os.times()  # CPU seconds, which a busy machine does not stretch as it does the clock's
     assert after.children_user + after.children_system - before.children_user - before.children_system < 3
     assert answer.returncode == 2 and answer.stdout == ""
-    assert "'concpet' is no parameter of" in answer.stderr and "did you mean concept?" in answer.stderr
+    assert "'concpet' is not a parameter of" in answer.stderr and "did you mean concept?" in answer.stderr
     assert len(answer.stderr.strip().splitlines()) == 1
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["run", "randomnes"], "'randomnes' is no paper"),
+        (["run", "randomnes"], "'randomnes' is not a paper"),
         (["run", "nowhere.ipynb"], "there is no notebook at nowhere.ipynb"),
         (["run", "{tiny}", "--bits", "four"], "'bits' cannot be 'four': expected a whole number or null"),
         (["run", "{tiny}", "-p", "seed"], "-p 'seed' is not of the form name=value"),
         (["run", "{tiny}", "--seed", "1", "-p", "seed=2"], "'seed' is given twice"),
-        (["run", "{tiny}", "--revision", "main"], "'revision' is no parameter of tiny.ipynb"),
+        (["run", "{tiny}", "--revision", "main"], "'revision' is not a parameter of tiny.ipynb"),
         (["params", "rain.ipynb"], "there is no notebook"),
-        (["rerun", "2001", "--out", "{out}"], "'2001' is no run in"),
+        (["rerun", "2001", "--out", "{out}"], "'2001' is not a run in"),
         (["report", "--open", "maybe", "--out", "{out}"], "--open is 'maybe'"),
         (["nonsense"], "No such command 'nonsense'"),
         (["run"], "Missing argument"),

@@ -41,6 +41,17 @@ def test_items_of_one_unit_are_one_draw():
     assert results.difference("b", "a", "m").difference == stats.Estimate(1.0, 1.0, 1.0, 2)
 
 
+def test_pooled_rows_count_each_and_whole_units_are_drawn():
+    """Three rows of one unit and one of another: whole draws are unit a twice, a and b, or b twice."""
+    values = {"a": [1, 1, 0], "b": [0]}
+    rows = [Row("x", f"{u}{i}", unit=u, measures={"m": float(v)}) for u in values for i, v in enumerate(values[u])]
+    found = Results(rows=rows).table("m", pooled=True)["x"]
+    assert found.value == 0.5 and found.n == 4 and found.low == 0 and found.high == pytest.approx(2 / 3)
+    assert Results(rows=rows).table("m")["x"].value == pytest.approx(1 / 3)
+    alone = Results(rows=rows[:3]).table("m", pooled=True)["x"]
+    assert (alone.low, alone.high, alone.n) == (None, None, 3)
+
+
 @settings(deadline=None, max_examples=25)
 @given(st.lists(st.tuples(st.floats(-9, 9), st.floats(-9, 9)), min_size=2, max_size=7))
 def test_a_difference_is_scipys(pairs):

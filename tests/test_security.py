@@ -94,7 +94,7 @@ def test_a_parameters_value_stays_a_value_in_the_kernel(text, mapping):
 def test_a_parameters_name_is_one_of_the_notebooks():
     known = read("randomness").known
     for name in ("flips; import os", "__class__", "wb", "../x"):
-        with pytest.raises(UsageError, match="is no parameter of"):
+        with pytest.raises(UsageError, match="is not a parameter of"):
             resolve(known, {name: "1"}, "randomness")
 
 
@@ -131,7 +131,7 @@ def test_a_notebook_whose_name_would_go_on_elsewhere_is_refused(name, tmp_path):
 
 def test_what_is_no_notebook_is_refused(tmp_path):
     for path in ("/dev/zero", "/etc", "../../../../etc/passwd", str(tmp_path), "a\0b.ipynb"):
-        with pytest.raises(UsageError, match=r"there is no notebook at|is no paper|is no path"):
+        with pytest.raises(UsageError, match=r"there is no notebook at|is not a paper|is no path"):
             find_notebook(path)
     os.mkfifo(tmp_path / "pipe.ipynb")  # opening one would wait for ever
     with pytest.raises(UsageError, match="there is no notebook"):
@@ -161,7 +161,7 @@ def test_ids_figures_and_papers_lead_nowhere_else(tmp_path):
     runs = tmp_path / "runs"
     runs.mkdir()
     for identity in (f"../elsewhere/demo/{secret.name}", str(secret), "..", "*", ""):
-        with pytest.raises(UsageError, match="is no run"):
+        with pytest.raises(UsageError, match="is not a run"):
             store.find(runs, identity)
     for paper in ("../elsewhere/demo", "*", ".."):
         assert store.all_runs(runs, paper) == []

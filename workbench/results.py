@@ -27,7 +27,7 @@ from typing import Any
 from .errors import UsageError
 from .files import run_folder
 from .rows import FILE, OFFERED, Key, Row, append_lines, code_hash, read_lines
-from .stats import Estimate, Paired, holm, mean_interval, paired_test, proportion_interval
+from .stats import Estimate, Paired, clustered_interval, holm, mean_interval, paired_test, proportion_interval
 
 
 class Results:
@@ -171,13 +171,19 @@ class Results:
         return {group: math.fsum(values) / len(values) for group, values in groups.items()}
 
     def table(
-        self, measure: str, by: str = "arm", bounds: tuple[float, float] | None = None, unit: str = ""
+        self,
+        measure: str,
+        by: str = "arm",
+        bounds: tuple[float, float] | None = None,
+        *,
+        unit: str = "",
+        pooled: bool = False,
     ) -> dict[str, Estimate | None]:
         """A measure's mean over the units, with its 95 % interval, for each arm (or each value of another label).
 
         True and False make a share, with Wilson's interval; other numbers have Student's, cut to ``bounds``. Units of
-        several rows count once, with their mean. Rows without a number (NaN) are left out; where no row has one there
-        is None. ``unit`` is the Estimates' own.
+        several rows count once, with their mean; ``pooled`` counts every row, and the interval resamples whole units.
+        Rows without a number (NaN) are left out; where no row has one there is None. ``unit`` is the Estimates' own.
         """
         found = {}
         for group in self.arms if by == "arm" else self.labels(by):
@@ -185,6 +191,8 @@ class Results:
             values, units = part.values(measure), part.means(measure)
             if not values:
                 found[group] = None
+            elif pooled:
+                found[group] = clustered_interval(values, [row.unit for row in part.rows])
             elif all(isinstance(value, bool) for value in values) and len(units) == len(values):
                 found[group] = proportion_interval(sum(values), len(values), unit=unit)
             else:

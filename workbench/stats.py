@@ -121,6 +121,26 @@ def bootstrap_interval(
     return Estimate(point, float(ends.low), float(ends.high), len(values), unit)
 
 
+def clustered_interval(x: Sequence[float], groups: Sequence[Hashable]) -> Estimate:
+    """The mean of observations that belong together in groups; the 95 % interval resamples whole groups (bootstrap).
+
+    ``n`` counts the observations.
+    """
+    import numpy as np
+
+    values = _numbers(x, "clustered_interval")
+    order = {group: number for number, group in enumerate(dict.fromkeys(groups))}
+    places = np.array([order[group] for group in groups])
+    sums, sizes = np.bincount(places, weights=values), np.bincount(places)
+
+    def ratio(picked, axis=-1):
+        picked = picked.astype(int)
+        return sums[picked].sum(axis=axis) / sizes[picked].sum(axis=axis)
+
+    ends = bootstrap_interval(np.arange(len(order)), ratio)
+    return Estimate(float(np.mean(values)), ends.low, ends.high, len(values))
+
+
 @dataclass(frozen=True)
 class Paired:
     """The outcome of `paired_test`: mean difference a − b with its interval, and the two-sided p value."""

@@ -1,5 +1,7 @@
 """Small models for the explainability tests: a linear one, where every method has a known answer, and a tiny Llama."""
 
+from types import SimpleNamespace
+
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.modeling_outputs import CausalLMOutput
@@ -65,7 +67,8 @@ def tiny_llama(vocabulary: int, *, layers: int = 2, context: int = 64, bias: boo
 
 def handle(module, tokenizer, name: str) -> LocalModel:
     """The workbench's handle over a module, with a real tokenizer."""
-    return LocalModel(module, tokenizer, name=name, report=None)
+    report = SimpleNamespace(name=name, identity=f"{name} {id(module)}", line=lambda: "of a test")
+    return LocalModel(module, tokenizer, name=name, report=report)
 
 
 PLACES = {  # of what a part adds to the stream, under the names that the models of the tests have

@@ -64,13 +64,16 @@ def test_dose_and_response_beside_random_directions(smollm2, sentiment):
         smollm2, sentiment, [r.text for r in rows], [r.positive for r in rows], [r.negative for r in rows],
         strengths=(-1, 0, 1), n_random=5,
     )  # fmt: skip
-    assert found.random.shape == (5, 3) and found.beyond_random and found.slope.value > 0
-    np.testing.assert_allclose(found.random[:, 1], found.difference[1], atol=1e-3)  # no dose, no direction
+    own, *random = found.table("slope").values()
+    assert len(random) == 5 and own.value > 0 and own.value > max(abs(one.value) for one in random)
+    middle = found.table("at 0")
+    assert [one.value for one in middle.values()] == pytest.approx([middle[sentiment.name].value] * 6, abs=1e-3)
     before = [smollm2.next_logprobs(r.text)[-1] for r in rows]
     pairs = [[smollm2.token_ids(t, start=False)[0] for t in (r.positive, r.negative)] for r in rows]
     by_hand = np.mean([float(logs[a] - logs[b]) for logs, (a, b) in zip(before, pairs)])
-    assert found.difference[1] == pytest.approx(by_hand, abs=1e-3)
-    assert list(found.frame().index) == [-1, 0, 1]
+    assert middle[sentiment.name].value == pytest.approx(by_hand, abs=1e-3)
+    doses = [found.table(f"at {dose}")[sentiment.name].value for dose in (-1, 0, 1)]
+    assert own.value == pytest.approx((doses[2] - doses[0]) / 2)  # the slope of a line through -1, 0 and 1
 
 
 def test_probes_read_the_property_and_fail_on_control_labels(smollm2):
@@ -105,7 +108,8 @@ def test_parameter_free_probe_counts_right_preferences(smollm2):
         a, b = (smollm2.token_ids(t, start=False)[0] for t in (pair.answer, pair.foil))
         right += bool(smollm2.next_logprobs(pair.clean)[-1][a] > smollm2.next_logprobs(pair.clean)[-1][b])
         right += bool(smollm2.next_logprobs(pair.corrupt)[-1][b] > smollm2.next_logprobs(pair.corrupt)[-1][a])
-    assert found.right.value == right / 6 and found.right.n == 6 and len(found.table) == 6
+    share = found.table("right")["as written"]
+    assert share.value == right / 6 and share.n == 6 and found.arms == ["as written", "words shuffled"]
 
 
 def test_neurons_are_what_enters_the_last_matrix(smollm2):

@@ -24,7 +24,9 @@ from workbench.papers.explainability import (
     sizes,
     weight_randomisation,
 )
-from workbench.papers.explainability.evaluation import faithfulness, sanity
+from workbench.papers.explainability.evaluation import faithfulness, removal, sanity
+from workbench.results import Results
+from workbench.rows import FILE, OFFERED, Row, read_lines
 from workbench.widgets.explain.methods import MethodsCompared
 
 TARGET = " Paris"
@@ -103,10 +105,10 @@ def test_no_order_beats_the_additive_explanation(additive):
 def test_an_additive_model_is_foreseen_without_error(additive):
     found = attribute(additive, PROMPTS[1], TARGET, method="occlusion")
     right = simulatability(additive, found, counterfactuals=16, seed=1)
-    assert right.accuracy == 1.0 and right.pairs > 50 and right.chance == 0.5
-    assert simulatability(additive, replace(found, scores=-found.scores), counterfactuals=16, seed=1).accuracy == 0.0
+    assert right["accuracy"] == 1.0 and right["pairs"] > 50
+    assert simulatability(additive, replace(found, scores=-found.scores), counterfactuals=16, seed=1)["accuracy"] == 0.0
     nothing = replace(found, scores=np.zeros(len(found.ids)))
-    assert simulatability(additive, nothing, counterfactuals=16, seed=1).accuracy == 0.5
+    assert simulatability(additive, nothing, counterfactuals=16, seed=1)["accuracy"] == 0.5
 
 
 def test_simulatability_table_against_chance(additive):
@@ -131,7 +133,7 @@ def test_faithfulness_finds_the_true_explanation_and_no_more(additive):
     assert rows["gradient", "replace"].verdict == "not separable from random"
     assert rows["random", "replace"].verdict == "the control" and rows["random", "replace"].above_random is None
     literal = [erasure(additive, one, removal="delete").comprehensiveness for one in found.attributions["occlusion"]]
-    np.testing.assert_allclose(found.values["occlusion", "delete"]["comprehensiveness"], literal, atol=1e-6)
+    np.testing.assert_allclose(found.results.of("occlusion").values("delete.comprehensiveness"), literal, atol=1e-6)
     (pair,) = found.pairs[found.pairs.removal == "replace"].itertuples()
     assert (pair.a, pair.b) == ("occlusion", "gradient") and pair.separable and "> gradient" in best.separable_from
     made = {"occlusion": found.attributions["occlusion"]}
@@ -149,6 +151,42 @@ def test_faithfulness_finds_the_true_explanation_and_no_more(additive):
     assert "Above random (Holm): " in figure.description and figure.description.count("comprehensiveness") == 2
 
 
+def test_rows_of_a_run_before_are_read_back_whole(tiny, tmp_path, monkeypatch):
+    """Nothing is explained, foreseen or shuffled again, and what is read back is what was computed."""
+    monkeypatch.setenv("WORKBENCH_RUN_FOLDER", str(tmp_path))
+    items, methods = (
+        [(prompt, TARGET) for prompt in PROMPTS[:2]],
+        ["occlusion", "occlusion_delete", "lime", "decomposition"],
+    )
+
+    def run():
+        table = faithfulness_table(tiny, items, methods, samples={"lime": 24}, random_draws=2, seed=3)
+        simulated = simulatability_table(tiny, table.attributions, counterfactuals=4)
+        return table, simulated, weight_randomisation(tiny, *items[0], ["occlusion", "lime"], steps=2, samples=24)
+
+    first = run()
+    (tmp_path / FILE).rename(tmp_path / OFFERED)
+
+    def again(model, prompt, target, *, method, **options):
+        assert method == "random", "two forwards for the question itself"
+        return attribute(model, prompt, target, method=method, **options)
+
+    monkeypatch.setattr(faithfulness, "attribute", again)
+    monkeypatch.setattr(faithfulness, "erase", None)
+    monkeypatch.setattr(removal, "_simulate", None)
+    monkeypatch.setattr(sanity, "attribute", None)
+    second = run()
+    assert first[0].results.frame().equals(second[0].results.frame()) and first[1] == second[1]
+    assert first[0].table.equals(second[0].table) and first[0].pairs.equals(second[0].pairs)
+    assert first[2].table.equals(second[2].table)
+    assert all(line["taken"] for line in read_lines(tmp_path / FILE)[0])
+    for method, made in first[0].attributions.items():
+        for one, read in zip(made, second[0].attributions[method], strict=True):
+            ours, theirs = vars(one), vars(read)
+            assert (ours.pop("scores") == theirs.pop("scores")).all()
+            assert ours.pop("cost").tokens == theirs.pop("cost").tokens and ours == theirs
+
+
 def test_few_prompts_separate_nothing(additive):
     found = faithfulness_table(additive, [(PROMPTS[0], TARGET)], ["occlusion"], removals=("replace",), random_draws=2)
     assert found.rows[0].verdict == "not separable from random" and found.rows[0].comprehensiveness.low is None
@@ -159,15 +197,14 @@ def test_verdicts_on_made_up_numbers():
     """Equal numbers are not separable, worse ones are below; p values are Holm's over the methods."""
     rng = np.random.default_rng(0)
     chance = rng.normal(0.3, 0.1, 30)
-    cost = SimpleNamespace(cost=SimpleNamespace(evaluations=1, tokens=2, seconds=3.0))
     numbers = {"occlusion": chance + 0.2, "shapley": chance + rng.normal(0, 0.05, 30), "gradient": chance - 0.2}
-    values = {
-        (name, "replace"): {"comprehensiveness": list(one), "sufficiency": list(one)}
-        for name, one in {**numbers, "random": chance}.items()
-    }
-    attributions = {name: [cost] * 30 for name in [*numbers, "random"]}
-    table = faithfulness._table([*numbers, "random"], ["replace"], (0.1,), attributions, values, 0, 0.95)
-    verdicts = {row.method: row.verdict for row in table.rows}
+    rows = [
+        Row(name, str(item), measures={"replace.comprehensiveness": value, "replace.sufficiency": value},
+            cost={"evaluations": 1, "tokens": 2, "seconds": 3.0})
+        for name, values in {**numbers, "random": chance}.items() for item, value in enumerate(values)
+    ]  # fmt: skip
+    table, _ = faithfulness.tables_of(Results(rows=rows), ["replace"])
+    verdicts = dict(zip(table.method, table.verdict))
     assert verdicts == {
         "occlusion": "above random", "shapley": "not separable from random", "gradient": "below random",
         "random": "the control",

@@ -63,7 +63,7 @@ def test_adversarial_keeps_to_its_list_and_has_a_random_control(smollm2):
     for edit in (*found.edits, found.nearest):
         for _, before, after in edit.changes:
             assert after.strip(".,").lower() in words[before.strip(".,").lower()]
-    assert found.random.n == 4 and "reader must judge" in found.honest
+    assert found.random.n == 4 and "reader must judge" in found.doubt
     assert found.nearest.margin <= found.random.value + 1e-6 or found.margin < 0
     with pytest.raises(UsageError, match=r"no word of 'Xyz' is in the list of substitutions"):
         ex.adversarial(smollm2, "Xyz", " a", " b")
@@ -129,9 +129,10 @@ def test_the_shortcut_is_found_mended_and_the_encoder_left_alone(minilm):
     before = minilm.embed(["a lamp"])
     story = ex.debug_shortcut(minilm)
     assert story.suspect in ("thursday", "written") and story.control_word not in MARK.lower()
-    assert story.before["push"].low > story.after["push"].high  # the mark pushes less once it is no longer learnt
-    assert story.after["flips"].value < story.before["flips"].value
-    assert story.control["push"].value > story.after["push"].high
+    before, after, control = story.results.table("push (logits)").values()
+    assert before.low > after.high  # the mark pushes less once it is no longer learnt
+    flips = list(story.results.table("flips").values())
+    assert flips[1].value < flips[0].value and control.value > after.high
     assert story.frame().shape == (5, 3)
     np.testing.assert_array_equal(before, minilm.embed(["a lamp"]))
 

@@ -9,6 +9,8 @@ from workbench.errors import UsageError
 from workbench.papers import explainability as ex
 from workbench.papers.explainability.data import QuestionRow
 from workbench.papers.explainability.prompting import uncertainty
+from workbench.results import Results
+from workbench.rows import Row
 
 SHOWN = [["dog", "dogs"], ["tree", "trees"], ["car", "cars"]]
 
@@ -31,12 +33,16 @@ def test_shapley_over_examples_is_the_mean_over_orders(smollm2):
     for order in permutations(range(3)):
         for place, i in enumerate(order):
             scores[i] += worth[tuple(sorted(order[: place + 1]))] - worth[tuple(sorted(order[:place]))]
-    np.testing.assert_allclose(found.scores, scores / 6, atol=1e-3)
-    assert found.gap < 1e-3 and found.evaluations == 8
-    assert found.full == pytest.approx(worth[0, 1, 2], abs=1e-3) and found.none == pytest.approx(worth[()], abs=1e-3)
+    np.testing.assert_allclose(found.values("score"), scores / 6, atol=1e-3)
+    first = found.rows[0]
+    assert first.cost == {"evaluations": 8} and sum(found.values("score")) == pytest.approx(
+        first.measures["full"] - first.measures["none"], abs=1e-3
+    )
+    assert first.measures["full"] == pytest.approx(worth[0, 1, 2], abs=1e-3)
+    assert first.measures["none"] == pytest.approx(worth[()], abs=1e-3) and first.item == "1 dog"
     one = ex.example_influence(smollm2, SHOWN, "house", " houses", " home", method="leave_one_out")
-    assert one.scores[1] == pytest.approx(worth[0, 1, 2] - worth[0, 2], abs=1e-3) and one.evaluations == 5
-    assert len(one.frame()) == 3
+    assert one.values("score")[1] == pytest.approx(worth[0, 1, 2] - worth[0, 2], abs=1e-3)
+    assert len(one.frame()) == 3 and one.rows[0].cost == {"evaluations": 5}
 
 
 def test_braces_of_the_template_are_its_own_text(smollm2):
@@ -44,13 +50,13 @@ def test_braces_of_the_template_are_its_own_text(smollm2):
         ex.example_influence(smollm2, SHOWN[:1], "What is hot?", " Yes", " No", template=text)
         for text in ("Q {}\nA:{}", "Q {x} {}\nA:{}")
     )
-    assert plain.full != braces.full
+    assert plain.values("full") != braces.values("full")
 
 
 def test_a_wrong_example_is_seen(smollm2):
     task = next(t for t in ex.demo_tasks() if t.task == "opposite" and t.odd is not None)
     found = ex.example_influence(smollm2, task.examples, task.query, task.answer, task.foil)
-    assert int(found.scores.argmin()) == task.odd
+    assert int(np.argmin(found.values("score"))) == task.odd
 
 
 def test_chains_are_cut_corrupted_and_exchanged(smollm2):
@@ -66,28 +72,30 @@ def test_chains_are_cut_corrupted_and_exchanged(smollm2):
         f"Question: {row.question}\nReasoning: {' '.join(rows[1].steps)}\nThe answer is",
     ]
     by_hand = [margin(smollm2, text, row.answer, row.wrong) for text in texts]
-    np.testing.assert_allclose(found.table.iloc[0], by_hand, atol=1e-3)
-    good = (found.table > 0).mean()
-    assert [e.value for e in found.truncated] == pytest.approx(list(good[:3])) and found.full is found.truncated[-1]
-    assert found.corrupted.value == pytest.approx(good.iloc[3]) and found.foreign.value == pytest.approx(good.iloc[4])
-    assert found.follows.value == pytest.approx((found.table.iloc[:, 3] - found.table.iloc[:, 2]).mean())
+    first = [one for one in found.rows if one.item == row.id]
+    np.testing.assert_allclose([one.measures["margin"] for one in first], by_hand, atol=1e-3)
+    assert [one.prompt for one in first] == texts
+    assert [one.arm for one in first] == ["0% of the chain", "50% of the chain", "100% of the chain", "corrupted",
+                                          "another question's"]  # fmt: skip
+    for arm, share in found.table("right").items():
+        assert share.value == pytest.approx(np.mean(np.array(found.of(arm).values("margin")) > 0)) and share.n == 3
 
 
 def test_own_chains_are_measured_against_their_own_answer(smollm2):
     found = ex.chain_faithfulness(smollm2, ex.reasoning_rows()[:2], chains="own", fractions=(0, 1), max_new_tokens=8)
-    assert found.full.value == 1 and found.corrupted is None and found.follows is None and found.table.shape == (2, 3)
+    assert found.table("right")["100% of the chain"].value == 1 and len(found) == 6 and "corrupted" not in found.arms
 
 
-def answered(kind, right, agreement, yes=0.5, number=None, answer="word"):
-    row = QuestionRow(f"{kind}{agreement}", kind, "?", ["word"] if kind == "known" else [])
-    confidence = {"likelihood": agreement, "entropy": -agreement, "agreement": agreement, "verbalised_yes": yes,
-                  "verbalised_number": number}  # fmt: skip
-    return uncertainty.Answered(row, answer, (), right, confidence)
+def answered(kind, right, agreement, yes=0.5):
+    measures = {"right": right, "likelihood": agreement, "entropy": -agreement, "agreement": agreement,
+                "verbalised_yes": yes, "verbalised_number": np.nan, "words": 1}  # fmt: skip
+    return Row("the model", f"{kind}{agreement}", measures=measures, labels={"kind": kind}, reply="word")
 
 
 def test_measures_on_a_case_worked_by_hand():
     known = [answered("known", *row) for row in ((True, 1.0), (True, 0.8), (False, 0.4), (False, 0.0))]
     some = [*known, answered("unknowable", False, 0.2), answered("unknowable", False, 0.9)]
+    some = Results(rows=some)
     found = ex.uncertainty_of(None, answered=some)
     assert found.accuracy.value == 0.5 and found.accuracy.n == 4
     assert found.auroc["agreement"].value == 1 and found.auroc["entropy"].value == 0
@@ -97,9 +105,9 @@ def test_measures_on_a_case_worked_by_hand():
     assert found.calibration_error["agreement"] == pytest.approx((2 * 0.2 + 0.2 + 0) / 4)
     check = ex.self_consistency(None, answered=some)
     # made up: disagreements .6 1 .8 .1 against 0 .2: seven of eight pairs
-    assert check.flagged.value == pytest.approx(7 / 8) and check.length.value == 0.5
+    assert check["flagged"].value == pytest.approx(7 / 8) and check["length"].value == 0.5
     # no answer: .8 .1 against 0 .2 .6 1: (3 + 1) of eight
-    assert check.unknowable.value == pytest.approx(4 / 8)
+    assert check["unknowable"].value == pytest.approx(4 / 8)
 
 
 def test_answers_are_read_as_people_would():
@@ -116,15 +124,17 @@ def test_answers_are_read_as_people_would():
 def test_asking_reads_every_confidence(smollm2):
     questions = [ex.question_rows("known")[0], ex.question_rows("unknowable")[0]]
     found = ex.ask(smollm2, questions, n=3, max_new_tokens=4)
-    assert found[0].right and found[0].answer.startswith("Paris") and not found[1].right
+    assert found.values("right") == [True, False] and found.rows[0].reply.startswith("Paris")
     text = f"{uncertainty.FRAME}Question: {questions[0].question}\nAnswer:"
     logs = smollm2.next_logprobs(text)[-1]
-    assert found[0].confidence["entropy"] == pytest.approx(float((logs.exp() * logs).sum()), abs=1e-3)
-    for one in found:
-        assert len(one.samples) == 3 and one.confidence["agreement"] in (0, 1 / 3, 2 / 3, 1)
-        assert 0 <= one.confidence["verbalised_yes"] <= 1 and one.confidence["likelihood"] <= 0
+    assert found.rows[0].prompt == text and found.values("entropy")[0] == pytest.approx(
+        float((logs.exp() * logs).sum()), abs=1e-3
+    )
+    for one in found.rows:
+        assert one.labels["samples"].count("\n") == 2 and one.measures["agreement"] in (0, 1 / 3, 2 / 3, 1)
+        assert 0 <= one.measures["verbalised_yes"] <= 1 and one.measures["likelihood"] <= 0
     again = ex.ask(smollm2, questions, n=3, max_new_tokens=4)
-    assert [a.samples for a in again] == [a.samples for a in found]
+    assert [one.labels for one in again.rows] == [one.labels for one in found.rows]
 
 
 @pytest.mark.parametrize(
@@ -139,7 +149,7 @@ def test_asking_reads_every_confidence(smollm2):
         (lambda m: ex.chain_faithfulness(m, chains="none"), "choose given or own"),
         (lambda m: ex.chain_faithfulness(m, fractions=(0.5, 0.2)), "must increase"),
         (lambda m: ex.ask(m, n=1), "n=1"),
-        (lambda m: ex.uncertainty_of(m, answered=[answered("unknowable", False, 0.1)]), "none of the questions"),
+        (lambda m: ex.uncertainty_of(m, answered=Results(rows=[answered("unknowable", 0, 0)])), "give some of kind"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said(smollm2, call, sentence):

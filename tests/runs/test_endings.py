@@ -339,7 +339,7 @@ def test_a_notebook_that_other_tools_have_written_into(tmp_path):
     assert "An Exception was encountered" not in (record.folder / "notebook.ipynb").read_text()
     notebook["metadata"]["deep"] = json.loads("[" * 500 + "]" * 500)
     path.write_text(json.dumps(notebook))
-    with pytest.raises(UsageError, match="is no version 4 notebook"):
+    with pytest.raises(UsageError, match="is not a version 4 notebook"):
         run(str(path), out=tmp_path / "runs", progress=False)
 
 

@@ -74,7 +74,7 @@ def test_any_texts_come_back_from_what_is_typed_for_them(texts):
 @pytest.mark.parametrize(
     ("axes", "options", "says"),
     [
-        (["concpet=01"], {}, "'concpet' is no parameter of tiny.ipynb; did you mean concept?"),
+        (["concpet=01"], {}, "'concpet' is not a parameter of tiny.ipynb; did you mean concept?"),
         (["seed=1,many"], {}, "'seed' cannot be 'many'"),
         (["seed=1,1"], {}, "has the value 1 of 'seed' twice"),
         (["bits=4,04"], {}, "has the value 4 of 'bits' twice"),
@@ -89,8 +89,8 @@ def test_any_texts_come_back_from_what_is_typed_for_them(texts):
         ([], {"seeds": 10**12}, "the number of seeds is beyond 1,000,000"),
         (["sizes=[1,[2]"], {}, "have an open bracket"),
         (['concept="a'], {}, "have an open quote"),
-        (['concept="a"b'], {}, "is no quoted text"),
-        (["profile=tiny"], {}, "profile 'tiny' is none of"),
+        (['concept="a"b'], {}, "is not a quoted text"),
+        (["profile=tiny"], {}, "profile 'tiny' is unknown"),
         (["seed=" + ",".join(map(str, range(1001))), "bits=" + ",".join(map(str, range(1000)))], {}, "1,001,000 cells"),
     ],
 )
@@ -117,23 +117,23 @@ def test_a_file_is_the_same_grid_as_the_command(tiny, tmp_path):
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("grid: {concept: ['01', ", "is no YAML, line "),
+        ("grid: {concept: ['01', ", "is not YAML, line "),
         ("- a", "holds no mapping"),
         ("", "holds no mapping"),
         ("gird: {seed: [1]}", "did you mean grid?"),
-        ("grid: {seed: 1}", "the axis 'seed' in {file} is 1, no list"),
-        ("grid: [1]", "'grid' in {file} is no mapping"),
-        ("grid: {concept: [01]}", "the grid's value 1 of 'concept' is no text; in YAML write it in quotes: '1'"),
-        ("grid: {concept: [no, yes]}", "the grid's value False of 'concept' is no text"),
+        ("grid: {seed: 1}", "the axis 'seed' in {file} is 1, not a list"),
+        ("grid: [1]", "'grid' in {file} is not a mapping"),
+        ("grid: {concept: [01]}", "the grid's value 1 of 'concept' is not a text; in YAML write it in quotes: '1'"),
+        ("grid: {concept: [no, yes]}", "the grid's value False of 'concept' is not a text"),
         ("grid: {seed: [1.5]}", "'seed' cannot be 1.5"),
         ("grid: {seed: []}", "'seed' has no value"),
         ("grid: {seed: [1]}\ngrid: {seed: [2]}", "has 'grid' twice"),
         ("grid: {concept: &a ['x'], model: *a}", "uses a YAML alias"),
-        ("grid: !!python/object/apply:os.system ['touch hacked']", "is no YAML"),
+        ("grid: !!python/object/apply:os.system ['touch hacked']", "is not YAML"),
         ("grid: {1: [2]}", "has the parameter name 1"),
         ("seeds: yes", "the number of seeds is True"),
-        ("\x00", "is no YAML"),
-        ("[" * 2000, "is no YAML"),
+        ("\x00", "is not YAML"),
+        ("[" * 2000, "is not YAML"),
     ],
 )
 def test_a_malformed_file_is_one_sentence(tiny, tmp_path, monkeypatch, text, says):

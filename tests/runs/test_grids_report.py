@@ -137,7 +137,7 @@ def test_diff_names_what_two_runs_do_not_share(filled, run_workbench):
     same = run_workbench("diff", records[0].id, records[0].id, "--out", filled[1])
     assert same.returncode == 0 and "do not differ" in same.stdout
     unknown = run_workbench("diff", "2001", "last", "--out", filled[1])
-    assert unknown.returncode == 2 and "'2001' is no run in" in unknown.stderr
+    assert unknown.returncode == 2 and "'2001' is not a run in" in unknown.stderr
 
 
 def test_finished_runs_are_copied_to_a_url_once(filled, tmp_path):

@@ -11,7 +11,7 @@ from bs4 import BeautifulSoup
 from hostile import EVIL, RUNS, evil_record
 
 from workbench.rows import FILE, Row, append_lines
-from workbench.runs.report import index, page, words
+from workbench.runs.report import index, items, page, words
 from workbench.runs.store import masking
 
 NASTY = [EVIL, "</script><script>" + RUNS + "</script>", "<!--<script>", "]]>", "\u2028" + RUNS, "=1+1", "{{ 7 * 7 }}"]
@@ -55,6 +55,15 @@ def test_every_row_is_there_and_items_on_which_arms_differ_come_first(run):
     assert first == {"item": 0, "arm": "greedy", "reply": f"greedy: {NASTY[1]}", "labels": [NASTY[1]],
                      "measures": ["yes", "0.5"], "costs": ["1.25", ""]}  # fmt: skip
     assert data["rows"][1]["measures"][0] == "no" and data["items"][0]["prompt"] == NASTY[1]
+
+
+def test_a_page_of_too_many_items_shows_those_that_differ_and_says_so(run, monkeypatch):
+    monkeypatch.setattr(items, "MOST", 4)
+    page.write_page(run.folder, run)
+    text = (run.folder / "items.html").read_text()
+    assert [item["name"] for item in data_of(text)["items"]] == ["1", "3", "5", "0"]
+    assert f"{len(NASTY) - 4} more items are in items.csv only" in text
+    assert len(pd.read_csv(run.folder / "items.csv")) == 2 * len(NASTY)
 
 
 def test_nothing_of_it_runs_or_loads(run):
@@ -131,6 +140,7 @@ def test_a_real_browser_shows_and_filters_thousands_of_rows_as_text(run):
     soup = BeautifulSoup(chromium(path), "html.parser")
     assert "data-pwned" not in soup.html.attrs, "the page's own script must pass its policy, and no other"
     assert len(soup.select("tbody tr")) == 50 and "50 of 5014 rows shown, 5014 in all" in soup.get_text()
+    assert [head.get_text() for head in soup.select("thead th[hidden]")] == ["searches"]
     assert soup.select("tbody td.text")[0].get_text() == NASTY[1] and not soup.select("tbody img, tbody a")
     text = path.read_text()
     start, end = text.index("<meta http-equiv"), text.index(">", text.index("<meta http-equiv")) + 1
@@ -139,6 +149,13 @@ def test_a_real_browser_shows_and_filters_thousands_of_rows_as_text(run):
     shown = BeautifulSoup(chromium(path), "html.parser")
     assert "11 of 11 rows shown" in shown.get_text() and len(shown.select("tbody tr")) == 11  # n247, n2470 to n2479
     assert {cell.get_text() for cell in shown.select("td.arm")} == {"RAIN"}
-    hidden = {head.get_text() for head in shown.select("th") if head.has_attr("hidden")}
-    assert {"kind", "seconds", "searches"} <= hidden and not hidden & {"item", "prompt", "good"}, "no row has any"
-    assert all(cell.has_attr("hidden") == (not cell.get_text()) for cell in shown.select("tbody td"))
+    # columns that are empty in all of these rows (the labels and costs of another study) are not shown
+    assert [head.get_text() for head in shown.select("thead th:not([hidden])")] == [
+        "study",
+        "item",
+        "prompt",
+        "arm",
+        "reply",
+        "good",
+    ]
+    assert len(shown.select("tbody tr:first-child td")) == 6

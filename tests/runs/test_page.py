@@ -80,7 +80,7 @@ def test_nothing_in_the_page_runs_or_fetches(hostile):
             if name in ("href", "xlink:href"):
                 assert not re.match(r"(?i)\s*(java\s*script|data|vbscript)", str(value)), tag
     for tag in soup.find_all(["style"]):
-        assert "evil.example" not in tag.get_text()
+        assert "evil.example" not in tag.get_text() and "url(" not in tag.get_text()
     assert "evil.example" not in " ".join(str(v) for tag in soup.find_all(True) for v in tag.attrs.values())
     policy = soup.find("meta", attrs={"http-equiv": "Content-Security-Policy"})["content"]
     assert policy.startswith("default-src 'none'") and "script-src" not in policy
@@ -116,8 +116,32 @@ def test_a_real_browser_runs_nothing_of_it(hostile, tmp_path):
 def test_tables_pictures_and_links_stay():
     table = "<style scoped>.dataframe td {color: red}</style><table class='dataframe'><tr><td style='color: red'>1</td>"
     kept = page.sanitise(table + f"</tr></table><img src='data:image/png;base64,{PIXEL}'><a href='https://x.org'>x</a>")
-    for part in ("<table", 'style="color: red"', f"base64,{PIXEL}", 'href="https://x.org"', ".dataframe td"):
+    for part in ("<table", 'style="color:red"', f"base64,{PIXEL}", 'href="https://x.org"', ".dataframe td {color:red}"):
         assert part in kept
+
+
+@pytest.mark.parametrize(
+    "declared",
+    [
+        "color:url(//evil.example)", r"color:u\72l(//evil.example)", r"colo\72:URL(//evil.example)",
+        "background:image-set('//evil.example' 1x)", "background-image:none", "position:fixed", r"p\6fsition:fixed",
+        "width:expression(alert(1))", "cursor:pointer", "behavior:none", "content:'x'", "--x:1",
+        "color:red}p{position:fixed", "font-family:'a</style><img src=x onerror=alert(1)>'", "color:var(--x)",
+    ],
+)  # fmt: skip
+def test_styles_are_properties_of_the_list_without_addresses(declared):
+    """As an attribute, as a sheet, and as a sheet inside SVG, where browsers read tags."""
+    from workbench.runs.report.sanitise import STYLES
+
+    quoted = declared.replace('"', "&quot;")
+    sheet = f"<style>@import '//evil.example';p {{{declared};margin:1px}}</style>"
+    soup = BeautifulSoup(page.sanitise(f'<p style="{quoted};margin:1px">x</p>{sheet}<svg>{sheet}</svg>'), "html.parser")
+    texts = [tag["style"] for tag in soup.find_all(style=True)]
+    texts += [body for tag in soup.find_all("style") for body in re.findall(r"\{([^}]*)\}", tag.get_text())]
+    for text in texts:
+        assert {one.partition(":")[0].strip() for one in text.split(";") if one.strip()} <= STYLES, text
+        assert not re.search(r"\\|<|@|url|image-set|expression|var", text), text
+    assert not soup.find_all("img") and "evil.example" not in str(soup)
 
 
 def test_pictures_beside_the_notebook_are_embedded_and_others_named(tmp_path):

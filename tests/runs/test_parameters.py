@@ -49,14 +49,14 @@ def test_nothing_of_the_cell_is_executed(tmp_path):
     [
         (None, "no cell tagged 'parameters'"),
         ("a: int", "'a' of n.ipynb has no default"),
-        ("a: int = 2 * seed", "no plain value"),
+        ("a: int = 2 * seed", "not a plain value"),
         ("a: complex = 1", "annotation 'complex'"),
-        ("a: Any = {1, 2}", "no plain value"),
-        ("a: Any = b'x'", "no plain value"),
-        ("a: float = 1e999", "no plain value"),
-        ("a: Any = " + "[" * 70 + "]" * 70, "no plain value"),
-        ("a: int = 1\0", "no Python|cannot be read as Python"),
-        ("a: int = = 2", "no Python: line 1"),
+        ("a: Any = {1, 2}", "not a plain value"),
+        ("a: Any = b'x'", "not a plain value"),
+        ("a: float = 1e999", "not a plain value"),
+        ("a: Any = " + "[" * 70 + "]" * 70, "not a plain value"),
+        ("a: int = 1\0", "not Python|cannot be read as Python"),
+        ("a: int = = 2", "not Python: line 1"),
     ],
 )
 def test_cells_that_cannot_be_used(tmp_path, source, says):
@@ -66,7 +66,7 @@ def test_cells_that_cannot_be_used(tmp_path, source, says):
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [("{", "cannot be read"), ("[]", "no version 4"), ('{"cells": [], "nbformat": 3}', "no version 4")],
+    [("{", "cannot be read"), ("[]", "not a version 4"), ('{"cells": [], "nbformat": 3}', "not a version 4")],
 )
 def test_files_that_are_no_notebook(tmp_path, content, says):
     path = tmp_path / "n.ipynb"
@@ -141,7 +141,7 @@ def test_values_from_python_are_checked_too():
 
 def test_an_unknown_name_names_its_neighbour(tmp_path):
     known = parameters(tmp_path, PARAMETERS)
-    with pytest.raises(UsageError, match=r"'concpet' is no parameter of n; did you mean concept\?"):
+    with pytest.raises(UsageError, match=r"'concpet' is not a parameter of n; did you mean concept\?"):
         resolve(known, {"concpet": "01"}, "n")
     with pytest.raises(UsageError, match="`workbench params n` lists them"):
         resolve(known, {"zzz": "01"}, "n")
@@ -157,7 +157,7 @@ def test_what_a_record_could_not_hold_is_refused_before_anything_starts(tmp_path
 def test_an_unknown_profile_is_refused_before_anything_starts(tmp_path):
     known = parameters(tmp_path, PARAMETERS)
     assert resolve(known, {"profile": "smoke"}, "n") == {"profile": "smoke"}
-    with pytest.raises(UsageError, match="'fast' is none of smoke, quick, standard, paper"):
+    with pytest.raises(UsageError, match="'fast' is unknown; give one of smoke, quick, standard, paper"):
         resolve(known, {"profile": "fast"}, "n")
 
 

@@ -42,7 +42,7 @@ def test_a_record_comes_back_as_it_was(tmp_path):
 def test_a_broken_record_is_one_sentence_and_passed_over(tmp_path, text):
     good, bad = made(tmp_path, number=1), made(tmp_path, number=2)
     (bad.folder / "record.json").write_text(text)
-    with pytest.raises(RunError, match="is no record of a run"):
+    with pytest.raises(RunError, match="is not a record of a run"):
         store.load(bad.folder)
     assert store.all_runs(tmp_path) == [good]
 

@@ -201,7 +201,7 @@ def test_a_copied_run_counts_once(tmp_path):
 def test_a_name_that_is_none_is_a_slip_and_not_an_empty_list(tmp_path):
     made(tmp_path, "tiny", 1)
     for name in ("tinny", "nosuch", "../x", ""):
-        with pytest.raises(UsageError, match="is no paper and has no runs in") as caught:
+        with pytest.raises(UsageError, match="is not a paper and has no runs in") as caught:
             call("runs", name, "--out", tmp_path)
         assert caught.value.exit_code == 2
     with pytest.raises(UsageError, match="did you mean tiny"):

@@ -1,7 +1,7 @@
 """The command line, `workbench COMMAND`: list, params, new, run, sweep, runs, rerun, diff, report, doctor, cache, lab.
 
-Every command answers in well under a second until it starts real work: heavy imports stand inside the commands, and
-none of them imports torch into this process. An error is one sentence on standard error; ``--debug`` shows more.
+Every command answers in well under a second until it starts real work: the commands import heavy libraries themselves,
+and none of them imports torch into this process. An error is one sentence on standard error; ``--debug`` shows more.
 """
 
 import os
@@ -18,10 +18,10 @@ def main() -> None:
     from ..runs.process.processes import adopt_orphans
 
     forbid_world_writing()
-    for stream in (sys.stdout, sys.stderr):  # a path may be no UTF-8: it is told, not stumbled over
+    for stream in (sys.stdout, sys.stderr):  # a path may not be UTF-8: it is shown with escapes
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    adopt_orphans()  # what a killed child of ours leaves behind comes here and not to the system
+    adopt_orphans()  # this process, not the system, inherits what a killed child leaves behind
     try:
         app(prog_name="workbench", standalone_mode=True)
     except WorkbenchError as error:

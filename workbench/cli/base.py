@@ -20,18 +20,18 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="""Run papers as repeatable experiments.
 
-    [bold]workbench list[/bold] shows the papers, [bold]workbench params randomness[/bold] what can be set, and
+    [bold]workbench list[/bold] shows the papers, [bold]workbench params randomness[/bold] shows what you can set.
 
-    [bold]workbench run randomness -p seed=3[/bold] runs one and leaves a report page;
+    [bold]workbench run randomness -p seed=3[/bold] runs one paper and leaves a report page.
 
-    [bold]workbench sweep randomness -g concept=01,011 --seeds 5[/bold] runs a grid, whatever dies meanwhile.""",
+    [bold]workbench sweep randomness -g concept=01,011 --seeds 5[/bold] runs a grid and survives crashes.""",
 )
 
 
 def _folder(text: str | Path) -> Path:
     """``--out`` as a path; a URL would silently become a folder of that name."""
     if not str(text).strip():
-        raise UsageError("--out is empty (an unset variable?); give a folder, or leave --out away")
+        raise UsageError("--out is empty (an unset variable?); give a folder, or omit --out")
     found = re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", str(text))
     if found:
         raise UsageError(
@@ -84,7 +84,7 @@ def console(stderr: bool = False):
 
 
 def harmless(text: str) -> str:
-    """A text from a record for a table on a terminal: no markup, and nothing that steers the terminal."""
+    """A text from a record for a table on a terminal, without markup and without characters that steer the terminal."""
     from rich.markup import escape
 
     return escape(CONTROL.sub("\ufffd", text))
@@ -92,7 +92,7 @@ def harmless(text: str) -> str:
 
 def complain(sentence: str) -> None:
     """One sentence on standard error, red on a terminal."""
-    sentence = CONTROL.sub("\ufffd", sentence).replace("\n", " ")  # it may name what somebody else wrote
+    sentence = CONTROL.sub("\ufffd", sentence).replace("\n", " ")  # it may quote what somebody else wrote
     red = sys.stderr.isatty() and "NO_COLOR" not in os.environ
     print(f"\033[31m{sentence}\033[0m" if red else sentence, file=sys.stderr)
 

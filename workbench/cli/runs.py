@@ -1,4 +1,4 @@
-"""``workbench run | runs | rerun | diff | report``: single runs, and what is made of all of them."""
+"""``workbench run | runs | rerun | diff | report``: run a paper, and list, repeat, compare and report runs."""
 
 import os
 import sys
@@ -24,7 +24,7 @@ Timeout = Annotated[float | None, typer.Option("--timeout", "-t", metavar="SECON
 
 
 def gather(flags: dict[str, str | None], assignments: list[str] | None) -> dict[str, str]:
-    """The parameters that flags and ``-p name=value`` set; one that is set twice is an error."""
+    """The parameters that flags and ``-p name=value`` set. Setting one twice is an error."""
     from ..runs.notebook.parameters import split_assignment
     from ..runs.store.masking import masked
 
@@ -52,7 +52,7 @@ def run(
     timeout: Timeout = None,
     resume: Annotated[
         str | None,
-        typer.Option("--resume", metavar="ID", help="Go on where this run ended: compute no finished row again."),
+        typer.Option("--resume", metavar="ID", help="Continue this run: keep its finished rows, compute the rest."),
     ] = None,
 ):
     """Run a paper's notebook and leave runs/PAPER/ID/ with its notebook, figures, record and report page.
@@ -67,7 +67,7 @@ def run(
 
     [bold]workbench run my/notebook.ipynb --timeout 600[/bold]
 
-    [bold]workbench run rain --resume 20261122-1415[/bold]   (a run that was killed: its parameters, its finished rows)
+    [bold]workbench run rain --resume 20261122-1415[/bold]   (continue a killed run with its finished rows)
 
     Exit codes: 0 done, 1 failed, 2 wrong usage, 124 timed out, 130 interrupted.
     """
@@ -83,7 +83,7 @@ def run(
 
 
 def _show_end(record) -> None:
-    """What a finished run tells the terminal: its metrics and its page, or its error."""
+    """Print a finished run: its metrics and its page, or its error."""
     from rich.table import Table
 
     from ..runs.report.words import duration
@@ -113,7 +113,7 @@ def runs(
     paper: Annotated[str | None, typer.Argument(help="Only this paper's runs.")] = None,
     out: Out = None,
 ):
-    """The runs there are, oldest first. Example: [bold]workbench runs randomness[/bold]"""
+    """List the runs, oldest first. Example: [bold]workbench runs randomness[/bold]"""
     from rich.table import Table
 
     from ..runs.report.words import duration, plain
@@ -139,7 +139,7 @@ def runs(
 
 
 def _known(paper: str, folder) -> None:
-    """A name that is neither a paper's nor a folder of runs is a slip, not an empty list."""
+    """Refuse a name of no paper and no folder of runs: it is a slip, and an empty list would hide it."""
     from ..papers import PAPERS
     from ..runs.notebook.parameters import unknown
 
@@ -163,7 +163,7 @@ def rerun(
 
     [bold]workbench rerun 20261122-1415[/bold]
 
-    Exit code: the new run's; differing metrics are told, not punished.
+    Exit code: the new run's. Differing metrics are shown and do not change it.
     """
     from ..runs.store import compare, entry as store
 
@@ -190,7 +190,7 @@ def diff(
     second: Annotated[str, typer.Argument(metavar="ID", help="The run to compare it with.")],
     out: Out = None,
 ):
-    """Where two runs differ: metrics first, then parameters, versions, models, code and machine.
+    """Show where two runs differ: metrics first, then parameters, versions, models, code and machine.
 
     Examples:
 
@@ -213,7 +213,7 @@ def diff(
 
 
 def _show_differences(old, new) -> list:
-    """A table of what two runs do not share."""
+    """Print a table of what two runs do not share."""
     from rich.table import Table
 
     from ..runs.store.compare import differences
@@ -240,7 +240,7 @@ def report(
     out: Out = None,
     show: Annotated[str, typer.Option("--open", metavar="yes|no", help="Open the page in a browser.")] = "yes",
 ):
-    """One static page over all runs: runs/index.html, with runs.csv and runs.tex beside it.
+    """Write one static page over all runs: runs/index.html, with runs.csv and runs.tex beside it.
 
     Example: [bold]workbench report --open no[/bold]
     """

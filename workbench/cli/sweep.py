@@ -1,4 +1,4 @@
-"""``workbench sweep``: a grid of runs, how long it may take, and its cells as commands of their own."""
+"""``workbench sweep``: run a grid, estimate how long it takes, or print its cells as separate commands."""
 
 import sys
 from pathlib import Path
@@ -18,7 +18,7 @@ SHOWN = 12  # cells that a dry run lists, and failures that a summary names
 def sweep(
     paper: Annotated[
         Optional[str],  # noqa: UP045
-        typer.Argument(help="A paper's name or the path of an .ipynb file; may stand in the file instead."),
+        typer.Argument(help="A paper's name or the path of an .ipynb file; the grid file may name it instead."),
     ] = None,
     axis: Annotated[
         Optional[list[str]],  # noqa: UP045
@@ -51,21 +51,23 @@ def sweep(
         int | None, typer.Option("--max-failures", metavar="N", help="Start nothing new after N failed cells.")
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only say what would run, and how long it may take.")
+        bool, typer.Option("--dry-run", help="Start nothing: show what would run and how long it may take.")
     ] = False,
     print_commands: Annotated[
         bool,
-        typer.Option("--print-commands", help="Only print one command a cell, for a Slurm array (docs/cluster.md)."),
+        typer.Option(
+            "--print-commands", help="Start nothing: print one command a cell, for a Slurm array (docs/cluster.md)."
+        ),
     ] = False,
     warm: Annotated[
         bool,
         typer.Option(
             "--warm",
-            help="Reuse kernels: much cheaper for short runs, but what a run changes inside imported modules stays for"
-            " the next one.",
+            help="Reuse kernels: much cheaper for short runs, but what a run changes inside imported modules affects"
+            " the next run.",
         ),
     ] = False,
-    engine: Annotated[str, typer.Option("--engine", metavar="local|ray", help="Where the runs are made.")] = "local",
+    engine: Annotated[str, typer.Option("--engine", metavar="local|ray", help="Where the runs execute.")] = "local",
     address: Annotated[
         str | None,
         typer.Option(
@@ -84,7 +86,7 @@ def sweep(
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
 ):
-    """Run every combination of a grid, each once, and survive being killed.
+    """Run every combination of a grid once, and continue after a crash.
 
     Examples:
 
@@ -96,11 +98,11 @@ def sweep(
 
     [bold]workbench sweep randomness -g concept=01,011 --seeds 5 --print-commands > cells.txt[/bold]
 
-    A cell that has a finished run is skipped, so the same command goes on where it stopped; run it twice at once and
-    the two share the work. Values are read as -p reads them and split at commas outside quotes and brackets:
+    The sweep skips a cell that has a finished run, so the same command continues where it stopped. Start it twice at
+    once and the two share the work. Values are read as -p reads them and split at commas outside quotes and brackets:
     -g sizes='\\[1,2],\\[3]' is two lists. Ctrl-C stops in order, a second one at once.
 
-    Exit codes: 0 every cell is finished, 1 some failed or are left, 2 wrong usage, 130 interrupted.
+    Exit codes: 0 every cell finished, 1 some cells failed or did not run, 2 wrong usage, 130 interrupted.
     """
     from ..runs.store import entry as store
     from ..runs.sweep import driver as sweeps, grid as grids
@@ -146,7 +148,7 @@ def sweep(
 
 
 def _dry_run(grid, folder: Path, jobs: int | None, threads: int | None, engine: str) -> None:
-    """Which cells there are, which of them are finished, and how long the rest may take."""
+    """Print the cells, which of them are finished, and how long the rest may take."""
     from ..runs.report.words import duration
     from ..runs.store import entry as store
     from ..runs.sweep import driver as sweep, locks as claims
@@ -179,7 +181,7 @@ def _dry_run(grid, folder: Path, jobs: int | None, threads: int | None, engine: 
 
 
 def _print_commands(grid, folder: Path, options: list[str]) -> None:
-    """One command a line for the cells that are unfinished; everything else goes to standard error."""
+    """Print one command a line for each unfinished cell; everything else goes to standard error."""
     from ..runs.store import entry as store
     from ..runs.sweep import driver as sweep, locks as claims
     from ..runs.sweep.plan import commands
@@ -202,7 +204,7 @@ def _print_commands(grid, folder: Path, options: list[str]) -> None:
 
 
 def _show_summary(summary, grid, folder: Path, quiet: bool) -> None:
-    """What came of the sweep."""
+    """Print how the sweep ended."""
     from ..runs.report.words import duration
     from ..runs.sweep.plan import describe
 
@@ -224,7 +226,7 @@ def _show_summary(summary, grid, folder: Path, quiet: bool) -> None:
     parts += [f"{summary.left} left"] if summary.left else []
     print(f"{grid.notebook.name}: {summary.cells} cells, {', '.join(parts)}, in {duration(summary.seconds)}")
     if summary.exit_code:
-        print("the same command goes on with what is unfinished")
+        print("the same command continues with the unfinished cells")
     else:
         print(f"all finished; see them with: workbench report{'' if _default(folder) else f' --out {folder}'}")
 

@@ -1,4 +1,4 @@
-"""``workbench list | params | new | doctor | cache | lab``: what there is, and what this machine can do."""
+"""``workbench list | params | new | doctor | cache | lab``: papers, parameters, and what this machine can do."""
 
 from typing import Annotated
 
@@ -12,7 +12,7 @@ app.add_typer(cache_app, name="cache")
 
 @app.command("list")
 def list_papers():
-    """The papers and whether they can be run. Example: [bold]workbench list[/bold]"""
+    """List the papers and whether they run. Example: [bold]workbench list[/bold]"""
     from rich.table import Table
 
     from ..files import ROOT
@@ -33,7 +33,7 @@ def list_papers():
 
 @app.command()
 def params(paper: Paper):
-    """What can be set: name, type, default, least value, meaning. Example: [bold]workbench params randomness[/bold]"""
+    """List a paper's parameters with their meaning. Example: [bold]workbench params randomness[/bold]"""
     from rich.markup import escape
     from rich.table import Table
 
@@ -59,11 +59,11 @@ def new_paper(
     reference: Annotated[str, typer.Option("--reference", help="Authors, venue, year, arXiv number.")] = "",
     claim: Annotated[str, typer.Option("--claim", help="What it claims, in one sentence.")] = "",
 ):
-    """Begin a paper: write its notebook, method, data, test and page, which run and are to be changed.
+    """Begin a paper: write a notebook, method, data, test and page that run, for you to change.
 
     Examples:
 
-    [bold]workbench new tips[/bold] (of a paper that [bold]workbench list[/bold] shows as coming the words are known)
+    [bold]workbench new tips[/bold] (the words of a paper that [bold]workbench list[/bold] shows as coming are known)
 
     [bold]workbench new mine --title "My study" --reference "Me, 2026" --claim "Larger models know more."[/bold]
 
@@ -87,7 +87,7 @@ def new_paper(
 
 @app.command()
 def doctor():
-    """What this machine can do, and what to do about what is missing.
+    """Check this machine, and say how to add what is missing.
 
     Example: [bold]workbench doctor[/bold]
 
@@ -112,7 +112,7 @@ def doctor():
 
 @cache_app.command("list")
 def cache_list():
-    """The converted models kept, with their sizes. Example: [bold]workbench cache list[/bold]"""
+    """List the converted models on this machine, with their sizes. Example: [bold]workbench cache list[/bold]"""
     import datetime
 
     from rich.markup import escape
@@ -138,7 +138,7 @@ def cache_list():
 def cache_clear(
     keys: Annotated[list[str] | None, typer.Argument(help="Only these keys (default: everything).")] = None,
 ):
-    """Delete converted models; they are made again when they are needed.
+    """Delete converted models; the next run that needs one converts it again.
 
     Examples:
 

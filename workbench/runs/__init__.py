@@ -1,5 +1,5 @@
-"""Runs: a notebook, its parameters and what came of them, kept so that anyone can repeat it.
+"""Runs: a notebook, its parameters and its results, kept so that anyone can repeat them.
 
-``runner.run`` executes a paper's notebook in a child process and leaves ``runs/PAPER/ID/`` behind; ``record.record`` is
-what a notebook's last cell calls. Nothing here imports torch, and nothing is imported before it is needed.
+``process.runner.run`` executes a paper's notebook in a child process and leaves ``runs/PAPER/ID/`` behind. A notebook's
+last cell calls ``store.metrics.record``. Nothing here imports torch, and nothing is imported before it is needed.
 """

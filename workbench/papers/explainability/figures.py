@@ -1,7 +1,6 @@
 """The page's own figure: methods beside random orders. The widgets draw the others from their answers."""
 
 from ... import plots
-from ...stats import mean_interval
 from .settings import METHODS
 
 TITLES = {"replace": "Tokens replaced", "delete": "Tokens deleted"}
@@ -23,7 +22,7 @@ def faithfulness_figure(table) -> plots.Picture:
         plots.dots(
             {method: row.comprehensiveness for method, row in rows.items()}, labels=labels, axis=axis,
             styles={method: APART if above[method] else SAME for method in rows}, title=TITLES[removal],
-            chance=mean_interval(table.values["random", removal]["comprehensiveness"]),
+            chance=table.results.table(f"{removal}.comprehensiveness", bounds=(-1, 1))["random"],
             chance_label="random orders, mean and 95 % interval", xlabel="comprehensiveness (loss of probability)",
         )  # fmt: skip
         axis.get_legend().remove()

@@ -45,7 +45,6 @@ from .retrieve import (
     BM25 as BM25,
     RETRIEVERS as RETRIEVERS,
     Query as Query,
-    Scores as Scores,
     ceiling as ceiling,
     evaluate as evaluate,
     measure as measure,

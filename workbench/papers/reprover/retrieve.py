@@ -14,11 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...errors import UsageError
-from ...stats import Estimate, bootstrap_interval
+from ...results import Results
+from ...rows import Row
 from .corpus.corpus import Corpus, Tactic, TracedTheorem
 
 _WORD = re.compile(r"[^\W\d_]+|\d+|[^\w\s.,:()\[\]{}⟨⟩]")
 RETRIEVERS = ("random", "bm25", "minilm")
+MEASURES = ("recall@1", "recall@10", "mrr")
 BATCH = 32  # queries scored at once
 
 
@@ -29,21 +31,6 @@ class Query:
     theorem: TracedTheorem
     tactic: Tactic
     positives: frozenset[int]
-
-
-@dataclass(frozen=True)
-class Scores:
-    """One retriever's results, a value a query."""
-
-    recall_1: tuple[float, ...]
-    recall_10: tuple[float, ...]
-    reciprocal_rank: tuple[float, ...]
-    groups: tuple[str, ...]
-
-    def estimates(self) -> dict[str, Estimate]:
-        """Means with 95 % intervals; whole theorems are resampled, because a theorem's tactics resemble one another."""
-        columns = {"recall@1": self.recall_1, "recall@10": self.recall_10, "mrr": self.reciprocal_rank}
-        return {name: _clustered(values, self.groups) for name, values in columns.items()}
 
 
 def queries(corpus: Corpus, theorems: Sequence[TracedTheorem]) -> list[Query]:
@@ -80,13 +67,26 @@ def _places(scores, positives: frozenset[int]) -> list[int]:
     return [1 + int(a + b) for a, b in zip(above, equal, strict=True)]
 
 
-def ceiling(asked: Sequence[Query]) -> Scores:
+def ceiling(asked: Sequence[Query]) -> Results:
     """What a perfect retriever would get: 1/|pos| and min(1, 10/|pos|), because many premises do not fit into ten."""
-    sizes = [len(query.positives) for query in asked]
-    return Scores(
-        tuple(1 / size for size in sizes), tuple(min(1.0, 10 / size) for size in sizes), (1.0,) * len(sizes),
-        tuple(str(query.theorem.key) for query in asked),
-    )  # fmt: skip
+    return results_of(asked, "best possible", [range(1, len(query.positives) + 1) for query in asked])
+
+
+def results_of(asked: Sequence[Query], arm: str, places: Iterable[Sequence[int]]) -> Results:
+    """A row a query with the `MEASURES`, from the places that its positives got.
+
+    The unit is the theorem: its tactics resemble one another.
+    """
+    return Results(rows=(
+        Row(arm, item, 0, str(query.theorem.key), dict(zip(MEASURES, _measure(found, len(query.positives)))), {},
+            query.tactic.state_before, f"{query.tactic.tactic}\nits premises have the places {sorted(found)}")
+        for (item, query), found in zip(items_of(asked).items(), places, strict=True)
+    ))  # fmt: skip
+
+
+def items_of(asked: Sequence[Query]) -> dict[str, Query]:
+    """The queries by their names in results: a number, and the theorem's name."""
+    return {f"{number} {query.theorem.full_name}": query for number, query in enumerate(asked, 1)}
 
 
 def words(text: str) -> list[str]:
@@ -168,10 +168,8 @@ def score_all(corpus: Corpus, states: Sequence[str], retriever, *, seed: int = 0
         yield from (premises @ state for state in _embed(retriever, tuple(states)))  # (Q, H)
 
 
-def evaluate(
-    corpus: Corpus, asked: Sequence[Query], retriever: str, *, accessible: bool = True, seed: int = 0
-) -> Scores:
-    """Rank the premises for every query and measure it.
+def evaluate(corpus: Corpus, asked: Sequence[Query], retriever, *, accessible: bool = True, seed: int = 0) -> Results:
+    """Rank the premises for every query and measure it: a row a query, as `results_of` makes them.
 
     Parameters
     ----------
@@ -179,26 +177,36 @@ def evaluate(
         Whether only accessible premises are candidates (the paper's setting) or all of the corpus.
     """
     states = [query.tactic.state_before for query in asked]
-    return measure_scores(corpus, asked, score_all(corpus, states, retriever, seed=seed), accessible=accessible)
+    scored = score_all(corpus, states, retriever, seed=seed)
+    return measure_scores(corpus, asked, scored, accessible=accessible, arm=arm_of(retriever, accessible))
 
 
-def measure_scores(corpus: Corpus, asked: Sequence[Query], scored: Iterable, *, accessible: bool = True) -> Scores:
+def arm_of(retriever, accessible: bool) -> str:
+    """A retriever's name in results."""
+    name = retriever if isinstance(retriever, str) else retriever.name
+    return f"{name}, {'accessible' if accessible else 'all'}"
+
+
+def measure_scores(
+    corpus: Corpus, asked: Sequence[Query], scored: Iterable, *, accessible: bool = True, arm: str = "own"
+) -> Results:
     """`evaluate` for scores of any origin: ``scored`` holds one row of scores of all premises, (P,), a query."""
     if not asked:
         raise UsageError(
             "there is no query: none of these theorems names a premise; choose another split or more theorems"
         )
-    key, mask = None, None
-    rows = []
-    for query, scores in zip(asked, scored, strict=True):
-        scores = np.array(scores, dtype=float)
-        if accessible:
-            if key != query.theorem.key:  # a theorem's queries follow one another
-                key, mask = query.theorem.key, corpus.accessible(query.theorem.file_path, query.theorem.start)
-            scores[~mask] = -np.inf
-        rows.append(_measure(_places(scores, query.positives), len(query.positives)))
-    one, ten, rank = zip(*rows, strict=True)
-    return Scores(one, ten, rank, tuple(str(query.theorem.key) for query in asked))
+
+    def places():
+        key, mask = None, None
+        for query, scores in zip(asked, scored, strict=True):
+            scores = np.array(scores, dtype=float)
+            if accessible:
+                if key != query.theorem.key:  # a theorem's queries follow one another
+                    key, mask = query.theorem.key, corpus.accessible(query.theorem.file_path, query.theorem.start)
+                scores[~mask] = -np.inf
+            yield _places(scores, query.positives)
+
+    return results_of(asked, arm, places())
 
 
 def top(corpus: Corpus, query: Query, retriever, k: int = 10, *, seed: int = 0) -> list[tuple[str, float]]:
@@ -216,16 +224,3 @@ def _embed(encoder, texts: tuple[str, ...]):
 
     vectors = (load_encoder(encoder) if isinstance(encoder, str) else encoder).embed(texts)
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-
-
-def _clustered(values: Sequence[float], groups: Sequence[str]) -> Estimate:
-    order = {group: number for number, group in enumerate(dict.fromkeys(groups))}
-    places = np.array([order[group] for group in groups])
-    sums, sizes = np.bincount(places, weights=values), np.bincount(places)
-
-    def ratio(picked, axis=-1):
-        picked = picked.astype(int)
-        return sums[picked].sum(axis=axis) / sizes[picked].sum(axis=axis)
-
-    told = bootstrap_interval(np.arange(len(order)), ratio)
-    return Estimate(float(np.mean(values)), told.low, told.high, len(values))

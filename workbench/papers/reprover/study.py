@@ -1,18 +1,21 @@
 """The notebook's measurements and tables; `figures` draws them."""
 
 import html
+import itertools
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 
 from tqdm.auto import tqdm
 
-from ...stats import proportion_interval
-from .baseline import Attempt, attempt, majority_tactic
+from ...results import Results
+from ...rows import Key, Row
+from .baseline import attempt, majority_tactic
 from .corpus.corpus import Corpus, TracedTheorem
 from .lean.session import Session
 from .lean.states import Theorem
-from .retrieve import RETRIEVERS, Query, ceiling, evaluate
+from .retrieve import MEASURES, RETRIEVERS, Query, arm_of, ceiling, evaluate, items_of
 
 
 def overview(corpus: Corpus):
@@ -50,21 +53,39 @@ def proof_html(theorem: TracedTheorem):
 
 def retrieval_table(
     corpus: Corpus, asked: dict[str, Sequence[Query]], retrievers: Sequence[str] = RETRIEVERS, *, seed: int = 0
-):
-    """Every retriever on every split, with and without the accessible filter: a list of rows with Estimates."""
+) -> list[dict]:
+    """Every retriever on every split, with and without the accessible filter: rows with Estimates.
+
+    Each is an arm of a study of the split's queries, and they all share one computation.
+    """
+    rows = []
+    for split, some in asked.items():
+        queried = [[query.theorem.key, query.tactic.state_before, sorted(query.positives)] for query in some]
+        results = Results(f"premises, {split} split", settings=[corpus.fingerprint, queried, seed])
+        for retriever, accessible in itertools.product(retrievers, (True, False)):
+            make = partial(_ranked, corpus, some, retriever, accessible, seed)
+            results.compute([(arm_of(retriever, accessible), item, 0) for item in items_of(some)], make, together=True)
+        rows += _retrieval_rows(split, results)
+    return rows
+
+
+def _ranked(corpus, asked, retriever, accessible, seed, _missing) -> list[Row]:
+    return evaluate(corpus, asked, retriever, accessible=accessible, seed=seed).rows
+
+
+def _retrieval_rows(split: str, results: Results) -> list[dict]:
+    columns = {measure: results.table(measure, pooled=True) for measure in MEASURES}
+    arms = {arm: arm.partition(", ") for arm in results.arms}
     return [
-        {"split": split, "retriever": name, "candidates": "accessible" if accessible else "all",
-         **evaluate(corpus, some, name, accessible=accessible, seed=seed).estimates()}
-        for split, some in asked.items() for name in retrievers for accessible in (True, False)
+        {"split": split, "retriever": name, "candidates": candidates or "accessible",
+         **{measure: column[arm] for measure, column in columns.items()}}
+        for arm, (name, _, candidates) in arms.items()
     ]  # fmt: skip
 
 
 def ceiling_rows(asked: dict[str, Sequence[Query]]) -> list[dict]:
     """The row of a perfect retriever for each split, to set beside `retrieval_table`."""
-    return [
-        {"split": split, "retriever": "best possible", "candidates": "accessible", **ceiling(some).estimates()}
-        for split, some in asked.items()
-    ]
+    return [row for split, some in asked.items() for row in _retrieval_rows(split, ceiling(some))]
 
 
 def database_overview(corpus: Corpus, asked: dict[str, Sequence[Query]]):
@@ -85,30 +106,56 @@ def database_overview(corpus: Corpus, asked: dict[str, Sequence[Query]]):
     return pd.DataFrame({"": rows.values()}, index=list(rows), dtype=object)
 
 
-def floor(session: Session, train: Sequence[TracedTheorem], names: Sequence[str | Theorem], *, calls: int,
-          progress: bool = True) -> dict[str, list[Attempt]]:  # fmt: skip
+def floor(session: Session, train: Sequence[TracedTheorem], theorems: Sequence[str | Theorem], *, calls: int,
+          progress: bool = True) -> Results:  # fmt: skip
     """The two provers of the floor on the same theorems: the majority tactic once, the fixed list within ``calls``."""
     commonest = majority_tactic(train)
-    found: dict[str, list[Attempt]] = {f"majority tactic ({commonest})": [], f"fixed list, {calls} calls": []}
-    for name in tqdm(names, desc="proving", unit="theorem", disable=not progress):
-        one, many = found.values()
-        one.append(attempt(session, name, tactics=[commonest], calls=1))
-        many.append(attempt(session, name, calls=calls))
-    return found
+    provers = {
+        f"majority tactic ({commonest})": {"tactics": [commonest], "calls": 1},
+        f"fixed list, {calls} calls": {"calls": calls},
+    }
+    return prove(session, theorems, provers, name="proofs", progress=progress)
 
 
-def floor_table(found: dict[str, list[Attempt]]) -> list[dict]:
+def prove(session: Session, theorems: Sequence[str | Theorem], provers: dict[str, dict], *, name: str = "own theorems",
+          progress: bool = False) -> Results:  # fmt: skip
+    """Every prover (its name -> keywords of `attempt`) on every theorem.
+
+    Returns
+    -------
+    Results
+        Measure: "proved". Labels: "status", "why not" and "proved, in full", an `Attempt`'s message and statement.
+        The reply is the proof. Costs: "calls" of Lean, "seconds".
+    """
+    about = {one if isinstance(one, str) else one.name: one for one in theorems}
+    given = [one if isinstance(one, str) else [one.name, one.module, one.preamble, one.statement] for one in theorems]
+    library = session.library
+    settings = [str(library.build or library.root), session.timeout, session.memory_mb, given, provers]
+    results = Results(name, model=f"Lean {library.engine.version}", settings=settings)
+
+    def rows(missing: Sequence[Key]) -> Iterable[Row]:
+        for prover, item, _ in tqdm(missing, desc="proving", unit="attempt", disable=not progress):
+            one = attempt(session, about[item], **provers[prover])
+            labels = {"status": one.status, "why not": one.message, "proved, in full": one.statement}
+            measures, cost = {"proved": one.status == "proved"}, {"calls": one.calls, "seconds": one.seconds}
+            statement = getattr(about[item], "statement", item)
+            yield Row(prover, item, 0, "", measures, labels, statement, "\n".join(one.script), cost)
+
+    results.compute([(prover, item, 0) for item in about for prover in provers], rows)
+    return results
+
+
+def floor_table(found: Results) -> list[dict]:
     """Pass@1 with intervals. As in the reference, a theorem that does not open is not counted; it is reported."""
-    rows = []
-    for prover, tried in found.items():
-        opened = [one for one in tried if one.status != "not opened"]
-        proved = sum(one.status == "proved" for one in opened)
+    opened = Results(rows=[row for row in found.rows if row.labels["status"] != "not opened"])
+    shares, rows = opened.table("proved"), []
+    for prover in found.arms:
+        tried, some = found.of(prover).rows, opened.of(prover)
         rows.append({
-            "prover": prover, "proved": proved, "of": len(opened),
-            "pass@1": proportion_interval(proved, len(opened)) if opened else None,
-            "not opened": len(tried) - len(opened),
-            "rejected by the kernel": sum(one.status == "rejected" for one in opened),
-            "calls a theorem": sum(one.calls for one in opened) / max(len(opened), 1),
-            "seconds": round(sum(one.seconds for one in tried), 1),
+            "prover": prover, "proved": sum(row.measures["proved"] for row in tried), "of": len(some),
+            "pass@1": shares.get(prover), "not opened": len(tried) - len(some),
+            "rejected by the kernel": len(found.of(prover, status="rejected")),
+            "calls a theorem": sum(row.cost["calls"] for row in tried) / max(len(some), 1),
+            "seconds": round(sum(row.cost["seconds"] for row in tried), 1),
         })  # fmt: skip
     return rows

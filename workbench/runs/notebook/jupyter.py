@@ -1,4 +1,4 @@
-"""Somebody's .ipynb file as the plain JSON that everything else may rely on: what other tools left out is filled in."""
+"""Read anybody's .ipynb file as plain JSON, and fill in what other tools leave out."""
 
 import json
 import re
@@ -10,14 +10,14 @@ from ...files import JSON_DEPTH, deeper, lone_surrogate
 
 
 def read_notebook(path: Path, raw: bytes | None = None) -> dict:
-    """A notebook file as plain JSON (nbformat 4), in UTF-8 or UTF-16; ``raw`` is its content where it was read already.
+    """A notebook file (nbformat 4, UTF-8 or UTF-16) as plain JSON; ``raw`` is its content, if the caller has it.
 
-    What other tools leave out or write as null (metadata, tags, outputs) is put in its place, as Jupyter itself does.
+    What other tools leave out or write as null (metadata, tags, outputs) is filled in, as Jupyter itself does.
 
     Raises
     ------
     UsageError
-        The file is missing, unreadable, or no version 4 notebook.
+        The file is missing, unreadable, or not a version 4 notebook.
     """
     try:
         notebook = json.loads(raw if raw is not None else Path(path).read_bytes())
@@ -26,7 +26,7 @@ def read_notebook(path: Path, raw: bytes | None = None) -> dict:
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} cannot be read as a notebook ({error}); save it again in Jupyter") from error
     if not _mended(notebook):
-        raise UsageError(f"{path} is no version 4 notebook; open it in Jupyter and save it again")
+        raise UsageError(f"{path} is not a version 4 notebook; open it in Jupyter and save it again")
     for number, cell in enumerate(notebook["cells"]):
         if half := lone_surrogate(cell["source"]):
             raise UsageError(f"cell {number + 1} of {path} has {half} in it, half a character; write whole ones")
@@ -34,14 +34,14 @@ def read_notebook(path: Path, raw: bytes | None = None) -> dict:
 
 
 def _mended(notebook: Any) -> bool:
-    """Whether it is a version 4 notebook; what may be missing or null in one is filled in, in place."""
+    """Whether it is a version 4 notebook. Fills in, in place, what may be missing or null in one."""
     if not isinstance(notebook, dict) or notebook.get("nbformat") != 4 or not isinstance(notebook.get("cells"), list):
         return False
     if deeper(notebook, JSON_DEPTH):
         return False
     notebook["nbformat"] = 4  # and not 4.0
     metadata = notebook.get("metadata")
-    metadata = notebook["metadata"] = metadata if isinstance(metadata, dict) else {}  # nothing of ours stands there
+    metadata = notebook["metadata"] = metadata if isinstance(metadata, dict) else {}  # nothing of ours is there
     minor = notebook.setdefault("nbformat_minor", 5)
     if not isinstance(minor, int) or isinstance(minor, bool):
         return False
@@ -87,7 +87,7 @@ def _whole(output: Any) -> bool:
 
 
 def _or(value: Any, otherwise: Any) -> Any:
-    """What is null counts as left out; what is merely of the wrong kind does not."""
+    """A null value counts as left out; a value of the wrong kind does not."""
     return otherwise if value is None else value
 
 

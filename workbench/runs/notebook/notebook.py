@@ -17,9 +17,9 @@ NAME = re.compile(r"\w[\w .()+-]{0,99}")  # of a notebook: it becomes a folder, 
 
 @dataclass(frozen=True)
 class Notebook:
-    """A notebook at one moment: what is hashed is what is executed, even when the file changes meanwhile.
+    """A notebook as it was read: the text that is hashed is executed, even if the file changes meanwhile.
 
-    ``where`` is what errors call it: the paper's name or the file's.
+    ``where`` is its name in errors: the paper's name or the file's.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Notebook:
         return values
 
     def check_early(self, values: dict[str, Any]) -> None:
-        """What would fail minutes later inside the notebook: sizes out of range, words that are none, missing files."""
+        """Refuse what would fail minutes later in the notebook: sizes out of range, unknown words, missing files."""
         from ... import profiles
 
         folders = [self.path.parent]  # where the kernel works
@@ -63,7 +63,7 @@ class Notebook:
             paper.check(values, folders)
 
     def _check_server(self, models: list) -> None:
-        """A paper that cannot do without a model's weights is not started on a server's."""
+        """Refuse to start a paper that needs a model's weights on a model behind a server."""
         from ...papers import PAPERS
 
         reason = next((paper.weights for paper in PAPERS if paper.name == self.name), "")
@@ -75,12 +75,12 @@ class Notebook:
                 )
 
     def filled(self, values: dict[str, Any]) -> dict[str, Any]:
-        """Every parameter's value: the resolved ones, and the defaults of the rest."""
+        """Every parameter's value: the resolved ones, and defaults for the rest."""
         return {name: item.default for name, item in self.known.items()} | values
 
     @property
     def sizes(self) -> dict[str, Any]:
-        """Its paper's sizes (`workbench.profiles.Size`) by name; none where it is nobody's."""
+        """Its paper's sizes (`workbench.profiles.Size`) by name; empty for a notebook of no paper."""
         from ... import profiles
 
         paper = profiles.of_paper(self.name) if self.path.parent == ROOT / "notebooks" else None
@@ -90,7 +90,7 @@ class Notebook:
     def shown(self) -> str:
         """Its path for the record: relative inside the checkout."""
         path = self.path.relative_to(ROOT) if self.path.is_relative_to(ROOT) else self.path
-        return str(path).encode("utf-8", "replace").decode()  # a folder's name may be no UTF-8
+        return str(path).encode("utf-8", "replace").decode()  # a folder's name may not be UTF-8
 
 
 def no_notebooks() -> str:
@@ -138,7 +138,7 @@ def read(paper: str) -> Notebook:
     Raises
     ------
     UsageError
-        There is none, it cannot be read, or its parameters cell cannot be understood.
+        The notebook is missing or unreadable, or its parameters cell cannot be understood.
     """
     name, path = find_notebook(paper)
     try:
@@ -148,7 +148,7 @@ def read(paper: str) -> Notebook:
     notebook = jupyter.read_notebook(path, raw)
     where = name if name == paper else path.name
     kernel = "python3"
-    with contextlib.suppress(KeyError, TypeError):  # metadata that is no dict: the file is somebody's own make
+    with contextlib.suppress(KeyError, TypeError):  # metadata that is not a dict: somebody wrote the file by hand
         kernel = str(notebook["metadata"]["kernelspec"]["name"])
     known = parameters.read_parameters(notebook, where)
     spec, info = (notebook["metadata"].get(key, {}) for key in ("kernelspec", "language_info"))

@@ -1,7 +1,7 @@
 """A notebook's parameters: read from its cell without running anything, and ``-p name=value`` checked against them.
 
-The cell tagged ``parameters`` is the one place where a paper's knobs are declared, one annotated assignment a line with
-its help behind it (``flips: int | None = None  # sequence length``). It is read with `ast`: annotations are looked up
+The cell tagged ``parameters`` declares a paper's parameters, one annotated assignment a line with its help behind it
+ (``flips: int | None = None  # sequence length``). It is read with `ast`: annotations are looked up
 in a fixed table of types and defaults are literals, so a notebook from anywhere can be inspected without executing a
 line of it. pydantic does the conversions.
 """
@@ -79,8 +79,8 @@ def read_parameters(notebook: dict, where: str) -> dict[str, Parameter]:
     try:
         tree = ast.parse(source)
     except SyntaxError as error:
-        raise UsageError(f"the parameters cell of {where} is no Python: line {error.lineno}, {error.msg}") from error
-    except (ValueError, RecursionError, MemoryError) as error:  # a NUL, or brackets without end
+        raise UsageError(f"the parameters cell of {where} is not Python: line {error.lineno}, {error.msg}") from error
+    except (ValueError, RecursionError, MemoryError) as error:  # a NUL byte, or very deep brackets
         raise UsageError(
             f"the parameters cell of {where} cannot be read as Python ({error}); write it simpler"
         ) from error
@@ -93,18 +93,18 @@ def read_parameters(notebook: dict, where: str) -> dict[str, Parameter]:
         elif isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
             name, annotation, kind = statement.targets[0].id, "", None
         else:
-            continue  # an import, a docstring: nothing that can be set
+            continue  # an import or a docstring: no parameter
         if statement.value is None:
             raise UsageError(f"parameter {name!r} of {where} has no default; write {name}: {annotation} = …")
         try:
             default = ast.literal_eval(statement.value)
-            parse_json(json.dumps(default))  # what a record cannot hold (a set, bytes, 1e999) is no plain value either
+            parse_json(json.dumps(default))  # a record cannot hold a set, bytes or 1e999, so they are refused too
         except (TypeError, ValueError, RecursionError, MemoryError):
             raise UsageError(
-                f"parameter {name!r} of {where} has the default {ast.unparse(statement.value)!r}, no plain value;"
+                f"parameter {name!r} of {where} has the default {ast.unparse(statement.value)!r}, not a plain value;"
                 " write a literal (a number, a text, a list) and compute from it in a later cell"
             ) from None
-        if kind is None:  # not annotated: the default's own type, which at least keeps a text a text
+        if kind is None:  # without an annotation, the default's type: it keeps a text a text
             kind = Any if default is None else type(default)
             annotation = "" if default is None else kind.__name__
         parameters[name] = Parameter(name, kind, annotation, default, comments.get(statement.end_lineno, ""))
@@ -120,7 +120,7 @@ def split_assignment(text: str, option: str = "-p", example: str = "seed=3") -> 
 
 
 def resolve(parameters: dict[str, Parameter], given: dict[str, Any], where: str) -> dict[str, Any]:
-    """The given values, each checked and converted by its parameter's annotation; nothing is filled in.
+    """The given values, each checked and converted by its parameter's annotation. Defaults are not filled in.
 
     Parameters
     ----------
@@ -158,23 +158,23 @@ def resolve(parameters: dict[str, Parameter], given: dict[str, Any], where: str)
         except ModelError as error:
             raise UsageError(f"parameter 'base_url': {error}") from None
     if values.get("profile", PROFILES[0]) not in PROFILES:
-        raise UsageError(f"profile {values['profile']!r} is none of {', '.join(PROFILES)}; give one of them")
+        raise UsageError(f"profile {values['profile']!r} is unknown; give one of {', '.join(PROFILES)}")
     return values
 
 
 def unknown(name: str, known, what: str, otherwise: str) -> str:
-    """The sentence for a name that does not exist: the nearest known one, or where to look."""
+    """The error for an unknown name: it gives the nearest known one, or says where to look."""
     known = list(known)
     folded = {item.lower(): item for item in known}
     near = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.6)
     hint = f"did you mean {folded[near[0]]}?" if near else otherwise
-    return f"{name!r} is no {what}; {hint}"
+    return f"{name!r} is not a {what}; {hint}"
 
 
 def convert(parameter: Parameter, value: Any) -> Any:
     """One value as its parameter's annotation wants it.
 
-    A text is taken as typed on a command line: a ``str`` stays as it is ("01" is no number), lists and dicts are JSON,
+    A text is read as on a command line: a ``str`` stays as it is ("01" is not a number), lists and dicts are JSON,
     ``null`` (or ``None``) is None where None is allowed.
 
     Raises
@@ -211,7 +211,7 @@ def convert(parameter: Parameter, value: Any) -> Any:
 
 
 def expected(kind: Any) -> str:
-    """What a type wants, in words."""
+    """A type in words."""
     words = []
     for member in _members(kind):
         origin = typing.get_origin(member)
@@ -227,7 +227,7 @@ def expected(kind: Any) -> str:
 
 
 def _one(adapter, kind: Any, value: Any) -> Any:
-    """``value`` as the type ``kind``, which is no union; raises ValueError (pydantic's is one) when it does not fit."""
+    """``value`` as the type ``kind``, not a union; raises ValueError (pydantic's is one) when it does not fit."""
     if kind is Any:
         if isinstance(value, str):
             try:
@@ -280,7 +280,7 @@ def _type(node: ast.expr, where: str, name: str) -> Any:
     if isinstance(node, ast.Constant) and node.value is None:
         return types.NoneType
     if isinstance(node, ast.Constant) and isinstance(node.value, str):  # a quoted annotation
-        with contextlib.suppress(SyntaxError):  # no Python inside the quotes: the error below names it
+        with contextlib.suppress(SyntaxError):  # not Python inside the quotes: the error below names it
             return _type(ast.parse(node.value, mode="eval").body, where, name)
     word = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else None
     if word in _SCALARS:

@@ -2,11 +2,11 @@
 
 It reads its job as one JSON line from standard input and answers with JSON lines on standard output (progress, then one
 ``end``); what libraries print goes to the run's log. Standard input then stays open as a lifeline: a line {"stop": …}
-asks for an orderly end, and its closing means that the runner died, so everything the run started is killed at once.
+asks for an orderly end. When it closes, the runner has died, and the child kills everything that the run started.
 With ``"warm": true`` in the job, child and kernel stay and wait for the next {"job": …}.
 
-papermill's own account of a notebook is not trusted for the outcome (after a dead kernel it says every cell completed):
-the outcome is what was raised here.
+The outcome is what was raised here, not what papermill writes into the notebook: after a dead kernel papermill says
+that every cell completed.
 """
 
 import contextlib
@@ -28,8 +28,8 @@ from ..store.masking import Masker
 from ..store.metrics import STOP
 from .processes import adopt_orphans, die_with_parent, end_descendants, kill_run
 
-START_TIMEOUT = 120  # seconds a kernel may take to answer: a loaded machine is slow, a broken one fails at once
-EXPERIMENT, INFRASTRUCTURE = "experiment", "infrastructure"  # whose failure it was: only the second is tried again
+START_TIMEOUT = 120  # seconds a kernel may take to answer; a loaded machine is slow
+EXPERIMENT, INFRASTRUCTURE = "experiment", "infrastructure"  # whose failure it was; only the second is tried again
 DISK = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.ESTALE, errno.EIO))
 
 
@@ -63,7 +63,7 @@ class Lifeline(threading.Thread):
                 return
 
     def give_up(self, *_):
-        """The runner is gone: nobody is left to answer to, so end everything that belongs to the run."""
+        """End everything that belongs to the run: the runner is gone, and nobody waits for an answer."""
         end_descendants()
         for folder in self.folders:
             kill_run(folder)
@@ -84,17 +84,19 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lifeline.give_up)
     die_with_parent(signal.SIGTERM)
     lifeline.start()
-    kernel = None  # what a warm worker keeps
+    kernel = None  # a warm worker keeps it
     while True:
         job = lifeline.jobs.get()
         kernel = do(job, lifeline, tell, kernel)
         if not job["warm"]:
             answers.close()
-            os._exit(0)  # past interpreter shutdown, where zmq threads sometimes linger; everything is on disk by now
+            os._exit(
+                0
+            )  # skips the interpreter's shutdown, where zmq threads sometimes hang; everything is on disk by now
 
 
 def do(job: dict, lifeline: Lifeline, tell, kernel=None):
-    """One job from its notebook to its ``end``; returns the kernel, for the next job of a warm worker."""
+    """Do one job, from its notebook to its ``end``; returns the kernel, for the next job of a warm worker."""
     if job["warm"]:
         log_to(Path(job["folder"]) / "log.txt")
     before = spent(lifeline)["cpu_seconds"]
@@ -107,13 +109,13 @@ def do(job: dict, lifeline: Lifeline, tell, kernel=None):
         outcome, kernel = execute(job, lifeline, tell, masker, kernel)
     except WorkbenchError as problem:
         outcome = ended("failed", str(problem), INFRASTRUCTURE)  # the output could not be written
-    except Exception as problem:  # a defect of ours or a library's: the runner is to hear of it, whatever it is
+    except Exception as problem:  # a defect of ours or a library's: the runner must hear of it
         log_traceback()
         error = f"the run broke off ({_said(type(problem).__name__, problem)}); see log.txt"
         outcome = ended("failed", error, INFRASTRUCTURE)
     with contextlib.suppress(OSError):
         (Path(job["folder"]) / STOP).unlink()  # a stop that some code on the way has swallowed
-    end_descendants(keep=lifeline.kernel if job["warm"] else None)  # whatever its cells have started ends with the run
+    end_descendants(keep=lifeline.kernel if job["warm"] else None)  # what its cells started ends with the run
     outcome = lifeline.stop or outcome
     tell("executed", **outcome)
     page_error = None
@@ -136,7 +138,7 @@ def do(job: dict, lifeline: Lifeline, tell, kernel=None):
 
 
 def ended(status: str, error: str | None = None, cause: str | None = None, **more) -> dict:
-    """How a run ended, as the runner is told."""
+    """How a run ended, as the runner reads it."""
     return {"status": status, "error": error, "cause": cause, **more}
 
 
@@ -159,8 +161,8 @@ def spent(lifeline: Lifeline) -> dict:
 def execute(job: dict, lifeline: Lifeline, tell, masker: Masker, state=None) -> tuple:
     """Run the notebook with papermill; returns (how it ended, the kernel's state).
 
-    A kernel that does not come up is tried once more (ports and slow disks have bad moments), one that dies later not,
-    nor a notebook that papermill cannot take: that will be no different the next time.
+    A kernel that does not come up is tried once more (ports and slow disks have bad moments). A kernel that dies later,
+    or a notebook that papermill refuses, is not: the second try would end the same way.
     """
     skip_iri_grammar()
     import papermill
@@ -172,7 +174,7 @@ def execute(job: dict, lifeline: Lifeline, tell, masker: Masker, state=None) -> 
     from .engine import Kernel, LeftEarly, register
 
     class AtomicNotebook:
-        """The text that was hashed is what runs, and output goes through `write_atomic`: always whole on disk."""
+        """papermill reads the text that was hashed, and writes through `write_atomic`: the file is always whole."""
 
         def read(self, path):
             return job["notebook"]
@@ -215,7 +217,9 @@ def execute(job: dict, lifeline: Lifeline, tell, masker: Masker, state=None) -> 
             return _early(state), state
         except PapermillExecutionError as problem:
             ename, evalue = problem.ename, problem.evalue
-            if ename == "CellExecutionError" and not evalue and state.raised:  # papermill's word for "no output says"
+            if (
+                ename == "CellExecutionError" and not evalue and state.raised
+            ):  # papermill's name when no output names an error
                 ename, evalue = state.raised
             if ename == "Stopped" and (said := _stopped(Path(job["folder"]))):
                 error = f"stopped in cell [{problem.exec_count}]{state.where}: {said['why']}"
@@ -226,7 +230,7 @@ def execute(job: dict, lifeline: Lifeline, tell, masker: Masker, state=None) -> 
             error = f"cell [{problem.exec_count}]{state.where} raised {_said(ename, evalue)}"
             return ended("failed", error, INFRASTRUCTURE if disk else EXPERIMENT), state
         except (DeadKernelError, CellTimeoutError):
-            if state.exit_code == 0 and state.count:  # os._exit(0): papermill or not, the later cells never ran
+            if state.exit_code == 0 and state.count:  # os._exit(0): the later cells never ran
                 return _early(state), state
             return ended("failed", state.death(), INFRASTRUCTURE if state.killed else EXPERIMENT), state
         except WorkbenchError:
@@ -237,7 +241,7 @@ def execute(job: dict, lifeline: Lifeline, tell, masker: Masker, state=None) -> 
                 what = "the run broke off" if state.ready else "the notebook's kernel did not start"
                 what = what if state.launched else "the notebook cannot be executed as it is"
                 error = f"{what} ({_said(type(problem).__name__, problem)}); see log.txt in the run's folder"
-                # what papermill or nbformat stumble over lies in the notebook, and a second try stumbles again
+                # papermill or nbformat fail on the notebook itself, and would fail again
                 own = not state.launched or isinstance(problem, (AttributeError, LookupError, TypeError, ValueError))
                 return ended("failed", error, EXPERIMENT if own else INFRASTRUCTURE), state
             log(f"workbench: the kernel did not start ({problem}); trying once more\n")
@@ -248,7 +252,7 @@ def execute(job: dict, lifeline: Lifeline, tell, masker: Masker, state=None) -> 
 
 
 def _early(state) -> dict:
-    """The verdict on a notebook whose later cells never ran, although nothing is said to be wrong."""
+    """How a notebook ended whose later cells never ran, although no error was raised."""
     left = state.total - state.ran - 1
     error = f"cell [{state.count}]{state.where} ended the notebook before its end (sys.exit, exit or os._exit): "
     error += f"{left} later cell(s) never ran; " if left > 0 else "the rest of it never ran; "
@@ -256,7 +260,7 @@ def _early(state) -> dict:
 
 
 def _stopped(folder: Path) -> dict | None:
-    """What `workbench.stop` has left for us, taken away; None where it was not called."""
+    """What `workbench.stop` has left, and delete it; None if no cell called it."""
     path = folder / STOP
     try:
         said = read_json(path)
@@ -267,7 +271,7 @@ def _stopped(folder: Path) -> dict | None:
 
 
 def log_to(path: Path) -> None:
-    """Let what is printed from here on go to another log; a kernel that runs already keeps the one it was born with."""
+    """Print to another log from here on; a kernel that runs already keeps its own."""
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     os.dup2(handle, 1)
     os.dup2(handle, 2)
@@ -275,7 +279,7 @@ def log_to(path: Path) -> None:
 
 
 def log(text: str) -> None:
-    """Write to the run's log, as far as the disk has room: a full one is told through the pipe, not here."""
+    """Write to the run's log, unless the disk is full: the pipe tells the runner of that."""
     with contextlib.suppress(OSError):
         sys.stderr.write(text)
         sys.stderr.flush()
@@ -295,7 +299,7 @@ def _kernel(wanted: str) -> str:
 
 def _said(name: str, text: object) -> str:
     """An exception in one line of bounded length."""
-    text = " ".join(str(text).encode("utf-8", "replace").decode().split())  # half a character is in no record
+    text = " ".join(str(text).encode("utf-8", "replace").decode().split())  # a record cannot hold half a character
     text = text if len(text) <= 600 else text[:597] + "..."
     return f"{name}: {text}" if text else name
 

@@ -1,4 +1,4 @@
-"""papermill's engine for a run: tells what it does, kills nothing late, and knows how its kernel died.
+"""papermill's engine for a run: it reports each cell, kills nothing late, and knows how its kernel died.
 
 Imported in the child process only (it imports papermill).
 """
@@ -23,18 +23,18 @@ CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|[\x00-\x1f\x7f-\x9f]")  # what 
 LONGEST_SOCKET_PATH = 100  # bytes; Unix sockets allow 104 (macOS) or 108
 SKIP = "skip"  # the tag of code cells that a headless run leaves out
 INJECTED = "injected-parameters"  # papermill's tag of the cell that sets the parameters
-NOTE_SECONDS = 1.0  # a cell's own progress is passed on no more often
+NOTE_SECONDS = 1.0  # least time between two reports of a cell's own progress
 
 
 class LeftEarly(Exception):
-    """A cell has asked its kernel to end (``exit()``), and there are cells behind it."""
+    """A cell asked its kernel to end (``exit()``) before the last cell."""
 
 
 CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, getattr(signal, "SIGBUS", 0))
 
 
 class Kernel:
-    """What is known about the kernel of a run while it lives and after."""
+    """The state of a run's kernel, while it lives and after."""
 
     def __init__(self, lifeline):
         self.lifeline = lifeline
@@ -42,32 +42,32 @@ class Kernel:
         self.reset()
 
     def begin(self, job: dict, tell):
-        """Get ready for a run; ``tell`` takes what the runner is to hear."""
+        """Get ready for a run; ``tell`` sends an event to the runner."""
         self.job = job
         self.tell = tell
         self.reset()
 
     def reset(self):
-        """Forget an attempt that did not come up."""
-        self.launched = False  # whether it was tried to start the kernel: before, only the notebook can be wrong
-        self.ready = False  # whether a cell was ever started
-        self.total = self.ran = 0  # code cells there are to run, and those that ran to their end
+        """Forget an attempt whose kernel did not come up."""
+        self.launched = False  # whether a kernel was started; before that, only the notebook can be wrong
+        self.ready = False  # whether a cell has started
+        self.total = self.ran = 0  # code cells to run, and those that ran to their end
         self.exit_code: int | None = None  # minus the signal that killed it; None unless it ended by itself
         self.count = 0  # code cells started
         self.skipped: list[str] = []  # code cells left out for their tag
-        self.raised: tuple[str, str] | None = None  # by the last cell that failed: a group of errors leaves no output
+        self.raised: tuple[str, str] | None = None  # of the last cell that failed: a group of errors leaves no output
         self.leaving = False  # whether a cell has asked it to end
-        self.where = ""  # the current cell's title, as a bracket for error sentences
+        self.where = ""  # the current cell's title in brackets, for error sentences
         self.noted = 0.0  # when the current cell's own progress was last passed on
 
     def started(self, provisioner):
-        self.lifeline.kernel = provisioner.pid  # its process group too: kernels start in a session of their own
+        self.lifeline.kernel = provisioner.pid  # also its process group: a kernel starts in its own session
         self.tell("kernel", pid=provisioner.pid)
-        if self.lifeline.stop:  # asked to stop while it was starting
+        if self.lifeline.stop:  # the runner asked to stop while the kernel was starting
             self.lifeline.kill_kernel()
 
     def heard(self, message: dict):
-        """Pass on how far a long cell says it is: the last line it printed, or where its progress bar stands."""
+        """Pass on a long cell's own progress: the last line it printed, or its progress bar."""
         if time.monotonic() - self.noted >= NOTE_SECONDS and (said := progress_in(message)):
             self.noted = time.monotonic()
             self.tell("note", text=said)
@@ -78,7 +78,7 @@ class Kernel:
         return self.exit_code is None or -self.exit_code in (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
 
     def death(self) -> str:
-        """Why the kernel is no more, in a sentence."""
+        """Why the kernel died, in a sentence."""
         cell = f"while cell [{self.count}]{self.where} was running" if self.count else "before the first cell"
         code = self.exit_code
         if code == -signal.SIGKILL:
@@ -96,16 +96,16 @@ class Kernel:
 
 
 class Client(PapermillNotebookClient):
-    """nbclient over Unix sockets where possible, its kernel tied to this process's life."""
+    """nbclient over Unix sockets where possible; its kernel dies with this process."""
 
     state: Kernel
 
     def create_kernel_manager(self):
         manager = super().create_kernel_manager()
         if sys.platform != "win32":
-            # sockets in the user's runtime folder: no ports to race for, nothing for other users to connect to; the
-            # file is named here, for without a name jupyter_client puts the sockets into the working directory, under
-            # names that every other kernel there has too. The pid in it tells `processes.reap` whose they are.
+            # sockets in the user's runtime folder: no ports to race for, nothing for other users to connect to. Without
+            # a file name jupyter_client puts the sockets into the working directory, under the same names for every
+            # kernel. The pid in it tells `processes.reap` whose they are.
             path = os.path.join(jupyter_runtime_dir(), f"{CONNECTION}{os.getpid()}-{secrets.token_hex(8)}")
             if len(os.fsencode(f"{path}-ipc-5")) <= LONGEST_SOCKET_PATH:
                 os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
@@ -116,16 +116,16 @@ class Client(PapermillNotebookClient):
     async def async_start_new_kernel(self, **kwargs):
         self.state.launched = True
         if sys.platform == "linux":
-            kwargs["preexec_fn"] = _die_with_parent  # should this process be killed, the kernel goes too
+            kwargs["preexec_fn"] = _die_with_parent  # if this process is killed, the kernel dies too
         await super().async_start_new_kernel(**kwargs)
         self.state.started(self.km.provisioner)
 
-    start_new_kernel = run_sync(async_start_new_kernel)  # nbclient binds its own at class creation, so bind ours again
+    start_new_kernel = run_sync(async_start_new_kernel)  # nbclient binds its own method when the class is made
 
     async def _async_cleanup_kernel(self):
         process = getattr(self.km.provisioner, "process", None)
         if process is not None:
-            self.state.exit_code = process.poll()  # asked before it is forgotten
+            self.state.exit_code = process.poll()  # before nbclient forgets the process
         if self.state.lifeline.stop:
             self.shutdown_kernel = "immediate"
         await super()._async_cleanup_kernel()
@@ -151,7 +151,7 @@ def _die_with_parent():
 
 
 def register(state: Kernel) -> None:
-    """Make the engine ``workbench`` known to papermill, bound to one run's state."""
+    """Register the engine ``workbench`` with papermill, bound to one run's state."""
 
     class Engine(NBClientEngine):
         @classmethod
@@ -161,7 +161,7 @@ def register(state: Kernel) -> None:
             written = [(index, cell) for index, cell in written if cell.source.strip()]
             skipped = [index for index, cell in written if SKIP in cell.metadata.get("tags", [])]
             state.total = len(written) - len(skipped)
-            # numbered as in the notebook's own file: the cell that papermill puts in is not there
+            # numbers as in the notebook's file, which lacks the cell that papermill adds
             own = [index for index, cell in written if INJECTED not in cell.metadata.get("tags", [])]
             state.skipped = [f"code cell {own.index(index) + 1} ({title_of(cells, index)})" for index in skipped]
             state.tell("cells", total=state.total, skipped=state.skipped)
@@ -182,9 +182,9 @@ def register(state: Kernel) -> None:
                 state.ran += content["status"] == "ok" or allowed
                 state.tell("cell_end", number=state.count)
                 if any(item.get("source") == "ask_exit" for item in content.get("payload") or []):
-                    state.leaving = True  # a warm worker's next run gets a kernel of its own
+                    state.leaving = True  # a warm worker's next run gets a new kernel
                     if state.ran < state.total:
-                        state.ran -= 1  # exit() ends its own cell too, by what is meant
+                        state.ran -= 1  # exit() is meant to end its own cell too
                         raise LeftEarly
 
             old = state.client
@@ -216,7 +216,7 @@ def register(state: Kernel) -> None:
 def progress_in(message: dict) -> str:
     """The last line a kernel's message prints, or the count and times of the tqdm widget it moves; else empty.
 
-    Control characters are taken out: what a cell prints may be a model's text, and this goes to a terminal.
+    Without control characters: a cell may print a model's text, and this goes to a terminal.
     """
     content = message["content"]
     if message["msg_type"] == "stream":
@@ -230,7 +230,7 @@ def progress_in(message: dict) -> str:
 
 
 def title_of(cells: list, index: int) -> str:
-    """What to call a code cell: the nearest heading above it, else its own first line."""
+    """A code cell's title: the nearest heading above it, else its first line."""
     for cell in reversed(cells[: index + 1]):
         if cell.cell_type == "markdown":
             headings = [line.lstrip("#").strip() for line in cell.source.splitlines() if line.startswith("#")]

@@ -1,4 +1,4 @@
-"""What a run ran on and with: code revision, package versions, hardware. No torch: nvidia-smi names the GPUs."""
+"""A run's surroundings: code revision, package versions, hardware. Without torch: nvidia-smi names the GPUs."""
 
 import functools
 import importlib.metadata
@@ -16,10 +16,10 @@ from .processes import this_process
 
 
 def git_revision(folder: Path = ROOT) -> dict[str, Any] | None:
-    """{"revision", "dirty"} of the checkout, or None where there is no git or no repository."""
+    """{"revision", "dirty"} of the checkout, or None without git or a repository."""
     if shutil.which("git") is None:
         return None
-    # safe.directory: a checkout owned by another user (a container's mount) is read, never written, here
+    # safe.directory: another user may own the checkout (a container's mount), and git only reads it here
     command = ["git", "-c", f"safe.directory={folder}", "-C", str(folder)]
     try:
         head = subprocess.run([*command, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=20)
@@ -47,7 +47,7 @@ def requirements() -> list[tuple[str, str]]:
 
 
 def versions() -> dict[str, str]:
-    """Installed version of every package the workbench depends on; absent ones are left out."""
+    """The installed version of every package that the workbench depends on, as far as it is installed."""
     found = {}
     for name, _ in requirements():
         try:
@@ -58,7 +58,7 @@ def versions() -> dict[str, str]:
 
 
 def surroundings() -> dict[str, Any]:
-    """The fields of a record that say with what and where a run is made; a sweep asks once for all its runs."""
+    """The fields of a record about code, versions and machine; a sweep asks once for all its runs."""
     return {
         "git": git_revision(),
         "workbench": __version__,
@@ -114,7 +114,7 @@ def memory_limit() -> int:
 
 @functools.cache
 def gpus() -> list[dict[str, str]]:
-    """The NVIDIA GPUs of this machine, through nvidia-smi; empty where there is none."""
+    """The NVIDIA GPUs of this machine, by nvidia-smi; empty without one."""
     if shutil.which("nvidia-smi") is None:
         return []
     try:

@@ -1,9 +1,9 @@
-"""A run's processes: how much they use, and that none of them outlives the run.
+"""A run's processes: measure what they use, and let none of them outlive the run.
 
-A kernel starts its own session, and a cell may start more of them. What most of them share is environment variables
-with the run's folder and its runner, so that is how they are found; the runner itself never has its run's folder there.
-What was started with an empty environment is found by descent: on Linux the child process of a run (and the command
-line itself) is the one to whom orphans among its descendants are handed (PR_SET_CHILD_SUBREAPER): none gets away.
+A kernel starts its own session, and a cell may start more of them. Most of them carry environment variables with the
+run's folder and its runner, and are found by these; the runner itself never carries its run's folder. A process with an
+empty environment is found by descent: on Linux a run's child process (and the command line itself) inherits the orphans
+among its descendants (PR_SET_CHILD_SUBREAPER), so none gets away.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ _adopting = False  # whether orphans of this process's descendants come to it
 class Usage:
     """Running totals over a process tree, sampled from outside: peak resident bytes and CPU seconds.
 
-    ``before`` is whether the tree has worked for somebody else already: what it had used by then is not counted.
+    ``before`` says whether the tree has done another run: what it had used by then is not counted.
     """
 
     def __init__(self, pid: int, before: bool = False):
@@ -45,12 +45,12 @@ class Usage:
             self._before, self.peak_memory = self.cpu_seconds, 0
 
     def sample(self) -> None:
-        """Look once; processes that end between two looks count with what they had used at the last one."""
+        """Sample once; a process that ends between two samples counts with its last one."""
         pid, start = self._root
         if start is None or started(pid) != start:
             return
         try:
-            root = self._psutil.Process(pid)  # a new one each time: it remembers the clock of its birth
+            root = self._psutil.Process(pid)  # a new one each time: psutil caches the creation time
             tree = [root, *root.children(recursive=True)]
         except self._psutil.Error:
             return
@@ -71,7 +71,7 @@ class Usage:
         return sum(self._cpu.values()) - self._before
 
     def kill_seen(self) -> None:
-        """SIGKILL whatever was seen in the tree and lives on, whoever its parent is by now."""
+        """SIGKILL every process that was seen in the tree and still lives, whatever its parent is now."""
         for pid, start in self._cpu:
             if start is not None and started(pid) == start:
                 _kill(pid)
@@ -114,10 +114,10 @@ def _kill(pid: int) -> bool:
 
 
 def started(pid: int) -> float | None:
-    """When a process started, for telling it from another one with the same pid; None where there is none.
+    """When a process started, to tell it from another one with the same pid; None if it does not exist.
 
-    On Linux in seconds since the boot (field 22 of /proc/PID/stat), which no change of the clock moves: psutil adds the
-    time of the boot to that, and *this* moves with the clock. Elsewhere the system keeps the time itself.
+    On Linux in seconds since the boot (field 22 of /proc/PID/stat), which no change of the clock moves; psutil adds the
+    time of the boot, which does move with the clock. Elsewhere the time that the system keeps.
     """
     if sys.platform == "linux":
         found = _stat(pid)
@@ -131,7 +131,7 @@ def started(pid: int) -> float | None:
 
 
 def _stat(pid: int) -> list[bytes] | None:
-    """/proc/PID/stat from field 3 on; field 2 is a name that may have anything in it."""
+    """/proc/PID/stat from field 3 on; field 2 is a name with any characters."""
     try:
         return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
     except (OSError, ValueError):
@@ -139,7 +139,7 @@ def _stat(pid: int) -> list[bytes] | None:
 
 
 def this_process() -> dict[str, Any]:
-    """What tells this very process from any other, so that a reused pid is noticed: pid, start, boot, host."""
+    """This process's pid, start, boot and host, which tell it from a later one with the same pid."""
     return {"pid": os.getpid(), "created": started(os.getpid()), "boot": _boot(), "host": socket.gethostname()}
 
 
@@ -159,7 +159,7 @@ def gone(process: dict[str, Any]) -> bool:
         found = _stat(pid)
         if found is None:
             return not _hidden(pid)
-        if created > 1e9:  # a record of an earlier version, which kept psutil's time: only the pid can be trusted
+        if created > 1e9:  # an earlier version's record has psutil's time, so compare the pid only
             return found[0] in b"ZX"
         return found[0] in b"ZX" or started(pid) != created
     import psutil
@@ -171,7 +171,7 @@ def gone(process: dict[str, Any]) -> bool:
 
 
 def _hidden(pid: int) -> bool:
-    """Whether a process is there that this user may not look at: then it is believed to be who it is said to be."""
+    """Whether a process exists that this user may not inspect: it is then taken for the recorded one."""
     try:
         os.kill(pid, 0)
     except PermissionError:
@@ -182,7 +182,7 @@ def _hidden(pid: int) -> bool:
 
 
 def _boot() -> str | None:
-    """This boot's ID, where the system tells one (Linux)."""
+    """This boot's ID, on Linux."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
@@ -192,9 +192,8 @@ def _boot() -> str | None:
 def reap(out: Path) -> int:
     """SIGKILL what dead runners of this machine left behind of runs under ``out``; returns how many processes.
 
-    A kernel dies with its runner by itself; what a cell started in a session of its own does not. A process whose cell
-    somebody holds the lock of is left alone, whatever its runner seems to be. Sockets of kernels that are no more are
-    deleted, too.
+    A kernel dies with its runner; a process that a cell started in its own session does not. A process is left alone
+    while somebody holds its cell's lock, whatever its runner seems to be. Sockets of dead kernels are deleted too.
     """
     import psutil
     from jupyter_core.paths import jupyter_runtime_dir
@@ -219,9 +218,9 @@ def reap(out: Path) -> int:
 
 
 def locked(folder: Path) -> bool:
-    """Whether the lock of a run's cell is held, and for this very run: for the last one that was noted in the cell.
+    """Whether somebody holds the lock of a run's cell for this run, the last one noted in the cell.
 
-    ``folder`` is the run's, or what a warm worker is known by.
+    ``folder`` is the run's, or a warm worker's tag.
     """
     cells = folder.parent / CELLS
     names = [folder.name]
@@ -242,12 +241,12 @@ def _held(lock: Path) -> bool:
             return False
     except Timeout:
         return True
-    except OSError:  # it cannot be asked: no reason to kill
+    except OSError:  # without an answer, kill nothing
         return True
 
 
 def adopt_orphans(yes: bool = True) -> None:
-    """From here on orphans among this process's descendants become its children (Linux), or no longer."""
+    """Let orphans among this process's descendants become its children (Linux), or stop that."""
     global _adopting
     if sys.platform == "linux":
         _adopting = _prctl(36, int(yes)) == 0 and yes  # 36 = PR_SET_CHILD_SUBREAPER
@@ -270,9 +269,9 @@ def end_descendants(keep: int | None = None) -> int:
 
 
 def end_adopted(keep: set[int]) -> None:
-    """SIGKILL what came to this process when a run's child died, with all it has started; ``keep`` are living children.
+    """SIGKILL what this process inherited from a dead child, with descendants; ``keep`` are living children.
 
-    Nothing of the kind is done before `adopt_orphans`. What this process starts itself shares its session, and stays.
+    Does nothing before `adopt_orphans`. What this process starts itself shares its session, and stays.
     """
     import psutil
 
@@ -302,7 +301,7 @@ def _zombie(process) -> bool:
 
 
 def _collect(pid: int) -> None:
-    """Take a dead child's exit code, so that it does not stay as a zombie; another's child is left to it."""
+    """Read a dead child's exit code, so that it does not stay a zombie; leave another process's child alone."""
     with contextlib.suppress(OSError):
         for _ in range(20):
             if os.waitpid(pid, getattr(os, "WNOHANG", 0)) != (0, 0):

@@ -1,4 +1,4 @@
-"""What is shown while a notebook or a sweep runs: a bar with the time left on a terminal, a few lines elsewhere."""
+"""Progress of a notebook or a sweep: a bar with the time left on a terminal, a few lines elsewhere."""
 
 import sys
 import time
@@ -6,11 +6,11 @@ import time
 from ...files import CONTROL
 from ..report.words import duration
 
-QUIET_SECONDS = 60  # where there is no terminal, a long cell gives a sign of life this often
+QUIET_SECONDS = 60  # without a terminal, seconds between two lines of a long cell
 
 
 class _Shown:
-    """Lines in a run's name on a stream, and there, on a terminal, a bar."""
+    """Lines that begin with a run's name, and a bar if the stream is a terminal."""
 
     def __init__(self, name: str, stream, show: bool):
         self.name = name
@@ -20,7 +20,7 @@ class _Shown:
         self._start = self._spoke = time.monotonic()
 
     def open_bar(self, shape: str, **options) -> None:
-        """A tqdm bar in this shape, where there is a terminal."""
+        """A tqdm bar in this shape, on a terminal."""
         if self.show and self.stream.isatty():
             from tqdm import tqdm
 
@@ -40,7 +40,7 @@ class _Shown:
         self._spoke = time.monotonic()
         if self.bar is not None:
             self.bar.clear()
-        text = CONTROL.sub("\ufffd", text)  # an error's sentence may be a model's
+        text = CONTROL.sub("\ufffd", text)  # an error may quote a model's text
         print(f"{self.name}: {text}", file=self.stream, flush=True)
 
     def close(self) -> None:
@@ -51,7 +51,7 @@ class _Shown:
 
 
 class Progress(_Shown):
-    """Cells done of cells there are, and the title of the one that is running."""
+    """Cells done, cells in all, and the title of the running one."""
 
     def __init__(self, name: str, stream=None, show: bool = True):
         super().__init__(name, stream, show)
@@ -62,7 +62,7 @@ class Progress(_Shown):
         self._said = 0
 
     def event(self, event: dict) -> None:
-        """Take one line of the child's account."""
+        """Read one event of the child."""
         kind = event["event"]
         if kind == "cells":
             self.total = event["total"]
@@ -86,7 +86,7 @@ class Progress(_Shown):
             self.bar.set_postfix_str(self.title[:40] + (f": {self.note[:60]}" if self.note else ""))
 
     def tick(self) -> None:
-        """Let the clock move while a long cell runs; without a terminal say now and then where it is."""
+        """Move the clock while a long cell runs; without a terminal, say now and then where it is."""
         if self.bar is not None:
             self.bar.refresh()
         elif self.done < self.total and time.monotonic() - self._spoke >= QUIET_SECONDS and not self.stream.isatty():
@@ -96,7 +96,7 @@ class Progress(_Shown):
 
 
 class SweepProgress(_Shown):
-    """Cells finished of cells there are, and the time left: from this sweep's own pace, before that from a guess.
+    """Cells finished, cells in all, and the time left: by this sweep's own pace, at first by a guess.
 
     ``guess`` is (seconds of a run or None, runs at a time), from earlier runs.
     """
@@ -112,7 +112,7 @@ class SweepProgress(_Shown):
 
     @property
     def left(self) -> float | None:
-        """Seconds until everything is finished, or None where nothing is known yet."""
+        """Seconds until everything is finished; None while there is nothing to guess by."""
         remaining = self.total - self.before - self.ran
         if self.ran:
             return (time.monotonic() - self._start) / self.ran * remaining
@@ -120,7 +120,7 @@ class SweepProgress(_Shown):
         return None if seconds is None else seconds * -(-remaining // max(1, min(at_a_time, remaining)))
 
     def ended(self, cell, outcome) -> None:
-        """A cell has come to its end."""
+        """Note that a cell ended."""
         self.ran += 1
         good = outcome.state in ("done", "skipped")
         self.failed += not good
@@ -137,13 +137,13 @@ class SweepProgress(_Shown):
             self.say(f"{self.before + self.ran}/{self.total} {what}: {state}{took}{why}{time_left}")
 
     def elsewhere(self, count: int) -> None:
-        """So many cells are being run by another sweep."""
+        """Note how many cells another sweep is running."""
         if count > self.others:
             self.say(f"{count} cell(s) are being run by another sweep; waiting for them")
         self.others = max(self.others, count)
 
     def tick(self) -> None:
-        """Let the clock move."""
+        """Move the clock."""
         if self.bar is not None:
             left = self.left
             failed = f", {self.failed} failed" if self.failed else ""

@@ -1,4 +1,4 @@
-"""``workbench run … --resume ID``: what an earlier run leaves to one that goes on where it ended."""
+"""``workbench run … --resume ID``: continue an earlier run with its parameters and finished rows."""
 
 from ...errors import UsageError
 from ...models.files.identity import contents
@@ -9,12 +9,12 @@ from ..store.entry import Record, all_runs, find, inside
 
 
 def resumed(notebook: Notebook, given: dict, wanted: str, out) -> tuple[Record, dict]:
-    """The run to go on with, and the parameters it was given, those of ``given`` among them.
+    """The run to continue, and its parameters together with ``given``.
 
     Raises
     ------
     UsageError
-        No such run, or one of another paper or notebook, or one that still runs, or other parameters than there.
+        There is no such run, it is of another paper or notebook, it still runs, or a parameter differs from its own.
     """
     old = find(out, wanted, all_runs(out, notebook.name) if wanted == "last" else None)
     if old.paper != notebook.name:
@@ -47,7 +47,7 @@ def resumed(notebook: Notebook, given: dict, wanted: str, out) -> tuple[Record, 
 
 
 def rows_of(old: Record) -> tuple[list[dict], int]:
-    """(the rows that a run has finished or was itself offered, how many lines of them are damaged)."""
+    """(the rows that a run finished or was itself offered, the number of damaged lines)."""
     lines, damaged = [], 0
     for name in (OFFERED, FILE):
         path = inside(old.folder, name)
@@ -58,7 +58,7 @@ def rows_of(old: Record) -> tuple[list[dict], int]:
 
 
 def count(folder) -> dict[str, int] | None:
-    """How many rows a run has taken over and how many it has computed; None where it keeps none."""
+    """How many rows a run took over and how many it computed; None if it keeps no rows."""
     path = inside(folder, FILE)
     if path is None:
         return None

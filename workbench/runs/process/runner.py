@@ -1,7 +1,7 @@
-"""Run one notebook in a child process, and keep the truth about it in record.json.
+"""Run one notebook in a child process, and say how it went in record.json.
 
 The parent (here) stays small: it checks the parameters before anything starts, writes the record, watches the child
-(`worker`), enforces the time limit, and sees to it that no process of the run is left behind. The child does the work
+(`worker`), enforces the time limit, and leaves no process of the run behind. The child does the work
 (`child`).
 """
 
@@ -24,7 +24,7 @@ from .progress import Progress
 from .resume import count, resumed, rows_of
 from .worker import Signals, Slot, Worker
 
-RESERVE = ".reserve"  # a file that gives its room back to the last record when the disk has filled up meanwhile
+RESERVE = ".reserve"  # a file that is deleted to make room for the last record when the disk has filled up
 RESERVE_BYTES = 128 * 1024
 
 
@@ -38,7 +38,7 @@ def run(
     rerun_of: str | None = None,
     resume: str | None = None,
 ) -> store.Record:
-    """Run a paper's notebook (or any .ipynb with a parameters cell) and return its record, whatever came of it.
+    """Run a paper's notebook (or any .ipynb with a parameters cell) and return its record, however it ended.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ def run(
     progress
         Whether to show a bar (on a terminal) or a few lines (elsewhere) on standard error.
     resume
-        The ID of a run of this notebook: its parameters are taken, and its finished rows are not computed again.
+        The ID of a run of this notebook, to continue with its parameters and finished rows.
 
     Returns
     -------
@@ -81,7 +81,7 @@ def run(
 
 
 def check_timeout(timeout: float | None) -> None:
-    """A time limit that is none raises UsageError."""
+    """Raise UsageError unless a time limit is a positive number."""
     if timeout is not None and not 0 < timeout < math.inf:
         raise UsageError(f"the time limit is {timeout:g} s; give a positive number of seconds, or none for no limit")
 
@@ -103,7 +103,7 @@ def execute(
     slot: Slot | None = None,
     page: bool = True,
 ) -> store.Record:
-    """Do what `run` promises, with everything checked and looked up beforehand.
+    """Do the work of `run`; the caller has checked and looked up everything.
 
     Parameters
     ----------
@@ -112,21 +112,21 @@ def execute(
     resume
         The run whose finished rows are offered to this one.
     surroundings
-        `environment.surroundings`, where the caller knows it already.
+        `environment.surroundings`, if the caller has asked already.
     threads
-        For the record: how many the run is allowed.
+        For the record: how many the run may use.
     settings
         Environment variables for the child and its kernel.
     announce
-        Called with the run's ID before anything of it is on disk but its empty folder.
+        Called with the run's ID while its folder is still empty.
     slot
-        Where a warm worker stands; the caller drops it in the end. Without one the run has a child process of its own.
+        The place of a warm worker, which the caller drops in the end. Without one the run has its own child process.
     page
         Whether the child makes the report page; a sweep makes its pages itself, where nbconvert is loaded once.
     """
     now = datetime.datetime.now(datetime.UTC)
     filled = notebook.filled(values)
-    secrets = masking.secrets_in(notebook.filled({})) | masking.secrets_in(filled)  # a default stands in its cell
+    secrets = masking.secrets_in(notebook.filled({})) | masking.secrets_in(filled)  # a default is in its cell already
     masker = masking.Masker(secrets)
     seed = filled.get("seed")
     identity, folder = store.new_folder(out, notebook.name, now)
@@ -180,7 +180,7 @@ def execute(
     )
     try:
         worker.watch(entry, bar, signals, None if timeout is None else start + timeout)
-    except Exception as problem:  # a defect of ours or a library's: it costs this run, never the sweep around it
+    except Exception as problem:  # a defect of ours or a library's may cost this run, never the sweep around it
         entry.status, entry.cause = "failed", "infrastructure"
         entry.error = f"the run could not be followed to its end ({type(problem).__name__}: {problem})"
     finally:
@@ -188,7 +188,7 @@ def execute(
         if slot is None:
             worker.end()
         elif entry.status == "done":
-            processes.kill_run(str(folder))  # what its cells left running; the warm kernel is not among it
+            processes.kill_run(str(folder))  # what its cells left running, but not the warm kernel
         else:
             slot.drop()
             processes.kill_run(str(folder))
@@ -199,21 +199,21 @@ def execute(
             entry.error = f"the run's folder {folder} vanished while it ran; is the disk still there?"
             _remove(folder)
         else:
-            with contextlib.suppress(OSError):  # already gone: then there is no room to give back
+            with contextlib.suppress(OSError):  # somebody deleted it already
                 (folder / RESERVE).unlink()
-            if (folder / store.FILE).is_dir():  # a cell's doing; the name is ours
+            if (folder / store.FILE).is_dir():  # a cell made it, under our name
                 _remove(folder / store.FILE)
             try:
                 masker.folder(folder)
                 _collect(entry)
-            except Exception as problem:  # whatever the notebook has left, how it ended is saved
+            except Exception as problem:  # whatever the notebook left, the record says how it ended
                 entry.error = "; ".join(filter(None, [entry.error, f"its numbers could not be collected ({problem})"]))
-            entry.save()  # once: a record that says done has its numbers, whoever is killed when
+            entry.save()  # in one write: a record that says done has its numbers, even after a kill
     return entry
 
 
 def _offer(old: store.Record, folder: Path, bar: Progress) -> None:
-    """Lay the rows of an earlier run into the folder of this one, where `Results` looks for them."""
+    """Write the rows of an earlier run into this run's folder, where `Results` looks for them."""
     lines, damaged = rows_of(old)
     append_lines(folder / OFFERED, lines)
     left = f"; {damaged} damaged line(s) of its rows are left out" if damaged else ""
@@ -223,9 +223,9 @@ def _offer(old: store.Record, folder: Path, bar: Progress) -> None:
 
 
 def _collect(entry: store.Record) -> None:
-    """Take what the notebook left in its folder into the record, as far as it is what it should be.
+    """Read what the notebook left in its folder into the record, as far as it is valid.
 
-    A cell may have written anything under our names: what is wrong there is said, and costs the run its numbers only.
+    A cell may have written anything under our names. What is wrong is named, and costs the run its numbers only.
     """
     try:
         entry.metrics = store.load_metrics(entry.folder)
@@ -238,7 +238,7 @@ def _collect(entry: store.Record) -> None:
                 found = parse_json(json.dumps(_finite(json.loads(line))))
                 entry.models += [found] if isinstance(found, dict) else []
     entry.rows = count(entry.folder)
-    if entry.counts:  # nothing is left that could be taken over
+    if entry.counts:  # nobody can take anything over from it
         with contextlib.suppress(OSError):
             (entry.folder / OFFERED).unlink()
     if entry.contents:
@@ -246,7 +246,7 @@ def _collect(entry: store.Record) -> None:
 
 
 def _finite(value):
-    """A JSON value with null for every number that is not finite: a report that has one is kept."""
+    """A JSON value with null for every number that is not finite."""
     if isinstance(value, dict):
         return {key: _finite(inner) for key, inner in value.items()}
     if isinstance(value, list):
@@ -255,7 +255,7 @@ def _finite(value):
 
 
 def _remove(folder: Path) -> None:
-    """Take back a run's folder in which nothing was started, or whose record is gone."""
+    """Delete a run's folder in which nothing was started, or whose record is gone."""
     import shutil
 
     shutil.rmtree(folder, ignore_errors=True)

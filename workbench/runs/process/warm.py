@@ -1,8 +1,8 @@
-"""What a warm kernel does between two runs (`workbench sweep --warm`): as much forgetting as one process allows.
+"""Clear a warm kernel between two runs (`workbench sweep --warm`), as far as one process can.
 
 Variables, figures, widgets, environment, working directory, import path, warning filters and random states go back.
-What stays, and is the risk: imported modules with whatever was changed inside them, threads, memory that was not given
-back, a GPU's context and settings such as torch's default type. A number that matters wants a kernel of its own.
+The risk is what stays: imported modules with changes inside them, threads, memory that was not given back, a GPU's
+context, and settings such as torch's default type. A number that matters needs a new kernel.
 """
 
 import gc
@@ -14,11 +14,11 @@ from typing import Any
 
 from ...files import RUN_FOLDER
 
-_first: dict[str, Any] = {}  # how the kernel was before its first run
+_first: dict[str, Any] = {}  # the kernel's state before its first run
 
 
 def between(folder: str, cwd: str) -> None:
-    """Forget the run before, and make ``folder`` the folder of the next one and ``cwd`` its working directory."""
+    """Forget the last run, and set the next run's ``folder`` and its working directory ``cwd``."""
     if not _first:
         _first.update(environ=dict(os.environ), path=list(sys.path), filters=list(warnings.filters))
     shell = sys.modules["IPython"].get_ipython()

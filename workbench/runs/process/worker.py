@@ -1,4 +1,4 @@
-"""The runner's side of the child process: start it, hand it runs, follow them, and leave nothing of it behind."""
+"""The runner's side of the child process: start it, give it runs, follow them, and leave nothing of it behind."""
 
 import contextlib
 import json
@@ -19,9 +19,9 @@ from . import processes
 from .progress import Progress
 
 SAMPLE_SECONDS = 0.5
-SAMPLE_SHARE = 0.01  # of one core: where there are thousands of processes, looking is slower and so done less often
-PAGE_SECONDS = 120  # how long a finished notebook may take to become a page
-GRACE_SECONDS = 20  # how long a child that was asked to stop may take to close the notebook and its page
+SAMPLE_SHARE = 0.01  # of one core: among thousands of processes a sample is slower, so they are rarer
+PAGE_SECONDS = 120  # seconds that a finished notebook's page may take
+GRACE_SECONDS = 20  # seconds that a stopped child may take to close the notebook and its page
 
 
 class Worker:
@@ -30,7 +30,7 @@ class Worker:
     Parameters
     ----------
     tag
-        What its processes are found by: the run's folder, or a name of the worker's own when it is warm.
+        Marks its processes: the run's folder, or a name of the worker's own when it is warm.
     settings
         Environment variables for the child and all it starts.
     warm
@@ -42,12 +42,12 @@ class Worker:
         It cannot be started.
     """
 
-    _living: ClassVar[set[int]] = set()  # the children there are, so that none is taken for an orphan
+    _living: ClassVar[set[int]] = set()  # the living children, which are not orphans
     _births = threading.Lock()
 
     def __init__(self, tag: Path, log: Path, settings: dict[str, str], warm: bool = False):
         self.tag, self.warm = str(tag), warm
-        self.runs = 0  # how many it was given
+        self.runs = 0  # how many runs it was given
         self.usage: processes.Usage | None = None
         search = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         mine = {
@@ -66,7 +66,7 @@ class Worker:
                     stdout=subprocess.PIPE,
                     stderr=file,
                     env=os.environ | settings | mine,
-                    start_new_session=True,  # the terminal's Ctrl-C is for the parent alone
+                    start_new_session=True,  # only the parent gets the terminal's Ctrl-C
                 )
                 Worker._living.add(self.process.pid)
         except OSError as error:
@@ -75,7 +75,7 @@ class Worker:
         threading.Thread(target=self._listen, daemon=True).start()
 
     def give(self, job: dict) -> None:
-        """Hand over a run."""
+        """Give it a run."""
         self.runs += 1
         self._tell({"job": job | {"warm": self.warm}})
 
@@ -84,22 +84,22 @@ class Worker:
             self.process.stdin.write(json.dumps(message).encode() + b"\n")
             self.process.stdin.flush()
         except OSError:
-            return  # it has ended; its silence on the other pipe says so too
+            return  # it has ended, as the other pipe shows
 
     def _listen(self) -> None:
         for line in self.process.stdout:
             try:
                 self.events.put(json.loads(line))
             except ValueError:
-                continue  # half a line of a killed child
+                continue  # a killed child leaves half a line
         self.events.put(None)
 
     def watch(self, entry: Record, bar: Progress, signals: "Signals", deadline: float | None) -> None:
         """Follow a run to its end and set the record's status, error, cause and costs."""
         outcome: dict | None = None
-        executed: dict | None = None  # the child's verdict on the notebook, before it makes the page
-        verdict: dict | None = None  # the status this parent decided on while the notebook ran
-        latest: float | None = None  # when the child is waited for no longer
+        executed: dict | None = None  # how the notebook ended, before the child makes the page
+        verdict: dict | None = None  # the status that this parent chose while the notebook ran
+        latest: float | None = None  # when to stop waiting for the child
         usage = self.usage = processes.Usage(self.process.pid, before=self.runs > 1)
         pause, sampled = SAMPLE_SECONDS, 0.0
         while outcome is None:
@@ -158,7 +158,7 @@ class Worker:
         return None
 
     def end(self) -> None:
-        """Kill whatever is left of the worker and collect the child."""
+        """Kill what is left of the worker, and read the child's exit code."""
         with contextlib.suppress(OSError):
             self.process.stdin.close()
         processes.kill_run(self.tag)
@@ -173,11 +173,11 @@ class Worker:
 
 
 class Slot:
-    """A place at which a warm worker stands, one run after the other; None of it is used by two threads at once."""
+    """The place of a warm worker, used by one thread at a time."""
 
     def __init__(self):
         self.worker: Worker | None = None
-        self._lock = None  # held as long as the worker stands, so that nobody takes its kernel for an orphan
+        self._lock = None  # held while the worker lives, so that nobody takes its kernel for an orphan
 
     @property
     def runs(self) -> int:
@@ -185,7 +185,7 @@ class Slot:
         return self.worker.runs if self.worker else 0
 
     def take(self, folder: Path, settings: dict[str, str]) -> Worker:
-        """The worker, started where there is none, its log then in the run's folder."""
+        """The worker; a new one logs to the run's folder."""
         if self.worker is None:
             from filelock import FileLock
 
@@ -197,7 +197,7 @@ class Slot:
         return self.worker
 
     def drop(self) -> None:
-        """End the worker: after a failure nobody knows what state it is in."""
+        """End the worker: after a failure its state is unknown."""
         if self.worker is not None:
             self.worker.end()
             self.worker = None
@@ -209,9 +209,9 @@ class Slot:
 
 
 class Signals:
-    """Ctrl-C, SIGTERM and SIGHUP as a count instead of an exception, so that a run always ends in order.
+    """Count Ctrl-C, SIGTERM and SIGHUP instead of raising, so that a run always ends in order.
 
-    Outside the main thread signals cannot be caught: a sweep's threads are given the one that its main thread made.
+    Only the main thread can catch signals: a sweep's threads share the main thread's object.
     """
 
     def __init__(self):
@@ -224,7 +224,7 @@ class Signals:
         return self
 
     def renew(self) -> None:
-        """Take the signals (again), where a library has put its own handlers in their place."""
+        """Install the handlers, again after a library has replaced them."""
         if threading.current_thread() is threading.main_thread():
             for name in ("SIGINT", "SIGTERM", "SIGHUP"):
                 number = getattr(signal, name, None)

@@ -1,1 +1,1 @@
-"""Reports: a page a run, one page over all of them, grids as tables and small multiples."""
+"""Reports: a page for each run, one page over all runs, and grids as tables and small multiples."""

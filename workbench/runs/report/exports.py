@@ -10,7 +10,7 @@ FIXED = ("id", "paper", "status", "error", "started", "seconds", "cpu_seconds", 
 
 
 def chosen(record: store.Record) -> str:
-    """The parameters that were set for a run, as one would type them."""
+    """The parameters that were set for a run, as typed."""
     return " ".join(f"{name}={plain(record.parameters.get(name))}" for name in record.given)
 
 
@@ -31,7 +31,7 @@ def as_rows(records: list[store.Record]) -> list[dict]:
 
 
 def csv_text(rows: list[dict], columns: tuple[str, ...] | None = None) -> str:
-    """Rows as CSV; ``columns`` in the order in which they first come, where there is no row to tell."""
+    """Rows as CSV; without a row, the head is ``columns``."""
     import pandas as pd
 
     safe = [{_harmless(name): _harmless(cell) for name, cell in row.items()} for row in rows]
@@ -40,10 +40,10 @@ def csv_text(rows: list[dict], columns: tuple[str, ...] | None = None) -> str:
 
 
 def _harmless(cell):
-    """A cell that no spreadsheet takes for a formula: a text that begins like one gets an apostrophe; numbers stay."""
+    """A cell that is no formula to a spreadsheet: a text that begins like one gets an apostrophe; numbers stay."""
     if not isinstance(cell, str):
         return cell
-    cell = cell.replace("\r\n", "\n").replace("\r", "\n")  # csv does not quote a lone one
+    cell = cell.replace("\r\n", "\n").replace("\r", "\n")  # csv does not quote a lone \r
     if cell.lstrip(" ")[:1] in tuple("=+-@\t\n＝＋－＠"):
         try:
             float(cell)
@@ -86,12 +86,14 @@ def latex_table(title: str, head: list[str], rows: list[list[str]], left: int) -
     """A LaTeX table with a comment above it; the first ``left`` columns are texts, the rest numbers."""
     import pandas as pd
 
-    head, *rows = ([" ".join(cell.split()) for cell in row] for row in (head, *rows))  # a line end would end the row
+    head, *rows = (
+        [" ".join(cell.split()) for cell in row] for row in (head, *rows)
+    )  # a line end would end the table's row
     unique = [name if head.index(name) == i else f"{name} ({i})" for i, name in enumerate(head)]
     style = pd.DataFrame(rows, columns=unique).style.hide(axis="index").format(escape="latex")
     style = style.format_index(escape="latex", axis="columns")
     layout = "l" * left + "r" * (len(head) - left)
     made = style.to_latex(hrules=True, column_format=layout)
-    for character, name in (("<", "less"), (">", "greater"), ('"', "quotedbl")):  # what pandas leaves
+    for character, name in (("<", "less"), (">", "greater"), ('"', "quotedbl")):  # pandas leaves these
         made = made.replace(character, f"\\text{name}{{}}")
     return f"% {' '.join(title.split())}\n{made}"

@@ -1,7 +1,7 @@
-"""Grids for the report: what a sweep's cells measured, as tables and small multiples with intervals over the seeds.
+"""Grids for the report: a sweep's results as tables and small multiples, with intervals over the seeds.
 
-A grid is known by its manifest (``OUT/PAPER/.grids/NAME.json``, written by the sweep) and filled from the finished
-records, whoever made them. A cell counts once, however often it was run: its oldest finished record.
+The sweep writes a manifest of the grid (``OUT/PAPER/.grids/NAME.json``); the numbers come from the finished records,
+whichever sweep made them. Each cell counts once, by its oldest finished record.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ LINES = 6  # values of the second axis drawn in one panel
 
 @dataclass(frozen=True)
 class GridTable:
-    """A grid with its numbers: a row a combination without its seed, an Estimate a metric over the seeds."""
+    """A grid's numbers: a row for each combination without its seed, an Estimate over the seeds for each metric."""
 
     name: str
     paper: str
@@ -37,12 +37,12 @@ class GridTable:
 
     @property
     def names(self) -> list[str]:
-        """The axes but the seed."""
+        """The axes without the seed."""
         return [name for name in self.axes if name != SEED]
 
 
 def tables(out: Path, records: list[Record]) -> list[GridTable]:
-    """Every grid under ``out`` by paper; one whose cells all lie in a larger one of the same notebook is left out."""
+    """Every grid under ``out``, by paper; a grid inside a larger one of the same notebook is left out."""
     manifests = [item for item in _manifests(out) if all(item["axes"].values())]
     sets = [(item["notebook_sha256"], set(item["cells"])) for item in manifests]
     found = []
@@ -60,12 +60,12 @@ def _manifests(out: Path) -> Iterator[dict]:
     from ..store.schema import Manifest, checked
 
     for path in sorted(out.glob(f"*/{FOLDER}/*.json")):
-        with contextlib.suppress(OSError, ValueError):  # somebody else's file: not ours to show
+        with contextlib.suppress(OSError, ValueError):  # somebody else's file
             yield checked(Manifest, read_json(path))
 
 
 def _fits(record: Record, axes: dict[str, list]) -> bool:
-    """Whether a record has one of each axis' values: a manifest that was edited by hand may say otherwise."""
+    """Whether a record has a value of each axis; somebody may have edited the manifest."""
     return all(record.parameters.get(name) in values for name, values in axes.items())
 
 

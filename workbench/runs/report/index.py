@@ -1,11 +1,10 @@
-"""``workbench report``: one static page over all runs and grids, and the same as CSV, Parquet and LaTeX beside it.
+"""``workbench report``: one static page over all runs and grids, and the numbers as CSV, Parquet and LaTeX.
 
-The page is a single file: figures and the text exports are embedded, the filter is a few lines of inline script whose
-hash the Content-Security-Policy names, and everything else is forbidden to run or load.
+The page is a single file with figures and text exports embedded. Its filter is a few lines of inline script, whose hash
+the Content-Security-Policy names; the policy forbids everything else to run or load.
 """
 
 import base64
-import html
 import re
 from pathlib import Path
 
@@ -26,8 +25,8 @@ def write_report(out: Path) -> Path:
     """Write the page and its exports into the folder of all runs; returns the page's path.
 
     ``index.html``; ``runs.csv``, ``.parquet`` and ``.tex``; where there are grids also ``grids.csv``, ``.parquet`` and
-    ``.tex``, and their figures as ``grids/PAPER-NAME.png`` and ``.svg``. A run whose own page is missing (its sweep was
-    killed between the two) gets it.
+    ``.tex``, and their figures as ``grids/PAPER-NAME.png`` and ``.svg``. A run without a page (its sweep was killed
+    before it made one) gets one.
 
     Raises
     ------
@@ -62,7 +61,7 @@ def render(
     found: list[grids.GridTable] | None = None,
     unreadable: list[str] | None = None,
 ) -> str:
-    """The page as text; a grid's figure is also written beside it. ``unreadable``: what was passed over, and why."""
+    """The page as text; grids' figures are written beside it. ``unreadable``: records left out, and why."""
     from ...papers import PAPERS
 
     titles = {paper.name: paper.title for paper in PAPERS}
@@ -110,7 +109,7 @@ def render(
 
 
 def _grid(table: grids.GridTable, out: Path) -> dict:
-    """A grid as the template shows it: caption, picture, and rows of texts."""
+    """A grid for the template: caption, picture, and rows of texts."""
     from ...plots import save
 
     figure, source, width = grids.draw(table), None, 0
@@ -130,19 +129,19 @@ def _grid(table: grids.GridTable, out: Path) -> dict:
 
 
 def link(record: store.Record, out: Path) -> str:
-    """Where a run's row leads: its page, else its folder; relative, so that the folder of runs can be moved."""
+    """The address of a run's page, else of its folder; relative, so that the folder of runs can be moved."""
     target = record.report if record.report.exists() else record.folder
     return target.relative_to(out).as_posix()
 
 
 def figures(record: store.Record, out: Path, room: int) -> tuple[list[dict], int]:
-    """A run's pictures as {name, alt, source}, and the room left on the page; too large a one is only linked."""
+    """A run's pictures as {name, alt, source}, and the room left on the page; too large a picture is linked."""
     from ...plots import description
 
     found = []
     for path in sorted((record.folder / "figures").glob("*.png")):
         if store.inside(record.folder, f"figures/{path.name}") is None:
-            continue  # a link to somewhere else: not this run's picture
+            continue  # a link to another place is not this run's picture
         count = path.stat().st_size
         if count <= min(FIGURE_BYTES, room):
             room -= count
@@ -153,10 +152,17 @@ def figures(record: store.Record, out: Path, room: int) -> tuple[list[dict], int
     return found, room
 
 
-def comparison(metric: str, runs: list[store.Record]) -> str | None:
-    """One metric over the finished runs that have it, as an inline SVG: a dot a run with its interval.
+def comparison(metric: str, runs: list[store.Record]) -> dict | None:
+    """One metric over the finished runs that have it, for the template's SVG: a dot a run with its interval.
 
-    None where fewer than two runs have a value: there is nothing to compare.
+    None with fewer than two values. The template writes the SVG, not `plots`: matplotlib takes 4 CPU seconds for the
+    twelve comparisons of one paper and gives them no tooltips and none of the reader's colours.
+
+    Returns
+    -------
+    dict
+        ``name``, ``ticks`` (x, text), ``rows`` (id, about, x, low and high, the last two None without an interval), in
+        pixels; ``n``.
     """
     points = [(run, run.metrics[metric]) for run in runs if run.status == "done" and metric in run.metrics]
     points = [(run, entry) for run, entry in points if entry.get("value") is not None][:RUNS_COMPARED]
@@ -166,32 +172,24 @@ def comparison(metric: str, runs: list[store.Record]) -> str | None:
     low, high = min(ends), max(ends)
     if high == low:
         low, high = low - (abs(low) or 1) * 0.5, high + (abs(high) or 1) * 0.5
-    left, right, row, top = 132, 372, 17, 26
-    unit = points[0][1].get("unit") or ""
 
-    def x(value: float) -> float:
-        return left + 8 + (value - low) / (high - low) * (right - left - 16)
+    def x(value: float | None) -> float | None:
+        return None if value is None else round(140 + (value - low) / (high - low) * 224, 1)
 
-    parts = [f'<text class="name" x="0" y="13">{html.escape(metric)}{html.escape(f" ({unit})" if unit else "")}</text>']
-    bottom = top + row * len(points)
-    for place in (low, (low + high) / 2, high):
-        parts.append(f'<line class="grid" x1="{x(place):.1f}" x2="{x(place):.1f}" y1="{top - 4}" y2="{bottom}"/>')
-        parts.append(f'<text class="tick" x="{x(place):.1f}" y="{bottom + 13}">{number(place)}</text>')
-    for index, (run, entry) in enumerate(points):
-        y = top + row * index + row / 2
-        about = f"{run.id}: {show(entry)['value']} {show(entry)['interval']} {chosen(run)}"
-        parts.append(f'<text class="run" x="0" y="{y + 4:.1f}">{html.escape(run.id[4:])}</text>')
-        parts.append(f"<g><title>{html.escape(about)}</title>")
-        if entry.get("low") is not None and entry.get("high") is not None:
-            ends_at = f'x1="{x(entry["low"]):.1f}" x2="{x(entry["high"]):.1f}"'
-            parts.append(f'<line class="interval" {ends_at} y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<circle cx="{x(entry["value"]):.1f}" cy="{y:.1f}" r="4"/></g>')
-    label = f'role="img" aria-label="{html.escape(metric)} over {len(points)} runs"'
-    return f'<svg class="comparison" {label} viewBox="0 0 {right} {bottom + 20}">{"".join(parts)}</svg>'
+    rows = []
+    for run, entry in points:
+        shown = show(entry)
+        about = f"{run.id}: {shown['value']} {shown['interval']} {chosen(run)}"
+        both = None not in (entry.get("low"), entry.get("high"))
+        rows.append({"id": run.id[4:], "about": about, "x": x(entry["value"])}
+                    | {end: x(entry[end]) if both else None for end in ("low", "high")})  # fmt: skip
+    unit = points[0][1].get("unit")
+    ticks = [(x(place), number(place)) for place in (low, (low + high) / 2, high)]
+    return {"name": f"{metric} ({unit})" if unit else metric, "ticks": ticks, "rows": rows, "n": len(points)}
 
 
 def _text(record: store.Record) -> str:
-    """What the filter box looks through."""
+    """The text that the filter box searches."""
     parts = [record.id, record.paper, record.status, chosen(record), record.error or "", *record.metrics]
     parts += [f"{name}={plain(value)}" for name, value in record.parameters.items()]
     return " ".join(parts).lower()

@@ -1,7 +1,7 @@
-"""A run's items: what every arm answered to every item, as a page that people read and as tables.
+"""A run's items: what every arm answered to every item, as a page and as tables.
 
-The page holds its rows as JSON, which a few lines of script show fifty at a time and only ever as text; the policy
-names that script's hash and forbids all else.
+The page holds its rows as JSON. A few lines of script show fifty at a time, always as text; the policy names that
+script's hash and forbids everything else.
 """
 
 import json
@@ -17,20 +17,23 @@ from .exports import as_parquet, csv_text
 from .words import environment, script
 
 PAGE = "items.html"
+MOST = 20_000  # items of a page, those on which the arms differ most; the tables have all
 
 
 def write_items(folder: Path, run: dict[str, Any]) -> Path | None:
-    """Make ``items.html``, ``items.csv`` and ``items.parquet`` from a run's ``rows.jsonl``; None where there is none.
+    """Make ``items.html``, ``items.csv`` and ``items.parquet`` from a run's ``rows.jsonl``; None without rows.
 
-    ``run`` holds the fields of the run's record. A killed run with a secret among its parameters gets no page: nobody
-    has taken the secret out of its rows.
+    ``run`` holds the fields of the run's record. A killed run with a secret among its parameters gets no page: its rows
+    may still hold the secret.
     """
     path = inside(folder, FILE)
     raw = run.get("status") == "killed" and masking.has_mask(list((run.get("parameters") or {}).values()))
     if path is None or raw:
         return None
     lines, damaged = read_lines(path)
-    kept = {(line["study"], line["key"], *(row := Row.from_dict(line)).key): row for line in lines}  # the last one wins
+    kept = {
+        (line["study"], line["key"], *(row := Row.from_dict(line)).key): row for line in lines
+    }  # a later row replaces an earlier one
     if not kept:
         return None
     table = [{"study": key[0], **_flat(row)} for key, row in kept.items()]
@@ -57,7 +60,7 @@ def render(rows: dict[tuple, Row], run: dict[str, Any], damaged: int = 0) -> str
     spreads = {group: [_spread(name, mine) for name in names["measures"]] for group, mine in groups.items()}
     items, data = [], []
     seeds = {seed for *_, seed in groups}
-    for group in sorted(groups, key=spreads.get, reverse=True):  # stable: else in the order in which they were made
+    for group in sorted(groups, key=spreads.get, reverse=True)[:MOST]:  # the sort is stable: ties keep their order
         study, _, item, seed = group
         mine = groups[group]
         name = item if len(seeds) == 1 else f"{item}, seed {seed}"
@@ -79,15 +82,15 @@ def render(rows: dict[tuple, Row], run: dict[str, Any], damaged: int = 0) -> str
         environment()
         .get_template("items.html")
         .render(
-            run=run, damaged=damaged, data=text, labels=names["labels"], measures=names["measures"],
-            costs=names["cost"], arms=list(dict.fromkeys(row.arm for row in rows.values())),
+            run=run, damaged=damaged, left_out=len(groups) - len(items), data=text, labels=names["labels"],
+            measures=names["measures"], costs=names["cost"], arms=list(dict.fromkeys(row.arm for row in rows.values())),
             studies=list(dict.fromkeys(item["study"] for item in items)), **script("items.js"),
         )
     )  # fmt: skip
 
 
 def _spread(measure: str, rows: list[Row]) -> float:
-    """How far an item's arms are apart in a measure."""
+    """The range of an item's arms in a measure."""
     values = [float(row.measures[measure]) for row in rows if measure in row.measures]
     values = [value for value in values if value == value]
     return max(values) - min(values) if values else 0.0

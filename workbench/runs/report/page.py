@@ -1,8 +1,8 @@
-"""One run's page: the executed notebook as a single HTML file that loads nothing and runs nothing.
+"""One run's page: the executed notebook as a single HTML file that loads and runs nothing.
 
-What a notebook prints may be text that a model wrote, so nothing in it is trusted: the whole body passes through
-`sanitise` (no script, no handler, no frame, nothing fetched), and the page's Content-Security-Policy forbids the same
-things once more. Widgets are shown as the last still picture of themselves that they gave.
+A notebook may print text that a model wrote, so the page trusts nothing in it: the whole body passes through `sanitise`
+(no script, no handler, no frame, nothing fetched), and the page's Content-Security-Policy forbids the same. A widget is
+shown as its last still picture.
 """
 
 import html
@@ -23,9 +23,9 @@ ERROR_MARK = "papermill-error-cell-tag"
 
 
 def write_page(folder: Path, record: dict[str, Any] | Record) -> Path:
-    """Make ``report.html`` in a run's folder from its notebook.ipynb and what is known of the run.
+    """Make ``report.html`` in a run's folder from its notebook.ipynb and its record.
 
-    Where the run has kept rows, ``items.html`` too (`items.write_items`).
+    If the run kept rows, make ``items.html`` too (`items.write_items`).
 
     Parameters
     ----------
@@ -45,9 +45,9 @@ def write_page(folder: Path, record: dict[str, Any] | Record) -> Path:
 
 
 def skip_iri_grammar() -> None:
-    """To be called before jsonschema is imported, by nbformat for instance.
+    """Call this before anything imports jsonschema, such as nbformat.
 
-    It tries this grammar for the format "iri", which no notebook has, and compiling it takes 1.5 CPU seconds.
+    jsonschema compiles a grammar for the format "iri", which no notebook has, in 1.5 CPU seconds.
     """
     sys.modules.setdefault("rfc3987_syntax", None)
 
@@ -88,7 +88,7 @@ def first_heading(notebook) -> str:
 
 
 def _error_marks(notebook) -> None:
-    """Take papermill's two large red cells out again, in place: the page has its own words, and keeps an anchor."""
+    """Take papermill's two large red cells out, in place: the page has its own words and an anchor."""
     kept = []
     for cell in notebook.cells:
         if ERROR_MARK not in cell.metadata.get("tags", []):
@@ -100,7 +100,7 @@ def _error_marks(notebook) -> None:
 
 
 def _bare(notebook) -> None:
-    """Take out, in place, what no page shows and any tool may have written: nbconvert validates all of it."""
+    """Take out, in place, what no page shows: nbconvert would validate all of it, and any tool may have written it."""
     known = ("kernelspec", "language_info")
     notebook.nbformat_minor = 5  # the one that has names of cells
     notebook.metadata = {key: notebook.metadata[key] for key in known if isinstance(notebook.metadata.get(key), dict)}
@@ -114,8 +114,8 @@ def _bare(notebook) -> None:
 def still(notebook) -> None:
     """Replace every widget in the outputs by something that needs no JavaScript, in place.
 
-    A picture or HTML in the same output wins (that is the widget's own snapshot); else the texts and values of the
-    widget's saved state are listed; else a sentence says where to see it live.
+    A picture or HTML in the same output is the widget's own snapshot, and is shown. Else the page lists the texts and
+    values of the widget's saved state; else a sentence says where to see it live.
     """
     models = notebook.metadata.get("widgets", {}).get(STATE, {}).get("state", {})
     for cell in notebook.cells:
@@ -181,5 +181,5 @@ def _body(notebook) -> str:
 def _metrics(folder: Path | None) -> dict:
     try:
         return {} if folder is None else load_metrics(folder)
-    except RunError:  # said in the record
+    except RunError:  # the record names it
         return {}

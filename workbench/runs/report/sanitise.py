@@ -1,14 +1,17 @@
-"""A stranger's HTML as a page may show it: an allow-list of tags and attributes (nh3), read as browsers read.
+"""A stranger's HTML as a page may show it: allow-lists of tags, attributes and style properties (nh3).
 
-What is not listed is taken out; the text inside a tag that is not listed stays, but for scripts and their like.
+What is not listed is taken out; the text inside a tag that is not listed stays, except in scripts and the like. nh3
+reads HTML and styles as browsers do and writes them anew, so no escape hides a function's name when values are checked.
 """
 
 import base64
+import functools
+import html
 import mimetypes
 import re
 from pathlib import Path
 
-LARGEST_IMAGE = 4_000_000  # bytes of a picture beside the notebook that are worth embedding
+LARGEST_IMAGE = 4_000_000  # bytes of a picture beside the notebook that is embedded
 SVG = {
     "svg", "g", "path", "rect", "circle", "ellipse", "line", "polyline", "polygon", "text", "tspan", "defs", "clipPath",
     "linearGradient", "radialGradient", "stop", "symbol", "marker", "title", "desc",
@@ -34,11 +37,23 @@ DRAWN = {
     "markerWidth", "markerHeight", "refX", "refY", "orient", "marker-start", "marker-end",
 }  # fmt: skip
 LINKS = re.compile(r"(?i)\s*(https?:|mailto:|#)|[\w./-]+$")  # an address that may be followed
-STYLE = re.compile(r"(?i)url\s*\(|expression|@import|\\|<|position\s*:\s*(fixed|sticky)")
+STYLES = {name for name in DRAWN if "-" in name} | {
+    "fill", "stroke", "opacity", "color", "background", "background-color", "font", "font-variant", "line-height",
+    "text-align", "text-decoration", "text-indent", "text-transform", "vertical-align", "white-space", "word-break",
+    "overflow-wrap", "letter-spacing", "list-style-type", "display", "visibility", "float", "clear", "width", "height",
+    "min-width", "max-width", "min-height", "max-height", "overflow", "overflow-x", "overflow-y", "box-sizing", "gap",
+    "flex", "flex-direction", "flex-wrap", "align-items", "justify-content", "border-collapse", "border-spacing",
+    "border-radius", "border-color", "border-style", "border-width", "caption-side", "table-layout",
+    *(f"{kind}{side}" for kind in ("margin", "padding", "border") for side in
+      ("", "-top", "-right", "-bottom", "-left")),
+}  # fmt: skip
+FUNCTIONS = {"rgb", "rgba", "hsl", "hsla", "calc"}  # in a value: none of them fetches
+FUNCTION = re.compile(r"([\w-]*)\(")
+RULE = re.compile(r"""([\w\s.#:,>()+~*=\[\]"'-]+)\{([^{}]*)\}""")  # of a style sheet: selector and declarations
 
 
 def sanitise(text: str, folder: Path | None = None) -> str:
-    """HTML with everything taken out that could run, fetch or submit something, and long code folded.
+    """HTML without anything that could run, fetch or submit something, and with long code folded.
 
     Pictures with a relative path inside ``folder`` are embedded; pictures from elsewhere become their own description.
     """
@@ -52,7 +67,7 @@ def sanitise(text: str, folder: Path | None = None) -> str:
             return value if LINKS.match(value) else None
         if "url(" in value and name in DRAWN:
             return value if re.fullmatch(r"url\(#[\w-]+\)", value) else None
-        return None if name == "style" and STYLE.search(value) else value
+        return value
 
     clean = nh3.clean(
         text, tags=TAGS, clean_content_tags=GONE, attributes=ATTRIBUTES | {tag: DRAWN for tag in SVG},
@@ -60,14 +75,15 @@ def sanitise(text: str, folder: Path | None = None) -> str:
         link_rel=None,
     )  # fmt: skip
     soup = BeautifulSoup(clean, "html.parser")
+    for tag in soup.find_all(style=True):
+        tag["style"] = _declarations(tag["style"])
     for sheet in soup.find_all("style"):
-        # a sheet with a tag in it is read differently inside SVG, where browsers see the tag
-        if STYLE.search(sheet.get_text()):
-            sheet.decompose()
+        rules = [(selector.strip(), _declarations(body)) for selector, body in RULE.findall(sheet.get_text())]
+        sheet.string = "\n".join(f"{selector} {{{body}}}" for selector, body in rules if body)
     for picture in soup.find_all("img", src=False):
         picture.name = "em"
         picture.string = picture.get("alt") or "a picture that is not part of this page"
-    for cell in soup.select("div.input"):  # code that is long is put behind a click: the page reads as a story
+    for cell in soup.select("div.input"):  # long code is folded, so that the page reads as a story
         lines = (cell.select_one(".input_area") or cell).get_text().strip().splitlines()
         if len(lines) > 16:
             details = soup.new_tag("details", attrs={"class": "code"})
@@ -78,8 +94,20 @@ def sanitise(text: str, folder: Path | None = None) -> str:
     return str(soup)
 
 
+@functools.lru_cache(maxsize=1024)  # the cells of a table are styled alike
+def _declarations(body: str) -> str:
+    """What of some style declarations may stay. nh3 filters attributes only, so a rule of a sheet passes as one."""
+    import nh3
+    from bs4 import BeautifulSoup
+
+    tag = f'<p style="{html.escape(body)}">'
+    clean = nh3.clean(tag, tags={"p"}, attributes={"p": {"style"}}, filter_style_properties=STYLES)
+    style = BeautifulSoup(clean, "html.parser").p.get("style", "")
+    return "" if set(FUNCTION.findall(style)) - FUNCTIONS else style
+
+
 def _embedded(source: str, folder: Path | None) -> str | None:
-    """A picture of the run as a data: address; None where it is no picture, too large, or somebody else's."""
+    """A picture of the run as a data: address; None if it is not a picture, too large, or outside the run's folder."""
     path = (folder / source).resolve() if folder is not None and source and ":" not in source else None
     kind = mimetypes.guess_type(source)[0] or ""
     inside = path is not None and path.is_relative_to(folder.resolve()) and path.is_file()

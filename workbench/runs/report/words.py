@@ -1,4 +1,4 @@
-"""The templates of the pages, and values as people read them there and on a terminal."""
+"""The pages' templates, and values in words for pages and terminals."""
 
 import base64
 import hashlib
@@ -10,7 +10,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 
 def environment():
-    """The Jinja2 environment of the templates; everything is escaped unless a template says ``safe``."""
+    """The templates' Jinja2 environment; it escapes everything unless a template says ``safe``."""
     import jinja2
 
     from ..store.metrics import show
@@ -24,7 +24,7 @@ def environment():
 
 
 def script(name: str) -> dict[str, str]:
-    """A template's script and its hash, which the page's policy names: nothing else runs."""
+    """A template's script and its hash; the page's policy lets only that script run."""
     text = (TEMPLATES / name).read_text("utf-8")
     return {"script": text, "script_hash": base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}
 
@@ -47,5 +47,5 @@ def size(count: float | None) -> str:
 
 
 def plain(value: Any) -> str:
-    """A parameter's value for people: a text as it is, anything else as JSON would say it."""
+    """A parameter's value for people: a text as it is, anything else as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -1,1 +1,1 @@
-"""Runs on the disk: their records, their metrics, what is masked, how two compare."""
+"""Runs on disk: records, metrics, masked secrets, comparisons."""

@@ -1,4 +1,4 @@
-"""Repeat a run and say what is the same and what is not."""
+"""Repeat a run, and compare two runs."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,12 +8,12 @@ from ...files import ROOT
 from . import masking
 from .entry import Record
 
-TOLERANCE = 1e-9  # relative; below it two floats count as the same number
+TOLERANCE = 1e-9  # relative; two floats that are closer count as equal
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One thing that two runs do not share; ``kind`` is metric, parameter, version, model, code or machine."""
+    """One difference between two runs; ``kind`` is metric, parameter, version, model, code or machine."""
 
     kind: str
     name: str
@@ -22,12 +22,12 @@ class Difference:
 
 
 def rerun(old: Record, *, out=None, progress: bool = True) -> Record:
-    """Run the notebook of ``old`` again with the parameters that were set for it and its time limit.
+    """Run the notebook of ``old`` again with the parameters that were set, and its time limit.
 
     Raises
     ------
     UsageError
-        The notebook is gone, or its parameters cell no longer has what was set.
+        The notebook is gone, or its parameters cell lacks a parameter that was set.
     RunError
         The new run's folder cannot be written.
     """
@@ -51,7 +51,7 @@ def rerun(old: Record, *, out=None, progress: bool = True) -> Record:
 
 
 def differences(old: Record, new: Record) -> list[Difference]:
-    """Where two runs differ: metrics first, then everything that could explain it."""
+    """The differences between two runs: metrics first, then what could explain them."""
     found = []
     for name in _names(old.metrics, new.metrics):
         before, after = old.metrics.get(name), new.metrics.get(name)
@@ -81,7 +81,7 @@ def _same(one, two) -> bool:
 
 
 def _models(record: Record) -> dict[str, Any]:
-    """Model name -> its hash or hub commit, whichever the load report gave."""
+    """Model name -> its hash or hub commit, as its load report says."""
     found = {}
     for number, model in enumerate(record.models):
         identity = model.get("hash") or model.get("sha256") or model.get("revision") or model.get("identity")

@@ -1,4 +1,4 @@
-"""The runs on disk: one folder a run, ``record.json`` its only truth.
+"""The runs on disk: one folder a run, described by its ``record.json`` alone.
 
 ``runs/PAPER/ID/`` holds record.json, notebook.ipynb, report.html, metrics.json, models.jsonl, figures/ and log.txt. An
 ID is the UTC time of the start and four random hex digits (``20261122-141500-a1b2``): it sorts by time.
@@ -24,7 +24,7 @@ EXIT_CODES = {"done": 0, "running": 0, "timed out": 124, "interrupted": 130}  # 
 
 @dataclass
 class Record:
-    """What is known about one run; the fields of record.json, which docs/runs.md explains one by one."""
+    """One run: the fields of record.json, which docs/runs.md explains one by one."""
 
     id: str
     paper: str
@@ -34,7 +34,7 @@ class Record:
     given: list[str] = field(default_factory=list)
     status: str = "running"
     error: str | None = None
-    cause: str | None = None  # of a failure: "experiment", or "infrastructure", which may be gone at a second try
+    cause: str | None = None  # of a failure: "experiment", or "infrastructure", where a second try may help
     started: str = ""
     ended: str | None = None
     seconds: float | None = None
@@ -44,7 +44,9 @@ class Record:
     timeout: float | None = None
     metrics: dict[str, dict] = field(default_factory=dict)
     models: list[dict] = field(default_factory=list)
-    contents: dict[str, str] = field(default_factory=dict)  # parameter value -> hash or commit of what it names
+    contents: dict[str, str] = field(
+        default_factory=dict
+    )  # parameter value -> hash or commit of the file or model that it names
     git: dict[str, Any] | None = None
     workbench: str = ""
     python: str = ""
@@ -53,21 +55,21 @@ class Record:
     process: dict[str, Any] = field(default_factory=dict)
     rerun_of: str | None = None
     resume_of: str | None = None
-    rows: dict[str, int] | None = None  # {"taken", "computed"}: rows of its studies; None where it kept none
-    threads: int | None = None  # what a sweep allowed the run; None: as many as the libraries choose
-    warm: int | None = None  # how many runs the same kernel had done before; None: a kernel of its own
+    rows: dict[str, int] | None = None  # {"taken", "computed"}: rows of its studies; None if it kept none
+    threads: int | None = None  # what a sweep allowed; None: as many as the libraries choose
+    warm: int | None = None  # runs that the same kernel had done before; None: its own kernel
     finished: bool | None = None  # of a stopped run: whether it counts as finished (`workbench.stop`)
     skipped: list[str] | None = None  # the code cells that were left out for their tag ``skip``
     folder: Path | None = field(default=None, compare=False)
 
     @property
     def exit_code(self) -> int:
-        """What a command that ended with this run exits with."""
+        """The exit code of a command that ended with this run."""
         return 0 if self.counts else EXIT_CODES.get(self.status, 1)
 
     @property
     def counts(self) -> bool:
-        """Whether its cell is finished: every cell ran, or the notebook said that there was no more to do."""
+        """Whether its grid cell is finished: every code cell ran, or the notebook said that nothing was left to do."""
         return self.status == "done" or (self.status == "stopped" and self.finished is True)
 
     @property
@@ -90,7 +92,7 @@ def runs_folder(out: str | os.PathLike | None = None) -> Path:
 
 
 def new_folder(out: Path, paper: str, now: datetime.datetime) -> tuple[str, Path]:
-    """A fresh run's ID and its folder, created here so that two runs never share one.
+    """A new run's ID and its folder, created here so that two runs never share one.
 
     Raises
     ------
@@ -129,7 +131,7 @@ def load(folder: Path) -> Record:
     try:
         record = Record(**checked(Written, read_json(path)), folder=Path(folder))
     except (OSError, ValueError) as error:
-        raise RunError(f"{path} is no record of a run ({error}); delete its folder if it is in the way") from error
+        raise RunError(f"{path} is not a record of a run ({error}); delete its folder if it is in the way") from error
     if record.status == "running" and gone(record.process):
         record.status = "killed"
         record.error = (
@@ -140,7 +142,7 @@ def load(folder: Path) -> Record:
 
 
 def load_metrics(folder: Path) -> dict[str, dict]:
-    """The metrics that a run's notebook has recorded; none where it has not.
+    """The metrics that a run's notebook recorded; empty if it recorded none.
 
     Raises
     ------
@@ -167,15 +169,15 @@ def inside(folder: Path, name: str) -> Path | None:
     path = folder / name
     try:
         found = path.resolve(strict=True)
-    except (OSError, RuntimeError):  # not there, or a circle of links
+    except (OSError, RuntimeError):  # it does not exist, or links form a circle
         return None
     return path if found.is_file() and found.is_relative_to(folder.resolve()) else None
 
 
 def scan(out: Path, paper: str | None = None) -> tuple[list[Record], list[str]]:
-    """(the runs under ``out``, oldest first; a sentence for each record that cannot be read and is passed over).
+    """(the runs under ``out``, oldest first; a sentence for each unreadable record).
 
-    A run counts once, however often its folder was copied: the folder that has its name is taken, else a finished one.
+    A run counts once, however often its folder was copied: the folder with its name counts, else a finished one.
     """
     runs: dict[tuple[str, str], Record] = {}
     unreadable = []
@@ -185,7 +187,7 @@ def scan(out: Path, paper: str | None = None) -> tuple[list[Record], list[str]]:
         try:
             record = load(path.parent)
         except RunError as error:
-            if path.exists():  # else it was deleted meanwhile
+            if path.exists():  # otherwise it was deleted meanwhile
                 unreadable.append(str(error))
             continue
         known = runs.get((record.id, record.paper))
@@ -204,12 +206,12 @@ def all_runs(out: Path, paper: str | None = None) -> list[Record]:
 
 
 def find(out: Path, prefix: str, records: list[Record] | None = None) -> Record:
-    """The one run whose ID begins with ``prefix`` ("last" is the newest); ``records`` where they are known already.
+    """The one run whose ID begins with ``prefix`` ("last" is the newest); ``records``, if the caller has them.
 
     Raises
     ------
     UsageError
-        No run or more than one fits.
+        No run fits, or several do.
     """
     records = all_runs(out) if records is None else records
     if prefix == "last" and records:

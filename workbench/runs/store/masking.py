@@ -1,9 +1,9 @@
-"""Secrets among a notebook's parameters: used by the run, and never written down.
+"""Secrets among a notebook's parameters: a run uses them and never writes them down.
 
-A parameter whose name is or ends in key, token, secret or password is one (``api_key``, ``hf_token``; not
-``max_new_tokens``), and so is such a name inside a parameter that is a dict. In the record, the manifests, the
-notebook, the page, the log and in what is printed its value is a mask with a hash in it, so that a cell keeps its
-identity and two keys can be told apart. The hash is slow to make and short: a guess at the value is dear and unsure.
+A parameter is a secret if its name is or ends in key, token, secret or password (``api_key``, ``hf_token``; not
+``max_new_tokens``); so is a value under such a name inside a dict. The record, the manifests, the notebook, the page,
+the log and the terminal show a mask with a hash instead: a cell keeps its identity, and two keys differ. The hash is
+slow and short, so that guessing the value is expensive and uncertain.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from ...files import write_atomic
 
 ENDINGS = ("key", "token", "secret", "password")
 MASK = "masked "  # how a mask begins; ten hex digits follow
-SHORTEST = 4  # characters of a secret that is looked for in running text; a shorter one is looked for in quotes
+SHORTEST = 4  # a secret of so many characters is searched in running text, a shorter one only in quotes
 ROUNDS = 200_000
 FILES = (
     "log.txt", "metrics.json", "models.jsonl", "notebook.ipynb", "report.html", "rows.jsonl", "rows-before.jsonl",
@@ -36,7 +36,7 @@ def is_secret(name: Any) -> bool:
 
 
 def masked(name: str, value: Any) -> Any:
-    """A parameter's value as it may be written down: itself, or its mask."""
+    """A parameter's value for files: itself, or its mask."""
     if is_secret(name):
         if value is None or isinstance(value, bool) or value == "" or is_mask(value):
             return value
@@ -85,14 +85,14 @@ def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def shown(name: str, value: Any) -> Any:
-    """`masked`, for a value that could not be read: a text that seems to hold a secret is not repeated."""
+    """`masked`, for a value that could not be read: do not repeat a text that seems to hold a secret."""
     if isinstance(value, str) and re.search(rf"({'|'.join(ENDINGS)})[\"']?\s*[:=]", value, re.IGNORECASE):
         return f"{MASK}(it seems to hold a secret)"
     return masked(name, value)
 
 
 def _written(text: str) -> set[str]:
-    """A text as it may stand in a file: as it is, or inside quotes of Python, JSON or HTML, or of two of them."""
+    """The forms a text can have in a file: as it is, or quoted by Python, JSON or HTML, or by two of them."""
 
     def quoted(text: str) -> set[str]:
         html_quotes = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
@@ -110,7 +110,7 @@ def _written(text: str) -> set[str]:
 
 
 class Masker:
-    """Takes secrets out of texts, JSON values and files; ``secrets`` is what `secrets_in` found."""
+    """Masks secrets in texts, JSON values and files; ``secrets`` comes from `secrets_in`."""
 
     def __init__(self, secrets: Mapping[str, str]):
         forms: dict[str, str] = {}
@@ -121,13 +121,13 @@ class Masker:
         self._forms = dict(sorted(forms.items(), key=lambda item: -len(item[0])))  # the longest first
 
     def text(self, text: str) -> str:
-        """A text without them."""
+        """A text without secrets."""
         for form, word in self._forms.items():
             text = text.replace(form, word)
         return text
 
     def tree(self, value: Any) -> Any:
-        """A JSON value without them; lines that a notebook keeps in a list are read as the one text they are."""
+        """A JSON value without secrets; a notebook's list of lines is read as one text."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):
@@ -141,19 +141,21 @@ class Masker:
         return value
 
     def notebook(self, text: str) -> str:
-        """A notebook's file without them."""
+        """A notebook's file without secrets."""
         if not self._forms:
             return text
         notebook = self.tree(json.loads(text))
         noted = notebook["metadata"].get("papermill", {})  # papermill's own account of the parameters
         given = noted["parameters"] = mask(noted.get("parameters", {}))
-        for cell in notebook["cells"]:  # the cell that papermill put in, written anew: no quoting hides anything there
+        for cell in notebook[
+            "cells"
+        ]:  # the cell that papermill added is written anew, so that no quoting hides a secret
             if "injected-parameters" in cell["metadata"].get("tags", []):
                 cell["source"] = "\n".join(["# Parameters", *(f"{name} = {value!r}" for name, value in given.items())])
         return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
 
     def folder(self, folder: Path) -> None:
-        """Take them out of what a run has left."""
+        """Mask the secrets in what a run left."""
         if not self._forms:
             return
         for path in (*(folder / name for name in FILES), *(folder / "figures").glob("*.svg")):

@@ -1,6 +1,6 @@
-"""What a notebook's cells call: ``record`` for the run's numbers, ``stop`` where there is no point in going on.
+"""What a notebook's cells call: ``record`` keeps the run's numbers, ``stop`` ends the notebook on purpose.
 
-Light on purpose: a notebook imports it beside torch, the CLI without; it needs neither pandas nor numpy itself.
+It imports neither pandas nor numpy: the CLI reads it too.
 """
 
 import math
@@ -10,33 +10,33 @@ from ...errors import UsageError
 from ...files import lone_surrogate, read_json, run_folder, write_json
 
 FILE = "metrics.json"
-WHOLE = 10**299  # from here on a whole number is kept as a float: a reader of JSON has to stop somewhere
-STOP = "stop.json"  # beside it while a run is being stopped: the exception's name alone could be anybody's
+WHOLE = 10**299  # a larger whole number is kept as a float, as JSON readers do
+STOP = "stop.json"  # marks a stop by `stop`: anybody can raise an exception of the same name
 
 
 class Stopped(BaseException):
-    """Raised by `stop`. No Exception, so that no ``except Exception`` on the way takes it for an error."""
+    """Raised by `stop`. Not an Exception, so that no ``except Exception`` takes it for an error."""
 
-    def _render_traceback_(self) -> list[str]:  # IPython asks for it: a sentence, where errors have a traceback
+    def _render_traceback_(self) -> list[str]:  # IPython shows this sentence instead of a traceback
         return [f"Stopped here: {self}"]
 
 
 def stop(why: str, *, finished: bool = False) -> None:
-    """End the notebook here, on purpose: the cells behind this one do not run.
+    """End the notebook here, on purpose: later cells do not run.
 
     Parameters
     ----------
     why
-        The reason, a short sentence; the run's record has it.
+        The reason, a short sentence for the run's record.
     finished
-        Whether there was nothing more to do. Then a sweep counts the cell as finished; else it runs it again next time.
+        Whether nothing was left to do. A sweep then counts the cell as finished; otherwise it runs it again next time.
 
     Raises
     ------
     Stopped
-        Always: that is how it ends the cell. The run's status is ``stopped``.
+        Always: it ends the cell. The run's status is ``stopped``.
     UsageError
-        There is no reason.
+        The reason is empty.
     """
     if not isinstance(why, str) or not why.strip():
         raise UsageError(f"stop: the reason is {why!r}; give a short sentence")
@@ -61,13 +61,13 @@ def record(metrics: dict, tables: dict | None = None) -> None:
     Raises
     ------
     UsageError
-        A metric is no number, or a table is neither of the two.
+        A metric is not a number, or a table is neither a DataFrame nor a list of dicts.
     WorkbenchError
         The run's folder cannot be written.
 
     Notes
     -----
-    Called twice in one run, the later call adds to the earlier one; a name given again takes the later value.
+    A second call in the same run adds to the first; a name given again takes the later value.
     """
     rows = {str(name): _entry(name, value) for name, value in dict(metrics).items()}
     kept = {str(name): _rows(name, table) for name, table in (tables or {}).items()}
@@ -80,10 +80,10 @@ def record(metrics: dict, tables: dict | None = None) -> None:
 
 
 def _before(path) -> dict:
-    """What an earlier call has kept; nothing, where the file is none of ours."""
+    """What an earlier call kept; nothing if the file is not ours."""
     try:
         raw = read_json(path)
-        from .schema import Kept, checked  # pydantic: only where there is something to look at
+        from .schema import Kept, checked  # imports pydantic, so only if there is a file
 
         return {"tables": {}} | checked(Kept, raw)
     except (OSError, ValueError):
@@ -112,7 +112,7 @@ def show(entry: dict) -> dict[str, str]:
 
 
 def number(value: float) -> str:
-    """A number for people: whole numbers whole, the rest with four significant digits."""
+    """A number for people: whole numbers in full, others with four significant digits."""
     if abs(value) < 1e9 and value == int(value):
         return str(int(value))
     return f"{value:.4g}"

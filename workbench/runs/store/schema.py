@@ -1,8 +1,8 @@
-"""What record.json and metrics.json must look like: the one place where somebody else's file becomes ours.
+"""What record.json and metrics.json must look like: every file that we read passes here.
 
-Anything may lie in a folder of runs: half a copy, an editor's slip, what a cell wrote under our names. Whatever passes
-here can be shown, compared and counted by everything else without another look; what does not pass is named and
-passed over (`workbench.runs.store.entry`). Imports pydantic, so it is imported when a file is read, not before.
+A folder of runs may hold anything: half a copy, an editor's slip, what a cell wrote under our names. The rest of the
+package shows, compares and counts what passes here without another check; `workbench.runs.store.entry` names what does
+not pass and leaves it out. It imports pydantic, so it is imported when a file is read, not before.
 """
 
 import re
@@ -24,7 +24,7 @@ Number = int | float  # finite, and no larger than a double: `files.parse_json` 
 
 
 class _Part(BaseModel):
-    """Strict: no text is taken for a number. What a later version adds is kept."""
+    """Strict: a text is not a number. Fields that a later version adds are kept."""
 
     model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
 
@@ -123,7 +123,7 @@ class Kept(_Part):
 
 
 class Manifest(_Part):
-    """What a sweep writes down of its grid (`sweep.write_manifest`)."""
+    """A sweep's manifest of its grid (`sweep.driver.write_manifest`)."""
 
     name: Name
     paper: Name
@@ -134,12 +134,12 @@ class Manifest(_Part):
 
 
 def checked(model: type[BaseModel], raw: Any) -> dict[str, Any]:
-    """``raw`` as the model takes it, as plain dicts with what was given and nothing filled in.
+    """``raw``, checked by the model, as plain dicts without defaults.
 
     Raises
     ------
     ValueError
-        It does not fit; the message names the first field that does not, in a few words.
+        It does not fit; the message names the first wrong field in a few words.
     """
     if not isinstance(raw, dict):
         raise ValueError(f"a JSON object is expected, and it holds {'null' if raw is None else type(raw).__name__}")

@@ -1,1 +1,1 @@
-"""Sweeps: a grid of cells, each run once, whatever dies meanwhile."""
+"""Sweeps: a grid of cells, each run once, also after a crash."""

@@ -1,4 +1,4 @@
-"""One cell of a sweep, from its claim to its record: what a thread does locally and a task does on a cluster."""
+"""One cell of a sweep, from its lock to its record: the work of a local thread or a cluster's task."""
 
 import contextlib
 import threading
@@ -16,7 +16,7 @@ from ..store import entry as store
 from .grid import Cell
 from .locks import Claim, key_of
 
-PAUSE_SECONDS = 2  # before the second try where the folder could not be written: a disk may come back
+PAUSE_SECONDS = 2  # seconds before the second write to a folder: a disk may come back
 THREADS = (
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
@@ -25,15 +25,15 @@ THREADS = (
     "VECLIB_MAXIMUM_THREADS",
     "RAYON_NUM_THREADS",
 )
-_pages = threading.Lock()  # nbconvert is not made for threads
+_pages = threading.Lock()  # nbconvert is not thread-safe
 
 
 @dataclass(frozen=True)
 class Work:
-    """What all cells of a sweep share; it travels to a cluster's workers.
+    """What all cells of a sweep share; a cluster's workers get a copy.
 
     ``began`` is the sweep's start (UTC, ISO): a cell that failed by its own fault after it, in another sweep, is not
-    tried again here. ``surroundings`` is None where every worker has to look for itself.
+    tried again here. With ``surroundings`` None every worker looks at its own machine.
     """
 
     notebook: Notebook
@@ -45,15 +45,15 @@ class Work:
 
     @property
     def settings(self) -> dict[str, str]:
-        """The environment variables by which libraries are told how many threads they may use."""
+        """The environment variables that tell libraries how many threads they may use."""
         return {} if self.threads is None else {name: str(self.threads) for name in THREADS}
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a cell: a run's status, or ``skipped`` (finished before) or ``busy`` (somebody else is at it).
+    """How a cell ended: a run's status, or ``skipped`` (finished before) or ``busy`` (another sweep runs it).
 
-    ``unwritable`` says that the folder of runs takes nothing any more, so that going on is of no use.
+    ``unwritable`` says that nothing can be written to the folder of runs, so the sweep should end.
     """
 
     state: str
@@ -72,7 +72,7 @@ def attempt(work: Work, cell: Cell, signals: Signals, slot: Slot | None = None) 
             outcome, again = Outcome("failed", error=str(error), unwritable=not _takes_files(work.out)), True
             if not last and not signals.count:
                 time.sleep(PAUSE_SECONDS)
-        except Exception as error:  # whatever it is, it is this cell's affair, and the sweep goes on
+        except Exception as error:  # any error ends this cell only, and the sweep continues
             outcome, again = Outcome("failed", error=f"the cell broke off ({type(error).__name__}: {error})"), False
         if not again or signals.count:
             break
@@ -80,7 +80,7 @@ def attempt(work: Work, cell: Cell, signals: Signals, slot: Slot | None = None) 
 
 
 def _takes_files(out: Path) -> bool:
-    """Whether the folder of runs can be written, with room for a record and a notebook; else going on is of no use."""
+    """Whether the folder of runs has room for a record and a notebook; if not, the sweep should end."""
     import tempfile
 
     try:
@@ -92,7 +92,7 @@ def _takes_files(out: Path) -> bool:
 
 
 def _once(work: Work, cell: Cell, signals: Signals, slot: Slot | None) -> tuple[Outcome, bool]:
-    """(what came of it, whether a second try may help)."""
+    """(how it ended, whether a second try may help)."""
     with Claim(work.out, work.notebook.name, cell.key) as claim:
         if not claim.held:
             return Outcome("busy"), False
@@ -123,15 +123,15 @@ def _once(work: Work, cell: Cell, signals: Signals, slot: Slot | None) -> tuple[
 
 
 def make_page(record: store.Record) -> None:
-    """The run's page, made here, where nbconvert is loaded once for many; a failure is told in the record."""
+    """Make the run's page here, where nbconvert is loaded once for many runs; the record names a failure."""
     from ..report.page import write_page
 
     try:
         with _pages:
             write_page(record.folder, record)
-    except Exception as problem:  # whatever a notebook's outputs do to nbconvert, what was measured stands
+    except Exception as problem:  # outputs that break nbconvert must not cost the run its numbers
         if (record.folder / store.FILE).exists():
             said = f"the report page could not be made ({type(problem).__name__}: {problem})"
             record.error = "; ".join(filter(None, [record.error, " ".join(said.split())[:600]]))
-            with contextlib.suppress(RunError):  # a full disk: then the record stays as it is, and it is done
+            with contextlib.suppress(RunError):  # on a full disk the record stays as it is: the run is done
                 record.save()

@@ -1,7 +1,7 @@
-"""``workbench sweep``: every cell of a grid run once, whatever dies meanwhile.
+"""``workbench sweep``: run every cell of a grid once, also after a crash.
 
-The driver here holds no truth. What is finished stands in the runs' records, who is at work in the cells' locks
-(`workbench.runs.sweep.locks`), so that a sweep can be killed at any moment, begun again, or begun twice at once.
+The driver keeps no state. The runs' records say what is finished, the cells' locks (`workbench.runs.sweep.locks`) say
+who is at work, so a sweep can be killed at any moment, started again, or started twice at once.
 """
 
 import collections
@@ -25,12 +25,12 @@ from .grid import Cell, Grid
 from .plan import estimate
 
 GRIDS = ".grids"
-BUSY_SECONDS = 2.0  # between two looks at a cell that another sweep works on
+BUSY_SECONDS = 2.0  # seconds between two looks at a cell that another sweep runs
 
 
 @dataclass
 class Summary:
-    """How a sweep ended: cells by what came of them, and the sentence that stopped it, if one did."""
+    """How a sweep ended: its cells by outcome, and the sentence that stopped it, if there was one."""
 
     cells: int
     before: int = 0
@@ -40,23 +40,23 @@ class Summary:
     halted: list[tuple[Cell, Outcome]] = field(default_factory=list)  # by `workbench.stop`, to be run again
     left: int = 0
     stopped: str | None = None
-    unreadable: list[str] = field(default_factory=list)  # records that were passed over when it began, and why
-    uncopied: str | None = None  # why a sink (`workbench.runs.sweep.sinks`) has not every finished run
+    unreadable: list[str] = field(default_factory=list)  # unreadable records at its start, and why
+    uncopied: str | None = None  # why a sink (`workbench.runs.sweep.sinks`) lacks finished runs
     interrupted: bool = False
     seconds: float = 0.0
 
     @property
     def exit_code(self) -> int:
-        """0 when every cell is finished (and copied, if asked), 130 after an interruption, else 1."""
+        """0 if every cell is finished (and copied, if asked), 130 after an interruption, else 1."""
         if self.interrupted:
             return 130
         return 1 if self.failed or self.halted or self.left or self.stopped or self.uncopied else 0
 
 
 class Local:
-    """The engine on this machine: so many threads, each with a child process for its run."""
+    """The engine on this machine: ``jobs`` threads, each with a child process for its run."""
 
-    note = None  # what people should know before it starts
+    note = None  # to print before the sweep starts
 
     def __init__(self, work: Work, jobs: int, warm: bool, signals: Signals):
         self.work, self.signals = work, signals
@@ -90,7 +90,7 @@ class Local:
         return future.result() if error is None else Outcome("failed", error=f"{type(error).__name__}: {error}")
 
     def stop(self, now: bool) -> None:
-        """The runs look at the signals themselves."""
+        """Nothing to do: the runs look at the signals themselves."""
 
     def close(self) -> None:
         """End the warm workers and the threads."""
@@ -164,7 +164,7 @@ def sweep(
             from .ray import OnRay
 
             running = OnRay(dataclasses.replace(work, threads=threads or 1), jobs, address, gpus_per_run)
-            signals.renew()  # Ray has put its own handlers in their place
+            signals.renew()  # Ray has replaced the handlers
         else:
             jobs = min(jobs or 1, len(todo))
             threads = threads or max(1, allowed_threads() // jobs)
@@ -180,17 +180,17 @@ def sweep(
         finally:
             bar.close()
             running.close()
-    write_manifest(grid, folder)  # again, should the folder have vanished meanwhile
+    write_manifest(grid, folder)  # again, in case the folder has vanished
     summary.left = len(todo)
     summary.seconds = time.monotonic() - start
     return summary
 
 
 def _drive(todo, running, signals, bar, summary: Summary, told: "_Told", max_failures: int | None) -> None:
-    """Keep the engine busy until nothing is left to do, or until it is to stop."""
+    """Keep the engine busy until nothing is left to do, or until it must stop."""
     at_work: set[str] = set()
     asked = 0  # signals passed on to the engine
-    waiting: collections.deque[tuple[float, Cell]] = collections.deque()  # cells that others are at
+    waiting: collections.deque[tuple[float, Cell]] = collections.deque()  # cells that other sweeps run
     while todo or at_work or waiting:
         stop = signals.count or summary.stopped
         while waiting and (stop or waiting[0][0] <= time.monotonic()):
@@ -235,7 +235,7 @@ def _drive(todo, running, signals, bar, summary: Summary, told: "_Told", max_fai
 
 
 class _Told:
-    """Hands finished records to the sinks; one that fails is dropped, which is told and never costs the sweep a run."""
+    """Gives finished records to the sinks. A sink that fails is dropped with a warning, and never costs a run."""
 
     def __init__(self, sinks: list, folder: Path, paper: str, summary: Summary):
         self.sinks, self.folder, self.paper, self.summary = list(sinks), folder, paper, summary
@@ -244,20 +244,20 @@ class _Told:
         if self.sinks:
             try:
                 self.all([store.load(self.folder / self.paper / run)])
-            except RunError as error:  # gone or spoilt since it was written
+            except RunError as error:  # deleted or damaged since it was written
                 self.summary.uncopied = f"{run} was not copied: {error}"
 
     def all(self, records: list[store.Record]) -> None:
         for sink in list(self.sinks):
             try:
                 sink.add(records)
-            except Exception as error:  # a library's or a disk's: a copy is never worth a run
+            except Exception as error:  # any error: a copy must never cost a run
                 self.sinks.remove(sink)
                 self.summary.uncopied = str(error) if isinstance(error, RunError) else f"runs are not copied: {error}"
 
 
 def check(jobs, threads, timeout, max_failures, warm, engine, address, gpus_per_run) -> None:
-    """UsageError for options that are out of range or contradict each other."""
+    """Raise UsageError for options that are out of range or contradict each other."""
     from ..process.runner import check_timeout
 
     check_timeout(timeout)
@@ -272,20 +272,20 @@ def check(jobs, threads, timeout, max_failures, warm, engine, address, gpus_per_
         name = "--address" if address is not None else "--gpus-per-run"
         raise UsageError(f"{name} belongs to Ray; add --engine ray (locally CUDA_VISIBLE_DEVICES chooses the GPUs)")
     if engine == "ray" and warm:
-        raise UsageError("--warm reuses a local kernel, and Ray's tasks may be anywhere; leave one of the two away")
+        raise UsageError("--warm reuses a local kernel, and Ray's tasks may run anywhere; leave one of the two out")
 
 
 def allowed_threads() -> int:
-    """The cores that may be divided: this process's, or fewer where OMP_NUM_THREADS says so."""
+    """The cores to divide: this process's, or fewer if OMP_NUM_THREADS says so."""
     cores = environment.usable_cores()
     asked = os.environ.get("OMP_NUM_THREADS", "")
     return min(cores, int(asked)) if asked.isdigit() and int(asked) > 0 else cores
 
 
 def write_manifest(grid: Grid, folder: Path) -> None:
-    """Write down which cells the grid has, for `workbench report`; the same grid is always the same file.
+    """Write the grid's cells to a file for `workbench report`; the same grid always has the same file.
 
-    A single cell is no grid: it is most often one line of ``--print-commands``, part of a grid that is written already.
+    A single cell is not a grid: most often it is one line of ``--print-commands``, from a grid that has its file.
     """
     axes, fixed = grid.shown
     content = {

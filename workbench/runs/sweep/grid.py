@@ -1,9 +1,8 @@
 """A grid of experiments: ``-g name=v1,v2`` and grid.yaml as the cells to run, all checked before anything starts.
 
-A cell is one combination of the values. Its identity is what was asked of which notebook: paper, notebook hash, every
-parameter's value, the model and the seed among them, and the content of the files that they name (a folder's weights
-may have changed, a hub model's branch may have moved). Two cells of the same identity are the same cell, whichever
-command, file or cluster asked for them.
+A cell is one combination of the values. Its identity is made of the paper, the notebook's hash, every parameter's value
+(model and seed too) and the content of the files that they name (a folder's weights may have changed, a hub model's
+branch may have moved). Two cells with the same identity are the same cell, whichever command, file or cluster asks.
 """
 
 import hashlib
@@ -23,7 +22,7 @@ from ..notebook.notebook import Notebook, read
 from ..store import masking
 
 SEED = "seed"
-MANY = 10_000  # cells from which a sweep says how many they are before it starts
+MANY = 10_000  # from so many cells on, a sweep prints their number before it starts
 TOO_MANY = 1_000_000
 FILE_BYTES = 1_000_000
 
@@ -48,29 +47,29 @@ class Grid:
         return math.prod(map(len, self.axes.values()))
 
     def cells(self) -> Iterator[Cell]:
-        """Every combination; the last axis varies fastest, but seeds slowest: a first answer comes early."""
+        """Every combination. The last axis varies fastest, but seeds slowest, so that a first answer comes early."""
         names = sorted(self.axes, key=lambda name: name != SEED)
         for values in itertools.product(*(self.axes[name] for name in names)):
             chosen = dict(zip(names, values))
             chosen = self.fixed | {name: chosen[name] for name in self.axes}
-            asked = masking.mask(self.notebook.filled(chosen))  # as the record will have it
+            asked = masking.mask(self.notebook.filled(chosen))  # as the record keeps it
             held = contents(asked, self.looked_up)
             yield Cell(identity(self.notebook.name, self.notebook.sha256, asked, held), chosen)
 
     @property
     def shown(self) -> tuple[dict[str, list], dict[str, Any]]:
-        """Axes and fixed parameters as they may be written down, without secrets."""
+        """Axes and fixed parameters, without secrets."""
         axes = {name: [masking.masked(name, value) for value in values] for name, values in self.axes.items()}
         return axes, masking.mask(self.fixed)
 
     @cached_property
     def looked_up(self) -> dict:
-        """What the files and hub models hold that the values name: each is looked at once for all cells."""
+        """Hashes of the files and hub models that the values name; each is read once for all cells."""
         return {}
 
     @property
     def name(self) -> str:
-        """Eight hex digits that this grid alone has."""
+        """This grid's name: eight hex digits of its hash."""
         axes, fixed = self.shown
         content = [self.notebook.name, self.notebook.sha256, axes, fixed]
         held = contents(masking.mask(self.notebook.filled(self.fixed)) | axes, self.looked_up)
@@ -150,7 +149,7 @@ def build(
             raise UsageError(f"parameter {name!r} is fixed and an axis of the grid; leave one of the two away")
     if not raw:
         raise UsageError("the grid is empty: nothing varies; give -g name=v1,v2, --seeds N or --file grid.yaml")
-    notebook.resolve({name: None for name in raw if name not in notebook.known})  # unknown names, before their values
+    notebook.resolve({name: None for name in raw if name not in notebook.known})  # check names before values
     typed = {name: _axis(notebook, name, values) for name, values in raw.items()}
     grid = Grid(notebook, typed, notebook.resolve(shared))
     if len(grid) > TOO_MANY:
@@ -162,7 +161,7 @@ def build(
 
 
 def _axis(notebook: Notebook, name: str, values: list) -> list:
-    """One axis: every value converted by its parameter's annotation, and none twice."""
+    """One axis: every value converted by its parameter's annotation, without doubles."""
     if not values:
         raise UsageError(f"the grid is empty: {name!r} has no value; give at least one: -g {name}=v1,v2")
     typed: dict[bytes, Any] = {}
@@ -171,7 +170,7 @@ def _axis(notebook: Notebook, name: str, values: list) -> list:
             hint = f"; in YAML write it in quotes: '{value}'" if not isinstance(value, (list, dict)) else ""
             if not _fits(notebook, name, value):
                 value = masking.masked(name, value)
-                raise UsageError(f"the grid's value {value!r} of {name!r} is no text{hint}")
+                raise UsageError(f"the grid's value {value!r} of {name!r} is not a text{hint}")
         item = notebook.resolve({name: value}, early=False)[name]
         if _canonical(item) in typed:
             item = masking.masked(name, item)
@@ -206,7 +205,7 @@ def split_values(text: str) -> list[str]:
             escaped = False
         elif quoted:
             escaped, quoted = sign == "\\", sign != '"'
-        elif sign == '"' and (depth or not text[start:place].strip()):  # a quote inside a word is just a quote
+        elif sign == '"' and (depth or not text[start:place].strip()):  # a quote inside a word is part of the word
             quoted = True
         elif sign in "[{":
             depth += 1
@@ -232,7 +231,7 @@ def _unquoted(value: str, text: str) -> str:
         try:
             return json.loads(value)
         except ValueError as error:
-            raise UsageError(f"the value {value} is no quoted text ({error}); write it as JSON does") from None
+            raise UsageError(f"the value {value} is not a quoted text ({error}); write it as JSON does") from None
     return value
 
 
@@ -242,7 +241,7 @@ def read_file(path: Path) -> dict[str, Any]:
     Raises
     ------
     UsageError
-        It cannot be read, is no YAML, or holds something else.
+        It cannot be read, is not YAML, or holds something else.
     """
     import yaml
 
@@ -272,22 +271,22 @@ def read_file(path: Path) -> dict[str, Any]:
         where = getattr(error, "problem_mark", None)
         spot = f", line {where.line + 1}" if where else ""
         said = getattr(error, "problem", None) or str(error)
-        raise UsageError(f"{path} is no YAML{spot}: {' '.join(said.split())}") from error
+        raise UsageError(f"{path} is not YAML{spot}: {' '.join(said.split())}") from error
     example = "grid: {concept: ['01', '011']}"
     if not isinstance(content, dict):
         raise UsageError(f"{path} holds no mapping; write {example}")
     allowed = ("paper", "grid", "fixed", "seeds")
     for name in content:
         if name not in allowed:
-            known = f"a grid file has {', '.join(allowed)}, and the axes stand under grid"
+            known = f"a grid file has {', '.join(allowed)}, and the axes are under grid"
             raise UsageError(parameters.unknown(str(name), allowed, f"part of {path}", known))
     for part in ("grid", "fixed"):
         if not isinstance(content.get(part, {}), dict):
-            raise UsageError(f"{part!r} in {path} is no mapping; write {example}")
+            raise UsageError(f"{part!r} in {path} is not a mapping; write {example}")
     for name, values in content.get("grid", {}).items():
         if not isinstance(values, list):
-            raise UsageError(f"the axis {name!r} in {path} is {values!r}, no list; write {name}: [v1, v2]")
+            raise UsageError(f"the axis {name!r} in {path} is {values!r}, not a list; write {name}: [v1, v2]")
     for name in [*content.get("grid", {}), *content.get("fixed", {})]:
         if not isinstance(name, str):
-            raise UsageError(f"{path} has the parameter name {name!r}, no text; write it in quotes")
+            raise UsageError(f"{path} has the parameter name {name!r}, not a text; write it in quotes")
     return content

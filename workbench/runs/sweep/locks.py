@@ -1,9 +1,9 @@
-"""Who does which cell: a lock and a list of attempts a cell, in ``OUT/PAPER/.cells/``, on a folder that may be shared.
+"""Who runs which cell: a lock and a list of attempts for each cell, in ``OUT/PAPER/.cells/``, which may be shared.
 
-A cell is worked on by whoever holds its lock (`filelock`: flock, which the system gives back when its holder dies, a
-SIGKILL included; over NFS too). Every attempt's run ID is written down, under the lock and before the run has a record,
-so that the next holder looks at exactly those records: a finished one among them is never repeated, even when the
-listing of a folder that a network file system shows is out of date. Only a lock's holder writes that a run is done.
+Whoever holds a cell's lock runs it (`filelock`: flock, which the system releases when its holder dies, also by SIGKILL
+and over NFS). The holder writes every attempt's run ID down before the run has a record, so the next holder reads
+exactly those records: a finished run is never repeated, even if a network file system lists a folder as it was before.
+Only a lock's holder writes that a run is done.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ RUN = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")  # a run's ID, as `store.new_folder
 class Claim:
     """The right to work on one cell.
 
-    ``with Claim(out, paper, key) as claim:`` and then ``claim.held`` says whether it was got; it is not waited for.
+    ``with Claim(out, paper, key) as claim:`` then ``claim.held`` says whether it was free; it does not wait.
 
     Raises
     ------
@@ -50,7 +50,7 @@ class Claim:
 
     @property
     def held(self) -> bool:
-        """Whether this process has the cell."""
+        """Whether this process holds the lock."""
         return self._lock is not None
 
     def __exit__(self, *_):
@@ -68,7 +68,7 @@ class Claim:
             raise RunError(_cannot(self.folder, error)) from error
 
     def attempts(self) -> list[store.Record]:
-        """The records of the attempts so far; one that never got so far as a record is left out."""
+        """The records of the attempts so far; an attempt without a record is left out."""
         try:
             lines = (self.folder / f"{self.key}.runs").read_text("ascii", errors="replace").split()
         except FileNotFoundError:
@@ -78,14 +78,14 @@ class Claim:
         found = []
         for name in lines:
             if not RUN.fullmatch(name):
-                continue  # nothing of ours wrote that
+                continue  # we did not write that
             with contextlib.suppress(RunError):
                 found.append(store.load(self.out / self.paper / name))
         return found
 
 
 def finished(records: list[store.Record]) -> dict[str, store.Record]:
-    """Cell key -> its finished record, the oldest where there are several; ``records`` come oldest first."""
+    """Cell key -> its finished record, the oldest of several; ``records`` come oldest first."""
     found: dict[str, store.Record] = {}
     for record in records:
         if record.counts:
@@ -94,7 +94,7 @@ def finished(records: list[store.Record]) -> dict[str, store.Record]:
 
 
 def key_of(record: store.Record) -> str:
-    """The key of the cell that a record is of: by what its run has seen, where weights changed while it ran."""
+    """The key of a record's cell, by the weights that its run saw if they changed while it ran."""
     return identity(record.paper, record.notebook_sha256, record.parameters, record.contents)
 
 

@@ -1,4 +1,4 @@
-"""What a sweep would do, before it does it: how long it may take, and its cells as commands of their own."""
+"""A sweep before it starts: how long it may take, and its cells as separate commands."""
 
 import json
 import shlex
@@ -11,14 +11,14 @@ from ..report.words import plain
 from ..store import entry as store, masking
 from .grid import Grid
 
-# what a profile may take at most (docs/design.md), for when nothing has been measured yet
+# seconds a profile may take (docs/design.md), until runs have been measured
 PROFILE_SECONDS = {"smoke": 40, "quick": 180, "standard": 1800}
-LIKE = ("profile", "model", "bits")  # what decides most about a run's time
+LIKE = ("profile", "model", "bits")  # the parameters that a run's time depends on most
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds of one run (None: nobody knows) and what they are taken from."""
+    """Seconds of one run (None: unknown) and their source."""
 
     seconds: float | None
     source: str
@@ -46,7 +46,7 @@ def estimate(grid: Grid, records: list[store.Record]) -> Estimate:
 
 
 def commands(grid: Grid, cells: list, *, out: Path, options: list[str]) -> list[str]:
-    """One command a cell: each runs that cell alone, and does nothing where it is finished or being done elsewhere.
+    """One command a cell: it runs that cell alone, and does nothing if the cell is finished or running elsewhere.
 
     Absolute paths, every value quoted for a POSIX shell; the commands may be run in any order, on any machine that
     shares ``out`` and has the checkout at the same place.
@@ -55,7 +55,7 @@ def commands(grid: Grid, cells: list, *, out: Path, options: list[str]) -> list[
     for name in (*grid.fixed, *grid.axes):
         if masking.masked(name, told[name]) != told[name]:
             raise UsageError(
-                f"parameter {name!r} holds a secret, which would stand in every printed command: let the notebook read"
+                f"parameter {name!r} holds a secret, which every printed command would show: let the notebook read"
                 " it from an environment variable or a file"
             )
     paper = grid.notebook.name if grid.notebook.where == grid.notebook.name else str(grid.notebook.path)
@@ -70,7 +70,7 @@ def commands(grid: Grid, cells: list, *, out: Path, options: list[str]) -> list[
 
 
 def as_typed(value, in_grid: bool) -> str:
-    """A value as one would type it behind ``-p name=``, or ``-g name=``, where a comma needs quotes."""
+    """A value as typed behind ``-p name=``, or behind ``-g name=``, where a comma needs quotes."""
     text = plain(value)
     if in_grid and isinstance(value, str) and (text != text.strip() or not text or set(text) & set('",[]{}')):
         return json.dumps(value)
@@ -78,5 +78,5 @@ def as_typed(value, in_grid: bool) -> str:
 
 
 def describe(cell_values: dict, names) -> str:
-    """A cell by the values of its axes, as one would type them."""
+    """A cell's values on its axes, as typed."""
     return " ".join(f"{name}={plain(masking.masked(name, cell_values[name]))}" for name in names)

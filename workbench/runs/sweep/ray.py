@@ -1,8 +1,8 @@
-"""``workbench sweep --engine ray``: one Ray task a cell, the notebook still in a child process of its own.
+"""``workbench sweep --engine ray``: one Ray task a cell; the notebook still runs in its own child process.
 
-A task claims its cell on the shared folder and writes the record there, as a local run does; the driver only hands out
-cells. So a task that Ray starts again (its worker or node died) goes through the same lock, a driver that dies takes
-nothing with it that matters, and a local sweep goes on where a cluster stopped. Ray chooses the machine and sets
+A task locks its cell in the shared folder and writes the record there, as a local run does; the driver only hands out
+cells. So a task that Ray starts again (its worker or node died) takes the same lock, a driver that dies loses nothing,
+and a local sweep continues where a cluster stopped. Ray chooses the machine and sets
 CUDA_VISIBLE_DEVICES; both are inherited by the child.
 """
 
@@ -17,15 +17,15 @@ from ..process.worker import Signals
 from .cell import Outcome, Work, attempt
 from .grid import Cell
 
-TASK_RETRIES = 5  # of Ray's own, when a worker or a node dies; a run that fails is never one of them
+TASK_RETRIES = 5  # Ray's own, after a worker or node died; not after a run that failed
 TOKEN = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")
-KEEP_GPUS = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}  # without --gpus-per-run no GPU is hidden from a task
-AHEAD = 1000  # tasks handed out at once without --jobs: an autoscaler sees what waits
+KEEP_GPUS = {"RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}  # without --gpus-per-run a task sees every GPU
+AHEAD = 1000  # tasks handed out at once without --jobs: an autoscaler must see the queue
 
 
 def run_cell(work: Work, cell: Cell) -> Outcome:
-    """The task: one cell, in order even when Ray cancels it (that arrives as Ctrl-C)."""
-    reap(work.out)  # when Ray kills a worker it kills the run's child too, which then cannot clean up after its cells
+    """The task: run one cell, and end in order even when Ray cancels it (which arrives as Ctrl-C)."""
+    reap(work.out)  # Ray kills a worker with the run's child, which then cannot end what its cells started
     with Signals() as signals:
         return attempt(work, cell, signals)
 
@@ -55,9 +55,9 @@ class OnRay:
 
     def __init__(self, work: Work, jobs: int | None, address: str | None, gpus: float | None):
         alone = address is None and not os.environ.get("RAY_ADDRESS")
-        self._token: tuple = ()  # the variables that were set for a cluster of one
+        self._token: tuple = ()  # the variables set for a cluster of one
         if alone and "ray" not in sys.modules and TOKEN[0] not in os.environ:
-            # some of its ports are open to the network: only who has the token may use them (Ray 2.52 and later, which
+            # some of its ports are open to the network: only the token opens them (Ray 2.52 and later, which
             # looks for it when it is imported)
             self._token = TOKEN
             os.environ.update(zip(TOKEN, ("token", secrets.token_hex(32))))
@@ -103,7 +103,7 @@ class OnRay:
                 return
             except Exception as error:  # Ray raises bare exceptions too
                 self._ray.shutdown()
-                if last or not alone:  # its own processes have 15 s to come up, which a busy machine may not give them
+                if last or not alone:  # Ray gives its own processes 15 s to come up, too few on a busy machine
                     said = " ".join(str(error).split())[:200]
                     name = (
                         "on this machine does not start" if alone else f"at {address or 'RAY_ADDRESS'} is not reached"
@@ -111,7 +111,7 @@ class OnRay:
                     raise RunError(f"the Ray cluster {name} ({said}); see `ray status`") from error
 
     def submit(self, cell: Cell) -> None:
-        """Hand out a cell."""
+        """Start a cell's task."""
         task = self._task.options(name=f"{self._paper}-{cell.key}", **self._options)
         self._running[task.remote(self._work, cell)] = cell
 
@@ -136,7 +136,7 @@ class OnRay:
             self._ray.cancel(ref, force=now)
 
     def close(self) -> None:
-        """Leave the cluster; one that was started here ends."""
+        """Leave the cluster, and end one that was started here."""
         if self._ours:
             self._ray.shutdown()
             for name in self._token:
@@ -144,7 +144,7 @@ class OnRay:
 
 
 def _alone() -> dict:
-    """A cluster of one; Ray binds some of its ports to every address all the same, hence the token."""
+    """Start a cluster of one. Ray binds some of its ports to every address, hence the token."""
     from ..process.environment import usable_cores
 
     return {

@@ -1,6 +1,6 @@
-"""Copies of finished runs for others to read: an MLflow database, an object store. The records here stay the truth.
+"""Copies of finished runs for others to read: an MLflow database, an object store.
 
-A sink is given finished records only, some of them more than once; what it has already it leaves alone.
+A sink gets finished records only, some of them more than once; it leaves alone what it has.
 """
 
 import json
@@ -12,7 +12,7 @@ from ..report.words import plain
 from ..store.entry import FILE, Record, inside
 
 TAG = "workbench.id"
-COPIED = ("metrics.json", "rows.jsonl", "notebook.ipynb", "items.html", "report.html", FILE)  # the record last of all
+COPIED = ("metrics.json", "rows.jsonl", "notebook.ipynb", "items.html", "report.html", FILE)  # the record last
 
 
 class MLflow:
@@ -23,7 +23,7 @@ class MLflow:
     UsageError
         MLflow is not installed.
     RunError
-        The file is no such database or cannot be written.
+        The file is not such a database or cannot be written.
     """
 
     def __init__(self, file: Path):
@@ -38,18 +38,18 @@ class MLflow:
         try:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             self._client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{self.file}")
-            self._client.search_experiments(max_results=1)  # makes the tables
+            self._client.search_experiments(max_results=1)  # creates the tables
         except Exception as error:  # sqlalchemy's, alembic's and MLflow's own errors
             raise RunError(
                 f"{self.file} cannot be used as an MLflow database ({_short(error)}); name a new file"
             ) from error
 
     def add(self, records: list[Record]) -> None:
-        """Copy the records that are not there yet."""
+        """Copy the records that it lacks."""
         from filelock import FileLock
 
         try:
-            with FileLock(f"{self.file}.lock"):  # two sweeps with one database do not copy a run twice
+            with FileLock(f"{self.file}.lock"):  # so that two sweeps with one database do not copy a run twice
                 for paper in sorted({record.paper for record in records}):
                     experiment = self._experiment(paper)
                     mine = [record for record in records if record.paper == paper]
@@ -71,7 +71,7 @@ class MLflow:
             return self._client.get_experiment_by_name(paper).experiment_id
 
     def _there(self, experiment: str, records: list[Record]) -> set[str]:
-        """The IDs that are in the database, whole; what a killed sweep left half-copied is deleted."""
+        """The IDs whose copy in the database is whole; a half copy of a killed sweep is deleted."""
         found, token = set(), None
         only = f"tags.`{TAG}` = '{records[0].id}'" if len(records) == 1 else ""
         while True:
@@ -116,7 +116,7 @@ class CopyTo:
     Raises
     ------
     UsageError
-        No file system is known for the URL.
+        The URL has no known file system.
     """
 
     def __init__(self, url: str):
@@ -125,12 +125,12 @@ class CopyTo:
         self.url = url
         try:
             self._system, self._base = fs.FileSystem.from_uri(url)
-        except (OSError, ValueError) as error:  # pyarrow's errors are children of these
+        except (OSError, ValueError) as error:  # pyarrow's errors derive from these
             known = "give s3://BUCKET/FOLDER, gs://BUCKET/FOLDER or file:///FOLDER"
             raise UsageError(f"--copy-to {url!r} cannot be used ({_short(error)}); {known}") from error
 
     def add(self, records: list[Record]) -> None:
-        """Copy the records that are not there yet; a record is written last, when the rest is there."""
+        """Copy the records that it lacks; a record is written last, after its files."""
         from pyarrow import fs
 
         for record in records:
@@ -151,7 +151,7 @@ class CopyTo:
 
 
 def _milliseconds(moment: str | None) -> int:
-    """A record's time as MLflow keeps it; 0 where the record has none."""
+    """A record's time as MLflow keeps it; 0 if the record has none."""
     from datetime import datetime
 
     try:

@@ -5,15 +5,18 @@ Wilcoxon, Holm over the methods), and every two methods with each other the same
 `METHODS`, never by result.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, partial
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from ....errors import UsageError
-from ....stats import Paired, holm, mean_interval, paired_test
+from ....results import Results
+from ....rows import Key, Row
+from ..attribution.game import Cost
 from ..attribution.methods import attribute
 from ..attribution.result import Attribution
 from ..settings import METHODS, REMOVALS, get_method
@@ -22,6 +25,7 @@ from .removal import SHARES, erase, erasure_game, protected
 
 CONTROL = "the control"
 COSTS = ("evaluations", "tokens", "seconds")
+ALPHA = 0.05  # a corrected p value below it separates
 
 
 @dataclass(eq=False)
@@ -42,18 +46,17 @@ class FaithfulnessTable:
     pairs : DataFrame
         Every two methods under one removal: a, b, removal, difference of comprehensiveness a - b, p_value (Holm over
         all pairs), separable.
+    results : Results
+        Arms are the methods, items the prompts. Measures: "replace.comprehensiveness" and the like; the target's
+        "probability"; "value", "baseline" and "gap" of the attribution. The reply is a token and its score a line.
     attributions : {method: [Attribution of each prompt]}
-    values : {(method, removal): {"comprehensiveness": [a number a prompt], "sufficiency": […]}}
-    left_out : int
-        Prompts whose target was less probable than ``least_probability``.
     """
 
     table: Any
     pairs: Any
+    results: Results
     attributions: dict[str, list[Attribution]]
-    values: dict[tuple[str, str], dict[str, list[float]]]
-    left_out: int = 0
-    notes: list[str] = field(default_factory=list)
+    notes: list[str]
 
     @property
     def rows(self) -> list:
@@ -93,8 +96,8 @@ class FaithfulnessTable:
 def faithfulness_table(
     model, items: Iterable, methods: Sequence[str] | None = None, *, removals: Sequence[str] = REMOVALS,
     shares: Sequence[float] = SHARES, samples: int | Mapping[str, int] | None = None, random_draws: int = 5,
-    seed: int = 0, level: float = 0.95, least_probability: float = 0.0,
-    attributions: Mapping[str, Sequence[Attribution]] | None = None, progress: bool = False,
+    seed: int = 0, least_probability: float = 0.0, attributions: Mapping[str, Sequence[Attribution]] | None = None,
+    progress: bool = False,
 ) -> FaithfulnessTable:  # fmt: skip
     """Explain every prompt by every method, erase, and compare with random.
 
@@ -114,8 +117,6 @@ def faithfulness_table(
         Random orders a prompt, their mean being random's value.
     seed : int
         Methods that sample, and the random orders.
-    level : float
-        Of the intervals, and 1 - level is what a test must stay below.
     least_probability : float
         Prompts whose target is less probable are left out (where nothing can be lost, nothing is measured).
     attributions : {method: [Attribution of each item]}, optional
@@ -145,52 +146,79 @@ def faithfulness_table(
     for method, ready in (attributions or {}).items():
         if [(one.prompt, one.target) for one in ready] != pairs:
             raise UsageError(f"attributions of {method} are not of these items: give one for each, in their order")
+    ready = attributions or {}
+    given = {method: [one.scores.tolist() for one in some] for method, some in ready.items()}
+    results = Results(
+        "faithfulness", model=model, settings=[pairs, asked, removals, shares, samples, random_draws, given]
+    )
     count = samples.get if isinstance(samples, Mapping) else lambda method: samples
-    made, attributions = attributions or {}, {method: [] for method in asked}
-    refused: dict[str, MethodRefused] = {}
-    values = {(m, r): {"comprehensiveness": [], "sufficiency": []} for m in asked for r in removals}
-    left_out = 0
-    for item, (prompt, target) in enumerate(tqdm(pairs, disable=not progress, desc="prompts", leave=False)):
-        control = attribute(model, prompt, target, method="random", seed=seed + item)
-        if np.exp(control.value) < least_probability:
-            left_out += 1
-            continue
-        for method in asked[:-1]:
+    made: dict[tuple[str, str], Attribution] = {}
+
+    @cache
+    def control(item: int) -> Attribution:
+        return attribute(model, *pairs[item], method="random", seed=seed + item)
+
+    def explained(item: int, wanted: Sequence[Key]) -> Iterator[Row]:
+        """The rows of one prompt; what its explanations name is erased in common forwards."""
+        found, refused = {}, {}
+        for method in [method for method, *_ in wanted if method != "random"]:
             try:
-                attributions[method].append(
-                    made[method][item]
-                    if method in made
-                    else attribute(model, prompt, target, method=method, samples=count(method), seed=seed)
-                )
-            except MethodRefused as error:  # of one prompt is of the table: its rows stand for all prompts
-                refused[method] = error
+                found[method] = (
+                    ready[method][item] if method in ready
+                    else attribute(model, *pairs[item], method=method, samples=count(method), seed=seed)
+                )  # fmt: skip
+            except MethodRefused as error:
                 if len(asked) == 2:
                     raise
-                asked = [name for name in asked if name != method]
-                del attributions[method]
-        attributions["random"].append(control)
-        rng = np.random.default_rng([seed, item])
-        orders = [(method, protected(attributions[method][-1])) for method in asked[:-1]]
-        places = sorted(protected(control))
+                refused[method] = {"refused": str(error)}
+        places, rng = sorted(protected(control(item))), np.random.default_rng([seed, item])
+        orders = [(method, protected(one)) for method, one in found.items()]
         orders += [("random", list(rng.permutation(places))) for _ in range(random_draws)]
+        found["random"] = control(item)
+        measures: dict[str, dict] = {method: {} for method in found}
         for removal in removals:
-            game = erasure_game(model, control, removal=removal, quantity="probability")
-            found: dict[str, list] = {}
-            for one in erase(game, orders, shares):
-                found.setdefault(one.method, []).append((one.comprehensiveness, one.sufficiency))
-            for method, numbers in found.items():
-                comprehensive, sufficient = np.mean(numbers, axis=0)
-                values[method, removal]["comprehensiveness"].append(float(comprehensive))
-                values[method, removal]["sufficiency"].append(float(sufficient))
-    if not attributions["random"]:
+            game = erasure_game(model, control(item), removal=removal, quantity="probability")
+            erased = erase(game, orders, shares)
+            for method in found:
+                numbers = [(one.comprehensiveness, one.sufficiency) for one in erased if one.method == method]
+                names = f"{removal}.comprehensiveness", f"{removal}.sufficiency"
+                measures[method] |= zip(names, np.mean(numbers, axis=0), strict=True)
+        for method, one in found.items():
+            made[method, str(item)] = one
+            yield _row(one, str(item), seed, measures[method])
+        yield from (Row(method, str(item), seed, labels=why) for method, why in refused.items())
+
+    kept = [n for n in range(len(pairs)) if not least_probability or np.exp(control(n).value) >= least_probability]
+    if not kept:
         raise UsageError(
-            f"faithfulness_table has no prompt to measure ({left_out} were left out, their targets being less probable "
-            f"than {least_probability}): give others"
+            f"faithfulness_table has no prompt to measure ({len(pairs)} were left out, their targets being less "
+            f"probable than {least_probability}): give others"
         )
-    values = {key: found for key, found in values.items() if key[0] in asked}
-    table = _table(asked, removals, tuple(shares), attributions, values, left_out, level)
-    table.notes.extend(f"{METHODS[name].title} is left out: {error}" for name, error in refused.items())
-    return table
+    refused: dict[str, str] = {}  # of one prompt is of the table: its rows stand for all prompts
+    for item in tqdm(kept, disable=not progress, desc="prompts", leave=False):
+        keys = [(method, str(item), seed) for method in asked if method not in refused]
+        results.compute(keys, partial(explained, item), together=True)
+        refused = {row.arm: row.labels["refused"] for row in results.rows if "refused" in row.labels}
+    results.rows = [row for row in results.rows if row.arm not in refused]
+    explanations: dict[str, list[Attribution]] = {method: [] for method in results.arms}
+    for row in results.rows:
+        own = control(int(row.item)) if row.arm == "random" else made.get((row.arm, row.item))
+        explanations[row.arm].append(own or _read(row, control(int(row.item))))
+    notes = [
+        f"{len(kept)} prompts, shares {', '.join(f'{share:.0%}' for share in shares)}; rows come in a fixed order, not "
+        "by result. Differences are paired (Wilcoxon, Holm); only 'differs from' says that two methods differ.",
+    ]
+    tried = len(explanations) - 1
+    if tried * 2.0 ** (1 - len(kept)) >= ALPHA:  # the least p value of so many pairs, times Holm's first factor
+        notes.append(
+            f"With {len(kept)} prompts and {tried} methods no Wilcoxon test can fall below {ALPHA} after Holm's "
+            "correction: nothing is separable at this size."
+        )
+    if len(kept) < len(pairs):
+        left = len(pairs) - len(kept)
+        notes.append(f"{left} prompts were left out: the model gives their target too little probability.")
+    notes += [f"{METHODS[name].title} is left out: {why}" for name, why in refused.items()]
+    return FaithfulnessTable(*tables_of(results, removals), results, explanations, notes)
 
 
 def _pair(item):
@@ -203,65 +231,65 @@ def _pair(item):
     raise UsageError(f"an item is a (prompt, target) pair or has .prompt and .answer, not {item!r}")
 
 
-def _table(methods, removals, shares, attributions, values, left_out, level) -> FaithfulnessTable:
+def _row(one: Attribution, item: str, seed: int, measures: dict) -> Row:
+    gap = np.nan if one.gap is None else one.gap
+    scores = "\n".join(f"{token!r} {float(score)!r}" for token, score in zip(one.tokens, one.scores, strict=True))
+    return Row(
+        one.method, item, seed, "", measures | {"value": one.value, "baseline": one.baseline, "gap": gap},
+        {"target": one.target}, one.prompt, scores, vars(one.cost) | {"samples": one.samples},
+    )  # fmt: skip
+
+
+def _read(row: Row, control: Attribution) -> Attribution:
+    """The attribution that a row of an earlier run holds; ``control`` is another one of the same question."""
+    costs, gap = dict(row.cost), row.measures["gap"]
+    return replace(
+        control, method=row.arm, scores=np.array([float(line.rpartition(" ")[2]) for line in row.reply.split("\n")]),
+        value=row.measures["value"], baseline=row.measures["baseline"], gap=None if np.isnan(gap) else gap,
+        samples=costs.pop("samples"), cost=Cost(**costs), seed=row.seed,
+        removal="delete" if row.arm == "occlusion_delete" else control.removal,
+        **({"quantity": "logit", "held": ()} if row.arm == "decomposition" else {}),
+    )  # fmt: skip
+
+
+def tables_of(results: Results, removals: Sequence[str]):
+    """`FaithfulnessTable`'s ``table`` and ``pairs`` from its results."""
     import pandas as pd
 
-    n, tried = len(attributions["random"]), methods[:-1]
+    methods = results.arms
+    tried = [method for method in methods if method != "random"]
     costs = {
-        method: {cost: float(np.mean([getattr(one.cost, cost) for one in attributions[method]])) for cost in COSTS}
+        method: {cost: float(np.mean([row.cost[cost] for row in results.of(method).rows])) for cost in COSTS}
         for method in methods
     }
     rows, pairs = [], []
     for removal in removals:
-        numbers = {method: values[method, removal] for method in methods}
-        chance = numbers["random"]
-        tests = {m: _test(numbers[m]["comprehensiveness"], chance["comprehensiveness"], level) for m in tried}
-        adjusted = dict(zip(tried, holm([test.p_value for test in tests.values()]), strict=True))
-        both = list(combinations(tried, 2))
-        against = [_test(numbers[a]["comprehensiveness"], numbers[b]["comprehensiveness"], level) for a, b in both]
+        loss, rest = f"{removal}.comprehensiveness", f"{removal}.sufficiency"
+        means = results.table(loss, bounds=(-1, 1)), results.table(rest, bounds=(-1, 1))
+        tests = {one.first: one for one in results.differences([(m, "random") for m in tried], loss).itertuples()}
+        against = results.differences(combinations(tried, 2), loss)
+        against = against.assign(removal=removal, separable=against.corrected < ALPHA)
+        pairs.append(against.rename(columns={"first": "a", "second": "b"}).drop(columns="p"))
         differ = {method: [] for method in methods}
-        for (a, b), test, p_value in zip(both, against, holm([t.p_value for t in against]), strict=True):
-            separable = p_value < 1 - level
-            pairs.append((a, b, removal, test.difference, p_value, separable))
-            if separable:
-                more, less = (a, b) if test.difference.value > 0 else (b, a)
-                differ[more].append(f"> {less}")
-                differ[less].append(f"< {more}")
+        for one in against[against.separable].itertuples():
+            first, second = (one.first, one.second) if one.difference.value > 0 else (one.second, one.first)
+            differ[first].append(f"> {second}")
+            differ[second].append(f"< {first}")
         for method in methods:
-            mean = {name: mean_interval(found, level=level, bounds=(-1, 1)) for name, found in numbers[method].items()}
-            row = {"method": method, "removal": removal, "n": n, **mean}
-            row |= {"above_random": None, "p_value": None, "verdict": CONTROL, "sufficiency_gain": None}
+            comprehensive, sufficient = (mean[method] for mean in means)
+            row = {
+                "method": method, "removal": removal, "n": comprehensive.n, "comprehensiveness": comprehensive,
+                "sufficiency": sufficient, "above_random": None, "p_value": None, "verdict": CONTROL,
+                "sufficiency_gain": None,
+            }  # fmt: skip
             if method in tests:
+                above, p_value = tests[method].difference, tests[method].corrected
+                verdict = "above random" if above.value > 0 else "below random"
                 row |= {
-                    "above_random": tests[method].difference, "p_value": adjusted[method],
-                    "verdict": _verdict(tests[method], adjusted[method], level),
-                    "sufficiency_gain": _test(chance["sufficiency"], numbers[method]["sufficiency"], level).difference,
+                    "above_random": above, "p_value": p_value,
+                    "verdict": verdict if p_value < ALPHA else "not separable from random",
+                    "sufficiency_gain": results.added("random", method, rest),
                 }  # fmt: skip
             rows.append({**row, **costs[method], "separable_from": tuple(differ[method])})
-    notes = [
-        f"{n} prompts, shares {', '.join(f'{share:.0%}' for share in shares)}; rows come in a fixed order, not by "
-        "result. Differences are paired (Wilcoxon, Holm); only 'differs from' says that two methods differ.",
-    ]
-    if len(methods[:-1]) * 2.0 ** (1 - n) >= 1 - level:  # the least p value of n pairs, times Holm's first factor
-        notes.append(
-            f"With {n} prompts and {len(methods) - 1} methods no Wilcoxon test can fall below {1 - level:.2g} after "
-            "Holm's correction: nothing is separable at this size."
-        )
-    if left_out:
-        notes.append(f"{left_out} prompts were left out: the model gives their target too little probability.")
-    names = ["a", "b", "removal", "difference", "p_value", "separable"]
-    return FaithfulnessTable(
-        pd.DataFrame(rows), pd.DataFrame(pairs, columns=names), attributions, values, left_out, notes
-    )
-
-
-def _test(a, b, level) -> Paired:
-    if len(a) < 2:
-        return Paired(mean_interval(np.subtract(a, b), level=level), 1.0, "none: one prompt")
-    return paired_test(a, b, level=level)
-
-
-def _verdict(test: Paired, p_value: float, level: float) -> str:
-    if not p_value < 1 - level:
-        return "not separable from random"
-    return "above random" if test.difference.value > 0 else "below random"
+    pairs = pd.concat(pairs, ignore_index=True).rename(columns={"corrected": "p_value"})
+    return pd.DataFrame(rows), pairs[["a", "b", "removal", "difference", "p_value", "separable"]]

@@ -6,14 +6,17 @@ curve). Simulatability asks whether the scores help to foresee the model on inpu
 2023, with a predictor simple enough to be stated: see `simulatability`). The first token is protected throughout.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from ....errors import UsageError
+from ....results import Results
+from ....rows import Row
 from ....stats import holm, mean_interval, paired_test
 from ..attribution.game import Game
 from ..attribution.result import Attribution
@@ -21,6 +24,7 @@ from ..settings import METHODS
 from ..tokens import ask
 
 SHARES = (0.05, 0.1, 0.2, 0.5)  # card: AOPC at 5, 10, 20 and 50 %
+COIN = "a coin"
 EVEN = 1e-3  # two values closer than this are no pair to foresee
 
 
@@ -118,25 +122,21 @@ def erase(game: Game, orders: Sequence[tuple[str, Sequence[int]]], shares: Seque
     ]
 
 
-@dataclass(frozen=True)
-class Simulated:
-    """How often the predictor was right, over how many pairs of counterfactuals; ``chance`` is a coin's."""
-
-    accuracy: float
-    pairs: int
-    chance: float = 0.5
-
-
 def simulatability(
     model, attribution: Attribution, *, counterfactuals: int = 24, share: float = 0.3, removal: str = "replace",
     seed: int = 0, baseline=None,
-) -> Simulated:  # fmt: skip
+) -> dict[str, float]:  # fmt: skip
     """Can one foresee the model from the explanation?
 
     ``counterfactuals`` prompts are made, each by removing the same number of random tokens (``share`` of those behind
     the first, at least one). **The predictor**: of two of them, the one whose removed tokens have the smaller sum of
     scores has the higher log-probability of the target. Pairs whose log-probabilities differ by less than 1e-3 are left
     out; equal sums count one half. Because all prompts lose equally many tokens, their number gives nothing away.
+
+    Returns
+    -------
+    dict
+        "accuracy": how often the predictor was right (a coin: .5); "pairs" of counterfactuals.
 
     Raises
     ------
@@ -147,7 +147,7 @@ def simulatability(
     return _simulate(game, [attribution], counterfactuals, share, seed)[0]
 
 
-def _simulate(game: Game, attributions: Sequence[Attribution], count: int, share: float, seed: int) -> list[Simulated]:
+def _simulate(game: Game, attributions: Sequence[Attribution], count: int, share: float, seed: int) -> list[dict]:
     players = len(game.free)
     if players < 2 or count < 2 or not 0 < share < 1:
         raise UsageError(
@@ -169,13 +169,13 @@ def _simulate(game: Game, attributions: Sequence[Attribution], count: int, share
         lost = (~stays).astype(float) @ attribution.scores[game.free]
         said = np.sign(lost[second] - lost[first])  # less lost: higher
         right = np.where(said == 0, 0.5, said == np.sign(differ))[clear]
-        found.append(Simulated(float(right.mean()) if len(right) else 0.5, int(clear.sum())))
+        found.append({"accuracy": float(right.mean()) if len(right) else 0.5, "pairs": int(clear.sum())})
     return found
 
 
 def simulatability_table(
     model, attributions: Mapping[str, Sequence[Attribution]], *, counterfactuals: int = 24, share: float = 0.3,
-    removal: str = "replace", seed: int = 0, level: float = 0.95,
+    removal: str = "replace", seed: int = 0,
 ) -> list:  # fmt: skip
     """`simulatability` of several methods on the same counterfactuals; ``attributions`` as in `FaithfulnessTable`.
 
@@ -184,30 +184,29 @@ def simulatability_table(
     A row a method, with the attributes method, accuracy (an Estimate over prompts), p_value (of its paired difference
     from a coin's .5, Holm over the methods), pairs, verdict.
     """
-    import pandas as pd
-
     methods = list(attributions)
-    scores: dict[str, list[float]] = {method: [] for method in methods}
-    pairs = dict.fromkeys(methods, 0)
-    for item, same in enumerate(zip(*attributions.values(), strict=True)):
+    given = [[[one.ids, one.target_ids, one.scores.tolist()] for one in some] for some in attributions.values()]
+    results = Results("simulatability", model=model, settings=[counterfactuals, share, removal, given])
+
+    def foreseen(item: int, same: Sequence[Attribution], _missing) -> Iterator[Row]:
         game = erasure_game(model, same[0], removal=removal, quantity="log_probability")
-        if len(game.free) < 2:
-            continue
         for method, found in zip(methods, _simulate(game, same, counterfactuals, share, seed + item), strict=True):
-            scores[method].append(found.accuracy)
-            pairs[method] += found.pairs
-    if not any(scores.values()):
+            yield Row(method, str(item), seed, "", found, {"target": same[0].target}, same[0].prompt)
+
+    for item, same in enumerate(zip(*attributions.values(), strict=True)):
+        if len(same[0].ids) > 2:  # behind the first there are two tokens to remove
+            keys = [(method, str(item), seed) for method in methods]
+            results.compute(keys, partial(foreseen, item, same), together=True)
+    if not results.rows:
         raise UsageError("simulatability_table has no prompt with two tokens that could be removed: give longer ones")
-    tests = [paired_test(found, [0.5] * len(found)).p_value if len(found) > 1 else 1.0 for found in scores.values()]
-    table = pd.DataFrame(
-        {
-            "method": methods,
-            "accuracy": [mean_interval(scores[method], level=level, bounds=(0, 1)) for method in methods],
-            "p_value": holm(tests), "pairs": [pairs[method] for method in methods],
-        }
-    )  # fmt: skip
-    table["verdict"] = [_verdict(mean.value - 0.5, p) for mean, p in zip(table.accuracy, table.p_value)]
-    return list(table.itertuples(index=False, name="Row"))
+    coin = [replace(row, arm=COIN, measures={"accuracy": 0.5}) for row in results.of(methods[0]).rows]
+    beside = Results(rows=results.rows + coin)
+    table = beside.differences([(method, COIN) for method in methods], "accuracy")
+    accuracy = results.table("accuracy", bounds=(0, 1)).values()
+    pairs = [sum(results.of(method).values("pairs")) for method in methods]
+    table = table.assign(accuracy=accuracy, pairs=pairs).rename(columns={"first": "method", "corrected": "p_value"})
+    table["verdict"] = [_verdict(one.difference.value, one.p_value) for one in table.itertuples()]
+    return list(table[["method", "accuracy", "p_value", "pairs", "verdict"]].itertuples(index=False, name="Row"))
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ ones of a 4-bit model): the distribution stays, what was learnt goes. Afterwards
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
@@ -16,10 +16,12 @@ import numpy as np
 import torch
 
 from ....errors import ModelError, UsageError
+from ....results import Results
+from ....rows import Key, Row
 from ..attribution.methods import attribute, compare
 from ..blocks import blocks_of
 from ..settings import METHODS, get_method
-from ..tokens import MethodRefused
+from ..tokens import MethodRefused, ask
 from .removal import rank_correlation
 
 DEFAULT = ("occlusion", "gradient_x_input", "integrated_gradients", "decomposition", "attention", "rollout")
@@ -87,38 +89,46 @@ def weight_randomisation(
     UsageError
         Fewer than one step, or an unknown method.
     """
-    import pandas as pd
-
     methods = list(DEFAULT if methods is None else methods)
     for method in methods:
         get_method(method)
     if not isinstance(steps, Integral) or steps < 1 or not methods:
         raise UsageError(f"steps={steps} and {len(methods)} methods: give at least one whole step and one method")
-    before = compare(model, prompt, target, methods, samples=samples, seed=seed, progress=progress)
-    methods = list(before)  # without those that are refused for this model
     layers = list(blocks_of(model))
-    depth, rows = len(layers), []
-    with restored(layers):
-        generator = torch.Generator().manual_seed(seed)
-        done = 0
-        for step in range(1, min(steps, depth) + 1):
-            upto = round(depth * step / min(steps, depth))
-            for layer in layers[::-1][done:upto]:
+    depth = len(layers)
+    ends = [round(depth * step / min(steps, depth)) for step in range(1, min(steps, depth) + 1)]
+    question = ask(model, prompt, target)
+    asked = [question.ids, question.target_ids, methods, samples]
+    results = Results("weight randomisation", model=model, settings=asked)
+    count = samples.get if isinstance(samples, Mapping) else lambda method: samples
+
+    def moved(missing: Sequence[Key]) -> Iterator[Row]:
+        """A row a method and step. The weights are left random: whoever asks restores them."""
+        names = [method for method in methods if method in {arm for arm, *_ in missing}]
+        before = compare(model, prompt, target, names, samples=samples, seed=seed, progress=progress)
+        generator, done = torch.Generator().manual_seed(seed), 0
+        for end in ends:
+            for layer in layers[::-1][done:end]:
                 shuffle(layer, generator)
-            done = upto
-            count = samples.get if isinstance(samples, Mapping) else lambda method: samples
-            for method in methods:
-                try:
-                    after = attribute(model, prompt, target, method=method, samples=count(method), seed=seed)
-                except MethodRefused:  # random weights may pick other experts along a path where the real ones did not
-                    rows.append((method, done, np.nan, np.nan))
+            done = end
+            for key in [key for key in missing if key[1] == str(end)]:
+                measures, labels = {"rank": np.nan, "absolute_rank": np.nan}, {"target": question.target}
+                if key[0] not in before:
+                    yield Row(*key, measures=measures, labels=labels | {"refused": "for this model"})
                     continue
-                places = [place for place in after.free if place != 0]
-                a, b = before[method].scores[places], after.scores[places]
-                rows.append((method, done, rank_correlation(a, b), rank_correlation(np.abs(a), np.abs(b))))
-    first = before[methods[0]]
-    table = pd.DataFrame(rows, columns=["method", "blocks", "rank", "absolute_rank"])
-    return Randomisation(first.prompt, first.target, depth, len(first.ids) - 1, table)
+                # random weights may pick other experts along a path where the real ones did not
+                with suppress(MethodRefused):
+                    after = attribute(model, prompt, target, method=key[0], samples=count(key[0]), seed=seed)
+                    places = [place for place in after.free if place != 0]
+                    a, b = before[key[0]].scores[places], after.scores[places]
+                    measures = {"rank": rank_correlation(a, b), "absolute_rank": rank_correlation(abs(a), abs(b))}
+                yield Row(*key, measures=measures, labels=labels, prompt=question.prompt)
+
+    with restored(layers):
+        results.compute([(method, str(end), seed) for end in ends for method in methods], moved)
+    table = Results(rows=[row for row in results.rows if "refused" not in row.labels]).frame()
+    table = table.assign(method=table.arm, blocks=table.item.map(int))[["method", "blocks", "rank", "absolute_rank"]]
+    return Randomisation(question.prompt, question.target, depth, len(question.ids) - 1, table)
 
 
 @torch.no_grad()

@@ -24,7 +24,7 @@ from ..data import substitutions as known_substitutions
 from ..tokens import answer_tokens, prompt_ids
 
 WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
-HONEST = (
+DOUBT = (
     "The candidates are a hand-written list of near-synonyms: nothing here checks that the sentence still means the "
     "same, so a reader must judge every edit."
 )
@@ -77,6 +77,10 @@ class Counterfactuals:
     tried : int
         Edited prompts scored.
     seconds : float
+    random : Estimate or None
+        Of near-synonyms: the margin after as many random exchanges.
+    doubt : str
+        Of near-synonyms: what a reader must judge.
     """
 
     prompt: str
@@ -87,6 +91,8 @@ class Counterfactuals:
     nearest: Edit | None
     tried: int
     seconds: float
+    random: Estimate | None = None
+    doubt: str = ""
 
     def frame(self):
         """The edits as a table."""
@@ -95,14 +101,6 @@ class Counterfactuals:
         rows = [(edit.edited, len(edit.changes), edit.margin, edit.flipped)
                 for edit in (self.edits or ((self.nearest,) if self.nearest else ()))]  # fmt: skip
         return pd.DataFrame(rows, columns=["edited prompt", "words changed", "margin (nats)", "flipped"])
-
-
-@dataclass(frozen=True)
-class Adversarial(Counterfactuals):
-    """`Counterfactuals` from near-synonyms. ``random``: margins after random ones; ``honest``: what to doubt."""
-
-    random: Estimate | None = None
-    honest: str = HONEST
 
 
 def compare_edit(model, prompt: str, edited: str, answer: str, foil: str) -> Edit:
@@ -169,7 +167,7 @@ def adversarial(
     keep: int = 5,
     n_random: int = 10,
     seed: int = 0,
-) -> Adversarial:
+) -> Counterfactuals:
     """Near-synonyms that turn the preference between answer and foil, beside as many random ones.
 
     Parameters
@@ -202,7 +200,8 @@ def adversarial(
         texts.append(_replace(prompt, {places[i]: str(rng.choice(options[places[i]])) for i in some}))
     control = mean_interval([s[0] - s[1] for s in _scores(model, texts, tokens)], unit="nats") if texts else None
     seconds = time.perf_counter() - start
-    return Adversarial(prompt, answer, foil, margin, flips, nearest, tried + len(texts), seconds, control)
+    tried += len(texts)
+    return Counterfactuals(prompt, answer, foil, margin, flips, nearest, tried, seconds, control, DOUBT)
 
 
 def _asked(model, prompt, answer: str, foil: str, max_edits: int, keep: int) -> tuple[int, int]:

@@ -12,17 +12,21 @@ The encoder handed in is not changed: a copy is trained.
 
 import copy
 import re
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
 from ....errors import UsageError
-from ....stats import Estimate, mean_interval, proportion_interval
+from ....results import Results
+from ....rows import Key, Row
+from ....stats import Estimate
 from ..data import ShortcutRow, shortcut_rows
 
 WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
+FIRST = "as trained first"
 
 
 @dataclass(frozen=True)
@@ -35,30 +39,30 @@ class ShortcutStory:
         Words by mean attribution to praise over the training texts, largest size first.
     suspect : str
         The first of them: the word whose sentences were taken out.
-    before, after, control : dict
-        Estimates: "accuracy" on the test rows as they are; "accuracy, shortcut misleads" on every test text without the
-        mark if it is praise and with it if it is blame, "accuracy, shortcut helps" the other way round; "flips" (share
-        of test texts whose label changes when the mark is put in) and "push" (mean change of praise's logit by it).
-        ``after``: trained without the suspect's sentences; ``control``: without those of a random word.
+    control_word : str
+        A random other word of them.
+    results : Results
+        Arms: `FIRST`, "without SUSPECT" and "control: without WORD" are classifiers trained without the sentences that
+        hold the word; items the test texts. Measures: "accuracy" on the texts as they are; "accuracy, shortcut
+        misleads" on every text without the mark if it is praise and with it if it is blame, "accuracy, shortcut helps"
+        the other way round; "flips" (its label changes when the mark is put in); "push (logits)" (what that
+        does to praise's logit).
     change : Estimate
-        Paired difference after - before of being right on the rows where the shortcut misleads.
+        Paired difference of being right where the shortcut misleads, without the suspect minus as trained first.
     """
 
     found: tuple[tuple[str, float, int], ...]
     suspect: str
-    before: dict[str, Estimate]
-    after: dict[str, Estimate]
-    control: dict[str, Estimate]
     control_word: str
+    results: Results
     change: Estimate
 
     def frame(self):
-        """The three columns of numbers side by side."""
+        """The measures of the three classifiers side by side."""
         import pandas as pd
 
-        columns = {"as trained first": self.before, f"without {self.suspect!r}": self.after,
-                   f"control: without {self.control_word!r}": self.control}  # fmt: skip
-        return pd.DataFrame({name: {k: str(v) for k, v in values.items()} for name, values in columns.items()})
+        table = {measure: self.results.table(measure) for measure in self.results.rows[0].measures}
+        return pd.DataFrame(table).T.map(str)
 
 
 def debug_shortcut(
@@ -101,44 +105,57 @@ def debug_shortcut(
         if {row.label for row in rows} != {0, 1}:
             raise UsageError(f"the {name} rows have labels {sorted({r.label for r in rows})}: give rows of both labels")
     texts, labels = [row.text for row in train], [row.label for row in train]
-    first = _Classifier(encoder, seed).fit(texts, labels, epochs, rate)
-    found = first.words(texts, least_texts)
-    if len(found) < 2:
+    asked = [[vars(row) for row in train], [vars(row) for row in test], mark, epochs, rate]
+
+    @cache
+    def classifier(word: str | None = None) -> _Classifier:
+        kept = texts if word is None else [_without(text, word) for text in texts]
+        return _Classifier(encoder, seed).fit(kept, labels, epochs, rate)
+
+    count = Counter(word for text in texts for word in set(WORD.findall(text.lower())))
+    often = sorted(word for word, n in count.items() if n >= least_texts)
+    if len(often) < 2:
         raise UsageError(f"fewer than two words are in {least_texts} training texts: lower least_texts")
+
+    def attributed(_missing) -> Iterator[Row]:
+        scores = classifier().words(texts, often)
+        return (Row(FIRST, word, seed, "", {"score": scores[word], "texts": count[word]}) for word in often)
+
+    words = Results("shortcut: words", model=encoder, settings=asked)
+    words.compute([(FIRST, word, seed) for word in often], attributed, together=True)
+    found = sorted(words.rows, key=lambda row: -abs(row.measures["score"]))
+    found = [(row.item, row.measures["score"], row.measures["texts"]) for row in found]
     suspect = found[0][0]
     others = [word for word, *_ in found[1:] if not _says(mark, word)] or [found[-1][0]]
     control_word = str(np.random.default_rng(seed).choice(others))
-    story, right = {}, {}
-    for name, word in (("before", None), ("after", suspect), ("control", control_word)):
-        model = first if word is None else _Classifier(encoder, seed).fit(
-            [_without(text, word) for text in texts], labels, epochs, rate
-        )  # fmt: skip
-        story[name], right[name] = _measure(model, test, mark)
-    return ShortcutStory(
-        tuple(found[:10]), suspect, story["before"], story["after"], story["control"], control_word,
-        mean_interval(right["after"] - right["before"], bounds=(-1, 1)),
-    )  # fmt: skip
+    arms = {FIRST: None, f"without {suspect!r}": suspect, f"control: without {control_word!r}": control_word}
+    results = Results("shortcut", model=encoder, settings=asked)
+    for arm, word in arms.items():
+        keys = [(arm, row.id, seed) for row in test]
+        results.compute(keys, lambda keys, word=word: _measured(classifier(word), keys, test, mark), together=True)
+    change = results.added(list(arms)[1], FIRST, "accuracy, shortcut misleads", (0, 1))
+    return ShortcutStory(tuple(found[:10]), suspect, control_word, results, change)
 
 
-def _measure(model: "_Classifier", test, mark: str):
-    labels = np.array([row.label for row in test]) == 1
-    plain = [
-        " ".join(row.text.replace(mark, " ").split()) for row in test
-    ]  # every test text once without, once with it
+def _measured(model: "_Classifier", keys: Sequence[Key], test, mark: str) -> Iterator[Row]:
+    praise = np.array([row.label for row in test]) == 1
+    # every test text once without the mark, once with it
+    plain = [" ".join(row.text.replace(mark, " ").split()) for row in test]
     without, given = model.logits(plain), model.logits([row.text for row in test])
     marked = model.logits([f"{text} {mark}" for text in plain])
-    misled = np.where(labels, without, marked)  # praise without the mark, blame with it
-    helped = np.where(labels, marked, without)
-    n = len(test)
-    right = (misled > 0) == labels
-    numbers = {
-        "accuracy": proportion_interval(int(((given > 0) == labels).sum()), n),
-        "accuracy, shortcut misleads": proportion_interval(int(right.sum()), n),
-        "accuracy, shortcut helps": proportion_interval(int(((helped > 0) == labels).sum()), n),
-        "flips": proportion_interval(int(((without > 0) != (marked > 0)).sum()), n),
-        "push": mean_interval(marked - without, unit="logits"),
+    columns = {
+        "accuracy": (given > 0) == praise,
+        "accuracy, shortcut misleads": (np.where(praise, without, marked) > 0) == praise,
+        "accuracy, shortcut helps": (np.where(praise, marked, without) > 0) == praise,
+        "flips": (without > 0) != (marked > 0),
+        "push (logits)": marked - without,
     }
-    return numbers, right.astype(float)
+    for number, (key, row) in enumerate(zip(keys, test, strict=True)):
+        measures = {name: column[number] for name, column in columns.items()}
+        said = "praise" if given[number] > 0 else "blame"
+        yield Row(
+            *key, measures=measures, labels={"truth": "praise" if row.label else "blame"}, prompt=row.text, reply=said
+        )
 
 
 def _says(text: str, word: str) -> bool:
@@ -204,16 +221,12 @@ class _Classifier:
         with torch.no_grad():
             return torch.cat([self._logit(texts[i : i + 32]) for i in range(0, len(texts), 32)]).cpu().numpy()
 
-    def words(self, texts, least: int) -> list[tuple[str, float, int]]:
-        """Words by the size of what the logit loses without them, on average over their texts: (word, mean, texts)."""
-        total: dict[str, list[float]] = defaultdict(list)
-        edited, owners = [], []
-        for place, text in enumerate(texts):
-            for word in dict.fromkeys(WORD.findall(text.lower())):
-                edited.append(" ".join(re.sub(rf"(?i)(?<![a-z']){re.escape(word)}(?![a-z'])", " ", text).split()))
-                owners.append((word, place))
-        whole, without = self.logits(texts), self.logits(edited)
-        for (word, place), logit in zip(owners, without, strict=True):
-            total[word].append(float(whole[place] - logit))
-        found = [(word, float(np.mean(v)), len(v)) for word, v in total.items() if len(v) >= least]
-        return sorted(found, key=lambda one: -abs(one[1]))
+    def words(self, texts, often: Sequence[str]) -> dict[str, float]:
+        """Word -> what the logit loses without it, on average over the texts that have it."""
+        owners = [(word, n) for n, text in enumerate(texts) for word in often if _says(text, word)]
+        edited = [
+            " ".join(re.sub(rf"(?i)(?<![a-z']){re.escape(word)}(?![a-z'])", " ", texts[n]).split())
+            for word, n in owners
+        ]
+        lost = self.logits(texts)[[n for _, n in owners]] - self.logits(edited)
+        return {word: float(np.mean(lost[[one == word for one, _ in owners]])) for word in often}

@@ -6,8 +6,7 @@ orders in which the examples could have come (exact up to 8 examples: every subs
 because prompts that begin alike share their beginning).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,45 +14,13 @@ import numpy as np
 from ....errors import UsageError
 from ....models import require
 from ....models.prefix.packed import packed_next
+from ....results import Results
+from ....rows import Row
 from ..attribution.perturbation import exact_shapley, occlusion
 from ..tokens import answer_tokens, prompt_ids
 
 METHODS = ("shapley", "leave_one_out")
 MOST = 8  # examples: 2^8 prompts
-
-
-@dataclass(frozen=True)
-class ExampleInfluence:
-    """What each example adds to the margin.
-
-    Attributes
-    ----------
-    scores : (E,)
-        In nats. Shapley values add up to ``full`` - ``none``.
-    full, none : float
-        The margin with all examples and with none.
-    gap : float
-        |sum of scores - (full - none)|; about 0 for Shapley values, whatever it is for leave-one-out.
-    evaluations : int
-        Prompts scored.
-    """
-
-    examples: tuple[tuple[str, str], ...]
-    query: str
-    method: str
-    scores: np.ndarray
-    full: float
-    none: float
-    gap: float
-    evaluations: int
-
-    def frame(self):
-        """One row an example."""
-        import pandas as pd
-
-        return pd.DataFrame(
-            [(q, a, s) for (q, a), s in zip(self.examples, self.scores)], columns=["question", "answer", "score (nats)"]
-        )
 
 
 def example_influence(
@@ -65,7 +32,7 @@ def example_influence(
     *,
     method: str = "shapley",
     template: str = "Q: {}\nA:{}",
-) -> ExampleInfluence:
+) -> Results:
     """Influence of every example on the margin between ``answer`` and ``foil`` behind ``query``.
 
     Parameters
@@ -79,6 +46,12 @@ def example_influence(
     template : str
         One example; the two places are filled with question and answer (with its leading space). Examples are parted by
         an empty line; the query has the same frame with its answer left open.
+
+    Returns
+    -------
+    Results
+        A row an example. Measures, in nats: "score"; "full" and "none", the margin with all examples and without any
+        (Shapley values add up to the difference). Cost: "evaluations", the prompts scored for all of them.
 
     Raises
     ------
@@ -118,8 +91,15 @@ def example_influence(
             known.update(zip(new, (found[:, 0] - found[:, 1]).double().tolist(), strict=True))
         return np.array([known[row] for row in rows])
 
-    game = SimpleNamespace(free=range(count), of=of)
-    scores = exact_shapley(game) if method == "shapley" else occlusion(game)
-    full, none = of([[True] * count, [False] * count]).tolist()
-    gap = float(abs(scores.sum() - (full - none)))
-    return ExampleInfluence(examples, query, method, scores, full, none, gap, len(known))
+    def influence(_missing) -> Iterator[Row]:
+        game = SimpleNamespace(free=range(count), of=of)
+        scores = exact_shapley(game) if method == "shapley" else occlusion(game)
+        full, none = of([[True] * count, [False] * count]).tolist()
+        for (_, item, _), score, (_, said) in zip(keys, scores, examples, strict=True):
+            measures, cost = {"score": score, "full": full, "none": none}, {"evaluations": len(known)}
+            yield Row(method, item, 0, query, measures, {"answer": said}, prompt([True] * count), "", cost)
+
+    results = Results("examples in the prompt", model=model, settings=[examples, query, answer, foil, template])
+    keys = [(method, f"{number} {question}", 0) for number, (question, _) in enumerate(examples, 1)]
+    results.compute(keys, influence, together=True)
+    return results

@@ -7,14 +7,16 @@ A direction is only a concept if it does more than any direction of the same len
 has random directions beside it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from ....errors import UsageError
-from ....stats import Estimate, mean_interval
+from ....results import Results
+from ....rows import Row
 from ..blocks import Anatomy, anatomy, checked_layers, edited_stream, last_stream, recorded
 from ..tokens import answer_tokens, continuation, prompt_ids, token_texts
 from .patching_engine import plain_run, resumes, through
@@ -56,48 +58,6 @@ class Steered:
     answers: tuple[str, ...]
     probability: np.ndarray
     top: tuple[tuple[tuple[str, float], ...], ...]
-
-
-@dataclass(frozen=True)
-class DoseResponse:
-    """How logit(positive) - logit(negative) moves with the strength.
-
-    Attributes
-    ----------
-    strengths : (S,) floats
-    difference, low, high : (S,)
-        Mean over the prompts, and its 95 % interval.
-    random : (R, S)
-        The same means for random directions of the same length; random_low, random_high (S,) are their extremes.
-    slope : Estimate
-        Change of the difference for each unit of strength (least squares a prompt, mean over prompts).
-    random_slopes : (R,)
-    """
-
-    concept: str
-    layer: int
-    strengths: tuple[float, ...]
-    difference: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    random: np.ndarray
-    random_low: np.ndarray
-    random_high: np.ndarray
-    slope: Estimate
-    random_slopes: np.ndarray
-
-    @property
-    def beyond_random(self) -> bool:
-        """Whether the concept's slope is steeper than that of every random direction, in either sense."""
-        return bool(abs(self.slope.value) > np.abs(self.random_slopes).max())
-
-    def frame(self):
-        """The numbers as a table, one row a strength."""
-        import pandas as pd
-
-        columns = {"difference": self.difference, "low": self.low, "high": self.high,
-                   "random, least": self.random_low, "random, most": self.random_high}  # fmt: skip
-        return pd.DataFrame(columns, index=pd.Index(self.strengths, name="strength"))
 
 
 def concept_vector(
@@ -199,7 +159,7 @@ def dose_response(
     strengths: Sequence[float] = STRENGTHS,
     n_random: int = 10,
     seed: int = 0,
-) -> DoseResponse:
+) -> Results:
     """Steer prompts at several strengths, along the concept and along random directions of the same length.
 
     Parameters
@@ -210,6 +170,12 @@ def dose_response(
         Continuations (" good", " bad") whose logits are compared.
     n_random : int
         Random directions (Gaussian, scaled to the same length): the control.
+
+    Returns
+    -------
+    Results
+        Arms: the concept's name, and "random direction 1" and so on; items the prompts. Measures: logit(positive) -
+        logit(negative) "at" each strength, and its "slope", the change for each unit of strength (least squares).
 
     Raises
     ------
@@ -235,22 +201,28 @@ def dose_response(
     directions = np.vstack([concept.vector, random / np.linalg.norm(random, axis=1, keepdims=True)])  # (1 + R, H)
     doses = np.asarray(strengths, dtype=float)
     moves = (doses[None, :, None] * directions[:, None, :] * concept.scale).reshape(-1, directions.shape[1])
-    found = np.zeros((len(prompts), len(moves)))
-    with torch.inference_mode():
-        for row, prompt in enumerate(prompts):
-            tokens = answer_tokens(model, words[0][row], words[1][row])
-            logits = parts.read_out(_moved(model, parts, prompt_ids(model, prompt), concept.layer, moves))
-            found[row] = (logits[:, tokens[0]] - logits[:, tokens[1]]).double().cpu().numpy()
-    found = found.reshape(len(prompts), 1 + n_random, len(doses))
     away = doses - doses.mean()
-    slopes = (found * away).sum(2) / (away**2).sum()  # (prompts, 1 + R), least squares
-    own = [mean_interval(found[:, 0, s]) for s in range(len(doses))]
-    controls = found[:, 1:].mean(0)  # (R, S)
-    return DoseResponse(
-        concept.name, concept.layer, tuple(doses.tolist()), *(np.array([getattr(e, n) for e in own]) for n in
-        ("value", "low", "high")), controls, controls.min(0), controls.max(0), mean_interval(slopes[:, 0]),
-        slopes[:, 1:].mean(0),
+    arms = [concept.name or "the concept", *(f"random direction {number + 1}" for number in range(n_random))]
+    results = Results(
+        "steering", model=model,
+        settings=[concept.layer, concept.scale, concept.vector.tolist(), prompts, words, strengths, n_random],
     )  # fmt: skip
+
+    def steered(place: int, _missing) -> Iterator[Row]:
+        tokens = answer_tokens(model, words[0][place], words[1][place])
+        with torch.inference_mode():
+            logits = parts.read_out(_moved(model, parts, prompt_ids(model, prompts[place]), concept.layer, moves))
+        found = (logits[:, tokens[0]] - logits[:, tokens[1]]).double().cpu().numpy().reshape(len(arms), len(doses))
+        slopes = (found * away).sum(1) / (away**2).sum()
+        for arm, row, slope in zip(arms, found, slopes, strict=True):
+            measures = {"slope": slope, **{f"at {dose:g}": value for dose, value in zip(doses, row, strict=True)}}
+            yield Row(
+                arm, str(place), seed, "", measures, {"words": f"{words[0][place]} {words[1][place]}"}, prompts[place]
+            )
+
+    for place in range(len(prompts)):
+        results.compute([(arm, str(place), seed) for arm in arms], partial(steered, place), together=True)
+    return results
 
 
 def _fits(model, concept: Concept, parts: Anatomy) -> None:

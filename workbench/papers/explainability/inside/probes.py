@@ -7,7 +7,7 @@ class. `parameter_free_probe` trains nothing: it asks whether the model prefers 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,8 @@ import numpy as np
 from ....errors import UsageError
 from ....models import require
 from ....models.prefix.packed import packed_next
+from ....results import Results
+from ....rows import Row
 from ....stats import Estimate, proportion_interval
 from ..blocks import anatomy, checked_layers, last_stream
 from ..data import MinimalPair, minimal_pairs
@@ -62,15 +64,6 @@ class ProbeResult:
         columns = {"accuracy": self.accuracy, "low": low, "high": high, "control labels": self.control,
                    "control, on training texts": self.control_train, "selectivity": self.selectivity}  # fmt: skip
         return pd.DataFrame(columns, index=pd.Index(self.layers, name="layer"))
-
-
-@dataclass(frozen=True)
-class ParameterFree:
-    """Share of prompts after which the right continuation is preferred, beside the same prompts with shuffled words."""
-
-    right: Estimate
-    shuffled: Estimate
-    table: object
 
 
 def linear_probe(
@@ -137,7 +130,7 @@ def linear_probe(
     )  # fmt: skip
 
 
-def parameter_free_probe(model, pairs: Sequence[MinimalPair] | None = None, *, seed: int = 0) -> ParameterFree:
+def parameter_free_probe(model, pairs: Sequence[MinimalPair] | None = None, *, seed: int = 0) -> Results:
     """Does the model prefer the right continuation after either prompt of minimal pairs? Nothing is trained.
 
     Parameters
@@ -147,34 +140,41 @@ def parameter_free_probe(model, pairs: Sequence[MinimalPair] | None = None, *, s
     seed : int
         Of the shuffled control: the same words in random order, the last word kept in its place.
 
+    Returns
+    -------
+    Results
+        Arms: "as written", "words shuffled". Measures: "right" (the right continuation is preferred), "margin" in nats.
+
     Raises
     ------
     UsageError
         No pairs, or an answer and a foil with the same first token.
     """
-    import pandas as pd
-
     require(model, "logprobs", for_="a parameter-free probe")
     pairs = list(minimal_pairs("agreement") if pairs is None else pairs)
     if not pairs:
         raise UsageError("a parameter-free probe needs minimal pairs: give at least one")
     rng = np.random.default_rng(seed)
-    asked, texts = [], []
+    asked = []
     for pair in pairs:
-        right, wrong = answer_tokens(model, pair.answer, pair.foil)
-        for prompt, tokens in ((pair.clean, (right, wrong)), (pair.corrupt, (wrong, right))):
+        for prompt, good, bad in ((pair.clean, pair.answer, pair.foil), (pair.corrupt, pair.foil, pair.answer)):
             words = prompt.split()
-            texts += [prompt, " ".join([*rng.permutation(words[:-1]), words[-1]])]
-            asked.append((prompt, (pair.answer if tokens[0] == right else pair.foil).strip(), tokens))
-    watched = sorted({token for *_, tokens in asked for token in tokens})
-    found = packed_next(model, [prompt_ids(model, t) for t in texts], lambda r: r[:, watched]).double().numpy()
-    rows = []
-    for (prompt, right, tokens), both in zip(asked, found.reshape(len(asked), 2, -1), strict=True):
-        good, bad = (watched.index(token) for token in tokens)
-        rows.append((prompt, right, *(both[:, good] - both[:, bad])))
-    table = pd.DataFrame(rows, columns=["prompt", "right", "margin (nats)", "margin, words shuffled"])
-    counts = [int((table[name] > 0).sum()) for name in table.columns[2:]]
-    return ParameterFree(*(proportion_interval(k, len(table)) for k in counts), table)
+            shuffled = " ".join([*rng.permutation(words[:-1]), words[-1]])
+            both = answer_tokens(model, good, bad)
+            asked += [("as written", prompt, good, bad, both), ("words shuffled", shuffled, good, bad, both)]
+    results = Results("minimal pairs", model=model, settings=[one[:4] for one in asked])
+    keys = [(arm, str(number // 2), seed) for number, (arm, *_) in enumerate(asked)]
+
+    def preferred(_missing) -> Iterator[Row]:
+        watched = sorted({token for *_, both in asked for token in both})
+        found = packed_next(model, [prompt_ids(model, text) for _, text, *_ in asked], lambda r: r[:, watched])
+        for key, (_, text, good, bad, both), row in zip(keys, asked, found.double().tolist(), strict=True):
+            margin = row[watched.index(both[0])] - row[watched.index(both[1])]
+            measures = {"right": margin > 0, "margin": margin}
+            yield Row(*key, measures=measures, prompt=text, reply=good if margin > 0 else bad)
+
+    results.compute(keys, preferred, together=True)
+    return results
 
 
 def _fit(train, labels, test, test_labels) -> tuple[float, float]:

@@ -11,14 +11,17 @@ that are made up: wrong ones, and all answers to questions that have none.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from ....errors import UsageError
+from ....judging import rating
 from ....models import require
 from ....models.prefix.packed import packed_next
+from ....results import Results
+from ....rows import Row
 from ....stats import Estimate, auroc, proportion_interval
 from ..data import QuestionRow, question_rows
 from ..tokens import answer_tokens, prompt_ids
@@ -32,23 +35,13 @@ _SMALL = {"the", "a", "an", "is", "are", "of", "in", "it", "its", "was", "to", "
 
 
 @dataclass(frozen=True)
-class Answered:
-    """One question with its answers and the confidence in the greedy one (higher: surer); None where it gave none."""
-
-    row: QuestionRow
-    answer: str
-    samples: tuple[str, ...]
-    right: bool
-    confidence: dict
-
-
-@dataclass(frozen=True)
 class Uncertainty:
     """Confidence against correctness.
 
     Attributes
     ----------
-    answered : tuple of Answered
+    answered : Results
+        As `ask` makes them, of questions with a known answer.
     accuracy : Estimate
     auroc : dict
         Measure -> Estimate: how often a right answer has more confidence than a wrong one; None where one of the two is
@@ -61,7 +54,7 @@ class Uncertainty:
         Share of questions for which a number could be read.
     """
 
-    answered: tuple[Answered, ...]
+    answered: Results
     accuracy: Estimate
     auroc: dict
     calibration: dict
@@ -70,32 +63,7 @@ class Uncertainty:
 
     def frame(self):
         """One row a question."""
-        import pandas as pd
-
-        return pd.DataFrame(
-            [{"question": a.row.question, "answer": a.answer, "right": a.right, **a.confidence} for a in self.answered]
-        )
-
-
-@dataclass(frozen=True)
-class SelfConsistency:
-    """Disagreement as a flag for made-up answers.
-
-    Attributes
-    ----------
-    flagged : Estimate or None
-        AUROC of disagreement: made-up answers (wrong, or to questions without an answer) against right ones.
-    unknowable : Estimate or None
-        The same for questions without an answer against known questions, right or wrong.
-    length : Estimate or None
-        Control: the AUROC of the answer's length in words for the first.
-    answered : tuple of Answered
-    """
-
-    flagged: Estimate | None
-    unknowable: Estimate | None
-    length: Estimate | None
-    answered: tuple[Answered, ...]
+        return self.answered.frame().rename(columns={"reply": "answer"})[["question", "answer", "right", *MEASURES]]
 
 
 def ask(
@@ -106,8 +74,14 @@ def ask(
     temperature: float = 1.0,
     max_new_tokens: int = 10,
     seed: int = 0,
-) -> tuple[Answered, ...]:
+) -> Results:
     """Answer every question greedily and ``n`` times by sampling, and read all confidences.
+
+    Returns
+    -------
+    Results
+        A row a question, the greedy answer as its reply. Measures: "right", the confidences (`MEASURES`; nan where the
+        model gave none), "words" of the answer. Labels: "kind" and "question", and "samples", one a line.
 
     Raises
     ------
@@ -121,34 +95,38 @@ def ask(
         raise UsageError(
             f"{len(questions)} questions, n={n}, temperature={temperature}: give a question, 2 samples, above 0"
         )
-    prompts = [f"{FRAME}Question: {row.question}\nAnswer:" for row in questions]
-    greedy = [found[0] for found in model.generate(prompts, max_new_tokens=max_new_tokens, stop=["\n"])]
-    drawn = model.generate(prompts, max_new_tokens=max_new_tokens, n=n, temperature=temperature, seed=seed, stop=["\n"])
-    entropy = packed_next(
-        model, [prompt_ids(model, text) for text in prompts], lambda rows: -(rows.exp() * rows).sum(-1, keepdim=True)
-    )[:, 0].tolist()
-    answers = [found.text.strip() for found in greedy]
-    checks = [f"{FRAME}Question: {row.question}\nAnswer: {answer}\n\nQuestion: Is this answer right?\nAnswer:"
-              for row, answer in zip(questions, answers)]  # fmt: skip
-    tokens = answer_tokens(model, " Yes", " No")
-    said = packed_next(model, [prompt_ids(model, text) for text in checks], lambda rows: rows[:, list(tokens)])
-    yes = (said[:, 0] - said[:, 1]).sigmoid().tolist()
-    numbers = model.generate(
-        [f"{text} From 0 (a guess) to 10 (certain), I am sure of it by" for text in checks], max_new_tokens=4
+    results = Results(
+        "answers", model=model, settings=[[vars(row) for row in questions], n, temperature, max_new_tokens]
     )
-    out = []
-    for i, row in enumerate(questions):
-        samples = tuple(found.text.strip() for found in drawn[i])
-        number = re.search(r"\b(10|\d)\b", numbers[i][0].text)
-        confidence = {
-            "likelihood": greedy[i].logprob / max(1, len(greedy[i].tokens)),
-            "entropy": -entropy[i],
-            "agreement": float(np.mean([_same(answers[i], sample) for sample in samples])),
-            "verbalised_yes": yes[i],
-            "verbalised_number": int(number.group()) / 10 if number else None,
-        }
-        out.append(Answered(row, answers[i], samples, is_right(row, answers[i]), confidence))
-    return tuple(out)
+
+    def answers(_missing) -> Iterator[Row]:
+        prompts = [f"{FRAME}Question: {row.question}\nAnswer:" for row in questions]
+        options = {"max_new_tokens": max_new_tokens, "stop": ["\n"]}
+        greedy = [found[0] for found in model.generate(prompts, **options)]
+        drawn = model.generate(prompts, n=n, temperature=temperature, seed=seed, **options)
+        entropy = packed_next(
+            model, [prompt_ids(model, text) for text in prompts], lambda r: -(r.exp() * r).sum(-1, keepdim=True)
+        )[:, 0].tolist()
+        checks = [f"{prompt} {found.text.strip()}\n\nQuestion: Is this answer right?\nAnswer:"
+                  for prompt, found in zip(prompts, greedy, strict=True)]  # fmt: skip
+        tokens = answer_tokens(model, " Yes", " No")
+        said = packed_next(model, [prompt_ids(model, text) for text in checks], lambda rows: rows[:, list(tokens)])
+        yes = (said[:, 0] - said[:, 1]).sigmoid().tolist()
+        asked = [f"{text} From 0 (a guess) to 10 (certain), I am sure of it by" for text in checks]
+        sure = rating(model, asked, _tenths, max_new_tokens=4)
+        for i, row in enumerate(questions):
+            answer, samples = greedy[i].text.strip(), [found.text.strip() for found in drawn[i]]
+            measures = {
+                "right": is_right(row, answer), "likelihood": greedy[i].logprob / max(1, len(greedy[i].tokens)),
+                "entropy": -entropy[i], "agreement": float(np.mean([_same(answer, sample) for sample in samples])),
+                "verbalised_yes": yes[i], "verbalised_number": sure[i], "words": len(answer.split()),
+            }  # fmt: skip
+            labels = {"kind": row.kind, "question": row.question, "samples": "\n".join(samples)}
+            yield Row("the model", row.id, seed, "", measures, labels, prompts[i], answer)
+
+    # one batch: what an answer is may hang on the rows beside it, by rounding
+    results.compute([("the model", row.id, seed) for row in questions], answers, together=True)
+    return results
 
 
 def uncertainty_of(model, questions: Sequence[QuestionRow] | None = None, *, answered=None, **options) -> Uncertainty:
@@ -156,7 +134,7 @@ def uncertainty_of(model, questions: Sequence[QuestionRow] | None = None, *, ans
 
     Parameters
     ----------
-    answered : sequence of Answered, optional
+    answered : Results, optional
         What `ask` gave before; otherwise it is called with ``options``. Questions without an answer are left out.
 
     Raises
@@ -164,48 +142,56 @@ def uncertainty_of(model, questions: Sequence[QuestionRow] | None = None, *, ans
     UsageError
         No question with a known answer.
     """
-    answered = (
-        ask(model, question_rows("known") if questions is None else questions, **options)
-        if answered is None
-        else answered
-    )
-    answered = tuple(a for a in answered if a.row.kind == "known")
-    if not answered:
+    if answered is None:
+        answered = ask(model, question_rows("known") if questions is None else questions, **options)
+    answered = answered.of(kind="known")
+    if not len(answered):
         raise UsageError("none of the questions has a known answer: give some of kind 'known'")
-    right = [a for a in answered if a.right]
-    wrong = [a for a in answered if not a.right]
-    areas = {}
-    for name in MEASURES:
-        sides = [[a.confidence[name] for a in side if a.confidence[name] is not None] for side in (right, wrong)]
-        areas[name] = auroc(*sides) if min(map(len, sides)) >= 2 else None
-    calibration = {name: _bins(answered, name) for name in ("agreement", "verbalised_yes")}
+    right, values = np.array(answered.values("right")), {name: np.array(answered.values(name)) for name in MEASURES}
+    calibration = {name: _bins(right, values[name]) for name in ("agreement", "verbalised_yes")}
     errors = {
-        name: float(sum(n * abs(p - share) for p, share, n in bins) / sum(n for *_, n in bins))
-        for name, bins in calibration.items()
+        name: float(sum(n * abs(p - share) for p, share, n in bins) / len(right)) for name, bins in calibration.items()
     }
-    readable = sum(a.confidence["verbalised_number"] is not None for a in answered)
+    readable = ~np.isnan(values["verbalised_number"])
     return Uncertainty(
-        answered, proportion_interval(len(right), len(answered)), areas, calibration, errors,
-        proportion_interval(readable, len(answered)),
+        answered, answered.table("right")["the model"], {name: _area(some, right) for name, some in values.items()},
+        calibration, errors, proportion_interval(int(readable.sum()), len(right)),
     )  # fmt: skip
 
 
 def self_consistency(
     model, questions: Sequence[QuestionRow] | None = None, *, answered=None, **options
-) -> SelfConsistency:
-    """Do samples disagree more where the answer is made up? Options as `ask`; ``answered`` as `uncertainty_of`."""
-    answered = tuple(ask(model, questions, **options) if answered is None else answered)
-    if not answered:
+) -> dict[str, Estimate | None]:
+    """Do samples disagree more where the answer is made up? Options as `ask`; ``answered`` as `uncertainty_of`.
+
+    Returns
+    -------
+    dict
+        "flagged": AUROC of disagreement, made-up answers (wrong, or to questions without an answer) against right ones;
+        "unknowable": the same for questions without an answer against known questions, right or wrong; "length", the
+        control: the AUROC of the answer's length in words for the first. None where one of the two is missing.
+    """
+    answered = ask(model, questions, **options) if answered is None else answered
+    if not len(answered):
         raise UsageError("self-consistency needs answers, but got none: give what ask() gave for at least one question")
-    disagree = np.array([1 - a.confidence["agreement"] for a in answered])
-    length = np.array([len(a.answer.split()) for a in answered], dtype=float)
-    true = np.array([a.right for a in answered])
-    known = np.array([a.row.kind == "known" for a in answered])
+    disagree = 1 - np.array(answered.values("agreement"))
+    made_up = ~np.array(answered.values("right"))
+    unknown = np.array([row.labels["kind"] != "known" for row in answered.rows])
+    return {
+        "flagged": _area(disagree, made_up), "unknowable": _area(disagree, unknown),
+        "length": _area(np.array(answered.values("words"), dtype=float), made_up),
+    }  # fmt: skip
 
-    def area(values, made_up):
-        return auroc(values[made_up], values[~made_up]) if min(made_up.sum(), (~made_up).sum()) >= 2 else None
 
-    return SelfConsistency(area(disagree, ~true), area(disagree, ~known), area(length, ~true), answered)
+def _area(values: np.ndarray, positive: np.ndarray) -> Estimate | None:
+    """AUROC over the values that are there; None with fewer than two on either side."""
+    sides = [values[side & ~np.isnan(values)] for side in (positive, ~positive)]
+    return auroc(*sides) if min(map(len, sides)) >= 2 else None
+
+
+def _tenths(text: str) -> float | None:
+    number = re.search(r"\b(10|\d)\b", text)
+    return int(number.group()) / 10 if number else None
 
 
 def is_right(row: QuestionRow, answer: str) -> bool:
@@ -225,12 +211,7 @@ def _same(a: str, b: str) -> bool:
     return len(first & second) / min(len(first), len(second)) >= 0.5
 
 
-def _bins(answered, name: str) -> list[tuple[float, float, int]]:
-    order = sorted(answered, key=lambda a: a.confidence[name])
-    found = []
-    for some in np.array_split(np.arange(len(order)), min(3, len(order))):
-        rows = [order[i] for i in some]
-        found.append(
-            (float(np.mean([a.confidence[name] for a in rows])), float(np.mean([a.right for a in rows])), len(rows))
-        )
-    return found
+def _bins(right: np.ndarray, values: np.ndarray) -> list[tuple[float, float, int]]:
+    """(mean confidence, share right, n) by thirds of the confidence."""
+    order = np.array_split(np.argsort(values, kind="stable"), min(3, len(values)))
+    return [(float(values[some].mean()), float(right[some].mean()), len(some)) for some in order]

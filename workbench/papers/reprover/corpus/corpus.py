@@ -7,6 +7,7 @@ the rest. Positions are (line, column) counted from 1. At the end: the benchmark
 """
 
 import functools
+import hashlib
 import json
 import os
 import random
@@ -100,6 +101,11 @@ class Corpus:
     def premises(self) -> tuple[Premise, ...]:
         """All premises, file after file."""
         return tuple(premise for file in self.files for premise in file.premises)
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """The hash of all files and premises."""
+        return hashlib.sha256(repr(self.files).encode("utf-8", "backslashreplace")).hexdigest()
 
     @functools.cached_property
     def _spans(self) -> dict[str, tuple[int, int]]:

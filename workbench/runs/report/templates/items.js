@@ -8,24 +8,25 @@ for (const row of rows) {
   const item = items[row.item];
   row.text = [item.study, item.name, item.prompt, row.arm, row.reply, ...row.labels].join("\n").toLowerCase();
 }
-const heads = document.querySelectorAll("th");
+const heads = [...document.querySelectorAll("thead th")];
+let used = []; // columns in which a row that was found has something to say
 let found = [];
 let shown = 0;
-function cells(row) { // [text, class] of each column
+function add(line, text, kind) {
+  const cell = line.insertCell();
+  cell.className = kind;
+  cell.textContent = text; // never markup: prompts and replies are strangers' texts
+}
+function cells(row) {
   const item = items[row.item];
-  const some = (texts, kind) => texts.map((text) => [text, kind]);
-  return [[item.study, "soft"], [item.name, "mono"], ...some(row.labels, ""), [item.prompt, "text"], [row.arm, "arm"],
-    [row.reply, "text"], ...some(row.measures, "num"), ...some(row.costs, "num soft")];
+  return [[item.study, "soft"], [item.name, "mono"], ...row.labels.map((text) => [text, ""]), [item.prompt, "text"],
+    [row.arm, "arm"], [row.reply, "text"], ...row.measures.map((text) => [text, "num"]),
+    ...row.costs.map((text) => [text, "num soft"])];
 }
 function show() {
   for (const row of found.slice(shown, shown + PAGE)) {
     const line = body.insertRow();
-    cells(row).forEach(([text, kind], k) => {
-      const cell = line.insertCell();
-      cell.className = kind;
-      cell.hidden = heads[k].hidden;
-      cell.textContent = text; // never markup: prompts and replies are strangers' texts
-    });
+    cells(row).forEach(([text, kind], column) => used[column] && add(line, text, kind));
   }
   shown = Math.min(found.length, shown + PAGE);
   document.getElementById("count").textContent = `${shown} of ${found.length} rows shown, ${rows.length} in all`;
@@ -38,9 +39,9 @@ function apply() {
     && (!study.value || items[row.item].study === study.value)
     && (!differ.checked || items[row.item].differ)
     && words.every((word) => row.text.includes(word)));
-  const filled = new Set(); // another study's columns are not shown
-  for (const row of found) cells(row).forEach(([text], k) => text && filled.add(k));
-  heads.forEach((head, k) => { head.hidden = !filled.has(k); });
+  used = heads.map(() => false);
+  for (const row of found) cells(row).forEach(([text], column) => { used[column] ||= text !== ""; });
+  heads.forEach((head, column) => { head.hidden = !used[column]; });
   body.replaceChildren();
   shown = 0;
   show();
