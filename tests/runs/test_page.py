@@ -63,14 +63,33 @@ def hostile() -> str:
     ]
     cells = [
         nbformat.v4.new_markdown_cell("# Title " + HOSTILE),
-        nbformat.v4.new_code_cell("print(text)", outputs=outputs, execution_count=1),
+        nbformat.v4.new_code_cell("print(text)", outputs=outputs, execution_count=1, metadata={"tags": ["verdict"]}),
     ]
     return page.render(nbformat.v4.new_notebook(cells=cells), FIELDS | {"error": HOSTILE, "status": "failed"})
 
 
+def test_the_page_opens_with_what_was_found():
+    frame = """<table><thead><tr><th></th><th>gain</th><th>verdict</th></tr></thead><tbody>
+      <tr><th>0</th><td>0.3 [-1, 1]</td><td>no difference was seen</td></tr>
+      <tr><th>1</th><td>-0.2</td><td>no difference was seen</td></tr></tbody></table>"""
+    code = nbformat.v4.new_code_cell
+    cells = [
+        code("figure", outputs=[output({"image/png": PIXEL})], metadata={"tags": ["main-figure"]}),
+        code("table", outputs=[nbformat.v4.new_output("stream", name="stdout", text="meanwhile"),
+                               output({"text/html": frame})], metadata={"tags": ["verdict"]}),
+    ]  # fmt: skip
+    soup = BeautifulSoup(page.render(nbformat.v4.new_notebook(cells=cells), FIELDS), "html.parser")
+    found = soup.select_one("header section.found")
+    assert found.select_one("table").find_next("img"), "the verdict, then the figure"
+    assert "meanwhile" not in found.get_text() and not found.select(".input_area") and "meanwhile" in soup.get_text()
+    words = [cell.get_text() for cell in found.select(".words")]
+    assert words == ["verdict", "no difference was seen", "no difference was seen"], "columns of words, with their head"
+    assert not BeautifulSoup(page.render(nbformat.v4.new_notebook(), FIELDS), "html.parser").select("section.found")
+
+
 def test_nothing_in_the_page_runs_or_fetches(hostile):
     soup = BeautifulSoup(hostile, "html.parser")
-    own = {"html", "head", "meta", "body", "main", "header"}
+    own = {"html", "head", "meta", "body", "main", "header", "section"}
     assert {tag.name for tag in soup.find_all(True)} <= own | {tag.lower() for tag in TAGS}
     for tag in soup.find_all(True):
         for name, value in tag.attrs.items():

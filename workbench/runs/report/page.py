@@ -5,7 +5,9 @@ A notebook may print text that a model wrote, so the page trusts nothing in it: 
 shown as its last still picture.
 """
 
+import copy
 import html
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,10 @@ from .words import environment
 WIDGET = "application/vnd.jupyter.widget-view+json"
 STATE = "application/vnd.jupyter.widget-state+json"
 ERROR_MARK = "papermill-error-cell-tag"
+TABLE = re.compile(r"<table\b.*?</table>", re.DOTALL)
+NUMBER = re.compile(r"[\s\[(]*[-−+<>~≈]?\s*\.?\d|(nan|None|-?inf|[-–—])$")
+SHOWN = ("display_data", "execute_result")  # what a cell shows, without what it prints meanwhile
+FOUND = ("verdict", "main-figure")  # tags of the cells whose outputs open the page, in this order
 
 
 def write_page(folder: Path, record: dict[str, Any] | Record) -> Path:
@@ -56,13 +62,14 @@ def render(notebook, fields: dict[str, Any], folder: Path | None = None) -> str:
     """The page as text; ``notebook`` is a NotebookNode or None, ``folder`` where its relative pictures lie."""
     from pygments.formatters import HtmlFormatter
 
-    body, title = "", ""
+    body, title, found = "", "", ""
     if notebook is not None:
         still(notebook)
         _error_marks(notebook)
         _bare(notebook)
         title = first_heading(notebook)
         body = sanitise(_body(notebook), folder)
+        found = sanitise(_body(_found(notebook), code=False), folder)
     return (
         environment()
         .get_template("run.html")
@@ -70,6 +77,7 @@ def render(notebook, fields: dict[str, Any], folder: Path | None = None) -> str:
             run=fields,
             title=title or fields.get("paper", "run"),
             body=body,
+            found=found,
             highlight=HtmlFormatter(style="default").get_style_defs(".highlight"),
             metrics=_metrics(folder),
             items=folder is not None and inside(folder, PAGE) is not None,
@@ -167,15 +175,46 @@ def _output(output: dict) -> str:
     return f"<pre>{html.escape(''.join(data.get('text/plain', output.get('text', ''))))}</pre>"
 
 
-def _body(notebook) -> str:
-    """The cells as HTML through nbconvert, code folded where it is long."""
+def _found(notebook):
+    """What was found: the outputs of the cells tagged "verdict" and "main-figure", as a notebook."""
+    from nbformat import v4
+
+    tagged = [cell for tag in FOUND for cell in notebook.cells if tag in cell.metadata.get("tags", [])]
+    shown = [cell for cell in tagged if any(output.output_type in SHOWN for output in cell.get("outputs", []))]
+    for cell in (found := copy.deepcopy(shown)):
+        cell.outputs = [output for output in cell.outputs if output.output_type in SHOWN]
+        cell.id = f"found-{cell.id}"
+    return v4.new_notebook(cells=found)
+
+
+def _body(notebook, *, code: bool = True) -> str:
+    """The cells as HTML through nbconvert."""
     from nbconvert import HTMLExporter
 
     exporter = HTMLExporter(template_name="basic", embed_images=False)
     exporter.mathjax_url = exporter.require_js_url = exporter.mermaid_js_url = exporter.jquery_url = ""
+    exporter.exclude_input = not code
     exporter.exclude_input_prompt = exporter.exclude_output_prompt = False
     text, _ = exporter.from_notebook_node(notebook)
-    return text
+    return TABLE.sub(lambda found: _words_left(found[0]), text)
+
+
+def _words_left(table: str) -> str:
+    """A table with the class "words" on its columns of words: they are read from the left, numbers from the right."""
+    from bs4 import BeautifulSoup
+
+    soup = BeautifulSoup(table, "html.parser")
+    rows = [row.find_all(["td", "th"], recursive=False) for row in soup.select("tbody > tr")]
+    heads = soup.select("thead > tr")
+    head = heads[0].find_all(["td", "th"], recursive=False) if heads else []
+    columns = zip(*rows, strict=True) if len({len(row) for row in rows}) == 1 else ()
+    for place, column in enumerate(columns):
+        said = [text for cell in column if (text := cell.get_text().strip())]
+        if sum(not NUMBER.match(text) for text in said) <= len(said) / 2:
+            continue
+        for cell in [*column, *(head[place : place + 1] if len(head) == len(rows[0]) else ())]:
+            cell["class"] = [*cell.get("class", []), "words"]
+    return str(soup)
 
 
 def _metrics(folder: Path | None) -> dict:
