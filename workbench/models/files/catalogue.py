@@ -18,7 +18,7 @@ MODELS = "WORKBENCH_MODELS"  # where added models are kept
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _PLAIN = re.compile(r"[A-Za-z0-9][\w.\-]*")
 _FORMS = {  # what a source must say of itself
-    "hub": {"repo": r"[\w.\-]+/[\w.\-]+", "revision": r"[0-9a-f]{40}", "file": _PLAIN.pattern},
+    "hub": {"repo": rf"{_PLAIN.pattern}/{_PLAIN.pattern}", "revision": r"[0-9a-f]{40}", "file": _PLAIN.pattern},
     "parts": {"name": r"[A-Za-z0-9][\w.\-]*\{\}[\w.\-]*", "count": r"[1-9]\d{0,2}", "version": r"[\w.]+", "by": r".+"},
 }
 
