@@ -98,14 +98,15 @@ def _unpack(found: Outline, file: Path, folder: Path, fall_back) -> None:
 
     architecture = found.header.metadata.get("general.architecture")
     processor = _processor(architecture)
-    with open(file, "rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        content = parse_gguf(data)
-        if strange := sorted({kind for kind, *_ in content.tensors.values()} - LAYOUTS.keys()):
-            raise _Unknown(f"it holds blocks of type {', '.join(map(str, strange))}")
-        options = {"gguf_file": file.name, "local_files_only": True, "trust_remote_code": False}
-        with _read_by(content, data):
-            config = AutoConfig.from_pretrained(file.parent, **options)
-            tokenizer = AutoTokenizer.from_pretrained(file.parent, **options)
+    with open(file, "rb") as opened:
+        data = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)  # let go with the last array over it
+    content = parse_gguf(data)
+    if strange := sorted({kind for kind, *_ in content.tensors.values()} - LAYOUTS.keys()):
+        raise _Unknown(f"it holds blocks of type {', '.join(map(str, strange))}")
+    options = {"gguf_file": file.name, "local_files_only": True, "trust_remote_code": False}
+    with _read_by(file, content, data):
+        config = AutoConfig.from_pretrained(file.parent, **options)
+        tokenizer = AutoTokenizer.from_pretrained(file.parent, **options)
     with torch.device("meta"):
         module = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     places = _places(module, architecture, content)
@@ -162,8 +163,8 @@ def _arrived_elsewhere(architecture: str) -> bool:
 
 
 @contextmanager
-def _read_by(content: Gguf, data) -> Iterator[None]:
-    """Let transformers' own code for config and tokenizer read ``content`` instead of parsing the file again, thrice.
+def _read_by(file: Path, content: Gguf, data) -> Iterator[None]:
+    """Let transformers' own code for config and tokenizer read ``content`` instead of parsing ``file`` again, thrice.
 
     It walks a numpy memory map entry by entry, which takes most of the time that loading a GGUF file takes.
     """
@@ -181,9 +182,10 @@ def _read_by(content: Gguf, data) -> Iterator[None]:
     with _ONE:
         before = gguf.GGUFReader
         mapped = getattr(newer, "_mapped", None)
-        gguf.GGUFReader = lambda path, *_: reader
+        # other files, which other threads may open meanwhile, are read as ever
+        gguf.GGUFReader = lambda path, *more: reader if Path(path) == file else before(path, *more)
         if mapped is not None:
-            newer._mapped = lambda path: np.frombuffer(data, np.uint8)
+            newer._mapped = lambda path: np.frombuffer(data, np.uint8) if Path(path) == file else mapped(path)
         try:
             yield
         finally:
