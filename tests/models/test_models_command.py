@@ -4,6 +4,7 @@ The model is named by a list of one's own (WORKBENCH_CATALOGUE), as a user would
 """
 
 import hashlib
+import importlib.util
 import io
 import json
 import os
@@ -22,6 +23,7 @@ import pytest
 from local_http import LocalServer, QuietHandler
 from zoo import tiny_gguf
 
+ROOT = Path(__file__).resolve().parents[2]
 REVISION = "89abcdef0123456789abcdef0123456789abcdef"
 TERMS = "https://example.org/licence"
 
@@ -205,6 +207,25 @@ def test_the_hub_comes_first_and_its_listing_confirms_the_hash(models, place, so
     code, _, progress = models("add", "tiny-coder")
     assert code == 0 and "another file" in progress, progress
     assert fetched(sources) == [1, 2, 3] and path.read_bytes() == model
+
+
+def test_a_bundle_takes_an_added_model_along(models, place, model, tmp_path, monkeypatch):
+    spec = importlib.util.spec_from_file_location("install", ROOT / "workbench" / "install.py")
+    install = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(install)
+    with pytest.raises(install.SetupError, match="not on this machine yet: `workbench models add tiny-coder`"):
+        install.take_models(Path(sys.executable), ["tiny-coder"], tmp_path)
+    (tmp_path / "tiny-coder.gguf").write_bytes(model)
+    assert models("add", "tiny-coder", "--file", tmp_path / "tiny-coder.gguf")[0] == 0
+    install.take_models(Path(sys.executable), ["tiny-coder"], tmp_path)
+    monkeypatch.setenv("WORKBENCH_MODELS", str(tmp_path / "elsewhere"))  # the classroom's machine
+    install.add_models(Path(sys.executable), tmp_path)
+    assert left(tmp_path / "elsewhere") == WHOLE
+    (tmp_path / "models" / "tiny-coder.gguf").write_bytes(model[:-1] + b"x")
+    shutil.rmtree(tmp_path / "elsewhere")
+    with pytest.raises(install.SetupError, match=r"is not tiny-coder \(its sha256 is"):
+        install.add_models(Path(sys.executable), tmp_path)
+    assert left(tmp_path / "elsewhere") == []
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
