@@ -286,6 +286,16 @@ def test_no_source_and_a_file_of_ones_own(models, place, sources, model, tmp_pat
     assert left(place) == WHOLE and own.exists()
 
 
+def test_a_run_of_a_model_that_is_not_here_is_refused_before_a_kernel_starts(place, run_workbench, tmp_path):
+    for words in (["run", "randomness", "--model", "tiny-coder"], ["sweep", "rain", "-g", "model=smollm2,tiny-coder"]):
+        done = run_workbench(*words, "--out", tmp_path / "runs")
+        assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
+        assert "not on this machine yet: `workbench models add tiny-coder` brings it" in done.stderr
+    done = run_workbench("run", "emo", "--model", "smolm2", "--out", tmp_path / "runs")
+    assert done.returncode == 2 and "did you mean smollm2?" in done.stderr and not (tmp_path / "runs").exists()
+    assert "models with a name: smollm2, gemma3-270m, minilm" in run_workbench("params", "emo").stdout
+
+
 def test_names_that_are_not_for_adding(models):
     assert (
         "make gemma" in models("add", "gemma3-270m")[2]
