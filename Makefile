@@ -3,6 +3,8 @@ PYTHON ?= python3
 # The active conda environment, if there is one other than base; else a virtual environment in the checkout.
 ENV ?= $(if $(and $(CONDA_PREFIX),$(filter-out base,$(CONDA_DEFAULT_ENV))),$(CONDA_PREFIX),.venv)
 BUNDLE ?=
+# models that `make bundle` takes along, such as MODELS="qwen-coder-0.5b qwen-coder-1.5b"
+MODELS ?=
 PY := $(ENV)/bin/python
 INSTALL = $(PYTHON) workbench/install.py
 # two workers; a group of tests (tests/conftest.py) stays in one of them, the longest group first
@@ -39,8 +41,8 @@ bench: setup     ## every benchmark at its small sizes
 lint: setup      ## ruff
 	@$(PY) -m ruff check . && $(PY) -m ruff format --check workbench tests benchmarks
 
-bundle: setup    ## a wheelhouse in ./bundle (or BUNDLE=dir) for a classroom without network
-	@$(INSTALL) bundle --env $(ENV) $(BUNDLE_OPTION)
+bundle: setup    ## a wheelhouse in ./bundle (or BUNDLE=dir) for a classroom without network (MODELS="NAME …" to take along)
+	@$(INSTALL) bundle --env $(ENV) $(BUNDLE_OPTION) $(if $(MODELS),--models $(MODELS))
 
 gemma: setup     ## the second embedded model, gemma3-270m (Gemma Terms of Use)
 	@$(INSTALL) gemma --env $(ENV)

@@ -4,6 +4,11 @@ Ratios (baseline / ours, larger is better):
 
 cached_vs_gguf_load
     CPU seconds of transformers unpacking the embedded GGUF file (model and tokenizer), against `load` from the cache.
+unpack_vs_transformers
+    CPU seconds of a child process that unpacks the GGUF file for torch (config, tokenizer, float32 safetensors on the
+    disk): transformers loading and saving it, against the workbench's own way; the files are the same to the byte.
+unpack_memory_vs_transformers
+    What these two processes need at most beyond their imports.
 shared_prefix_vs_one_by_one
     CPU seconds of scoring 32 continuations of a 500-token prefix one forward each (no gradients, no cache, logits only
     where they are needed), against `Model.logprobs`, which remembers nothing of the repetition before.
@@ -43,6 +48,27 @@ except OSError:
 print("PEAK", before, peak)
 """
 
+UNPACK = """
+import sys, tempfile, time
+from pathlib import Path
+import torch, transformers.modeling_utils, gguf, transformers.modeling_gguf_pytorch_utils, tokenizers
+from workbench.models.files import unpack
+from workbench.models.files.sources import outline
+from workbench.models.problems import quiet
+import psutil
+found = outline(sys.argv[1])
+if sys.argv[2] == "transformers":
+    unpack.KNOWN.clear()  # nothing is known here, so transformers does it all
+before, began = psutil.Process().memory_info().rss, time.process_time()
+with tempfile.TemporaryDirectory() as folder, quiet():
+    unpack.unpack(found, Path(folder), lambda *_, **__: None)
+    took = time.process_time() - began
+    size = sum(file.stat().st_size for file in Path(folder).iterdir())
+with open("/proc/self/status") as status:
+    peak = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
+print("UNPACK", took, peak - before, size)
+"""
+
 
 def median_seconds(work, repetitions: int) -> float:
     """Median CPU seconds of ``work()``."""
@@ -69,6 +95,17 @@ def loading(name: str, quick: bool) -> tuple[float, float]:
     import transformers.modeling_gguf_pytorch_utils  # noqa: F401
 
     return median_seconds(baseline, 1 if quick else 3), median_seconds(lambda: load(name), 3 if quick else 5)
+
+
+def unpacking(name: str, way: str, repetitions: int) -> tuple[float, float, int]:
+    """Medians of child processes: CPU seconds, peak bytes beyond the imports; and the bytes of the result."""
+    rows = []
+    for _ in range(repetitions):
+        command = [sys.executable, "-c", UNPACK, name, way]
+        out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        rows.append([float(word) for word in out.splitlines()[-1].split()[1:]])
+    seconds, peak, size = (statistics.median(column) for column in zip(*rows))
+    return seconds, peak, int(size)
 
 
 def scoring(name: str, quick: bool) -> tuple[float, float, float]:
@@ -132,6 +169,17 @@ def main() -> None:
 
     name, ratios, rows = options.model, {}, []
     source = resolve(name)
+    if source.kind == "gguf":
+        repetitions = 1 if options.quick else 3
+        slow, most, _ = unpacking(name, "transformers", repetitions)
+        fast, least, size = unpacking(name, "workbench", repetitions)
+        ratios |= {"unpack_vs_transformers": slow / fast, "unpack_memory_vs_transformers": most / least}
+        rows += [
+            ("unpack GGUF, CPU s", "transformers", f"{slow:.2f}", "workbench", f"{fast:.2f}", f"{slow / fast:.1f}x"),
+            ("unpack, peak above imports, MB", "transformers", f"{most / 1e6:.0f}", "workbench", f"{least / 1e6:.0f}",
+             f"{most / least:.1f}x"),
+        ]  # fmt: skip
+        print(f"unpacked {name}: {size / 1e6:.0f} MB of files")
     if source.kind == "gguf" and not source.parts:
         slow, fast = loading(name, options.quick)
         ratios["cached_vs_gguf_load"] = slow / fast

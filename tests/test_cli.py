@@ -182,7 +182,7 @@ def test_unwritable_output_exits_with_1(run_workbench, tiny):
 def test_doctor_finds_this_machine_able(run_workbench):
     answer = run_workbench("doctor")
     assert answer.returncode == 0, answer.stdout
-    for name in ("python", "packages", "memory", "jupyter kernel", "model smollm2", "cache", "git", "torch"):
+    for name in ("python", "packages", "memory", "jupyter kernel", "model smollm2", "added models", "cache", "torch"):
         assert re.search(rf"^(ok|missing|note) +{name} ", answer.stdout, re.MULTILINE), name
     assert re.search(r"^ok +bitsandbytes +a 4-bit layer computed on (cpu|cuda), \d+% off", answer.stdout, re.MULTILINE)
 

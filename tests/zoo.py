@@ -154,6 +154,74 @@ def build(name, folder):
     tokenizer(folder)
 
 
+# what a GGUF block has as float16 scales (bytes in it), by the type's name
+HALVES = dict(Q4_0=[0], Q4_1=[0, 2], Q5_0=[0], Q5_1=[0, 2], Q8_0=[0], Q4_K=[0, 2], Q5_K=[0, 2], Q6_K=[208], IQ4_NL=[0])
+
+
+def tiny_gguf(path, *, arch="llama", layers=2, width=64, without=None, kinds=(), tied=False):
+    """A GGUF file that says it has two layers; ``layers`` of them are in it.
+
+    The matrices take the types ``kinds`` (such as "Q4_K", which wants a width of 256) in turn; none: all are F32.
+    """
+    import gguf
+    import numpy as np
+
+    draw = np.random.default_rng(0)
+    writer = gguf.GGUFWriter(path, arch)
+    for name, value in {
+        "block_count": 2, "context_length": 128, "embedding_length": width, "feed_forward_length": width,
+        "head_count": 4, "head_count_kv": 2, "layer_norm_rms_eps": 1e-5, "vocab_size": 320, "key_length": width // 4,
+        "rope_dimension_count": width // 4, "sliding_window": 16, "rope_freq_base": 1e4,
+    }.items():  # fmt: skip
+        getattr(writer, f"add_{name}")(value)
+    words = ["<unk>", "<s>", "</s>", *(f"<0x{i:02X}>" for i in range(256)), *(f"▁x{i}" for i in range(61))]
+    writer.add_tokenizer_model("llama")
+    writer.add_token_list(words)
+    writer.add_token_scores([0.0] * 3 + [-1000.0] * 256 + [-float(i) for i in range(61)])
+    writer.add_token_types([2, 3, 3] + [6] * 256 + [1] * 61)
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_unk_token_id(0)
+    shapes = {"token_embd.weight": (320, width), "output_norm.weight": (width,)}
+    shapes |= {} if tied else {"output.weight": (320, width)}
+    for block in range(layers):
+        inner = dict.fromkeys(("attn_q", "attn_output", "ffn_gate", "ffn_up", "ffn_down"), (width, width))
+        inner |= dict.fromkeys(("attn_k", "attn_v"), (width // 2, width))
+        inner |= dict.fromkeys(("attn_norm", "ffn_norm"), (width,))
+        if arch in ("qwen3", "gemma3"):
+            inner |= dict.fromkeys(("attn_q_norm", "attn_k_norm"), (width // 4,))
+        if arch in ("gemma2", "gemma3"):
+            inner |= dict.fromkeys(("post_attention_norm", "post_ffw_norm"), (width,))
+        shapes |= {f"blk.{block}.{key}.weight": shape for key, shape in inner.items()}
+        if arch == "qwen2":
+            for key, count in (("attn_q", width), ("attn_k", width // 2), ("attn_v", width // 2)):
+                shapes[f"blk.{block}.{key}.bias"] = (count,)
+    turn = 0
+    for key, shape in shapes.items():
+        if key == without:
+            continue
+        if len(shape) == 1 or not kinds or kinds[turn % len(kinds)] == "F32":
+            writer.add_tensor(key, draw.normal(0, 0.2, shape).astype(np.float32))
+        else:
+            kind = gguf.GGMLQuantizationType[kinds[turn % len(kinds)]]
+            values, size = gguf.GGML_QUANT_SIZES[kind]
+            if values == 1:  # F16, BF16: by ggml's own rounding
+                data = gguf.quantize(draw.normal(0, 0.2, shape).astype(np.float32), kind)
+            else:  # any bits are a block, if its scales are numbers
+                data = draw.integers(0, 256, (shape[0], shape[1] // values, size), dtype=np.uint8)
+                for place in HALVES[kind.name]:
+                    scales = draw.uniform(-0.01, 0.01, data.shape[:2]).astype(np.float16)
+                    data[..., place : place + 2] = scales[..., None].view(np.uint8)
+                data = data.reshape(shape[0], -1)
+            writer.add_tensor(key, data, raw_dtype=kind)
+        turn += len(shape) > 1
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
 if __name__ == "__main__":
     out, *names = sys.argv[1:]
     for name in names or ARCHITECTURES:

@@ -67,6 +67,7 @@ def examine() -> Iterator[Line]:
         ("machine", _machine),
         ("jupyter kernel", _kernel),
         ("models", _embedded),
+        ("added models", _added),
         ("cache", _cache),
         ("places", _places),
         ("git", lambda: [_program("git", "runs record no revision", "apt install git", "--version")]),
@@ -182,6 +183,26 @@ def _embedded() -> Iterator[Line]:
             yield Line(name, "missing", f"{distribution} {version} lacks {lost[0]}", f"reinstall it: {SETUP}")
         else:
             yield Line(name, "ok", f"{distribution} {version}")
+
+
+def _added() -> Iterator[Line]:
+    """The models that are brought here on request."""
+    from .errors import ModelError
+    from .models.files.catalogue import known, models_folder, whole
+
+    here, absent = [], []
+    for model in known().values():
+        if model.package:
+            continue
+        try:
+            (here if whole(model) else absent).append(model.name)
+        except ModelError as error:
+            yield Line("added models", "missing", str(error))
+    said = [f"{', '.join(here)} in {models_folder()}"] if here else []
+    said += [f"not here: {', '.join(absent)}"] if absent else []
+    if said:
+        advice = f"`workbench models add {absent[0]}`" if absent else ""
+        yield Line("added models", "note" if absent else "ok", "; ".join(said), advice)
 
 
 def _cache() -> Iterator[Line]:

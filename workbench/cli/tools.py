@@ -50,6 +50,10 @@ def params(paper: Paper):
         table.add_row(item.name, escape(item.annotation), escape(default), least, escape(item.help))
     console().print(table)
     print(f"\nset one with -p, for example: workbench run {paper} -p seed=1")
+    if "model" in notebook.known:
+        from ..models.files.catalogue import known
+
+        print(f"models with a name: {', '.join(known())}; `workbench models list` shows which are here")
 
 
 @app.command("new")

@@ -75,9 +75,10 @@ def load(
     Parameters
     ----------
     name
-        "smollm2" (embedded, the default), "gemma3-270m" (embedded, the second), a folder that save_pretrained wrote, a
-        .gguf file, a hub id such as "Qwen/Qwen3-0.6B", or "openai:NAME", the model NAME of the server at ``base_url``.
-        Only the last two open a connection.
+        "smollm2" (embedded, the default), "gemma3-270m" (embedded, the second), another name that `workbench models`
+        lists, such as "qwen-coder-0.5b", a folder that save_pretrained wrote, a .gguf file, a hub id such as
+        "Qwen/Qwen3-0.6B", or "openai:NAME", the model NAME of the server at ``base_url``. Only the last two open a
+        connection.
     bits
         4 (NF4, double quantisation) or 8 (LLM.int8) with bitsandbytes, on CUDA or the CPU; None: unquantised.
     device

@@ -5,11 +5,13 @@ Formats: GGUF version 2 and 3 (the specification in ggml's docs/gguf.md), safete
 """
 
 import json
+import mmap
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
+from typing import Any
 
 from ...errors import ModelError
 
@@ -39,6 +41,80 @@ class Header:
     tensors: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
 
+@dataclass(frozen=True)
+class Gguf:
+    """What stands before the weights of a GGUF file.
+
+    ``fields`` are (kind, kind of a list's entries or None, value) by name; a text is bytes. ``start`` is where the
+    weights begin, and a tensor's place counts from there.
+    """
+
+    fields: dict[str, tuple[int, int | None, Any]]
+    tensors: dict[str, tuple[int, tuple[int, ...], int]]  # kind, shape as the file has it (fastest first), place
+    start: int
+
+
+def parse_gguf(data) -> Gguf:
+    """Read the beginning of a GGUF file from a buffer (bytes, a memory map) that holds all of it.
+
+    Raises
+    ------
+    ValueError, struct.error, LookupError, OverflowError, MemoryError, RecursionError
+        It is no GGUF file, or its beginning does not fit into it.
+    """
+    at, size = 0, len(data)
+
+    def take(letters: str):
+        nonlocal at
+        found = struct.unpack_from("<" + letters, data, at)
+        at += struct.calcsize("<" + letters)
+        return found
+
+    def texts(count: int) -> list[bytes]:
+        nonlocal at
+        length, found = struct.Struct("<Q").unpack_from, []
+        for _ in range(count):
+            end = at + 8 + length(data, at)[0]
+            found.append(data[at + 8 : end])
+            at = end
+        if at > size:
+            raise ValueError("a text longer than the file")
+        return found
+
+    def value(kind: int):
+        if kind == 8:
+            return None, texts(1)[0]
+        if kind != 9:
+            return None, take(_GGUF_TYPES[kind])[0]
+        inner, count = take("IQ")
+        if count > size:
+            raise ValueError("a list longer than the file")
+        if inner in _GGUF_TYPES:
+            return inner, list(take(_GGUF_TYPES[inner] * count))
+        return inner, texts(count) if inner == 8 else [value(inner)[1] for _ in range(count)]
+
+    if data[:4] != b"GGUF":
+        raise ValueError("no GGUF")
+    at = 4
+    version, tensors, pairs = take("IQQ")
+    if version not in (2, 3):
+        raise ValueError("another version")
+    fields, found = {}, {}
+    for _ in range(pairs):
+        key = texts(1)[0].decode("utf-8", "replace")
+        (kind,) = take("I")
+        fields.setdefault(key, (kind, *value(kind)))  # the first of two, as ggml's own reader has it
+    for _ in range(tensors):
+        key = texts(1)[0].decode("utf-8", "replace")
+        shape = take(f"{take('I')[0]}Q")
+        if key in found:
+            raise ValueError("two tensors of one name")
+        kind, place = take("IQ")
+        found[key] = (kind, shape, place)
+    step = fields.get("general.alignment", (4, None, 32))[2]
+    return Gguf(fields, found, -(-at // step) * step)
+
+
 def read_gguf(parts: Sequence[Path], name: str) -> Header:
     """The header of a GGUF file, or of one cut into parts (the header must lie in the first).
 
@@ -47,55 +123,33 @@ def read_gguf(parts: Sequence[Path], name: str) -> Header:
     ModelError
         The file is no GGUF file, or shorter than its header says.
     """
-    broken = ModelError(f"{name}: {parts[0]} is not a whole GGUF file (cut short or damaged): fetch it again")
     size = sum(part.stat().st_size for part in parts)
-    with open(parts[0], "rb") as file:
+    try:
+        with open(parts[0], "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            found = parse_gguf(data)
+        end = max(place for _, _, place in found.tensors.values())  # ValueError where there is no tensor
+        if found.start + end >= size:
+            raise ValueError("cut short")
+        tensors = {key: Tensor(f"gguf {kind}", shape, parts[0]) for key, (kind, shape, _) in found.tensors.items()}
+        parameters = sum(prod(tensor.shape) for tensor in tensors.values())
+        metadata = {key: _short(kind, inner, value) for key, (kind, inner, value) in found.fields.items()}
+    except (struct.error, ValueError, KeyError, TypeError, MemoryError, OverflowError, ArithmeticError,
+            RecursionError) as error:  # fmt: skip
+        raise ModelError(
+            f"{name}: {parts[0]} is not a whole GGUF file (cut short or damaged): fetch it again"
+        ) from error
+    return Header(parameters, size, "gguf", metadata, tensors)
 
-        def take(letters: str):
-            data = file.read(struct.calcsize("<" + letters))
-            return struct.unpack("<" + letters, data)[0]
 
-        def text() -> str:
-            length = take("Q")
-            if length > size:
-                raise ValueError("a text longer than the file")
-            return file.read(length).decode("utf-8", "replace")
-
-        def value(kind: int):
-            if kind == 8:
-                return text()
-            if kind != 9:
-                return take(_GGUF_TYPES[kind])
-            inner, count = take("I"), take("Q")
-            if count > size:
-                raise ValueError("a list longer than the file")
-            if inner in _GGUF_TYPES and inner != 9:
-                letters = _GGUF_TYPES[inner] * count
-                return list(struct.unpack("<" + letters, file.read(struct.calcsize("<" + letters))))
-            return [value(inner) for _ in range(count)]
-
-        try:
-            if file.read(4) != b"GGUF" or take("I") not in (2, 3):
-                raise ValueError("no GGUF")
-            tensors, pairs = take("Q"), take("Q")
-            metadata = {}
-            for _ in range(pairs):
-                key = text()
-                metadata[key] = value(take("I"))
-            end, found = 0, {}
-            for _ in range(tensors):
-                key = text()
-                shape = tuple(take("Q") for _ in range(take("I")))
-                found[key] = Tensor(f"gguf {take('I')}", shape, parts[0])
-                end = max(end, take("Q"))
-            parameters = sum(prod(tensor.shape) for tensor in found.values())
-            if file.tell() + end >= size or tensors == 0:
-                raise ValueError("cut short")
-        except (struct.error, ValueError, KeyError, MemoryError, OverflowError, RecursionError) as error:
-            raise broken from error
-    # of the vocabulary's long lists only the length is of use
-    short = {k: len(v) if isinstance(v, list) and len(v) > 1024 else v for k, v in metadata.items()}
-    return Header(parameters, size, "gguf", short, found)
+def _short(kind: int, inner: int | None, value):
+    """A field's value; of the vocabulary's long lists only the length is of use."""
+    if kind == 8:
+        return value.decode("utf-8", "replace")
+    if not isinstance(value, list):
+        return value
+    if len(value) > 1024:
+        return len(value)
+    return [one.decode("utf-8", "replace") for one in value] if inner == 8 else value
 
 
 def read_safetensors(files: Sequence[Path]) -> Header:

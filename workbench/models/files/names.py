@@ -1,5 +1,6 @@
 """What a model's name means. No torch, no network, and no embedded package is imported to find its file."""
 
+import difflib
 import os
 import re
 from dataclasses import dataclass
@@ -8,13 +9,12 @@ from pathlib import Path
 
 from ...errors import ModelError
 from ...files import user_path
+from .catalogue import known, whole
 
-GEMMA_SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
 GEMMA_TERMS = (
     "gemma3-270m comes under the Gemma Terms of Use (https://ai.google.dev/gemma/terms): by using it you accept them"
 )
 _HUB = re.compile(r"[A-Za-z0-9][\w.\-]*(/[A-Za-z0-9][\w.\-]*)?")
-_EMBEDDED = {"smollm2": "make setup", "gemma3-270m": "make gemma", "minilm": "make setup"}
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,10 @@ def resolve(name: str) -> Source:
             if len(found) != 1:
                 raise _missing(name, f"part {number} of its file is not there")
             parts += found
-        return Source(name, "gguf", parts[0], tuple(parts), GEMMA_SHA256, embedded=True)
+        return Source(name, "gguf", parts[0], tuple(parts), known()[name].sha256, embedded=True)
+    models = known()
+    if name in models:
+        return _added(models[name])
     if name.startswith("openai:"):
         raise ModelError(
             f"{name} names a model on a server, which has no files here: open it with workbench.load(…, base_url=…), "
@@ -72,8 +75,11 @@ def resolve(name: str) -> Source:
         raise ModelError(f"there is no folder {path}: give a folder that holds config.json and *.safetensors")
     if not _HUB.fullmatch(name) or ".." in name or "--" in name:
         raise ModelError(
-            f"{name!r} is no model's name: give smollm2, gemma3-270m, a hub id such as org/name, or a folder"
+            f"{name!r} is no model's name: give {', '.join(models)}, a hub id such as org/name, or a folder"
         )
+    near = [] if "/" in name else difflib.get_close_matches(name.lower(), models, n=1, cutoff=0.75)
+    if near:
+        raise ModelError(f"{name} is no model here: did you mean {near[0]}? (`workbench models list` shows the names)")
     return Source(name, "hub")
 
 
@@ -89,6 +95,19 @@ def encoder_folder(name: str) -> Source:
     return source
 
 
+def _added(model) -> Source:
+    """A model that is brought here on request."""
+    if model.package:
+        raise ModelError(f"{model.name} is a sentence encoder, not a language model: open it with load_encoder")
+    file = whole(model)
+    if file is None:
+        raise ModelError(
+            f"{model.name} ({model.title}, {model.bytes / 1e6:.0f} MB) is not on this machine yet: "
+            f"`{model.command}` brings it"
+        )
+    return Source(model.name, "gguf", file, sha256=model.sha256)
+
+
 def _package(package: str, name: str) -> Path:
     """The folder of an installed package, found without running any of its code."""
     spec = find_spec(package)
@@ -98,4 +117,4 @@ def _package(package: str, name: str) -> Path:
 
 
 def _missing(name: str, why: str) -> ModelError:
-    return ModelError(f"the embedded model {name} is not here ({why}): run `{_EMBEDDED[name]}` in the checkout")
+    return ModelError(f"the embedded model {name} is not here ({why}): run `{known()[name].command}` in the checkout")

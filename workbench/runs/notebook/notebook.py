@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...errors import UsageError
+from ...errors import ModelError, UsageError
 from ...files import ROOT, expanded
 from . import jupyter, parameters
 
@@ -58,6 +58,8 @@ class Notebook:
             raise UsageError(f"seed={str(seed)[:40]} cannot be: give a whole number from 0 to {profiles.MOST_SEED}")
         for name, value in [*named, *((name, values.get(name)) for name in ("judge", "encoder", "revision"))]:
             profiles.Name().check(name, value, folders)
+        for _, value in [*named, ("judge", values.get("judge"))]:
+            _check_here(value)
         paper = profiles.of_paper(self.name)
         if paper is not None:
             paper.check(values, folders)
@@ -99,6 +101,17 @@ def no_notebooks() -> str:
         f"the papers' notebooks are not in this installation: {ROOT / 'notebooks'} is missing; clone the repository "
         "and run `pip install -e .` in it, or name a notebook of your own by its path"
     )
+
+
+def _check_here(model) -> None:
+    """Refuse the name of a model that is to be added first, and a slip in a name, before a kernel starts."""
+    from ...models.files.names import resolve
+
+    if isinstance(model, str) and not re.search(r"[/\\:]", model) and not model.endswith(".gguf"):
+        try:
+            resolve(model)
+        except ModelError as error:
+            raise UsageError(str(error)) from error
 
 
 def find_notebook(paper: str) -> tuple[str, Path]:
