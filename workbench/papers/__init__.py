@@ -11,7 +11,7 @@ class Paper:
     """One paper of the workbench; ``status`` is "done" or "coming".
 
     ``weights`` says what it needs a model's own weights for, where it cannot do without: such a paper is not started on
-    a model that lives on a server.
+    a model that lives on a server, nor in llama.cpp, unless ``engine`` says that llama.cpp gives what it needs.
     """
 
     name: str
@@ -20,6 +20,16 @@ class Paper:
     claim: str
     status: str = "coming"
     weights: str = ""
+    engine: bool = False
+
+    @property
+    def backends(self) -> tuple[str, ...]:
+        """Where its models may live."""
+        return (
+            "torch",
+            *(("llama.cpp",) if self.engine or not self.weights else ()),
+            *(() if self.weights else ("a server",)),
+        )
 
 
 PAPERS: tuple[Paper, ...] = (
@@ -29,7 +39,8 @@ PAPERS: tuple[Paper, ...] = (
         "Li et al., ICLR 2024, arXiv 2309.07124",
         "A frozen model that evaluates its own drafts and rewinds gives more harmless replies.",
         status="done",
-        weights="its search reads whole next-token distributions and forks the model's cache",
+        weights="its search reads the likeliest next tokens at every node of its tree and forks the model's cache",
+        engine=True,
     ),
     Paper(
         "emo",

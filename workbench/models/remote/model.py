@@ -16,17 +16,23 @@ from concurrent.futures import ThreadPoolExecutor, TimeoutError as NotYet, as_co
 
 from ...errors import ModelError, WorkbenchError
 from ...files import run_folder, write_json
-from ..base import Generation, Prompt, Scored, check_messages, check_options, check_text, say
+from ..base import (
+    Generation,
+    Prompt,
+    Scored,
+    WithoutWeights,
+    check_messages,
+    check_options,
+    check_text,
+    request_seed,
+    say,
+)
 from ..reader import is_conversation
 from ..report import note_model
 from .abilities import RemoteReport, discover, echo_body, request_body
 from .choices import WITHOUT_TEXT, cut_short, echoed, missing_text, text_of, token_logprobs
 from .client import Server, ServerOptions, check_url, is_count
 from .response_cache import Answers, key_of
-
-
-class NoWeights(ModelError, AttributeError):
-    """Something that only weights in this process have; an AttributeError too, so that hasattr tells the truth."""
 
 
 def load_remote(name: str, *, base_url, server=None, strict: bool = False) -> "RemoteModel":
@@ -45,7 +51,7 @@ def load_remote(name: str, *, base_url, server=None, strict: bool = False) -> "R
     return remote
 
 
-class RemoteModel:
+class RemoteModel(WithoutWeights):
     """A language model on a server; made by `workbench.load`.
 
     Attributes
@@ -59,6 +65,8 @@ class RemoteModel:
     raw_text
         Whether the server goes on with a text as it is; if not, texts go as messages of a user (``chat=True``).
     """
+
+    where = "lives on a server"
 
     def __init__(self, name: str, server: Server, abilities):
         self.name, self.abilities = name, abilities
@@ -77,6 +85,11 @@ class RemoteModel:
         return RemoteReport(
             self.name, server.base_url, self.abilities, server.options, server.usage, self._without_text
         )
+
+    @property
+    def has_chat(self) -> bool:
+        """Whether it takes conversations."""
+        return self.abilities.chat
 
     @property
     def raw_text(self) -> bool:
@@ -128,7 +141,7 @@ class RemoteModel:
         for index, prompt in enumerate(asked):
             for first in range(0, wanted, group):
                 count = min(group, wanted - first)
-                drawn = None if found.seed == "refused" or temperature == 0 else _seed(seed, index, first)
+                drawn = None if found.seed == "refused" or temperature == 0 else request_seed(seed, index, first)
                 jobs.append(
                     request_body(
                         found, self._model, prompt, max_new_tokens=max_new_tokens, temperature=temperature,
@@ -203,31 +216,6 @@ class RemoteModel:
         if cost is not None:
             found["server_cost"] = cost
         return {f"{prefix}{name}": float(value) for name, value in found.items()}
-
-    # --- what only weights give ---------------------------------------------------------------------------------------
-
-    def next_logprobs(self, prompt):
-        """Refused: servers give the likeliest few tokens at most."""
-        raise self._without("whole next-token distributions")
-
-    def hidden(self, prompts, *, layers=None):
-        """Refused."""
-        raise self._without("hidden states")
-
-    @property
-    def module(self):
-        raise self._without("the weights themselves")
-
-    @property
-    def tokenizer(self):
-        raise self._without("a tokenizer in this process")
-
-    @property
-    def device(self):
-        raise self._without("a device in this process")
-
-    def _without(self, what: str) -> NoWeights:
-        return NoWeights(f"{self.name} lives on a server, and this needs {what}: choose a local model such as smollm2")
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
@@ -339,13 +327,6 @@ def _finished(waiting):
                 yield future
         except NotYet:
             continue
-
-
-def _seed(seed: int, prompt: int, sample: int) -> int:
-    """A seed of 31 bits for one request, from (seed, prompt, sample) alone."""
-    import numpy as np
-
-    return int(np.random.SeedSequence([seed % 2**64, prompt, sample]).generate_state(1)[0] >> 1)
 
 
 def _generation(choice: dict, prompt_tokens: int, stop: tuple[str, ...]) -> Generation:

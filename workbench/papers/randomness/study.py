@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from ...models.base import weighs
 from ...results import Results
 from ...rows import Row
 from ...stats import Estimate, auroc, mean_interval, proportion_interval
@@ -51,9 +52,9 @@ class FlipCurve:
 def flip_curve(
     model, flips: str, *, prompt="paper", alphabet="words", n_points=12, n=SETTINGS.samples_without_logprobs, seed=0
 ) -> FlipCurve:
-    """`next_flip_curve` where the model gives log-probabilities, else `sample_next_flip` at ``n_points`` prefixes."""
+    """`next_flip_curve` where the model tells tokens' probabilities, else samples at ``n_points`` prefixes."""
     flips = parse_flips(flips)
-    if "logprobs" in model.can:
+    if weighs(model):
         p, mass = next_flip_curve(model, flips, prompt=prompt, alphabet=alphabet)
         return FlipCurve(flips, np.arange(len(flips) + 1), p, mass)
     at = points(len(flips), 1, n_points)

@@ -10,6 +10,7 @@ from typing import Any
 
 from ...errors import UsageError
 from ...files import ROOT, expanded
+from ...models.base import BACKENDS, HERE
 from . import jupyter, parameters
 
 NAME = re.compile(r"\w[\w .()+-]{0,99}")  # of a notebook: it becomes a folder, and a link in the report
@@ -35,7 +36,7 @@ class Notebook:
         """The given values, checked and converted; see `parameters.resolve`. With ``early`` also `check_early`."""
         values = parameters.resolve(self.known, given, self.where)
         filled = self.filled(values)
-        self._check_server([filled.get("model"), *(filled.get("models") or [])])
+        self._check_place([filled.get("model"), *(filled.get("models") or [])], filled.get("backend"))
         if early:
             self.check_early(values)
         return values
@@ -45,6 +46,14 @@ class Notebook:
         from ... import profiles
 
         folders = [self.path.parent]  # where the kernel works
+        backend = self.known.get("backend")
+        if backend is not None and backend.default is None and (given := values.get("backend")) is not None:
+            if given not in BACKENDS:
+                raise UsageError(f"backend={given!r} cannot be: give torch or llama.cpp, or leave it out (torch)")
+            if given == HERE and values.get("bits") is not None:
+                raise UsageError(
+                    f"bits={values['bits']} goes with torch, and llama.cpp takes a file as it is: leave one out"
+                )
         bits = self.known.get("bits")
         if bits is not None and bits.default is None and values.get("bits") not in (None, 4, 8):
             raise UsageError(f"bits={values['bits']!r} cannot be: give 4 or 8 to quantise the model, or leave it out")
@@ -62,11 +71,17 @@ class Notebook:
         if paper is not None:
             paper.check(values, folders)
 
-    def _check_server(self, models: list) -> None:
-        """A paper that cannot do without a model's weights is not started on a server's."""
+    def _check_place(self, models: list, backend) -> None:
+        """A paper that cannot do without a model's weights is not started on a server's, nor on llama.cpp's."""
         from ...papers import PAPERS
 
-        reason = next((paper.weights for paper in PAPERS if paper.name == self.name), "")
+        paper = next((paper for paper in PAPERS if paper.name == self.name), None)
+        reason = paper.weights if paper else ""
+        if paper and backend == HERE and HERE not in paper.backends:
+            raise UsageError(
+                f"{self.name} needs a model's own weights ({reason}), and llama.cpp keeps them to itself: leave "
+                "backend out"
+            )
         for name in models:
             if reason and isinstance(name, str) and name.startswith("openai:"):
                 raise UsageError(
