@@ -26,6 +26,7 @@ MISSING = (
 )
 CACHE_MIB = 128  # of prompts kept beside the slots: without a bound it grows for ever
 STEP = 512  # tokens by which a slot's context grows
+ROWS = 32  # tokens of a forward
 SLOTS = 8  # texts at a time, at most: beyond them a CPU gains nothing
 _engines: "weakref.WeakSet[Engine]" = weakref.WeakSet()
 
@@ -63,10 +64,10 @@ class Engine:
         self.context = self.slots = 0
         self._key = secrets.token_hex(16)
         self._process = os.getpid()
-        self._server = self._pool = None
+        self._running: tuple | None = None  # the server, and the threads that ask it
         self._local, self._open = threading.local(), weakref.WeakSet()
         self._lock = threading.RLock()
-        self._counts = [0, 0, 0]
+        self._counts, self._era = [0, 0, 0], 0
         _engines.add(self)
         self.room(STEP, 1)
 
@@ -83,7 +84,7 @@ class Engine:
         with self._lock:
             context = min(self.longest, max(self.context, -(-tokens // STEP) * STEP))
             slots = max(self.slots, min(texts, SLOTS))
-            if self._server is None or (context, slots) != (self.context, self.slots):
+            if self._running is None or (context, slots) != (self.context, self.slots):
                 self.close()
                 self._start(context, slots)
 
@@ -101,26 +102,28 @@ class Engine:
         options.kv_unified = options.fit_params = options.warmup = False
         options.cpuparams.n_threads = options.cpuparams_batch.n_threads = self.threads
         options.n_gpu_layers, options.verbosity = 0, -1
+        # flash attention reads 64 rows and more another way: with fewer at a time a token's numbers are the same
+        # however much of its text was known before, and whatever else is in the batch (smollm2 in Q4_1, bit for bit)
+        options.flash_attn_type, options.n_ubatch = wheel.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED, ROWS
         try:
-            self._server = wheel.Server(options)
+            server = wheel.Server(options)
         except Exception as error:  # the wheel's own kinds; what was wrong stands in its words
             raise ModelError(
                 f"{self.name} cannot be read by llama.cpp ({' '.join(str(error).split())[:200]}): is the file whole, "
                 "and its architecture one that this version knows? Leave backend out to read it with torch"
             ) from error
-        self.context, self.slots = context, slots
-        self._pool = ThreadPoolExecutor(slots, thread_name_prefix="llama.cpp")
-        address = self._server.listening_address.rpartition("/")[2]
-        self._host, _, port = address.rpartition(":")
-        self._port = int(port)
+        self._host, _, port = server.listening_address.rpartition("/")[2].rpartition(":")
+        self.context, self.slots, self._port = context, slots, int(port)
+        # the last step: interrupted before it, there is no engine, and the next question begins one
+        self._running = server, ThreadPoolExecutor(slots, thread_name_prefix="llama.cpp")
 
     def close(self) -> None:
         """End the server: its port and its memory are free; the next question begins it again."""
         with self._lock:
             self._drop()
-            if self._pool is not None:
-                self._pool.shutdown(wait=True, cancel_futures=True)
-            self._server = self._pool = None
+            running, self._running = self._running, None
+            if running is not None:
+                running[1].shutdown(wait=True, cancel_futures=True)
 
     def _check_process(self) -> None:
         if os.getpid() != self._process:
@@ -141,14 +144,15 @@ class Engine:
 
     def _wait(self, jobs: list, at_once: int) -> list[dict]:
         self._check_process()
-        if self._server is None:
+        if self._running is None:
             self.room(self.context or STEP, self.slots or 1)
+        pool = self._running[1]
         answers: list = [None] * len(jobs)
         left, running = iter(enumerate(jobs)), {}
         try:
             while True:
                 for place, job in left:
-                    running[self._pool.submit(self._post, *job)] = place
+                    running[pool.submit(self._post, *job)] = place
                     if len(running) >= at_once:
                         break
                 if not running:
@@ -161,24 +165,36 @@ class Engine:
             raise
 
     def _drop(self) -> None:
+        self._era += 1
         for connection in list(self._open):
             if (socket := connection.sock) is not None:
                 with contextlib.suppress(OSError):
                     socket.shutdown(2)
 
+    def _line(self, *, fresh: bool) -> HTTPConnection:
+        """This thread's connection; no proxy, whatever the environment says."""
+        line = getattr(self._local, "line", None)
+        if fresh or line is None or line.port != self._port:
+            line = self._local.line = HTTPConnection(self._host, self._port)
+            self._open.add(line)
+        return line
+
     def _post(self, path: str, body: dict | None) -> dict:
-        here = getattr(self._local, "line", None)
-        if here is None or here.port != self._port:
-            here = self._local.line = HTTPConnection(self._host, self._port)  # no proxy, whatever the environment says
-            self._open.add(here)
-        headers = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}
-        try:
-            here.request("GET" if body is None else "POST", path, body and json.dumps(body), headers)
-            answer = here.getresponse()
-            said = json.loads(answer.read())
-        except (OSError, HTTPException, ValueError) as error:
-            here.close()
-            raise ModelError(f"llama.cpp broke off while it worked on {self.name} ({error}): load it again") from error
+        headers, era = {"Authorization": f"Bearer {self._key}", "Content-Type": "application/json"}, self._era
+        for last in (False, True):
+            here = self._line(fresh=last)
+            try:
+                here.request("GET" if body is None else "POST", path, body and json.dumps(body), headers)
+                answer = here.getresponse()
+                said = json.loads(answer.read())
+                break
+            except (OSError, HTTPException, ValueError) as error:
+                here.close()
+                # the server closes a connection that nobody uses for seconds; one that we closed is not asked again
+                if last or era != self._era:
+                    raise ModelError(
+                        f"llama.cpp broke off while it worked on {self.name} ({error}): load it again"
+                    ) from error
         if answer.status != 200 or "error" in said:
             fault = said.get("error", said)
             raise Refused(f"llama.cpp refuses a request to {self.name}: {str(fault.get('message', fault))[:300]}")
@@ -208,8 +224,8 @@ def _forget() -> None:
     import ctypes
 
     for engine in _engines:
-        if engine._server is not None:
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(engine._server))
+        if engine._running is not None:
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(engine._running[0]))
 
 
 if hasattr(os, "register_at_fork"):

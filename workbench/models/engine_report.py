@@ -16,7 +16,7 @@ TYPES = {
 WHOLE = ("F32", "F16", "BF16")
 EIGHT_BITS = (
     "log-probabilities are computed with 8-bit activations: .07 nats off float32 on average for the 135M model in "
-    "Q4_1, .04 for a 0.5B one in Q4_K_M, where that was measured; with some types they depend on the batch"
+    "Q4_1, .04 for a 0.5B one in Q4_K_M, where that was measured; other types than Q4_1 may depend on the batch"
 )
 
 

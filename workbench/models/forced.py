@@ -24,7 +24,7 @@ class Forced:
     ----------
     ask
         list of (token ids, fields) -> list of (token drawn, {token: log-probability}, {token: probability after the
-        biases}), several of them at a time with ``together``. One token is drawn each, the likeliest. Fields: "bias",
+        biases}) in order. One token is drawn each, the likeliest. Fields: "bias",
         tokens to lift; "top", so many of the likeliest are told beside the one drawn; "post", the third is told and not
         the second. The drawn token is None where the server tells nothing of it, as llama.cpp of half a character.
     name
@@ -76,7 +76,7 @@ class Forced:
     def top(self, prompts: Sequence[list[int]], count: int = TOP) -> list[dict[int, float]]:
         """The ``count`` likeliest next tokens after each prompt, and the anchor: token -> natural log-probability."""
         questions = [(ids, {"bias": [self.anchor], "top": count}) for ids in prompts]
-        return [known for _, known, _ in self.ask(questions, together=True)]
+        return [known for _, known, _ in self.ask(questions)]
 
     def weigh(self, prompts: Sequence[list[int]], sets: Sequence[Sequence[int]]) -> list[list[float]]:
         """Natural log of the probability of each of ``sets`` (token ids) as the next token after each prompt."""

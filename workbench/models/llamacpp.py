@@ -26,9 +26,10 @@ from .base import (
     check_text,
     request_seed,
 )
-from .engine import Engine
+from .engine import SLOTS, Engine
 from .engine_report import EIGHT_BITS, TYPES, WHOLE, LlamaReport
 from .files.cache import fetch
+from .files.names import resolve
 from .files.sources import Outline, outline
 from .forced import LIFT, Forced
 from .reader import NO_TEMPLATE, is_conversation, read_ids, refuse_typed, until_stop
@@ -60,12 +61,12 @@ def load_llamacpp(name: str, *, revision: str | None = None, **options) -> "Llam
                 f"{option}={value!r} cannot go with backend={HERE!r} ({WHY[option]}): leave one of them out"
             )
     began = time.perf_counter()
-    found = outline(name, revision=revision)
-    if found.source.kind != "gguf":
+    if (kind := resolve(name).kind) != "gguf":  # before anything is fetched
         raise ModelError(
-            f"backend='llama.cpp' reads GGUF files, and {name} is {'a folder' if found.folder else 'a hub id'}: give "
+            f"backend='llama.cpp' reads GGUF files, and {name} is {'a hub id' if kind == 'hub' else 'a folder'}: give "
             "smollm2 or a .gguf file (many publishers have one), or leave backend out"
         )
+    found = outline(name, revision=revision)
     model = LlamaModel(found, _whole(found))
     model.report.load_seconds = round(time.perf_counter() - began, 3)
     note_model(model.report)
@@ -216,16 +217,18 @@ class LlamaModel(WithoutWeights):
 
     def new_tree(self):
         """A tree of prefixes (`prefix.served`) over an engine that remembers nothing."""
-        from .prefix.served import ServedTree
-
         self._engine.close()
-        return ServedTree(self._forced, self._engine.spent)
+        return self._tree()
 
     @cached_property
     def tree(self):
         """The tree that all users of this model share."""
+        return self._tree()
+
+    def _tree(self):
         from .prefix.served import ServedTree
 
+        self._engine.room(1, SLOTS)  # each slot remembers the branch it was last asked about
         return ServedTree(self._forced, self._engine.spent)
 
     @property
@@ -342,18 +345,17 @@ class LlamaModel(WithoutWeights):
             body |= {"post_sampling_probs": True, "temperature": 1.0, "samplers": ["temperature"], "seed": 1}
         return body
 
-    def _next(self, asked: list[tuple[list[int], dict]], together: bool = False) -> list[tuple[int, dict, dict]]:
-        """`forced.Forced`'s questions; one at a time unless ``together``: then answers share forwards."""
-        self._engine.room(max((len(ids) for ids, _ in asked), default=0) + 1, len(asked) if together else 1)
-        bodies = [self._body(ids, fields) for ids, fields in asked]
-        answers = self._engine.complete(bodies, at_once=self._engine.slots if together else 1)
-        return [_read(answer) for answer in answers]
+    def _next(self, asked: list[tuple[list[int], dict]]) -> list[tuple[int | None, dict, dict]]:
+        """`forced.Forced`'s questions; one after the other: for single tokens sharing a forward gains nothing here."""
+        self._engine.room(max((len(ids) for ids, _ in asked), default=0) + 1)
+        return [_read(answer) for answer in self._engine.complete([self._body(ids, fields) for ids, fields in asked])]
 
     def _generation(self, head: list[int], answer: dict, stop: tuple[str, ...]) -> Generation:
         tokens, text = answer["tokens"], answer["content"]
         finish = {"eos": "eos", "word": "stop"}.get(answer["stop_type"], "length")
         if stop and finish != "stop":  # one that names a special token, of which the engine's own text shows nothing
-            text, stopped = until_stop(self.new_text, head, tokens, stop, self.special_texts)
+            own = tokens[: -1 if finish == "eos" else None]  # the model's own end is no stop, whatever it is called
+            text, stopped = until_stop(self.new_text, head, own, stop, self.special_texts)
             if stopped:
                 finish = "stop"
                 ended = (tokens[:count] for count in range(1, len(tokens) + 1))

@@ -27,9 +27,10 @@ from ..base import (
     request_seed,
     say,
 )
+from ..forced import SOME, Forced
 from ..reader import is_conversation
 from ..report import note_model
-from .abilities import RemoteReport, discover, echo_body, request_body
+from .abilities import RemoteReport, discover, echo_body, forced_body, request_body, tokenised, told
 from .choices import WITHOUT_TEXT, cut_short, echoed, missing_text, text_of, token_logprobs
 from .client import Server, ServerOptions, check_url, is_count
 from .response_cache import Answers, key_of
@@ -57,7 +58,7 @@ class RemoteModel(WithoutWeights):
     Attributes
     ----------
     can
-        "generate", and "scores" where the server echoes log-probabilities.
+        "generate", and "scores" where the server echoes log-probabilities, or tells those of forced tokens.
     abilities
         What the server was found to do (`discover.Abilities`).
     report : RemoteReport
@@ -74,7 +75,7 @@ class RemoteModel(WithoutWeights):
         self._model = name.removeprefix("openai:")
         self._answers = Answers(server.options.cache_bytes) if server.options.cache else None
         self._without_text: Counter = Counter()
-        self.can = frozenset({"generate", "scores"} if abilities.echo else {"generate"})
+        self.can = frozenset({"generate", "scores"} if abilities.echo or abilities.forced else {"generate"})
 
     def __repr__(self) -> str:
         return f"<workbench model {self.name}: {self.report.line()}>"
@@ -172,9 +173,11 @@ class RemoteModel(WithoutWeights):
     def logprobs(
         self, prefixes: Sequence[str | list[int]], continuations: Sequence[Sequence[str | list[int]]]
     ) -> list[list[Scored]]:
-        """Log-probabilities of texts behind prefixes, as the server computes them (``echo`` with ``logprobs``).
+        """Log-probabilities of texts behind prefixes, as the server computes them.
 
-        The text is tokenised as a whole, by the server; ``tokens`` of a `Scored` stay empty.
+        By ``echo`` the text is tokenised as a whole, by the server, and ``tokens`` of a `Scored` stay empty. By forced
+        tokens (`models.forced`) a continuation is tokenised on its own, as with a local model; each token is a
+        request.
 
         Raises
         ------
@@ -183,8 +186,8 @@ class RemoteModel(WithoutWeights):
         """
         if "scores" not in self.can:
             raise ModelError(
-                f"{self.name} does not score given texts (no echo with logprobs on this server): count samples, or "
-                "choose a local model such as smollm2"
+                f"{self.name} does not score given texts (neither by echo nor by forced tokens): count samples, "
+                "or choose a local model such as smollm2"
             )
         if len(prefixes) != len(continuations):
             raise ModelError(
@@ -196,11 +199,33 @@ class RemoteModel(WithoutWeights):
                 raise ModelError(f"{self.name} has its tokenizer on the server: give texts, not token ids")
             if not prefix or not text:
                 raise ModelError("a prefix and a continuation need at least one character each")
+        if self.abilities.forced:
+            return self._forced_scores(prefixes, continuations)
         answers = self._ask_all(
             [("completions", echo_body(self._model, prefix + text)) for prefix, text in pairs], [{}] * len(pairs)
         )
         scored = iter(self._scored(prefix, text, answer) for (prefix, text), answer in zip(pairs, answers, strict=True))
         return [[next(scored) for _ in texts] for texts in continuations]
+
+    def _forced_scores(self, prefixes, continuations) -> list[list[Scored]]:
+        def ask(asked):
+            jobs = [forced_body(self._model, ids, fields) for ids, fields in asked]
+            found = (told(answer) for answer in self._ask_all(jobs, [{}] * len(jobs)))
+            return [(None, {}, {}) if one is None else (*one, {}) for one in found]
+
+        known: dict[tuple[str, bool], list[int]] = {}
+
+        def ids_of(text: str, start: bool) -> list[int]:
+            if (text, start) not in known:
+                known[text, start] = tokenised(self._server, text, start=start)
+            return known[text, start]
+
+        heads = [ids_of(prefix, True) for prefix in prefixes]
+        texts = [[ids_of(text, False) for text in group] for group in continuations]
+        forced = Forced(ask, self.name, ids_of("a", False)[-1], SOME)
+        pairs = [(head, text) for head, group in zip(heads, texts, strict=True) for text in group]
+        values = iter(forced.score(pairs))
+        return [[Scored(text, found := next(values), float(sum(found))) for text in group] for group in texts]
 
     def costs(self, prefix: str = "") -> dict[str, float]:
         """Requests, tokens and, with prices, the cost so far: numbers for `workbench.record`."""
