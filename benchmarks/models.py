@@ -13,8 +13,8 @@ memory_fp32_vs_4bit
 
 llamacpp_decode_1, llamacpp_decode_16, llamacpp_prefill, llamacpp_memory, llamacpp_cold_start
     torch in float32 against llama.cpp on the same GGUF file, one thread each, in child processes of this run: CPU
-    seconds of decoding one text and sixteen, of reading a prompt; the whole process's peak memory; CPU seconds from nothing (no
-    cache, no import) to the first token. Left out where xllamacpp is not installed.
+    seconds of decoding one text and sixteen, of reading a prompt; the whole process's peak memory; CPU seconds from
+    nothing (no cache, no import) to the first token. Left out where xllamacpp is not installed.
 
 Times are medians of repetitions in CPU seconds of the process (all threads), libraries imported and one repetition
 thrown away beforehand. `--quick` takes a 120-token prefix and fewer repetitions. `--model` names another model (a

@@ -204,7 +204,7 @@ def test_a_cell_without_a_backend_is_the_cell_that_it_was():
     assert identity("p", "0", plain | {"backend": "llama.cpp"}) != identity("p", "0", plain)
 
 
-@pytest.mark.parametrize("paper", ["emo", "kbert"])
+@pytest.mark.parametrize("paper", ["emo", "kbert", "explainability"])
 def test_a_paper_that_needs_weights_says_so_without_a_kernel(paper):
     with pytest.raises(UsageError, match=f"{paper} needs a model's own weights .* leave backend out"):
         read(paper).resolve({"backend": "llama.cpp"})

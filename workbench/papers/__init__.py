@@ -11,7 +11,8 @@ class Paper:
     """One paper of the workbench; ``status`` is "done" or "coming".
 
     ``weights`` says what it needs a model's own weights for, where it cannot do without: such a paper is not started on
-    a model that lives on a server, nor in llama.cpp, unless ``engine`` says that llama.cpp gives what it needs.
+    a model that lives on a server, nor in llama.cpp. ``engine`` says
+    whether llama.cpp gives what it needs, where that is another answer than a server's.
     """
 
     name: str
@@ -20,16 +21,14 @@ class Paper:
     claim: str
     status: str = "coming"
     weights: str = ""
-    engine: bool = False
+    engine: bool | None = None
 
     @property
     def backends(self) -> tuple[str, ...]:
         """Where its models may live."""
-        return (
-            "torch",
-            *(("llama.cpp",) if self.engine or not self.weights else ()),
-            *(() if self.weights else ("a server",)),
-        )
+        served = not self.weights
+        engine = served if self.engine is None else self.engine
+        return ("torch", *(("llama.cpp",) if engine else ()), *(("a server",) if served else ()))
 
 
 PAPERS: tuple[Paper, ...] = (
@@ -63,6 +62,7 @@ PAPERS: tuple[Paper, ...] = (
         "Zhao et al., 2023",
         "Explanation methods fall into two families, by how the model is used: fine-tuned or prompted.",
         status="done",
+        engine=False,
     ),
     Paper(
         "kbert",

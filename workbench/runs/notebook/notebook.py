@@ -78,9 +78,9 @@ class Notebook:
         paper = next((paper for paper in PAPERS if paper.name == self.name), None)
         reason = paper.weights if paper else ""
         if paper and backend == HERE and HERE not in paper.backends:
+            why = reason or "its page reads hidden states and gradients"
             raise UsageError(
-                f"{self.name} needs a model's own weights ({reason}), and llama.cpp keeps them to itself: leave "
-                "backend out"
+                f"{self.name} needs a model's own weights ({why}), and llama.cpp keeps them to itself: leave backend out"
             )
         for name in models:
             if reason and isinstance(name, str) and name.startswith("openai:"):
