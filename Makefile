@@ -47,7 +47,7 @@ bundle: setup    ## a wheelhouse in ./bundle (or BUNDLE=dir) for a classroom wit
 gemma: setup     ## the second embedded model, gemma3-270m (Gemma Terms of Use)
 	@$(INSTALL) gemma --env $(ENV)
 
-extras: setup    ## Ray, MLflow and llama.cpp (cluster, mlflow, llamacpp), which the second tier uses
+extras: setup    ## Ray and MLflow (cluster, mlflow), which the second tier uses
 	@$(INSTALL) extras --env $(ENV)
 
 pins: setup      ## constraints.txt from what is installed

@@ -10,7 +10,8 @@ import time
 from importlib.metadata import version
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
 
 
 def options(doc: str, quick: str = "smaller sizes, under a minute") -> argparse.ArgumentParser:

@@ -16,15 +16,24 @@ memory_fp32_vs_4bit
     Peak resident memory of a child process that loads the model from the cache and scores a line, above what it had
     after its imports: float32 against bits=4.
 
+llamacpp_decode_1, llamacpp_decode_16, llamacpp_prefill, llamacpp_memory, llamacpp_cold_start
+    torch in float32 against llama.cpp on the same GGUF file, one thread each, in child processes of this run: CPU
+    seconds of decoding one text and sixteen, of reading a prompt; the whole process's peak memory; CPU seconds from
+    nothing (no cache, no import) to the first token. Left out where xllamacpp is not installed.
+
 Times are medians of repetitions in CPU seconds of the process (all threads), libraries imported and one repetition
 thrown away beforehand. `--quick` takes a 120-token prefix and fewer repetitions. `--model` names another model (a
 GGUF file or an embedded one for the first ratio; otherwise it is left out).
 """
 
+import json
+import os
 import random
 import statistics
 import subprocess
 import sys
+import tempfile
+from importlib.util import find_spec
 
 import common
 
@@ -158,6 +167,70 @@ def memory(name: str, bits: int | None) -> tuple[int, int]:
     return before, peak
 
 
+ENGINES = """
+import json, sys, time
+began = time.process_time()
+from workbench import load
+backend, name, cold, new, long = sys.argv[1] or None, sys.argv[2], sys.argv[3] == "cold", *map(int, sys.argv[4:])
+model = load(name, backend=backend)
+model.generate(["The capital of France is"], max_new_tokens=1)
+figures = {"cold": time.process_time() - began}
+
+def peak():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
+
+def generate(prompts, count):
+    "Median CPU seconds of three calls, with nothing remembered, and the tokens of one."
+    found = []
+    for _ in range(3):
+        if backend:
+            model.close()  # begun again outside the clock
+            model._engine.room(512, len(prompts))
+        began = time.process_time()
+        samples = model.generate(prompts, max_new_tokens=count, temperature=1.0)
+        found.append(time.process_time() - began)
+    return sorted(found)[1], sum(len(one.tokens) for (one,) in samples)
+
+def token(prompts):
+    "CPU seconds of a token behind the first."
+    (few, least), (many, most) = generate(prompts, 1), generate(prompts, new + 1)
+    return (many - few) / (most - least)
+
+if not cold:
+    prompts = [f"Story {number}: once upon a time there was" for number in range(16)]
+    figures["decode 1"] = token(prompts[:1])
+    figures["memory"] = peak()
+    ids = model.token_ids(" once upon a time there was a small" * 400)
+    figures["prefill"] = (generate([ids[:long]], 1)[0] - generate([ids[:1]], 1)[0]) / (long - 1)
+    figures["decode 16"] = token(prompts)
+print("FIGURES", json.dumps(figures))
+"""
+
+
+def engines(name: str, quick: bool) -> dict[str, tuple[float, float]]:
+    """Figure -> (torch, llama.cpp): CPU seconds a token, bytes, CPU seconds of a cold start."""
+    from workbench import load
+
+    load(name)  # fills the cache, but for the cold start
+
+    def child(backend: str, cold: bool) -> dict[str, float]:
+        sizes = ["12", "100"] if quick else ["32", "200"]
+        command = [sys.executable, "-c", ENGINES, backend, name, "cold" if cold else "warm", *sizes]
+        with tempfile.TemporaryDirectory() as empty:
+            own = {"WORKBENCH_CACHE": empty} if cold else {}
+            env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(common.ROOT)} | own
+            out = subprocess.run(command, check=True, capture_output=True, text=True, env=env).stdout
+        line = next(line for line in out.splitlines() if line.startswith("FIGURES"))
+        return json.loads(line.removeprefix("FIGURES"))
+
+    found = {}
+    for cold in (False, True):
+        torch_, llama = (child(backend, cold) for backend in ("", "llama.cpp"))
+        found |= {key: (torch_[key], llama[key]) for key in torch_ if cold or key != "cold"}
+    return found
+
+
 def main() -> None:
     parser = common.options(__doc__)
     parser.add_argument("--model", default="smollm2")
@@ -193,6 +266,17 @@ def main() -> None:
         ("peak memory above imports, MB", "float32", f"{(whole - base_whole) / 1e6:.0f}", "4-bit",
          f"{(small - base_small) / 1e6:.0f}", f"{ratios['memory_fp32_vs_4bit']:.1f}x")
     )  # fmt: skip
+    if source.kind == "gguf" and find_spec("xllamacpp"):
+        for what, (slow, fast) in engines(name, options.quick).items():
+            key = {"cold": "cold_start"}.get(what, what.replace(" ", "_"))
+            ratios[f"llamacpp_{key}"] = slow / fast
+            unit, scale = (
+                ("MB", 1e-6) if what == "memory" else ("CPU s", 1) if what == "cold" else ("CPU ms a token", 1e3)
+            )
+            rows.append(
+                (f"{what}, {unit}", "torch", f"{slow * scale:.1f}", "llama.cpp", f"{fast * scale:.1f}",
+                 f"{slow / fast:.1f}x")
+            )  # fmt: skip
     print(f"{name}, {torch.get_num_threads()} threads")
     for what, baseline, slow_text, ours, fast_text, ratio in rows:
         print(f"{what:<32}{baseline:>12} {slow_text:>8}{ours:>16} {fast_text:>8}{ratio:>9}")

@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
         "setup": "create the environment and install everything (again only if something changed)",
         "bundle": "write a wheelhouse for machines without network; use it with: make setup BUNDLE=DIR",
         "gemma": "install the second embedded model, gemma3-270m (its own terms apply)",
-        "extras": "install what the second tier of tests needs beyond `setup`: Ray, MLflow, llama.cpp",
+        "extras": "install what the second tier of tests needs beyond `setup`: Ray, MLflow",
         "pins": "print constraints.txt for what is installed in the environment",
     }.items():
         command = commands.add_parser(name, help=text)
@@ -96,6 +96,10 @@ def setup(options) -> None:
             pip(python, ["install", *source, *pins_file, "-e", f"{ROOT}[lean]"])
         except SetupError:
             say("Lean cannot be installed here (it needs glibc 2.35 and its wheel): the paper reprover runs without it")
+    try:  # wheels only: compiling llama.cpp takes minutes and a compiler
+        pip(python, ["install", *source, "--only-binary", "xllamacpp", *pins_file, "-e", f"{ROOT}[llamacpp]"])
+    except SetupError:
+        say("there is no wheel of llama.cpp (xllamacpp) for this machine: --backend llama.cpp says so, all else works")
     if wheels is not None:
         add_models(python, wheels)
     stamp.write_text(fingerprint)
@@ -150,6 +154,11 @@ def bundle(options) -> None:
             pip(python, ["wheel", "--wheel-dir", str(folder), "--find-links", str(folder), *pins_file, *lean])
         except SetupError:
             say("Lean's wheel could not be fetched; only the paper reprover needs it, and runs without")
+    llamacpp, pins_file = project["project"]["optional-dependencies"]["llamacpp"], ["-c", str(ROOT / "constraints.txt")]
+    try:
+        pip(python, ["wheel", "--only-binary", "xllamacpp", "--wheel-dir", str(folder), *pins_file, *llamacpp])
+    except SetupError:
+        say("the wheel of llama.cpp (xllamacpp) could not be fetched; only --backend llama.cpp needs it")
     take_models(python, options.models, folder)
     facts = {"python": python_version(python), "machine": machine(), "torch": torch_wheel.name.split("-")[1]}
     (folder / "bundle.json").write_text(json.dumps(facts, indent=1) + "\n")
@@ -194,16 +203,12 @@ def gemma(options) -> None:
 
 
 def extras(options) -> None:
-    """The heavy extras (Ray, MLflow, llama.cpp) that only the second tier of tests and their users need."""
+    """The heavy extras (Ray, MLflow) that only the second tier of tests and their users need."""
     python = env_python(options.env)
     if not python.exists():
         raise SetupError(f"there is no environment at {options.env}; run make setup first")
     pins_file = ["-c", str(ROOT / "constraints.txt")]
     pip(python, ["install", *pins_file, "-e", f"{ROOT}[{','.join(EXTRAS)}]"])
-    try:  # wheels only: compiling llama.cpp takes minutes and a compiler
-        pip(python, ["install", "--only-binary", "xllamacpp", *pins_file, "-e", f"{ROOT}[llamacpp]"])
-    except SetupError:
-        say("there is no wheel of llama.cpp (xllamacpp) for this machine: the tests against its server are skipped")
 
 
 def pins(options) -> None:

@@ -16,10 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from .errors import UsageError
-from .models.base import require
+from .models.forced import log_sum
 from .models.prefix.tasks import Task, Weigh, run, together
-from .models.prefix.tree import shared_tree
-from .models.reader import read_text
+from .models.prefix.tree import require_tree, shared_tree
 from .stats import Estimate, auroc, proportion_interval
 
 PAIR = "Read two answers and choose the better one.\n\n(A) {a}\n\n(B) {b}\n\nChoice:"
@@ -35,7 +34,7 @@ def label_token(model, label: str) -> int:
     UsageError
         The label has no token.
     """
-    ids, before, both = (read_text(model.tokenizer, text, start=False) for text in (label, ":", ":" + label))
+    ids, before, both = (model.token_ids(text, start=False) for text in (label, ":", ":" + label))
     if not ids:
         raise UsageError(f"the label {label!r} has no token: write a word, with the blank before it")
     follows = len(both) > len(before) and list(both[: len(before)]) == list(before)
@@ -63,7 +62,7 @@ def odds(nodes: Sequence, good: Iterable[int], bad: Iterable[int]) -> Task:
     """A task (`models.prefix.tasks`): after each node, log of the mass of the tokens ``good`` over that of ``bad``."""
     good, bad = sorted(good), sorted(bad)
     found = yield [Weigh(node, (*good, *bad)) for node in nodes]
-    return [_log_sum(values[: len(good)]) - _log_sum(values[len(good) :]) for values in found]
+    return [log_sum(values[: len(good)]) - log_sum(values[len(good) :]) for values in found]
 
 
 def label_log_odds(
@@ -74,7 +73,7 @@ def label_log_odds(
     Parameters
     ----------
     model : Model
-        A local one.
+        A local one, in torch or in llama.cpp.
     prompts : list of N texts, token ids or conversations
     good, bad : words, each with the blank before it; their first tokens are weighed
     prior : list of N prompts, optional
@@ -221,12 +220,7 @@ def fill(template: str, **slots: str) -> str:
 
 def _asked(model, prompts: Sequence, good: set[int], bad: set[int]) -> np.ndarray:
     """`odds` after every prompt, AT_ONCE of them in a forward: (N,) float64."""
-    require(model, "hidden", for_="label log-odds")  # a prefix tree is over weights in this process
+    require_tree(model, for_="label log-odds")
     tree = shared_tree(model)
     tasks = [odds([tree.node(model.prompt_ids(prompt))], good, bad) for prompt in prompts]
     return np.array([one for (one,) in run(tree, together(tasks, at_once=AT_ONCE))], dtype=float)
-
-
-def _log_sum(values: Sequence[float]) -> float:
-    top = max(values)
-    return top + math.log(sum(math.exp(value - top) for value in values))

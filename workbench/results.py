@@ -345,9 +345,11 @@ def metric_key(arm: str) -> str:
 
 
 def identity_of(model: Any) -> str:
-    """What pins a model down, as far as its numbers go: weights, their form and the device; a text is itself."""
+    """What pins a model down, as far as its numbers go: weights, form, engine and device; a text is itself."""
     report = getattr(model, "report", None)
     if report is None:
         return str(getattr(model, "identity", model))
     names = ("name", "identity", "quantisation", "compute_dtype", "dtype", "device", "adapter", "base_url")
-    return json.dumps({name: getattr(report, name, None) for name in names}, default=str)
+    backend = getattr(report, "backend", None)  # of torch's models there is none to tell
+    facts = {name: getattr(report, name, None) for name in names} | ({"backend": backend} if backend else {})
+    return json.dumps(facts, default=str)

@@ -27,12 +27,19 @@ KEY = "planted-secret"
 class Llama:
     """One server process; ``url`` is its base_url."""
 
-    def __init__(self, place):
+    def __init__(self, place, slots=2):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         self.url, self.place = f"http://127.0.0.1:{port}/v1", place
-        command = [sys.executable, Path(__file__).with_name("llama_server.py"), resolve("smollm2").path, str(port), KEY]
+        command = [
+            sys.executable,
+            Path(__file__).with_name("llama_server.py"),
+            resolve("smollm2").path,
+            str(port),
+            KEY,
+            str(slots),
+        ]
         with open(place / "llama.log", "w") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
         for _ in range(600):
@@ -79,9 +86,32 @@ def test_what_this_server_can_do_is_found(served):
     assert found.completions and found.chat and found.sampling and found.logprobs and not found.echo
     assert found.n and found.group == 2, "as many as it has slots: more are refused"
     assert found.top_k == "honoured" and found.seed == "repeats" and found.answers_as == "smollm2"
-    assert served.can == {"generate"} and served.report.usage.unknown == 0
-    with pytest.raises(ModelError, match="does not score given texts"):
-        served.logprobs(["a"], [["b"]])
+    assert served.can == {"generate", "scores"} and found.forced and served.report.usage.unknown == 0
+
+
+def test_given_texts_are_scored_by_forced_tokens(served, smollm2):
+    """Against torch on the same file, token for token; and a text as likely as it was when the server wrote it."""
+    prefix, texts = "The capital of France is", [" Paris.", " London", " a small town in the"]
+    (theirs,), (ours,) = (model.logprobs([prefix], [texts]) for model in (served, smollm2))
+    for one, other in zip(theirs, ours, strict=True):
+        assert one.tokens == other.tokens
+        assert one.logprobs == pytest.approx(other.logprobs, abs=0.4)
+    (written,) = served.generate([prefix], max_new_tokens=4)[0]
+    ((again,),) = served.logprobs([prefix], [[written.text]])
+    assert again.total == pytest.approx(written.logprob, abs=0.1)
+    with pytest.raises(ModelError, match="give texts, not token ids"):
+        served.logprobs([[1, 2]], [["b"]])
+
+
+def test_with_more_slots_it_gives_more_samples_a_request(tmp_path):
+    running = Llama(tmp_path, slots=8)
+    try:
+        model = load("openai:smollm2", base_url=running.url, server={"concurrency": 2})
+        assert model.abilities.n and model.abilities.group == 8
+        samples = model.generate(["Heads, Tails, Heads,"], max_new_tokens=2, temperature=1.0, n=20, seed=1)[0]
+        assert len(samples) == 20 and len({one.text for one in samples}) > 1
+    finally:
+        running.end()
 
 
 def test_texts_and_conversations_are_the_local_models(served, smollm2):

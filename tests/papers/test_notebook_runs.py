@@ -129,7 +129,7 @@ def test_a_users_own_graph_texts_and_encoder(run_workbench, tmp_path):
     record, metrics, page = finished(done, tmp_path / "runs", "kbert")
     assert metrics["own.k_bert"]["n"] == 6 and "typing.bert" not in metrics
     assert record["models"][0]["sha256"]
-    assert "model, bits, base_url and revision are not used" in page
+    assert "model, bits, backend, base_url and revision are not used" in page
 
 
 # ---- reprover

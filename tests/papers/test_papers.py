@@ -26,6 +26,7 @@ FIRST = [
     'profile: str = "quick"',
     'model: str = "smollm2"',
     "bits: int | None = None",
+    "backend: str | None = None",
     "base_url: str | None = None",
     "seed: int = 0",
     "revision: str | None = None",

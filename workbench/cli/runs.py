@@ -14,6 +14,9 @@ Params = Annotated[
     typer.Option("--param", "-p", metavar="NAME=VALUE", help="Set a parameter; may be given many times."),
 ]
 Model = Annotated[str | None, typer.Option("--model", "-m", help="A model's name, hub id, folder, .gguf.")]
+Backend = Annotated[
+    str | None, typer.Option("--backend", metavar="torch|llama.cpp", help="What runs the model (default: torch).")
+]
 Bits = Annotated[str | None, typer.Option("--bits", "-b", help="4 or 8: quantise with bitsandbytes.")]
 Revision = Annotated[str | None, typer.Option("--revision", help="A hub model's commit or tag.")]
 BaseUrl = Annotated[str | None, typer.Option("--base-url", help="The server behind openai:NAME.")]
@@ -44,6 +47,7 @@ def run(
     param: Params = None,
     model: Model = None,
     bits: Bits = None,
+    backend: Backend = None,
     revision: Revision = None,
     base_url: BaseUrl = None,
     profile: Profile = None,
@@ -74,7 +78,8 @@ def run(
     from ..runs.process.runner import run as run_notebook
 
     flags = {
-        "model": model, "bits": bits, "revision": revision, "base_url": base_url, "profile": profile, "seed": seed
+        "model": model, "bits": bits, "backend": backend, "revision": revision, "base_url": base_url,
+        "profile": profile, "seed": seed,
     }  # fmt: skip
     given = gather(flags, param)
     record = run_notebook(paper, given, out=out, timeout=timeout, resume=resume)

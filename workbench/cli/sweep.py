@@ -9,7 +9,7 @@ import typer
 from ..errors import UsageError
 from ..files import expanded
 from .base import Out, app, complain, passed_over
-from .runs import BaseUrl, Bits, Model, Params, Profile, Revision, Timeout, gather
+from .runs import Backend, BaseUrl, Bits, Model, Params, Profile, Revision, Timeout, gather
 
 SHOWN = 12  # cells that a dry run lists, and failures that a summary names
 
@@ -40,6 +40,7 @@ def sweep(
     param: Params = None,
     model: Model = None,
     bits: Bits = None,
+    backend: Backend = None,
     revision: Revision = None,
     base_url: BaseUrl = None,
     timeout: Timeout = None,
@@ -107,7 +108,14 @@ def sweep(
     from ..runs.store import entry as store
     from ..runs.sweep import driver as sweeps, grid as grids
 
-    flags = {"model": model, "bits": bits, "revision": revision, "base_url": base_url, "profile": profile}
+    flags = {
+        "model": model,
+        "bits": bits,
+        "backend": backend,
+        "revision": revision,
+        "base_url": base_url,
+        "profile": profile,
+    }
     if dry_run and print_commands:
         raise UsageError("--dry-run and --print-commands are two different answers; ask for one of them")
     asked = grids.build(paper, axis or [], fixed=gather(flags, param), seeds=seeds, file=file)

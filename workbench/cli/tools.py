@@ -37,6 +37,7 @@ def params(paper: Paper):
     from rich.markup import escape
     from rich.table import Table
 
+    from ..papers import PAPERS
     from ..runs.notebook.notebook import read
     from ..runs.report.words import plain
     from ..runs.store.masking import masked
@@ -49,6 +50,9 @@ def params(paper: Paper):
         default = plain(masked(item.name, item.default))
         table.add_row(item.name, escape(item.annotation), escape(default), least, escape(item.help))
     console().print(table)
+    known = next((one for one in PAPERS if one.name == paper and one.status == "done"), None)
+    if known is not None:
+        print(f"\nits models run in: {', '.join(known.backends)}")
     print(f"\nset one with -p, for example: workbench run {paper} -p seed=1")
     if "model" in notebook.known:
         from ..models.files.catalogue import known

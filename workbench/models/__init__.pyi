@@ -6,6 +6,7 @@ from .base import (
     Scored as Scored,
     TooLong as TooLong,
     require as require,
+    weighs as weighs,
 )
 from .encoder import load_encoder as load_encoder
 from .forward import check_length as check_length, max_tokens as max_tokens

@@ -21,6 +21,9 @@ CAPABILITIES = {
     "gradient": "gradients",
 }
 
+HERE = "llama.cpp"  # the backend that runs a GGUF file as it is, in this process
+BACKENDS = (None, "torch", HERE)
+
 Message = dict[str, str]  # {"role": "user" | "assistant" | "system", "content": text}
 Prompt = str | Sequence[int] | list[Message]  # a text, token ids, or a conversation
 
@@ -98,6 +101,10 @@ class Model(Protocol):
         """Exact log-probabilities of each prefix's continuations."""
         ...
 
+    def next_masses(self, prompts: Sequence[Prompt], sets: Sequence[Sequence[int]]):
+        """(N, K) natural logs: the probability of each set of token ids as the next token after each prompt."""
+        ...
+
     def next_logprobs(self, prompt: Prompt):
         """(T, V) natural log-probabilities: row t is the distribution of the token after position t."""
         ...
@@ -120,6 +127,51 @@ def require(model: Model, need: str, *, for_: str) -> None:
             f"{for_} needs {CAPABILITIES[need]}, which {model.name} does not give (it offers {offers}): "
             "choose a local model such as smollm2"
         )
+
+
+def weighs(model: Model) -> bool:
+    """Whether the probabilities of chosen next tokens can be had exactly (``next_masses``)."""
+    return "scores" in model.can and hasattr(model, "next_masses")
+
+
+def require_masses(model: Model, *, for_: str) -> None:
+    """Raise ModelError unless a model `weighs`; ``for_`` says what wanted it."""
+    if not weighs(model):
+        require(model, "logprobs", for_=for_)
+
+
+class NoWeights(ModelError, AttributeError):
+    """Something that only weights in this process have; an AttributeError too, so that hasattr tells the truth."""
+
+
+class WithoutWeights:
+    """What torch alone gives, refused with the reason; ``where`` says where the weights are instead."""
+
+    name: str
+    where: str
+
+    def next_logprobs(self, prompt):
+        """Refused."""
+        raise self._without("whole next-token distributions")
+
+    def hidden(self, prompts, *, layers=None):
+        """Refused."""
+        raise self._without("hidden states")
+
+    @property
+    def module(self):
+        raise self._without("the weights themselves")
+
+    @property
+    def tokenizer(self):
+        raise self._without("a tokenizer in this process")
+
+    @property
+    def device(self):
+        raise self._without("a device in this process")
+
+    def _without(self, what: str) -> NoWeights:
+        return NoWeights(f"{self.name} {self.where}, and this needs {what}: choose a local model such as smollm2")
 
 
 class TooLong(ModelError, UsageError):
@@ -157,6 +209,13 @@ def check_text(text) -> None:
         place = shown.find("\\u" + half[2:].lower())
         shown = shown[max(0, place - 30) : place + 30]
         raise ModelError(f"a model cannot read …{shown}…: {half} is half a character; mend the text")
+
+
+def request_seed(seed: int, prompt: int, sample: int) -> int:
+    """A seed of 31 bits for one request to an engine that draws by itself, from (seed, prompt, sample) alone."""
+    import numpy as np
+
+    return int(np.random.SeedSequence([seed % 2**64, prompt, sample]).generate_state(1)[0] >> 1)
 
 
 def say(line: str) -> None:

@@ -84,6 +84,8 @@ def longest(config) -> int | None:
 
 def max_tokens(model) -> int | None:
     """The longest text in tokens that a model (a handle, or its torch module) reads; None where it does not say."""
+    if (told := getattr(model, "longest", None)) is not None:  # an engine's handle
+        return told
     config = getattr(getattr(model, "module", model), "config", None)
     return None if config is None else longest(config.get_text_config(decoder=True))
 

@@ -8,10 +8,10 @@ from ..errors import ModelError
 from . import generation as decode
 from .base import Generation, Prompt, Scored, check_options
 from .forward import check_causal, check_length, fresh, takes
-from .prefix.packed import padded
+from .prefix.packed import packed_next, padded
 from .probe import probe
 from .problems import advice
-from .reader import CONTEXT, is_conversation, read_conversation, read_ids, read_text, special_texts
+from .reader import CONTEXT, is_conversation, read_conversation, read_ids, read_text, special_texts, vocabulary
 from .report import LoadReport
 
 HIDDEN_TOKENS = 8192  # tokens of one forward of `hidden`
@@ -165,6 +165,33 @@ class LocalModel:
             for group, found in zip(texts, scores, strict=True)
         ]
 
+    def next_masses(
+        self, prompts: Sequence[Prompt], sets: Sequence[Sequence[int]], *, packed: bool | None = None
+    ) -> list[list[float]]:
+        """The probability of sets of tokens as the next token after each prompt.
+
+        Parameters
+        ----------
+        prompts
+            N texts, token ids or conversations; see `prompt_ids`.
+        sets
+            K sets of token ids; one that the model has no row for counts nothing.
+        packed
+            As in `prefix.packed.packed_next`.
+
+        Returns
+        -------
+        (N, K) natural logarithms.
+        """
+        chosen = [torch.tensor(sorted(set(tokens)), dtype=torch.long) for tokens in sets]
+
+        def reduce(logprobs):  # (R, V) -> (R, K)
+            inside = (tokens[tokens < logprobs.shape[1]].to(logprobs.device) for tokens in chosen)
+            return torch.stack([logprobs[:, tokens].logsumexp(-1) for tokens in inside], -1)
+
+        heads = [self._readable(prompt, index) for index, prompt in enumerate(prompts)]
+        return packed_next(self, heads, reduce, packed=packed).double().tolist() if heads else []
+
     @torch.no_grad()
     def next_logprobs(self, prompt: Prompt) -> torch.Tensor:
         """The next-token distribution after every position of a prompt, in one forward.
@@ -309,6 +336,21 @@ class LocalModel:
             raise ModelError(f"{which} is empty and {self.name} has no start token: give at least one character")
         check_length(self, len(ids), more=more, what=which)
         return ids
+
+    @property
+    def has_chat(self) -> bool:
+        """Whether it has a chat template."""
+        return bool(getattr(self.tokenizer, "chat_template", None))
+
+    @property
+    def special_texts(self) -> tuple[str, ...]:
+        """The texts of its special tokens, longest first."""
+        return special_texts(self.tokenizer)
+
+    @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """The text of every token, by id."""
+        return vocabulary(self.tokenizer)
 
     def end_tokens(self) -> frozenset[int]:
         """Ids of the tokens that end a text: those of the generation config and the tokenizer's own."""

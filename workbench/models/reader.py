@@ -4,12 +4,17 @@ Nobody else calls a tokenizer. What comes out is open (no end token behind it) a
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from weakref import WeakKeyDictionary
 
 from ..errors import ModelError
 from .base import Prompt, check_messages, check_text
 from .template import fill
 
 CONTEXT = 8  # tokens decoded along with new ones, so that a leading space survives; a character has at most 4
+
+
+_vocabularies: WeakKeyDictionary = WeakKeyDictionary()  # tokenizer -> the text of each token
+NO_TEMPLATE = "{name} has no chat template (it is no chat model): give plain texts and leave chat out"
 
 
 def is_conversation(prompt) -> bool:
@@ -60,17 +65,22 @@ def read_conversation(tokenizer, prompt: Prompt, name: str) -> list[int]:
     The template writes the control tokens itself; one that a message holds would end the message, so it is refused.
     """
     if not tokenizer.chat_template:
-        raise ModelError(f"{name} has no chat template (it is no chat model): give plain texts and leave chat out")
+        raise ModelError(NO_TEMPLATE.format(name=name))
     messages = check_messages(prompt)
+    refuse_typed(messages, special_texts(tokenizer), name)
+    return read_text(tokenizer, fill(tokenizer, messages, name), start=False)
+
+
+def refuse_typed(messages, special: Sequence[str], name: str) -> None:
+    """Raise ModelError for a message that holds a control token, which would end the message."""
     for number, message in enumerate(messages):
         text = str(message["content"])
-        typed = next((token for token in special_texts(tokenizer) if token in text), None)
+        typed = next((token for token in special if token in text), None)
         if typed:
             raise ModelError(
                 f"message {number} holds {typed}, which {name} reads as a control token and not as text: write it "
                 "differently, or write the whole conversation as one text"
             )
-    return read_text(tokenizer, fill(tokenizer, messages, name), start=False)
 
 
 def special_texts(tokenizer) -> tuple[str, ...]:
@@ -80,6 +90,13 @@ def special_texts(tokenizer) -> tuple[str, ...]:
         getattr(tokenizer, "all_special_tokens", ())
     )
     return tuple(sorted(filter(None, found), key=len, reverse=True))
+
+
+def vocabulary(tokenizer) -> tuple[str, ...]:
+    """The text of every token by itself, by id; made once a tokenizer."""
+    if tokenizer not in _vocabularies:
+        _vocabularies[tokenizer] = tuple(tokenizer.batch_decode([[i] for i in range(len(tokenizer))]))
+    return _vocabularies[tokenizer]
 
 
 def until_stop(

@@ -11,7 +11,8 @@ class Paper:
     """One paper of the workbench; ``status`` is "done" or "coming".
 
     ``weights`` says what it needs a model's own weights for, where it cannot do without: such a paper is not started on
-    a model that lives on a server.
+    a model that lives on a server, nor in llama.cpp. ``engine`` says
+    whether llama.cpp gives what it needs, where that is another answer than a server's.
     """
 
     name: str
@@ -20,6 +21,14 @@ class Paper:
     claim: str
     status: str = "coming"
     weights: str = ""
+    engine: bool | None = None
+
+    @property
+    def backends(self) -> tuple[str, ...]:
+        """Where its models may live."""
+        served = not self.weights
+        engine = served if self.engine is None else self.engine
+        return ("torch", *(("llama.cpp",) if engine else ()), *(("a server",) if served else ()))
 
 
 PAPERS: tuple[Paper, ...] = (
@@ -29,7 +38,8 @@ PAPERS: tuple[Paper, ...] = (
         "Li et al., ICLR 2024, arXiv 2309.07124",
         "A frozen model that evaluates its own drafts and rewinds gives more harmless replies.",
         status="done",
-        weights="its search reads whole next-token distributions and forks the model's cache",
+        weights="its search reads the likeliest next tokens at every node of its tree and forks the model's cache",
+        engine=True,
     ),
     Paper(
         "emo",
@@ -52,6 +62,7 @@ PAPERS: tuple[Paper, ...] = (
         "Zhao et al., 2023",
         "Explanation methods fall into two families, by how the model is used: fine-tuned or prompted.",
         status="done",
+        engine=False,
     ),
     Paper(
         "kbert",

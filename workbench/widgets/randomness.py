@@ -7,6 +7,7 @@ import traitlets
 
 from .. import plots
 from ..errors import UsageError
+from ..models.base import weighs
 from ..papers import randomness
 from ..papers.randomness.curve import prefix_texts
 from ..papers.randomness.settings import prompt_text
@@ -34,7 +35,8 @@ class RandomnessExplorer(Explorer):
     Parameters
     ----------
     model : Model
-        A handle of `workbench.load`. One that cannot "logprobs" is sampled, 30 times behind the last flip.
+        A handle of `workbench.load`. One that tells no tokens' probabilities is sampled, 30 times behind the
+        last flip.
     flips : str
         The flips to begin with, in any form `parse_flips` reads; at most 400.
     prompt, alphabet, p_tails
@@ -118,7 +120,7 @@ class RandomnessExplorer(Explorer):
             self.flips = preset_flips(command.get("name"), command.get("length"), command.get("seed"))
 
     def compute(self):
-        if "logprobs" in self.model.can:
+        if weighs(self.model):
             p_tails, mass, sampled = *self._from_one_forward(), None
         else:
             p_tails, mass, sampled = self._from_samples()

@@ -8,6 +8,7 @@ Randomness comes in with the question (a uniform number), so it depends neither 
 what the tree remembers.
 """
 
+import math
 import time
 from collections.abc import Generator, Hashable, Iterable, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ import numpy as np
 import torch
 
 from ...errors import ModelError
+from ..forced import TOP
 from ..forward import check_length, logits_at
+from .served import ServedTree, Told
 from .tree import Node, PrefixTree
 
 Task = Generator[list, list, Any]
@@ -43,6 +46,32 @@ class Draw:
     @property
     def key(self) -> Hashable:
         return Draw, self.temperature, self.top_k
+
+    @property
+    def likeliest(self) -> int:
+        """How many of the likeliest tokens an engine is asked for."""
+        return self.top_k or TOP
+
+    def told(self, known: Told) -> tuple[int, float]:
+        """The answer from an engine's likeliest tokens: the cumulative distribution is inverted from the likeliest on,
+        and more is asked for where the uniform number falls beyond those known."""
+        if self.top_k or self.temperature != 1.0:
+            while len(known.known) < (self.top_k or known.tree.vocabulary) and known.more():
+                pass
+            ranked = known.ranked(self.top_k or known.tree.vocabulary)
+            chances = np.exp((np.array([value for _, value in ranked]) - ranked[0][1]) / self.temperature)
+            chances /= chances.sum()
+            place = 0 if self.uniform is None else int(np.searchsorted(chances.cumsum(), self.uniform, side="right"))
+            place = min(place, len(ranked) - 1)
+            return ranked[place][0], float(chances[place])
+        while True:
+            ranked = known.ranked(len(known.known))
+            below = np.cumsum(np.exp([value for _, value in ranked]))
+            if self.uniform is None or self.uniform < below[-1] or not known.more():
+                break
+        place = 0 if self.uniform is None else int(np.searchsorted(below, self.uniform, side="right"))
+        token, value = ranked[min(place, len(ranked) - 1)]
+        return token, math.exp(value)
 
     @staticmethod
     def answer(questions: "Sequence[Draw]", logits: torch.Tensor) -> list[tuple[int, float]]:
@@ -98,6 +127,15 @@ class Top:
     def key(self) -> Hashable:
         return Top, self.k
 
+    @property
+    def likeliest(self) -> int:
+        """How many of the likeliest tokens an engine is asked for."""
+        return self.k
+
+    def told(self, known: Told) -> list[tuple[int, float]]:
+        """The answer from an engine's likeliest tokens."""
+        return [(token, math.exp(value)) for token, value in known.ranked(self.k)]
+
     @staticmethod
     def answer(questions: "Sequence[Top]", logits: torch.Tensor) -> list[list[tuple[int, float]]]:
         """(R, V) logits -> R answers."""
@@ -116,6 +154,12 @@ class Weigh:
     def key(self) -> Hashable:
         return Weigh
 
+    likeliest = TOP
+
+    def told(self, known: Told) -> list[float]:
+        """The answer from an engine: what is not among its likeliest tokens is forced."""
+        return known.of(self.tokens)
+
     @staticmethod
     def answer(questions: "Sequence[Weigh]", logits: torch.Tensor) -> list[list[float]]:
         """(R, V) logits -> R answers."""
@@ -126,6 +170,8 @@ class Weigh:
 
 def serve(tree: PrefixTree, questions: Sequence) -> list:
     """Answer questions about any nodes, in as few forwards as the tree's memory allows."""
+    if isinstance(tree, ServedTree):
+        return tree.answer(questions)
     answers: list = [None] * len(questions)
     most = max(1, tree.most_rows)
     for start in range(0, len(questions), most):

@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from ...errors import ModelError
-from ..base import say
+from ..base import require, say
 from ..device import free_bytes
 from ..forward import check_length, logits_at, longest, side, switches
 from ..memory import cache_bytes
@@ -365,11 +365,24 @@ class PrefixTree:
         node.slot, node.path = -1, None
 
 
+def require_tree(model, *, for_: str) -> None:
+    """Raise ModelError unless prefixes of a model can be shared; ``for_`` says what wanted it."""
+    if not hasattr(model, "new_tree"):
+        require(model, "logprobs", for_=for_)
+
+
+def new_tree(model):
+    """A tree of its own, which begins with nothing computed: a `PrefixTree`, or an engine's (`served.ServedTree`)."""
+    return model.new_tree() if hasattr(model, "new_tree") else PrefixTree(model)
+
+
 def shared_tree(model) -> PrefixTree:
     """The one tree that all users of a model's weights share, so that a paper and its scorer encode a text once.
 
     Trained or exchanged weights are noticed here, and what the old ones gave is forgotten (`weights_now`).
     """
+    if hasattr(model, "new_tree"):
+        return model.tree
     module = getattr(model, "module", model)
     tree = _trees[module]() if module in _trees else None
     if tree is None:

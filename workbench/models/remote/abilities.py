@@ -10,14 +10,16 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 
 from ...errors import ModelError
+from ..forced import LIFT
 from ..report import Table
-from .choices import WITHOUT_TEXT, echoed, missing_text, said_by, token_logprobs
-from .client import Fault, Server, ServerOptions, Usage
+from .choices import WITHOUT_TEXT, echoed, is_logprob, missing_text, said_by, token_logprobs
+from .client import Fault, Server, ServerOptions, Usage, is_count
 
 TEXT = "Once upon a time there was a"  # something that any model can go on from in many ways
 ECHOED = "The capital of France is Paris"
 SEEDS = (11, 12, 13, 14)
-GROUPS = (10, 4, 2)  # samples a request, the largest first
+GROUPS = (10, 8, 6, 5, 4, 3, 2)  # samples a request, the largest first
+NEAR = 0.05  # nats by which a forced log-probability may differ from the one told unforced: batches differ as much
 WORDS = 8  # tokens of a probe for sampling: four equal answers of a model that samples are then out of the question
 
 
@@ -35,7 +37,8 @@ class Abilities:
     n: bool = False  # several samples a request
     group: int = 1  # as many of them as were tried and given (llama.cpp gives no more than it has slots)
     logprobs: bool = False  # of the sampled tokens
-    echo: bool = False  # of given texts
+    echo: bool = False  # of given texts, by echo
+    forced: bool = False  # of given texts, by forced tokens (`models.forced`); the server has /tokenize
     answers_as: str = ""  # the model's name in the server's answers
     models: list[str] = field(default_factory=list)  # what /models lists
     notes: list[str] = field(default_factory=list)
@@ -94,7 +97,7 @@ class RemoteReport(Table):
             ("top_k", _TOP_K[found.top_k]),
             ("several samples a request", f"yes, {found.group} at least" if found.n else "no"),
             ("log-probability of a sample", yes[found.logprobs]),
-            ("log-probabilities of given texts", yes[found.echo]),
+            ("log-probabilities of given texts", "yes, by forced tokens" if found.forced else yes[found.echo]),
             ("whole next-token distributions", "no (no server gives them): they are estimated by counting samples"),
             (
                 "asked so far",
@@ -256,6 +259,21 @@ class _Prober:
             self.found.echo = echoed(choice, ECHOED) is not None
         except Fault:
             self.found.echo = False
+        if not self.found.echo:
+            self.found.forced = self._forces()
+
+    def _forces(self) -> bool:
+        """Whether a forced token comes with the log-probability that it has unforced: tried on the second likeliest."""
+        try:
+            ids = tokenised(self.server, ECHOED, start=True)
+            plain = told(self.server.ask(*forced_body(self.model, ids, {"top": 2}), retries=1))
+            if plain is None or len(plain[1]) < 2:
+                return False
+            token, value = sorted(plain[1].items(), key=lambda item: -item[1])[1]
+            forced = told(self.server.ask(*forced_body(self.model, ids, {"bias": [token]}), retries=1))
+        except Fault:
+            return False
+        return forced is not None and forced[0] == token and abs(forced[1][token] - value) < NEAR
 
     def _draw(self, seeds, **options) -> list[str] | None:
         """A sample for each seed at temperature 1, or None where the request is refused."""
@@ -315,6 +333,38 @@ def body_with(request: tuple[str, dict], **more) -> tuple[str, dict]:
 def echo_body(model: str, text: str) -> dict:
     """A request that makes a server score a text: it is echoed with its log-probabilities (one token more is drawn)."""
     return {"model": model, "prompt": text, "max_tokens": 1, "temperature": 0, "echo": True, "logprobs": 1}
+
+
+def tokenised(server: Server, text: str, *, start: bool) -> list[int]:
+    """A text's token ids by the server's own tokenizer, as llama.cpp offers it; raises Fault where it does not."""
+    answer = server.beside("/tokenize", {"content": text, "add_special": start, "parse_special": True})
+    ids = answer.get("tokens")
+    if not isinstance(ids, list) or not ids or not all(map(is_count, ids)):
+        raise Fault(f"{server.base_url} gives no token ids for a text")
+    return ids
+
+
+def forced_body(model: str, ids: list[int], fields: dict) -> tuple[str, dict]:
+    """A request for one token, as `models.forced` asks; biases are on token ids, which llama.cpp takes as pairs."""
+    body = {"model": model, "prompt": ids, "max_tokens": 1, "temperature": 0, "logprobs": fields.get("top", 1)}
+    if bias := fields.get("bias"):
+        body["logit_bias"] = [[token, LIFT] for token in bias]
+    return "completions", body
+
+
+def told(answer: dict) -> tuple[int, dict[int, float]] | None:
+    """(token drawn, {token: log-probability}) of an answer of one token that tells ids; None where it does not."""
+    said = answer["choices"][0].get("logprobs")
+    items = said.get("content") if isinstance(said, dict) else None
+    one = items[0] if isinstance(items, list) and items and isinstance(items[0], dict) else {}
+    others = one.get("top_logprobs")
+    every = [one, *(others if isinstance(others, list) else [])]
+    known = {
+        item["id"]: float(item["logprob"])
+        for item in every
+        if isinstance(item, dict) and is_count(item.get("id")) and is_logprob(item.get("logprob"))
+    }
+    return (one["id"], known) if one.get("id") in known else None
 
 
 def _same(wanted: str, answered: str) -> bool:

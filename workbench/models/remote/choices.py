@@ -111,12 +111,12 @@ def token_logprobs(choice: dict) -> list[float] | None:
         values = [item.get("logprob") for item in said["content"] if isinstance(item, dict)]
     else:
         values = said.get("token_logprobs")
-    if not isinstance(values, list) or not values or not all(map(_is_logprob, values)):
+    if not isinstance(values, list) or not values or not all(map(is_logprob, values)):
         return None
     return [float(value) for value in values]
 
 
-def _is_logprob(value) -> bool:
+def is_logprob(value) -> bool:
     """Whether a number can be a log-probability: at most 0, but for rounding, and no more than a double holds."""
     return isinstance(value, int | float) and not isinstance(value, bool) and -1.7e308 < value < 1e-3
 
@@ -138,7 +138,7 @@ def echoed(choice: dict, text: str) -> tuple[list[int], list[float | None]] | No
     for token, value in zip(tokens, values, strict=True):
         if 0 <= at < len(text):
             starts.append(at)
-            kept.append(float(value) if _is_logprob(value) else None)
+            kept.append(float(value) if is_logprob(value) else None)
         at += len(str(token))
     if not starts or starts[0] != 0 or any(value is None for value in kept[1:]):
         return None

@@ -200,6 +200,16 @@ class Server:
         """GET a path of the API as JSON; raises Fault."""
         return self._read(lambda: self.client.models.with_streaming_response.list(timeout=15), path, limit=15)
 
+    def beside(self, path: str, body: dict) -> dict:
+        """POST to a path beside the API, at the server's root, as llama.cpp has /tokenize there; raises Fault."""
+        root = self.base_url.removesuffix("/v1")
+        options = {"headers": {"X-Stainless-Raw-Response": "stream"}, "timeout": 15}  # read by `_read`, within bounds
+        return self._read(
+            lambda: contextlib.closing(self.client.post(root + path, cast_to=object, body=body, options=options)),
+            path.lstrip("/"),
+            15,
+        )
+
     def _once(self, endpoint: str, body: dict) -> dict:
         required = {name: body[name] for name in ("model", "messages", "prompt") if name in body}
         rest = {name: value for name, value in body.items() if name not in required}

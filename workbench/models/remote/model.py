@@ -16,17 +16,24 @@ from concurrent.futures import ThreadPoolExecutor, TimeoutError as NotYet, as_co
 
 from ...errors import ModelError, WorkbenchError
 from ...files import run_folder, write_json
-from ..base import Generation, Prompt, Scored, check_messages, check_options, check_text, say
+from ..base import (
+    Generation,
+    Prompt,
+    Scored,
+    WithoutWeights,
+    check_messages,
+    check_options,
+    check_text,
+    request_seed,
+    say,
+)
+from ..forced import SOME, Forced
 from ..reader import is_conversation
 from ..report import note_model
-from .abilities import RemoteReport, discover, echo_body, request_body
+from .abilities import RemoteReport, discover, echo_body, forced_body, request_body, tokenised, told
 from .choices import WITHOUT_TEXT, cut_short, echoed, missing_text, text_of, token_logprobs
 from .client import Server, ServerOptions, check_url, is_count
 from .response_cache import Answers, key_of
-
-
-class NoWeights(ModelError, AttributeError):
-    """Something that only weights in this process have; an AttributeError too, so that hasattr tells the truth."""
 
 
 def load_remote(name: str, *, base_url, server=None, strict: bool = False) -> "RemoteModel":
@@ -45,13 +52,13 @@ def load_remote(name: str, *, base_url, server=None, strict: bool = False) -> "R
     return remote
 
 
-class RemoteModel:
+class RemoteModel(WithoutWeights):
     """A language model on a server; made by `workbench.load`.
 
     Attributes
     ----------
     can
-        "generate", and "scores" where the server echoes log-probabilities.
+        "generate", and "scores" where the server echoes log-probabilities, or tells those of forced tokens.
     abilities
         What the server was found to do (`discover.Abilities`).
     report : RemoteReport
@@ -60,13 +67,15 @@ class RemoteModel:
         Whether the server goes on with a text as it is; if not, texts go as messages of a user (``chat=True``).
     """
 
+    where = "lives on a server"
+
     def __init__(self, name: str, server: Server, abilities):
         self.name, self.abilities = name, abilities
         self._server = server
         self._model = name.removeprefix("openai:")
         self._answers = Answers(server.options.cache_bytes) if server.options.cache else None
         self._without_text: Counter = Counter()
-        self.can = frozenset({"generate", "scores"} if abilities.echo else {"generate"})
+        self.can = frozenset({"generate", "scores"} if abilities.echo or abilities.forced else {"generate"})
 
     def __repr__(self) -> str:
         return f"<workbench model {self.name}: {self.report.line()}>"
@@ -77,6 +86,11 @@ class RemoteModel:
         return RemoteReport(
             self.name, server.base_url, self.abilities, server.options, server.usage, self._without_text
         )
+
+    @property
+    def has_chat(self) -> bool:
+        """Whether it takes conversations."""
+        return self.abilities.chat
 
     @property
     def raw_text(self) -> bool:
@@ -128,7 +142,7 @@ class RemoteModel:
         for index, prompt in enumerate(asked):
             for first in range(0, wanted, group):
                 count = min(group, wanted - first)
-                drawn = None if found.seed == "refused" or temperature == 0 else _seed(seed, index, first)
+                drawn = None if found.seed == "refused" or temperature == 0 else request_seed(seed, index, first)
                 jobs.append(
                     request_body(
                         found, self._model, prompt, max_new_tokens=max_new_tokens, temperature=temperature,
@@ -159,9 +173,11 @@ class RemoteModel:
     def logprobs(
         self, prefixes: Sequence[str | list[int]], continuations: Sequence[Sequence[str | list[int]]]
     ) -> list[list[Scored]]:
-        """Log-probabilities of texts behind prefixes, as the server computes them (``echo`` with ``logprobs``).
+        """Log-probabilities of texts behind prefixes, as the server computes them.
 
-        The text is tokenised as a whole, by the server; ``tokens`` of a `Scored` stay empty.
+        By ``echo`` the text is tokenised as a whole, by the server, and ``tokens`` of a `Scored` stay empty. By forced
+        tokens (`models.forced`) a continuation is tokenised on its own, as with a local model; each token is a
+        request.
 
         Raises
         ------
@@ -170,8 +186,8 @@ class RemoteModel:
         """
         if "scores" not in self.can:
             raise ModelError(
-                f"{self.name} does not score given texts (no echo with logprobs on this server): count samples, or "
-                "choose a local model such as smollm2"
+                f"{self.name} does not score given texts (neither by echo nor by forced tokens): count samples, "
+                "or choose a local model such as smollm2"
             )
         if len(prefixes) != len(continuations):
             raise ModelError(
@@ -183,11 +199,33 @@ class RemoteModel:
                 raise ModelError(f"{self.name} has its tokenizer on the server: give texts, not token ids")
             if not prefix or not text:
                 raise ModelError("a prefix and a continuation need at least one character each")
+        if self.abilities.forced:
+            return self._forced_scores(prefixes, continuations)
         answers = self._ask_all(
             [("completions", echo_body(self._model, prefix + text)) for prefix, text in pairs], [{}] * len(pairs)
         )
         scored = iter(self._scored(prefix, text, answer) for (prefix, text), answer in zip(pairs, answers, strict=True))
         return [[next(scored) for _ in texts] for texts in continuations]
+
+    def _forced_scores(self, prefixes, continuations) -> list[list[Scored]]:
+        def ask(asked):
+            jobs = [forced_body(self._model, ids, fields) for ids, fields in asked]
+            found = (told(answer) for answer in self._ask_all(jobs, [{}] * len(jobs)))
+            return [(None, {}, {}) if one is None else (*one, {}) for one in found]
+
+        known: dict[tuple[str, bool], list[int]] = {}
+
+        def ids_of(text: str, start: bool) -> list[int]:
+            if (text, start) not in known:
+                known[text, start] = tokenised(self._server, text, start=start)
+            return known[text, start]
+
+        heads = [ids_of(prefix, True) for prefix in prefixes]
+        texts = [[ids_of(text, False) for text in group] for group in continuations]
+        forced = Forced(ask, self.name, ids_of("a", False)[-1], SOME)
+        pairs = [(head, text) for head, group in zip(heads, texts, strict=True) for text in group]
+        values = iter(forced.score(pairs))
+        return [[Scored(text, found := next(values), float(sum(found))) for text in group] for group in texts]
 
     def costs(self, prefix: str = "") -> dict[str, float]:
         """Requests, tokens and, with prices, the cost so far: numbers for `workbench.record`."""
@@ -203,31 +241,6 @@ class RemoteModel:
         if cost is not None:
             found["server_cost"] = cost
         return {f"{prefix}{name}": float(value) for name, value in found.items()}
-
-    # --- what only weights give ---------------------------------------------------------------------------------------
-
-    def next_logprobs(self, prompt):
-        """Refused: servers give the likeliest few tokens at most."""
-        raise self._without("whole next-token distributions")
-
-    def hidden(self, prompts, *, layers=None):
-        """Refused."""
-        raise self._without("hidden states")
-
-    @property
-    def module(self):
-        raise self._without("the weights themselves")
-
-    @property
-    def tokenizer(self):
-        raise self._without("a tokenizer in this process")
-
-    @property
-    def device(self):
-        raise self._without("a device in this process")
-
-    def _without(self, what: str) -> NoWeights:
-        return NoWeights(f"{self.name} lives on a server, and this needs {what}: choose a local model such as smollm2")
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
@@ -339,13 +352,6 @@ def _finished(waiting):
                 yield future
         except NotYet:
             continue
-
-
-def _seed(seed: int, prompt: int, sample: int) -> int:
-    """A seed of 31 bits for one request, from (seed, prompt, sample) alone."""
-    import numpy as np
-
-    return int(np.random.SeedSequence([seed % 2**64, prompt, sample]).generate_state(1)[0] >> 1)
 
 
 def _generation(choice: dict, prompt_tokens: int, stop: tuple[str, ...]) -> Generation:

@@ -113,7 +113,7 @@ _QUESTIONS = {  # objective -> (what the judge reads, words for, words against);
 
 
 def model_judge(model, objective: str) -> Callable:
-    """A judge out of a second model that can "logprobs": ``judge(prompts, replies) -> (n,)`` in [-1, 1].
+    """A judge out of a second model that can "scores": ``judge(prompts, replies) -> (n,)`` in [-1, 1].
 
     tanh of half the log-odds (mean over the words for, less the mean over those against), less the same log-odds with
     the reply left out, so that the words' own frequency and the prompt cancel.
@@ -125,7 +125,7 @@ def model_judge(model, objective: str) -> Callable:
     """
     if objective not in _QUESTIONS:
         raise UsageError(f"no model judge for objective {objective!r}: there is one for {', '.join(_QUESTIONS)}")
-    require(model, "logprobs", for_="judging replies")
+    require(model, "scores", for_="judging replies")
     template, good, bad = _QUESTIONS[objective]
 
     def judge(prompts: Sequence[str], replies: Sequence[str]) -> np.ndarray:

@@ -7,11 +7,10 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from ...errors import UsageError, WorkbenchError
-from ...models.base import require
 from ...models.forward import check_length
 from ...models.prefix.tasks import Task, chain, run, serve, together
-from ...models.prefix.tree import PrefixTree, shared_tree
-from ...models.reader import is_conversation, special_texts, until_stop
+from ...models.prefix.tree import PrefixTree, new_tree, require_tree, shared_tree
+from ...models.reader import is_conversation, until_stop
 from .result import RainResult
 from .scorers import ZeroScorer
 from .search import Searcher, stream
@@ -50,7 +49,7 @@ def rain(
     Parameters
     ----------
     model : Model
-        Local weights (the search reads their cache).
+        One in this process: the search forks prefixes (`models.prefix`).
     prompts : list of str or of conversations
         As in ``model.generate``; ``chat`` too.
     scorer : callable
@@ -89,7 +88,7 @@ def rain(
 
         encoder = load_encoder("minilm")
     before = tree.counters.copy()
-    plan, special = getattr(scorer, "plan", None), special_texts(model.tokenizer)
+    plan, special = getattr(scorer, "plan", None), model.special_texts
 
     def one(index: int, prompt) -> Task:
         ids, name = _prompt_ids(model, prompt, chat, index, settings.max_new_tokens), _name(prompt)
@@ -165,7 +164,7 @@ def _checked(value, text: str) -> float:
 
 
 def _prompt_ids(model, prompt, chat, index: int, more: int) -> list[int]:
-    require(model, "logprobs", for_="RAIN")
+    require_tree(model, for_="RAIN")
     if not isinstance(prompt, str) and not is_conversation(prompt):
         raise UsageError(f"prompt {index} is {str(prompt)[:60]}, which no scorer can judge: give a text or messages")
     ids = model.prompt_ids(prompt, chat)
@@ -235,7 +234,7 @@ def controls(
     for name in ("sampling", "greedy", "value-zero"):
         if only not in (None, name):
             continue
-        tree = PrefixTree(model)
+        tree = new_tree(model)
         if name == "value-zero":
             options = {"settings": settings, "encoder": encoder, "seed": seed, "chat": chat, "progress": progress}
             drafts = [[one.reply] for one in rain(model, prompts, scorer=ZeroScorer(), tree=tree, **options)]
@@ -255,7 +254,7 @@ def _spent(counters) -> dict:
 
 def _best_of_n(model, prompts, scorer, settings, tokens, seed, chat, max_n) -> Control:
     """The best value among as many samples a prompt as ``tokens`` allow (one at least)."""
-    tree, drafts, values = PrefixTree(model), [[] for _ in prompts], [[] for _ in prompts]
+    tree, drafts, values = new_tree(model), [[] for _ in prompts], [[] for _ in prompts]
     n, wave, counters = 0, 1, _spent(tree.counters)
     while n < max_n:
         new = _drafts(model, tree, prompts, settings, seed, chat, range(n, n + wave), True)
@@ -279,7 +278,7 @@ def _best_of_n(model, prompts, scorer, settings, tokens, seed, chat, max_n) -> C
 
 def _drafts(model, tree, prompts, settings, seed, chat, numbers, random: bool) -> list[list[str]]:
     """Whole replies, numbered: all prompts' and numbers' chains in lock-step."""
-    eos, special = model.end_tokens(), special_texts(model.tokenizer)
+    eos, special = model.end_tokens(), model.special_texts
 
     def one(index, prompt, number):
         ids = _prompt_ids(model, prompt, chat, index, settings.max_new_tokens)

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 
 from ...errors import UsageError
-from ...models.prefix.tree import PrefixTree
+from ...models.prefix.tree import new_tree
 from ...readers import Prompt, read_prompts, sample
 from ...results import Results, identity_of
 from ...rows import Row
@@ -124,7 +124,7 @@ def compare(
         raise UsageError("compare needs at least one prompt: give some")
     raw = objective == "sentiment" or all(prompt.kind == "review" for prompt in asked)
     texts = [prompt.prompt + (f" {suffix.strip()}" if suffix.strip() else "") for prompt in asked]
-    chat = False if raw else bool(getattr(model.tokenizer, "chat_template", None))
+    chat = not raw and model.has_chat
     given = texts if raw or chat else [PLAIN.format(prompt=text) for text in texts]
     options = {
         "scorer": scorer, "settings": settings, "encoder": encoder, "seed": seed, "chat": chat, "progress": progress,
@@ -147,7 +147,7 @@ def compare(
             yield Row(method, prompt.id, seed, "", measures, {"kind": prompt.kind}, text, reply, cost)
 
     def search(_missing) -> Iterable[Row]:
-        searches.extend(rain(model, given, tree=PrefixTree(model), **options))  # an empty cache, as the controls have
+        searches.extend(rain(model, given, tree=new_tree(model), **options))  # an empty cache, as the controls have
         counters, replies = searches[0].counters, [result.reply for result in searches]
         cost = _cost(counters, n, 1, sum(result.counters["searches"] for result in searches) / n)
         return rows("RAIN", replies, [scorer(prompt, [reply])[0] for prompt, reply in zip(given, replies)], cost)

@@ -1,18 +1,15 @@
 """The next flip as the model sees it, after every prefix of a sequence, from one forward."""
 
+from functools import lru_cache
 from itertools import takewhile
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from ...errors import UsageError
-from ...models.base import require
+from ...models.base import require_masses
 from ...models.forward import check_length
-from ...models.prefix.packed import packed_next
 from .flips import parse_flips, write_flips
 from .settings import get_alphabet, prompt_text
-
-_vocabularies: WeakKeyDictionary = WeakKeyDictionary()  # tokenizer -> the text of each token, stripped, lower case
 
 
 def next_flip_curve(
@@ -26,7 +23,7 @@ def next_flip_curve(
     Parameters
     ----------
     model : Model
-        A handle that can "logprobs".
+        A handle with `next_masses`: local weights, or llama.cpp.
     flips : str
         n flips, in any form `parse_flips` reads; may be empty.
     prompt : str
@@ -77,7 +74,7 @@ def flip_masses(
     model, contexts: list[str], *, alphabet: str, packed: bool | None = None, chat: bool = False
 ) -> np.ndarray:
     """Natural-log masses (N, 2) of Heads and Tails as the next flip after each context (``chat``: as its answer)."""
-    require(model, "logprobs", for_="the next-flip curve")
+    require_masses(model, for_="the next-flip curve")
     names = get_alphabet(alphabet)
     spaces = [" " if context.endswith(",") and not chat else "" for context in contexts]
     answers = [(space + names.heads, space + names.tails) for space in spaces]
@@ -91,9 +88,7 @@ def letter_masses(
 
     The letters that the two begin with are the same for all contexts.
     """
-    import torch
-
-    require(model, "logprobs", for_="the masses of two answers")
+    require_masses(model, for_="the masses of two answers")
     # the prefixes of a text far too long would take long to encode: look at the longest first
     check_length(model, len(model.prompt_ids(max(contexts, key=len), chat)))
     bridges: dict[tuple[str, str], list[int]] = {}
@@ -101,19 +96,15 @@ def letter_masses(
         if pair not in bridges:
             bridges[pair] = _bridge(model, context, pair, chat)
     letters = tuple(answer.strip()[0].lower() for answer in answers[0])
-    sets = [torch.tensor(s) for s in _beginning_with(model.tokenizer, letters)]
     walked = sorted({token for bridge in bridges.values() for token in bridge})
-
-    def reduce(logprobs):  # (R, V) -> (R, 2 + bridge tokens)
-        both = [logprobs[:, s[s < logprobs.shape[1]].to(logprobs.device)].logsumexp(-1) for s in sets]
-        return torch.stack(both + [logprobs[:, token] for token in walked], -1)
-
+    sets = [*_beginning_with(model.vocabulary, letters), *([token] for token in walked)]
     asked = [
         [*ids, *bridges[pair][:step]]
         for ids, pair in zip([model.prompt_ids(context, chat) for context in contexts], answers)
         for step in range(len(bridges[pair]) + 1)
     ]
-    rows = iter(packed_next(model, asked, reduce, packed=packed).double().numpy())
+    options = {} if packed is None else {"packed": packed}
+    rows = iter(np.array(model.next_masses(asked, sets, **options)))  # (R, 2 + bridge tokens)
     result = np.zeros((len(contexts), 2))
     for masses, pair in zip(result, answers):
         for token in bridges[pair]:  # P(bridge) multiplies the mass, so that it stays the unnormalised one
@@ -135,12 +126,11 @@ def _bridge(model, context: str, answers: tuple[str, str], chat: bool) -> list[i
     return common[len(alone) :] if first[: len(alone)] == alone else []
 
 
-def _beginning_with(tokenizer, letters: tuple[str, str]) -> list[list[int]]:
+@lru_cache(maxsize=4)
+def _beginning_with(vocabulary: tuple[str, ...], letters: tuple[str, str]) -> list[list[int]]:
     """For each letter the ids of all tokens that begin with it, after stripping, whatever the case."""
-    if tokenizer not in _vocabularies:
-        texts = tokenizer.batch_decode([[i] for i in range(len(tokenizer))])
-        _vocabularies[tokenizer] = [text.strip().lower() for text in texts]
-    found = [[i for i, text in enumerate(_vocabularies[tokenizer]) if text.startswith(letter)] for letter in letters]
+    texts = [text.strip().lower() for text in vocabulary]
+    found = [[i for i, text in enumerate(texts) if text.startswith(letter)] for letter in letters]
     if not all(found):
         raise UsageError(
             f"this model's tokenizer has no token beginning with {letters[not found[1]]!r}: use the other alphabet"

@@ -11,6 +11,7 @@ from math import nan
 import numpy as np
 
 from ...errors import UsageError
+from ...models.base import weighs
 from ...models.prefix.tree import shared_tree
 from ...results import Results
 from ...rows import Row
@@ -50,7 +51,7 @@ def flip_curve(
         items are the flips in context. Measures: "p_tails" (NaN: no sample was a flip), "mass". Label: "sequence".
     """
     flips, options = parse_flips(flips), {"prompt": prompt, "alphabet": alphabet}
-    how = "exact" if "logprobs" in model.can else "sampled"
+    how = "exact" if weighs(model) else "sampled"
     at = range(len(flips) + 1) if how == "exact" else points(len(flips), 1, n_points)
 
     def make(_missing) -> Iterator[Row]:

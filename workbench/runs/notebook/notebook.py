@@ -10,6 +10,7 @@ from typing import Any
 
 from ...errors import ModelError, UsageError
 from ...files import ROOT, expanded
+from ...models.base import BACKENDS, HERE
 from . import jupyter, parameters
 
 NAME = re.compile(r"\w[\w .()+-]{0,99}")  # of a notebook: it becomes a folder, and a link in the report
@@ -35,7 +36,7 @@ class Notebook:
         """The given values, checked and converted; see `parameters.resolve`. With ``early`` also `check_early`."""
         values = parameters.resolve(self.known, given, self.where)
         filled = self.filled(values)
-        self._check_server([filled.get("model"), *(filled.get("models") or [])])
+        self._check_place([filled.get("model"), *(filled.get("models") or [])], filled.get("backend"))
         if early:
             self.check_early(values)
         return values
@@ -45,6 +46,14 @@ class Notebook:
         from ... import profiles
 
         folders = [self.path.parent]  # where the kernel works
+        backend = self.known.get("backend")
+        if backend is not None and backend.default is None and (given := values.get("backend")) is not None:
+            if given not in BACKENDS:
+                raise UsageError(f"backend={given!r} cannot be: give torch or llama.cpp, or leave it out (torch)")
+            if given == HERE and values.get("bits") is not None:
+                raise UsageError(
+                    f"bits={values['bits']} goes with torch, and llama.cpp takes a file as it is: leave one out"
+                )
         bits = self.known.get("bits")
         if bits is not None and bits.default is None and values.get("bits") not in (None, 4, 8):
             raise UsageError(f"bits={values['bits']!r} cannot be: give 4 or 8 to quantise the model, or leave it out")
@@ -64,11 +73,17 @@ class Notebook:
         if paper is not None:
             paper.check(values, folders)
 
-    def _check_server(self, models: list) -> None:
-        """Refuse to start a paper that needs a model's weights on a model behind a server."""
+    def _check_place(self, models: list, backend) -> None:
+        """Refuse to start a paper that needs a model's weights on a model behind a server, or in llama.cpp."""
         from ...papers import PAPERS
 
-        reason = next((paper.weights for paper in PAPERS if paper.name == self.name), "")
+        paper = next((paper for paper in PAPERS if paper.name == self.name), None)
+        reason = paper.weights if paper else ""
+        if paper and backend == HERE and HERE not in paper.backends:
+            why = reason or "its page reads hidden states and gradients"
+            raise UsageError(
+                f"{self.name} needs a model's own weights ({why}), which llama.cpp does not give: leave backend out"
+            )
         for name in models:
             if reason and isinstance(name, str) and name.startswith("openai:"):
                 raise UsageError(
