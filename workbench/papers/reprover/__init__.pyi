@@ -47,9 +47,7 @@ from .retrieve import (
     Query as Query,
     ceiling as ceiling,
     evaluate as evaluate,
-    measure as measure,
     measure_scores as measure_scores,
     queries as queries,
-    top as top,
 )
 from .settings import PROFILES as PROFILES

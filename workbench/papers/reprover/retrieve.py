@@ -43,18 +43,11 @@ def queries(corpus: Corpus, theorems: Sequence[TracedTheorem]) -> list[Query]:
     ]
 
 
-def measure(ranking: Sequence[int], positives: frozenset[int]) -> tuple[float, float, float]:
-    """R@1 = [top1 in pos]/|pos|, R@10 = |pos ∩ top10|/|pos|, and 1/rank of the first hit (0 without one).
+def _measure(places: Sequence[int], n: int) -> tuple[float, float, float]:
+    """The `MEASURES`, from the places (counted from 1) of those of the ``n`` positives that are ranked.
 
     R@1 stays below 1 by construction where a tactic names several premises: that is the paper's definition.
     """
-    if not positives:
-        raise UsageError("a query without a positive premise has no recall; leave it out (`queries` does)")
-    return _measure([place for place, number in enumerate(ranking, 1) if number in positives], len(positives))
-
-
-def _measure(places: Sequence[int], n: int) -> tuple[float, float, float]:
-    """`measure`, from the places (counted from 1) of those of the ``n`` positives that are ranked."""
     first = min(places, default=0)
     return (first == 1) / n, sum(place <= 10 for place in places) / n, 1 / first if first else 0.0
 
@@ -207,14 +200,6 @@ def measure_scores(
             yield _places(scores, query.positives)
 
     return results_of(asked, arm, places())
-
-
-def top(corpus: Corpus, query: Query, retriever, k: int = 10, *, seed: int = 0) -> list[tuple[str, float]]:
-    """The best ``k`` accessible premises for one query, with their scores; ``retriever`` as in `score_all`."""
-    mask = corpus.accessible(query.theorem.file_path, query.theorem.start)
-    scores = np.where(mask, next(score_all(corpus, [query.tactic.state_before], retriever, seed=seed)), -np.inf)
-    best = np.argsort(-scores, kind="stable")[: min(k, int(mask.sum()))]
-    return [(corpus.premises[number].full_name, float(scores[number])) for number in best]
 
 
 @functools.lru_cache(maxsize=8)

@@ -143,10 +143,10 @@ def faithfulness_table(
     if random_draws < 1:
         raise UsageError(f"random_draws={random_draws}: give at least one random order a prompt")
     pairs = [_pair(item) for item in items]
-    for method, ready in (attributions or {}).items():
-        if [(one.prompt, one.target) for one in ready] != pairs:
-            raise UsageError(f"attributions of {method} are not of these items: give one for each, in their order")
     ready = attributions or {}
+    for method, some in ready.items():
+        if [(one.prompt, one.target) for one in some] != pairs:
+            raise UsageError(f"attributions of {method} are not of these items: give one for each, in their order")
     given = {method: [one.scores.tolist() for one in some] for method, some in ready.items()}
     results = Results(
         "faithfulness", model=model, settings=[pairs, asked, removals, shares, samples, random_draws, given]
