@@ -48,4 +48,5 @@ def test_run_all_save_reopen_restart(paper, open_notebook, lab):
     for index in range(WIDGETS[paper]):
         kept.nth(index).scroll_into_view_if_needed()
         assert kept.nth(index).is_visible() and kept.nth(index).locator("img").first.bounding_box()["height"] > 50
-    assert not again.page.get_by_text("model not found").first.is_visible()
+        cell = again.page.locator(".jp-Cell-outputArea", has=again.page.locator(".wb-kept")).nth(index)
+        assert not cell.get_by_text("model not found").first.is_visible()
