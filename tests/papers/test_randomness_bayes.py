@@ -248,7 +248,7 @@ def test_generation_table_compares_equal_lengths():
     rows = study.generation_table(generated, "m", w=2)
     assert [r["source"] for r in rows] == ["m", "Bernoulli", "window", "Markov (fitted)", "m"]
     assert {r["sequences"] for r in rows[:4]} == {2} and rows[4]["sequences"] == 0  # one flip says nothing
-    assert rows[0]["share of Tails"].startswith("0.45") and rows[0]["longest run"].startswith("1.5 [")
+    assert rows[0]["share of Tails"].startswith("0.45") and rows[0]["longest run"].startswith("1.5 [0,")
     assert rows[0]["distinct windows of 2"].startswith(f"{(2 + 4) / 2:g} [")
     assert rows[0]["kept to flips"].startswith("0.667 [") and not rows[1]["kept to flips"]
 

@@ -6,7 +6,7 @@ down beforehand.
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
-from math import nan
+from math import inf, nan
 
 import numpy as np
 
@@ -252,8 +252,8 @@ def generation_table(generated: Results, name: str, *, seed: int = 0, w: int = 5
             Row(source, str(i), measures=summary(flips, w=w))
             for source, sequences in sources.items() for i, flips in enumerate(sequences)
         ))  # fmt: skip
-        means = {measure: results.table(measure, bounds=(0, 1)) for measure in ("share of Tails", "alternation rate")}
-        means |= {measure: results.table(measure) for measure in ("longest run", f"distinct windows of {w}")}
+        most = {"share of Tails": 1, "alternation rate": 1, "longest run": inf, f"distinct windows of {w}": inf}
+        means = {measure: results.table(measure, bounds=(0, high)) for measure, high in most.items()}
         rows += [
             {"model": name, "stated % Tails": 100 * stated, "source": source, "sequences": len(sequences),
              "kept to flips": str(kept) if source == name else "",
