@@ -102,7 +102,7 @@ def test_defaults_of_a_strange_notebook_are_read_and_never_run(tmp_path):
     marker = tmp_path / "ran"
     source = f"x: str = open({str(marker)!r}, 'w').write('1')"
     cell = {"cell_type": "code", "metadata": {"tags": ["parameters"]}, "source": source}
-    with pytest.raises(UsageError, match="no plain value"):
+    with pytest.raises(UsageError, match="not a plain value"):
         read_parameters({"cells": [cell]}, "it")
     cell["source"] = f"x: [open({str(marker)!r}, 'w')] = 1"
     with pytest.raises(UsageError, match="annotation"):

@@ -257,7 +257,7 @@ def test_ctrl_c_closes_the_runs_in_order(waiting):
     process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=60)
     assert process.returncode == 130 and "Traceback" not in said, said
-    assert "3 cells, 0 run, 3 left" in said and "the same command goes on" in said
+    assert "3 cells, 0 run, 3 left" in said and "the same command continues" in said
     records = store.all_runs(out)
     assert [record.status for record in records] == ["interrupted", "interrupted"]
     assert all_end(everyone, 1)

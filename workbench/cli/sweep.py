@@ -214,6 +214,7 @@ def _print_commands(grid, folder: Path, options: list[str]) -> None:
 def _show_summary(summary, grid, folder: Path, quiet: bool) -> None:
     """Print how the sweep ended."""
     from ..runs.report.words import duration
+    from ..runs.store.entry import runs_folder
     from ..runs.sweep.plan import describe
 
     for cell, outcome in [*summary.halted, *summary.failed][:SHOWN]:
@@ -236,10 +237,4 @@ def _show_summary(summary, grid, folder: Path, quiet: bool) -> None:
     if summary.exit_code:
         print("the same command continues with the unfinished cells")
     else:
-        print(f"all finished; see them with: workbench report{'' if _default(folder) else f' --out {folder}'}")
-
-
-def _default(folder: Path) -> bool:
-    from ..runs.store.entry import runs_folder
-
-    return folder == runs_folder()
+        print(f"all finished; see them with: workbench report{'' if folder == runs_folder() else f' --out {folder}'}")

@@ -10,6 +10,7 @@ import secrets
 import signal
 import sys
 import time
+from functools import partial
 
 from jupyter_core.paths import jupyter_runtime_dir
 from nbclient.util import run_sync
@@ -116,7 +117,9 @@ class Client(PapermillNotebookClient):
     async def async_start_new_kernel(self, **kwargs):
         self.state.launched = True
         if sys.platform == "linux":
-            kwargs["preexec_fn"] = _die_with_parent  # if this process is killed, the kernel dies too
+            kwargs["preexec_fn"] = partial(
+                die_with_parent, signal.SIGKILL
+            )  # if this process is killed, the kernel dies too
         await super().async_start_new_kernel(**kwargs)
         self.state.started(self.km.provisioner)
 
@@ -144,10 +147,6 @@ class Client(PapermillNotebookClient):
             if reply["content"]["status"] != "ok":
                 raise RuntimeError(f"the warm kernel could not be cleared: {reply['content'].get('evalue')}")
         super().papermill_execute_cells()
-
-
-def _die_with_parent():
-    die_with_parent(signal.SIGKILL)
 
 
 def register(state: Kernel) -> None:
