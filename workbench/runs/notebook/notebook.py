@@ -80,7 +80,8 @@ class Notebook:
         if paper and backend == HERE and HERE not in paper.backends:
             why = reason or "its page reads hidden states and gradients"
             raise UsageError(
-                f"{self.name} needs a model's own weights ({why}), and llama.cpp keeps them to itself: leave backend out"
+                f"{self.name} needs a model's own weights ({why}), and llama.cpp keeps them to itself: "
+                "leave backend out"
             )
         for name in models:
             if reason and isinstance(name, str) and name.startswith("openai:"):
