@@ -171,7 +171,8 @@ ENGINES = """
 import json, sys, time
 began = time.process_time()
 from workbench import load
-backend, name, cold, new, long = sys.argv[1] or None, sys.argv[2], sys.argv[3] == "cold", *map(int, sys.argv[4:])
+backend, name, cold = sys.argv[1] or None, sys.argv[2], sys.argv[3] == "cold"
+new, long, times = map(int, sys.argv[4:])
 model = load(name, backend=backend)
 model.generate(["The capital of France is"], max_new_tokens=1)
 figures = {"cold": time.process_time() - began}
@@ -181,16 +182,16 @@ def peak():
         return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
 
 def generate(prompts, count):
-    "Median CPU seconds of three calls, with nothing remembered, and the tokens of one."
+    "Median CPU seconds of some calls, with nothing remembered, and the tokens of one."
     found = []
-    for _ in range(3):
+    for _ in range(times):
         if backend:
             model.close()  # begun again outside the clock
             model._engine.room(512, len(prompts))
         began = time.process_time()
         samples = model.generate(prompts, max_new_tokens=count, temperature=1.0)
         found.append(time.process_time() - began)
-    return sorted(found)[1], sum(len(one.tokens) for (one,) in samples)
+    return sorted(found)[len(found) // 2], sum(len(one.tokens) for (one,) in samples)
 
 def token(prompts):
     "CPU seconds of a token behind the first."
@@ -215,7 +216,7 @@ def engines(name: str, quick: bool) -> dict[str, tuple[float, float]]:
     load(name)  # fills the cache, but for the cold start
 
     def child(backend: str, cold: bool) -> dict[str, float]:
-        sizes = ["12", "100"] if quick else ["32", "200"]
+        sizes = ["8", "60", "1"] if quick else ["32", "200", "3"]
         command = [sys.executable, "-c", ENGINES, backend, name, "cold" if cold else "warm", *sizes]
         with tempfile.TemporaryDirectory() as empty:
             own = {"WORKBENCH_CACHE": empty} if cold else {}

@@ -12,6 +12,8 @@ import pytest
 from workbench import load
 from workbench.errors import ModelError, UsageError
 from workbench.models.base import TooLong, require, weighs
+from workbench.models.prefix.tasks import Draw, Top, Weigh, serve
+from workbench.models.prefix.tree import shared_tree
 from workbench.results import identity_of
 from workbench.runs.notebook.notebook import read
 from workbench.runs.sweep.grid import identity
@@ -67,6 +69,36 @@ def test_sets_of_tokens_are_weighed_exactly(llama, smollm2, whole):
     exact = smollm2.next_logprobs(PROMPT)[-1].double().numpy()
     (ours,) = smollm2.next_masses([PROMPT], [list(map(int, tokens)) for tokens in sets])
     assert ours[:-1] == pytest.approx([np.logaddexp.reduce(exact[tokens]) for tokens in sets[:-1]], abs=1e-4)
+
+
+def test_a_searchs_questions_are_answered_from_the_whole_distribution(llama, whole):
+    """`Top`, `Weigh` and `Draw` at a node, draws beyond the likeliest tokens told among them, against the listing."""
+    tree = shared_tree(llama)
+    node = tree.extend(tree.node(llama.token_ids(PROMPT)[:3]), llama.token_ids(PROMPT)[3:])
+    order = np.argsort(-whole)
+    cumulated = np.exp(whole[order]).cumsum()
+    uniforms = [0.0, 0.4, 0.9, float(cumulated[70]) + 1e-6, float(cumulated[3000]) + 1e-6, 0.9999]
+    rare = tuple(map(int, order[[0, 100, 40000]]))
+    questions = [
+        Top(node, 5),
+        Weigh(node, rare),
+        Draw(node, None),
+        Draw(node, 0.75, 1.5, 10),
+        Draw(node, None, 1.5, 10),
+    ]
+    top, weighed, greedy, cut, first, *drawn = serve(tree, [*questions, *(Draw(node, u) for u in uniforms)])
+    assert [token for token, _ in top] == order[:5].tolist()
+    assert [chance for _, chance in top] == pytest.approx(np.exp(whole[order[:5]]), rel=1e-3)
+    assert weighed == pytest.approx(whole[list(rare)], abs=SUMS)
+    assert greedy[0] == first[0] == order[0]
+    hot = np.exp(whole[order[:10]] / 1.5)
+    kept = (hot / hot.sum()).cumsum()
+    place = int(np.searchsorted(kept, 0.75, side="right"))
+    assert cut == (int(order[place]), pytest.approx(hot[place] / hot.sum(), rel=1e-3))
+    for uniform, (token, chance) in zip(uniforms, drawn, strict=True):
+        rank = int(np.flatnonzero(order == token)[0])
+        assert cumulated[rank] > uniform - SUMS and (rank == 0 or cumulated[rank - 1] < uniform + SUMS)
+        assert chance == pytest.approx(np.exp(whole[token]), rel=1e-3)
 
 
 @pytest.mark.slow

@@ -90,7 +90,7 @@ def test_another_name_in_the_answers_is_noted(tiny):
 # ---- generation
 
 
-@pytest.mark.parametrize(("most", "sizes"), [(True, [10]), (7, [2, 4, 4]), (3, [2] * 5), (1, [1] * 10)])
+@pytest.mark.parametrize(("most", "sizes"), [(True, [10]), (8, [2, 8]), (7, [4, 6]), (3, [1, 3, 3, 3]), (1, [1] * 10)])
 def test_as_many_samples_a_request_as_the_server_gives(most, sizes):
     """llama.cpp refuses more than it has slots."""
     with TinyServer(n=most) as running:

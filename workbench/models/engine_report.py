@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from .base import HERE
-from .engine import Engine
+from .engine import SLOTS, Engine
 from .files.cache import size_text
 from .report import Table
 
@@ -55,8 +55,12 @@ class LlamaReport(Table):
         plain = {key: value for key, value in self.__dict__.items() if key not in ("engine", "backend_name")}
         engine = self.engine
         return plain | {
-            "backend": self.backend, "threads": engine.threads, "slots": engine.slots, "context": engine.context
-        }  # fmt: skip
+            "backend": self.backend,
+            "threads": engine.threads,
+            "slots": engine.slots,
+            "context": engine.context,
+            "room": f"at this moment; up to {SLOTS} texts at a time and {self.longest} tokens, as calls need it",
+        }
 
     def line(self) -> str:
         """One line: backend, types, size, seconds."""
