@@ -209,7 +209,6 @@ def test_the_hub_comes_first_and_its_listing_confirms_the_hash(models, place, so
     assert fetched(sources) == [1, 2, 3] and path.read_bytes() == model
 
 
-@pytest.mark.slow
 def test_a_bundle_takes_an_added_model_along(models, place, model, tmp_path, monkeypatch):
     spec = importlib.util.spec_from_file_location("install", ROOT / "workbench" / "install.py")
     install = importlib.util.module_from_spec(spec)
