@@ -71,6 +71,7 @@ def test_sets_of_tokens_are_weighed_exactly(llama, smollm2, whole):
     assert ours[:-1] == pytest.approx([np.logaddexp.reduce(exact[tokens]) for tokens in sets[:-1]], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_searchs_questions_are_answered_from_the_whole_distribution(llama, whole):
     """`Top`, `Weigh` and `Draw` at a node, draws beyond the likeliest tokens told among them, against the listing."""
     tree = shared_tree(llama)
@@ -116,6 +117,7 @@ def test_what_was_read_before_changes_no_score(llama):
     assert all(one == fresh[0] for one in fresh)
 
 
+@pytest.mark.slow
 def test_texts_conversations_and_stops_are_the_local_models(llama, smollm2):
     chat = [{"role": "user", "content": "What is the capital of France? Answer with one word."}]
     for prompt, options in (
@@ -144,6 +146,7 @@ def test_samples_follow_from_seed_prompt_and_number(llama):
     assert len({one.text for one in [*greedy, *cut]}) == 1
 
 
+@pytest.mark.slow
 def test_samples_come_from_the_whole_distribution(llama, whole):
     """llama.cpp's own cuts (top_k 40, top_p .95, min_p .05) are off: the samples' mean surprise is the entropy."""
     samples = llama.generate([PROMPT], max_new_tokens=1, temperature=2.0, n=120, seed=1)[0]
@@ -284,6 +287,7 @@ print("closed", one.laddr.ip, listening(), held - psutil.Process().memory_info()
 """
 
 
+@pytest.mark.slow
 def test_an_interrupt_a_fork_and_the_end(tmp_path):
     """In a process of its own: Ctrl-C ends the work at once, a fork is told, closing frees port and memory."""
     done = subprocess.run([sys.executable, "-c", CHILD], capture_output=True, text=True, timeout=300, cwd=tmp_path)

@@ -216,7 +216,9 @@ class Engine:
 def threads() -> int:
     """Threads of a forward: OMP_NUM_THREADS where it is set, as for torch, else the cores this process may use."""
     told = os.environ.get("OMP_NUM_THREADS", "")
-    return int(told) if told.isdigit() and int(told) else len(os.sched_getaffinity(0))
+    if told.isdigit() and int(told):
+        return int(told)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _forget() -> None:
