@@ -107,7 +107,7 @@ def database_overview(corpus: Corpus, asked: dict[str, Sequence[Query]]):
 
 
 def floor(session: Session, train: Sequence[TracedTheorem], theorems: Sequence[str | Theorem], *, calls: int,
-          progress: bool = True) -> Results:  # fmt: skip
+          progress: bool = False) -> Results:  # fmt: skip
     """The two provers of the floor on the same theorems: the majority tactic once, the fixed list within ``calls``."""
     commonest = majority_tactic(train)
     provers = {
