@@ -27,7 +27,7 @@ def test_run_all_save_reopen_restart(paper, open_notebook, lab):
         assert widget.bounding_box()["width"] >= 300
         assert not widget.get_by_role("alert").is_visible(), widget.get_by_role("alert").inner_text()
         assert widget.locator(".wb-body").bounding_box()["height"] > 50
-        for chart in widget.locator("svg.wb-chart:visible, svg.wb-rain-tree:visible, svg.wb-kbert-tree:visible").all():
+        for chart in widget.locator("svg.wb-chart:visible, svg.wb-rain-tree:visible, svg.wb-kb-tree:visible").all():
             assert chart.bounding_box()["width"] > 100 and chart.locator(":scope > *").count() > 3, "drawn, not blank"
         assert not page.page.locator(".wb-kept").nth(index).is_visible(), "the kept picture hides beside a live widget"
     assert page.page.evaluate(BROKEN) == []
