@@ -36,6 +36,7 @@ class ScriptedModel:
     """As much of a `Model` as the search needs; prompts are words with blanks between."""
 
     name, can, module = "scripted", frozenset({"generate", "logprobs"}), None
+    special_texts, has_chat = (), False
 
     def __init__(self):
         self.tokenizer = SimpleNamespace(decode=lambda ids: " ".join(WORDS[i] for i in ids))

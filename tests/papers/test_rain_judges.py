@@ -66,7 +66,7 @@ class TwoWords:
     """A second model with known log-probabilities: the reply's praise counts, and the words' prior is skewed."""
 
     name = "two words"
-    can = frozenset({"logprobs"})
+    can = frozenset({"scores"})
 
     def logprobs(self, prefixes, continuations):
         rows = []

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from workbench.errors import UsageError
+from workbench.models.reader import read_text
 from workbench.papers.rain import (
     LabelScorer,
     RainSettings,
@@ -99,6 +100,7 @@ def sentencepiece_like():
 
 def test_labels_are_the_tokens_that_follow_the_template_also_with_sentencepiece():
     model = SimpleNamespace(tokenizer=sentencepiece_like(), name="toy")
+    model.token_ids = lambda text, *, start=True: read_text(model.tokenizer, text, start=start)
     named = model.tokenizer.convert_tokens_to_ids
     assert VoteScorer(model).letters == ({named("▁A")}, {named("▁B")})
     scorer = LabelScorer(model, SENTIMENT, [" safe"], [" dangerous"])

@@ -20,7 +20,7 @@ class RainExplorer(Explorer):
     Parameters
     ----------
     model : Model
-        A handle of `workbench.load` that can "logprobs".
+        A handle of `workbench.load` in this process (torch or llama.cpp).
     scorer : callable
         ``scorer(prompt, replies) -> values in [-1, 1]``, for instance `workbench.papers.rain.objective`.
     prompt : str
