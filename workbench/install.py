@@ -357,7 +357,7 @@ def setup_fingerprint() -> str:
 def pip(python: Path, arguments: list[str]) -> None:
     """Run pip, showing only what is being fetched; everything goes to setup.log beside the environment's Python."""
     log = python.parent.parent / "setup.log"
-    if arguments[0] == "install":  # 20,000 files would be compiled, minutes on one core; Python compiles what is imported
+    if arguments[0] == "install":  # compiling all 20,000 files takes minutes; Python compiles what it imports
         arguments = ["install", "--no-compile", *arguments[1:]]
     command = [str(python), "-m", "pip", "--disable-pip-version-check", *arguments]
     lines: list[str] = []
