@@ -78,6 +78,12 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: place.get(group(item), len(place)))
 
 
+def pytest_collection_finish(session):
+    """The groups must have reached xdist: under a pytest that it does not know they vanish without a word."""
+    if getattr(session.config.option, "loadgroup", False) and not all("@" in item.nodeid for item in session.items):
+        raise pytest.UsageError("pytest-xdist makes no groups with this pytest: install what constraints.txt pins")
+
+
 # ---- skips
 
 
