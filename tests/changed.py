@@ -1,4 +1,4 @@
-"""Which papers' notebooks run at their default sizes in the gate: those a change touches, else one by rotation."""
+"""Which papers' notebooks run in the gate beyond their smoke run: those a change touches, or some by rotation."""
 
 import subprocess
 import time
@@ -31,6 +31,10 @@ def papers_of(files: list[str], papers: list[str]) -> list[str]:
 
 def papers_to_run(papers: list[str]) -> list[str]:
     """The changed ones, or the one whose turn it is on the day of the last commit."""
-    found = papers_of(changed_files(), papers)
+    return papers_of(changed_files(), papers) or by_turn(papers, 1)
+
+
+def by_turn(papers: list[str], many: int) -> list[str]:
+    """The ``many`` papers whose turn it is on the day of the last commit."""
     day = int(git("show", "--no-patch", "--format=%ct", "HEAD") or time.time()) // 86400
-    return found or [papers[day % len(papers)]]
+    return [papers[(day * many + k) % len(papers)] for k in range(many)]

@@ -1,6 +1,7 @@
 """Each paper's own notebook as a class meets it: Run All in a narrow window, kernel restarted, saved, opened again."""
 
 import pytest
+from changed import by_turn
 
 from workbench.papers import PAPERS
 
@@ -49,8 +50,13 @@ def test_a_widget_after_a_restart_and_in_a_notebook_opened_again(open_notebook, 
     kernel_restarted_saved_and_opened_again(page, name, 1, open_notebook)
 
 
+def pytest_generate_tests(metafunc):
+    """Two papers take turns in the gate, all run with ``--release``."""
+    if "paper" in metafunc.fixturenames:
+        metafunc.parametrize("paper", WIDGETS if metafunc.config.getoption("--release") else by_turn(list(WIDGETS), 2))
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("paper", WIDGETS)
 def test_run_all_save_reopen_restart(paper, open_notebook, lab):
     name = lab.copy(paper, profile="smoke")
     page = open_notebook(name, width=900, height=700)
