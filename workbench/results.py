@@ -192,7 +192,7 @@ class Results:
             if not values:
                 found[group] = None
             elif pooled:
-                found[group] = clustered_interval(values, [row.unit for row in part.rows])
+                found[group] = replace(clustered_interval(values, [row.unit for row in part.rows]), unit=unit)
             elif all(isinstance(value, bool) for value in values) and len(units) == len(values):
                 found[group] = proportion_interval(sum(values), len(values), unit=unit)
             else:

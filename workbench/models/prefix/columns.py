@@ -5,11 +5,15 @@ reads from during a forward. Which columns are written and which are seen is set
 tree share their ancestors' columns without a copy of the whole cache for each branch.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
 from transformers import DynamicCache
+
+from ...errors import ModelError
 
 FIRST = 256  # columns allocated at first; doubled when they run out
 # where so much of a range of columns is wanted, the whole range is used as it lies instead of being gathered
@@ -39,6 +43,30 @@ class Node:
             ids.append(node.token)
             node = node.parent
         return tuple(ids[::-1])
+
+
+class Prefixes:
+    """The nodes of a tree: one for each prefix, whoever computes what follows it."""
+
+    root: Node
+    name: str
+    vocabulary: int
+    _index: WeakValueDictionary  # (id of the parent, token) -> node
+
+    def node(self, ids: Iterable[int]) -> Node:
+        """The prefix with these token ids; equal ids give the same node as long as anybody holds it."""
+        return self.extend(self.root, ids)
+
+    def extend(self, node: Node, ids: Iterable[int]) -> Node:
+        """``node`` with ``ids`` behind it. Nothing is computed yet."""
+        for token in ids:
+            child = self._index.get((id(node), token))
+            if child is None:
+                if not 0 <= token < self.vocabulary:
+                    raise ModelError(f"{token} is no token of {self.name}: its ids run to {self.vocabulary - 1}")
+                child = self._index[id(node), int(token)] = Node(node, int(token))
+            node = child
+        return node
 
 
 @dataclass

@@ -6,15 +6,14 @@ remember it. Answers are exact: a draw that falls beyond the likeliest tokens to
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from weakref import WeakValueDictionary
 
-from ...errors import ModelError
 from ..forced import SOME, Forced
-from .columns import Counters, Node
+from .columns import Counters, Node, Prefixes
 
 
-class ServedTree:
+class ServedTree(Prefixes):
     """Prefixes of one model in an engine.
 
     Parameters
@@ -37,21 +36,6 @@ class ServedTree:
         """As `PrefixTree.counters`; a forward is a request, which may share the engine's forward with others."""
         requests, tokens, reused = (now - then for now, then in zip(self._spent(), self._before, strict=True))
         return Counters(requests, tokens, reused, 0, self._seconds)
-
-    def node(self, ids: Iterable[int]) -> Node:
-        """As `PrefixTree.node`."""
-        return self.extend(self.root, ids)
-
-    def extend(self, node: Node, ids: Iterable[int]) -> Node:
-        """As `PrefixTree.extend`."""
-        for token in ids:
-            child = self._index.get((id(node), token))
-            if child is None:
-                if not 0 <= token < self.vocabulary:
-                    raise ModelError(f"{token} is no token of {self.name}: its ids run to {self.vocabulary - 1}")
-                child = self._index[id(node), token] = Node(node, int(token))
-            node = child
-        return node
 
     def answer(self, questions: Sequence) -> list:
         """Answers to `tasks`' questions: one request a node, several at a time; more where one was not enough."""

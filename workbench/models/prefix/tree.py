@@ -18,7 +18,7 @@ import heapq
 import time
 import weakref
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import numpy as np
@@ -30,7 +30,7 @@ from ..device import free_bytes
 from ..forward import check_length, logits_at, longest, side, switches
 from ..memory import cache_bytes
 from .check import borders, compare, read_plainly, sliding_window, tree_mask, weights_now
-from .columns import Columns, Counters, Node
+from .columns import Columns, Counters, Node, Prefixes
 
 BATCH = 1024  # new tokens in one forward; beyond it the mask's quadratic share outgrows the gain
 # a beginning this long that all share goes first: alone it needs no mask, and causal attention halves its work
@@ -42,7 +42,7 @@ _verdicts: WeakKeyDictionary = WeakKeyDictionary()
 _trees: WeakKeyDictionary = WeakKeyDictionary()  # module -> weak reference to the tree its users share
 
 
-class PrefixTree:
+class PrefixTree(Prefixes):
     """Prefixes of one model over one bounded key-value cache.
 
     Parameters
@@ -121,22 +121,6 @@ class PrefixTree:
         return self.module.get_input_embeddings().weight.device
 
     # --- prefixes -----------------------------------------------------------------------------------------------------
-
-    def node(self, ids: Iterable[int]) -> Node:
-        """The prefix with these token ids; equal ids give the same node as long as anybody holds it."""
-        return self.extend(self.root, ids)
-
-    def extend(self, node: Node, ids: Iterable[int]) -> Node:
-        """``node`` with ``ids`` behind it. Nothing is computed yet."""
-        for token in ids:
-            child = self._index.get((id(node), token))
-            if child is None:
-                if not 0 <= token < self.vocabulary:
-                    raise ModelError(f"{token} is no token of {self.name}: its ids run to {self.vocabulary - 1}")
-                child = Node(node, int(token))
-                self._index[id(node), child.token] = child
-            node = child
-        return node
 
     def clear(self) -> None:
         """Forget all that was computed (do so when the weights change); nodes stay valid and are computed again."""
