@@ -5,10 +5,11 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings, strategies as st
 from scipy.stats import ttest_rel, wilcoxon
 
-from workbench import rows, stats
+from workbench import load, rows, stats
 from workbench.errors import UsageError
 from workbench.results import Results, metric_key
 from workbench.rows import FILE, OFFERED, Row, read_lines
@@ -251,6 +252,43 @@ def test_rows_of_another_model_or_of_other_settings_are_not_taken(folder, other)
     resumed = Study(**({"settings": {"budget": 1}, "model": "one"} | other))
     resumed.run()
     assert resumed.asked == KEYS
+
+
+EDITS = {
+    "in place": lambda weight: weight.mul_(0.5),
+    "through .data": lambda weight: weight.data.__setitem__((3, 5), 1),
+    "two rows exchanged": lambda weight: weight.copy_(weight[[1, 0, *range(2, len(weight))]]),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
+def test_a_model_changed_between_two_studies_of_a_run_is_another_model(folder, zoo, edit):
+    model = load(zoo("llama"))
+    first = Study(model=model)
+    first.run()
+    weight = model.module.model.layers[0].self_attn.q_proj.weight
+    before = weight.detach().clone()
+    with torch.no_grad():
+        edit(weight)
+    changed = Study(model=model)
+    changed.run()
+    assert changed.asked == KEYS, "the first model's rows are not the second's"
+    with torch.no_grad():
+        weight.copy_(before)
+    again = Study(model=model)
+    again.run()
+    assert again.asked == [], "weights put back are the first model's"
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_a_quantised_model_is_the_same_before_and_after_its_first_inference(zoo, bits):
+    model = load(zoo("llama"), bits=bits)
+    before = Results(model=model).code
+    model.logprobs(["A text"], [[" more"]])
+    assert Results(model=model).code == before == Results(model=load(zoo("llama"), bits=bits)).code
+    with torch.no_grad():
+        model.module.model.norm.weight.mul_(2)
+    assert Results(model=model).code != before
 
 
 def test_a_second_study_of_the_same_run_computes_nothing_twice(folder):

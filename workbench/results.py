@@ -345,11 +345,16 @@ def metric_key(arm: str) -> str:
 
 
 def identity_of(model: Any) -> str:
-    """What pins a model down, as far as its numbers go: weights, form, engine and device; a text is itself."""
+    """What pins a model down, as far as its numbers go: weights, form, engine and device; a text is itself.
+
+    Weights in this process count as they are now, since a notebook may train or edit them between two studies.
+    """
     report = getattr(model, "report", None)
+    now = model.checksum() if hasattr(model, "checksum") else ""
     if report is None:
-        return str(getattr(model, "identity", model))
+        return f"{getattr(model, 'identity', model)} {now}".rstrip()
     names = ("name", "identity", "quantisation", "compute_dtype", "dtype", "device", "adapter", "base_url")
     backend = getattr(report, "backend", None)  # of torch's models there is none to tell
     facts = {name: getattr(report, name, None) for name in names} | ({"backend": backend} if backend else {})
+    facts |= {"weights": now} if now else {}
     return json.dumps(facts, default=str)

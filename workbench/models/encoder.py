@@ -1,6 +1,7 @@
 """Sentence encoders: texts to vectors, through sentence-transformers."""
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -56,6 +57,10 @@ class Encoder:
     def device(self):
         return self._inner.device
 
+    def checksum(self) -> str:
+        """16 hexadecimal digits of the weights as they are now (`weights.checksum`)."""
+        return weights.checksum(self._inner)
+
     def embed(self, texts: Sequence[str]) -> np.ndarray:
         """Vectors of texts, as the encoder's own pooling and normalisation define them.
 
@@ -87,7 +92,7 @@ class Encoder:
         return np.asarray(found, dtype=np.float32)
 
 
-def load_encoder(name: str = "minilm", *, device="auto") -> Encoder:
+def load_encoder(name: str | os.PathLike = "minilm", *, device="auto") -> Encoder:
     """Load a sentence encoder.
 
     Parameters
@@ -102,6 +107,7 @@ def load_encoder(name: str = "minilm", *, device="auto") -> Encoder:
     ModelError
         The package, folder or hub model is missing, damaged, or has its weights only as pickles.
     """
+    name = os.fspath(name) if isinstance(name, os.PathLike) else name
     source: Source = encoder_folder(name)
     with advice(name):
         if source.kind == "hub":

@@ -3,6 +3,7 @@
 import atexit
 import importlib
 import json
+import os
 import shutil
 import tempfile
 import time
@@ -59,7 +60,7 @@ class _Plan:
 
 
 def load(
-    name: str = "smollm2",
+    name: str | os.PathLike = "smollm2",
     *,
     backend: str | None = None,
     bits: int | None = None,
@@ -113,6 +114,7 @@ def load(
     ModelError
         One sentence: what is wrong, with which model, what to do.
     """
+    name, adapter = (os.fspath(one) if isinstance(one, os.PathLike) else one for one in (name, adapter))
     if isinstance(name, str) and name.startswith("openai:"):
         for option, value in (("backend", backend), ("bits", bits), ("revision", revision), ("adapter", adapter)):
             if value is not None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 
 from ..errors import ModelError
-from . import generation as decode
+from . import generation as decode, weights
 from .base import Generation, Prompt, Scored, check_options
 from .forward import check_causal, check_length, fresh, takes
 from .prefix.packed import packed_next, padded
@@ -59,6 +59,10 @@ class LocalModel:
     @property
     def _config(self):
         return self.module.config.get_text_config(decoder=True)
+
+    def checksum(self) -> str:
+        """16 hexadecimal digits of the weights as they are now (`weights.checksum`)."""
+        return weights.checksum(self.module)
 
     def generate(
         self,

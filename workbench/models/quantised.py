@@ -133,6 +133,11 @@ def unpacked(part):
     return functional.dequantize_4bit(data, plain)  # its scales are rounded to bfloat16
 
 
+def plain(part):
+    """The 4-bit weights of a packed layer in the order that they were loaded in; the layer stays as it is."""
+    return _plain(part.weight.data, part.weight.quant_state)[0]
+
+
 def _plain(data, state):
     """(weights, state) as they were before `_pack`; what is given stays as it is."""
     from bitsandbytes.functional import _convert_weight_packed_for_cpu_inverse
