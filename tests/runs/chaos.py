@@ -109,7 +109,8 @@ def main(notebook: Path, out: Path, kills: int, seed: int, disk: Path | None) ->
         alive = [one for one in sweeps if one.poll() is None]
         counts["ended"] += len(sweeps) - len(alive)
         sweeps[:] = alive
-        if not sweeps or (len(sweeps) < 2 and rng.random() < 0.3):
+        late = done > kills // 2  # what chance has not brought by now is brought about
+        if not sweeps or (len(sweeps) < 2 and (rng.random() < 0.3 or (late and counts["clock"] < len(CLOCKS)))):
             start()
         nearly = finished(out, notebook.stem) >= CELLS - 3  # there would soon be nobody left to kill
         if nearly or (done >= kills // 3 and not counts["vanished"]):
@@ -132,9 +133,12 @@ def main(notebook: Path, out: Path, kills: int, seed: int, disk: Path | None) ->
             resting.remove(one)
             with contextlib.suppress(psutil.Error):
                 one[1].resume()
-        if rng.random() < 0.15 or (done > kills // 2 and not counts["spoilt"]):
+        if rng.random() < 0.15 or (late and not counts["spoilt"]):
             spoil()
-        kind = rng.choices(["sweep", "runner", "kernel"], [3, 6, 6])[0]
+        owed = [kind for kind in ("sweep", "runner", "kernel") if late and counts[kind] < kills // 10]
+        if late and counts["clock"] < len(CLOCKS):
+            owed.append("sweep")  # its successor has the next clock
+        kind = owed[0] if owed else rng.choices(["sweep", "runner", "kernel"], [3, 6, 6])[0]
         for _ in range(80):  # a kernel takes a while to come up on a busy machine
             found = victims(kind)
             if found:
@@ -143,7 +147,7 @@ def main(notebook: Path, out: Path, kills: int, seed: int, disk: Path | None) ->
         else:
             continue
         victim = rng.choice(found)
-        if rng.random() < 0.2 or (done > kills // 2 and not counts["stopped"]):
+        if rng.random() < 0.2 or (late and not counts["stopped"]):
             stop(victim)
             continue
         with contextlib.suppress(psutil.Error):
