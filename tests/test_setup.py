@@ -167,6 +167,12 @@ def test_links_between_pages_lead_somewhere():
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+def test_python_need_not_compile_the_packages_at_every_start():
+    """Where PYTHONDONTWRITEBYTECODE is set, setup compiles them: else each process spends seconds on it, silently."""
+    torch = importlib.util.find_spec("torch").origin
+    assert not sys.dont_write_bytecode or Path(importlib.util.cache_from_source(torch)).exists()
+
+
 @pytest.mark.slow
 def test_a_bundle_sets_up_a_machine_without_network(tmp_path):
     """make bundle, then make setup BUNDLE=… in a copy whose pip can reach no index; the result loads the model."""
@@ -180,6 +186,7 @@ def test_a_bundle_sets_up_a_machine_without_network(tmp_path):
     subprocess.run(["git", "clone", "-q", "--no-hardlinks", ROOT, copy], check=True)
     nowhere = "http://127.0.0.1:9"
     offline = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "CONDA_", "TORCH_"))}
+    offline.pop("PYTHONDONTWRITEBYTECODE", None)  # with it pip would compile all 20,000 files
     offline |= {"PIP_CONFIG_FILE": os.devnull, "HTTP_PROXY": nowhere, "HTTPS_PROXY": nowhere, "ALL_PROXY": nowhere}
     base = getattr(sys, "_base_executable", sys.executable)
     done = subprocess.run(

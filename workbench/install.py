@@ -363,7 +363,8 @@ def setup_fingerprint() -> str:
 def pip(python: Path, arguments: list[str]) -> None:
     """Run pip, showing only what is being fetched; everything goes to setup.log beside the environment's Python."""
     log = python.parent.parent / "setup.log"
-    if arguments[0] == "install":  # compiling all 20,000 files takes minutes; Python compiles what it imports
+    # compiling all 20,000 files takes minutes; Python compiles what it imports, unless it is told to keep nothing
+    if arguments[0] == "install" and not sys.dont_write_bytecode:
         arguments = ["install", "--no-compile", *arguments[1:]]
     command = [str(python), "-m", "pip", "--disable-pip-version-check", *arguments]
     lines: list[str] = []
