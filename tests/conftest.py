@@ -45,6 +45,8 @@ def pytest_configure(config):
     if file or os.environ.get("WORKBENCH_TESTS_CPU"):
         os.environ["WORKBENCH_TESTS_CPU"] = "1"  # xdist's workers inherit it
         config.pluginmanager.register(CpuSeconds(Path(file).resolve() if file else None))
+    if os.environ.get("CI") and "PYTEST_XDIST_WORKER" not in os.environ:
+        config.pluginmanager.register(SaidAtOnce(config))
 
 
 # ---- which worker runs what (`--dist loadgroup`)
@@ -84,7 +86,19 @@ def pytest_collection_finish(session):
         raise pytest.UsageError("pytest-xdist makes no groups with this pytest: install what constraints.txt pins")
 
 
-# ---- skips
+# ---- failures and skips
+
+
+class SaidAtOnce:
+    """Prints a failure when it comes: a session that CI cuts off never reaches its summary."""
+
+    def __init__(self, config):
+        self.config = config
+
+    def pytest_runtest_logreport(self, report):
+        if report.failed:
+            lines = f"\n{report.nodeid} FAILED ({report.when})\n{report.longreprtext[-3000:]}"
+            self.config.pluginmanager.get_plugin("terminalreporter").write_line(lines)
 
 
 def pytest_runtest_logreport(report):
