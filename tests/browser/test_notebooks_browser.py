@@ -50,6 +50,18 @@ def test_a_widget_after_a_restart_and_in_a_notebook_opened_again(open_notebook, 
     kernel_restarted_saved_and_opened_again(page, name, 1, open_notebook)
 
 
+def test_a_kernel_that_dies_at_a_question_gets_a_sentence(open_notebook, lab):
+    cells = ["from workbench.widgets.explain.map import TaxonomyMap\nTaxonomyMap()"]
+    page = open_notebook(lab.write("dies.ipynb", cells), width=900, height=700)
+    page.run_all()
+    widget = page.widget(0)
+    page.execute("import os, time\ntime.sleep(2)\nos.kill(os.getpid(), 9)")
+    widget.get_by_role("button", name="Reset", exact=True).click()
+    page.page.wait_for_function("() => document.querySelector('.wb').getAttribute('aria-busy') === 'true'")
+    widget.get_by_role("alert").filter(has_text="run its cell again").wait_for(state="visible")
+    assert widget.get_attribute("aria-busy") == "false"
+
+
 def pytest_generate_tests(metafunc):
     """Two papers take turns in the gate, all run with ``--release``."""
     if "paper" in metafunc.fixturenames:

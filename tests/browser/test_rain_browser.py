@@ -57,6 +57,9 @@ def test_step_through_a_search_and_click_a_node(lab, open_notebook):
     root.get_by_role("button", name="Search").click()
     page.settled()
     assert "the prompt is empty" in root.locator(".wb-error").inner_text()
+    for name, word in (("CSV", "save"), ("Copy", "copy")):
+        root.get_by_role("button", name=name, exact=True).click()
+        assert root.locator(".wb-error").inner_text() == f"There is no table to {word} yet."
     root.get_by_role("button", name="Reset").click()
     page.settled()
     assert root.locator(".wb-error").is_hidden() and sorted(nodes(root)) == [1, 4, 5]
