@@ -1,6 +1,7 @@
 """A run's page loads nothing and runs nothing, whatever a model wrote into the notebook."""
 
 import base64
+import html
 import re
 import shutil
 import subprocess
@@ -9,6 +10,8 @@ import nbformat
 import pytest
 from bs4 import BeautifulSoup
 
+from workbench.errors import RunError
+from workbench.files import RUN_FOLDER
 from workbench.runs.report import page
 from workbench.runs.report.sanitise import TAGS
 
@@ -44,6 +47,12 @@ FIELDS = {
 }  # fmt: skip
 
 
+MATHS = {
+    "math", "mrow", "mi", "mn", "mo", "mtext", "mspace", "mstyle", "mfrac", "msqrt", "msub", "msup", "msubsup", "mover",
+    "munder", "munderover", "mtable", "mtr", "mtd",
+}  # fmt: skip
+
+
 def output(data: dict) -> dict:
     return nbformat.v4.new_output("display_data", data=data)
 
@@ -63,6 +72,10 @@ def hostile() -> str:
     ]
     cells = [
         nbformat.v4.new_markdown_cell("# Title " + HOSTILE),
+        nbformat.v4.new_markdown_cell(
+            f"$\\text{{{HOSTILE}}}$ $\\href{{javascript:alert(1)}}{{x}}$\n\n$${MARKUP[2]}$$\n\n"
+            f"<span class='wb-tex'>\\text{{{html.escape(MARKUP[0])}}} x</span>"
+        ),
         nbformat.v4.new_code_cell("print(text)", outputs=outputs, execution_count=1, metadata={"tags": ["verdict"]}),
     ]
     return page.render(nbformat.v4.new_notebook(cells=cells), FIELDS | {"error": HOSTILE, "status": "failed"})
@@ -84,13 +97,73 @@ def test_the_page_opens_with_what_was_found():
     assert "meanwhile" not in found.get_text() and not found.select(".input_area") and "meanwhile" in soup.get_text()
     words = [cell.get_text() for cell in found.select(".words")]
     assert words == ["verdict", "no difference was seen", "no difference was seen"], "columns of words, with their head"
+    assert [cell.get_text() for cell in found.select("tr > :first-child")] == ["gain", "0.3 [-1, 1]", "-0.2"], (
+        "no counts"
+    )
     assert not BeautifulSoup(page.render(nbformat.v4.new_notebook(), FIELDS), "html.parser").select("section.found")
+
+
+def test_formulas_are_mathml_and_what_is_none_stays_as_it_was_typed():
+    text = """# Loss $p(a\\mid b)$ for \\$5
+
+$$\\frac{1}{2} < \\sqrt{x_t}$$
+
+\\begin{align} a &= b \\\\ c &= \\mathbb{E}[d] \\end{align}
+
+$\\frac$, $\\def\\a{\\a\\a}\\a$
+
+<details><summary>Answers</summary>
+
+because $\\text{a<b}$
+
+</details>
+"""
+    cells = [
+        nbformat.v4.new_markdown_cell(text),
+        nbformat.v4.new_code_cell("m", outputs=[output({"text/latex": "$\\displaystyle y^2$", "text/plain": "y"})]),
+    ]
+    soup = BeautifulSoup(page.render(nbformat.v4.new_notebook(cells=cells), FIELDS), "html.parser")
+    head, half, lines, inside, shown = soup.select("math")
+    assert head.get_text() == "p(a∣b)" and head["display"] == "inline" and "for $5" in head.parent.parent.get_text()
+    assert [part.get_text() for part in half.select("mfrac > *")] == ["1", "2"] and half["display"] == "block"
+    assert half.find("mo", string="<") and half.select_one("msqrt msub").get_text() == "xt"
+    assert len(lines.select("mtr")) == 2 and "𝔼" in lines.get_text()
+    assert inside.find_parent("details").summary.get_text() == "Answers" and inside.get_text() == "a<b"
+    assert [part.get_text() for part in shown.select("msup > *")] == ["y", "2"] and shown.find_parent(class_="output")
+    typed = [tag.get_text() for tag in soup.select("p code")]
+    assert typed == ["$\\frac$", "$\\def\\a{\\a\\a}\\a$"] and "wb-tex" not in str(soup.body)
+
+
+def test_recorded_tables_lie_beside_the_page_as_csv_and_latex(tmp_path, monkeypatch):
+    import workbench as wb
+
+    monkeypatch.setenv(RUN_FOLDER, str(tmp_path))
+    rows = [{"method": "a & b", "gain": 1 / 3, "note": "[held out] " + "long " * 10}, {"method": "=1+1", "gain": None}]
+    wb.record({"x": 1}, {"arms: all": rows, "../up": [{"a": 1}], "none": []})
+    text = page.write_page(tmp_path, FIELDS).read_text()
+    kept = sorted(path.relative_to(tmp_path).as_posix() for path in (tmp_path / "tables").iterdir())
+    assert kept == [f"tables/{name}.{kind}" for name in ("___up", "arms__all") for kind in ("csv", "tex")]
+    assert all(f'href="{name}"' in text for name in kept) and not list(tmp_path.parent.glob("up*"))
+    lines = (tmp_path / "tables" / "arms__all.csv").read_text().splitlines()
+    assert lines[0] == "method,gain,note" and lines[1].startswith(f"a & b,{1 / 3!r},[held out] long")
+    assert lines[2] == "'=1+1,,", "no formula to a spreadsheet"
+    latex = (tmp_path / "tables" / "arms__all.tex").read_text()
+    assert "a \\& b & 0.3333 & [held out]" in latex and "{lrp{6cm}}" in latex and "None" not in latex
+    other = tmp_path.parent / f"{tmp_path.name}-other"
+    other.mkdir()
+    for path in (tmp_path / "tables").iterdir():
+        path.unlink()
+    (tmp_path / "tables").rmdir()
+    (tmp_path / "tables").symlink_to(other)
+    with pytest.raises(RunError, match="is a link"):
+        page.write_page(tmp_path, FIELDS)
+    assert not list(other.iterdir())
 
 
 def test_nothing_in_the_page_runs_or_fetches(hostile):
     soup = BeautifulSoup(hostile, "html.parser")
     own = {"html", "head", "meta", "body", "main", "header", "section"}
-    assert {tag.name for tag in soup.find_all(True)} <= own | {tag.lower() for tag in TAGS}
+    assert {tag.name for tag in soup.find_all(True)} <= own | {tag.lower() for tag in TAGS} | MATHS
     for tag in soup.find_all(True):
         for name, value in tag.attrs.items():
             assert not name.startswith("on") and "\\72" not in value and "url(" not in value, tag

@@ -15,23 +15,25 @@ from typing import Any
 from ...errors import RunError
 from ...files import write_atomic
 from ..store.entry import Record, inside, load_metrics
-from .items import PAGE, write_items
+from .exports import write_tables
+from .items import PAGE, may_hold_secrets, write_items
 from .sanitise import sanitise
-from .words import environment
+from .words import NUMBER, environment
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 STATE = "application/vnd.jupyter.widget-state+json"
 ERROR_MARK = "papermill-error-cell-tag"
+LONG = 40  # characters of a cell that is read from the left whatever else stands in its column
 TABLE = re.compile(r"<table\b.*?</table>", re.DOTALL)
-NUMBER = re.compile(r"[\s\[(]*[-−+<>~≈]?\s*\.?\d|(nan|None|-?inf|[-–—])$")
 SHOWN = ("display_data", "execute_result")  # what a cell shows, without what it prints meanwhile
+CODE = {"light": "default", "dark": "monokai"}  # pygments' colours for the reader's theme
 FOUND = ("verdict", "main-figure")  # tags of the cells whose outputs open the page, in this order
 
 
 def write_page(folder: Path, record: dict[str, Any] | Record) -> Path:
     """Make ``report.html`` in a run's folder from its notebook.ipynb and its record.
 
-    If the run kept rows, make ``items.html`` too (`items.write_items`).
+    If the run kept rows, make ``items.html`` too (`items.write_items`); if it recorded tables, ``tables/``.
 
     Parameters
     ----------
@@ -47,7 +49,8 @@ def write_page(folder: Path, record: dict[str, Any] | Record) -> Path:
     path = inside(folder, "notebook.ipynb")
     notebook = nbformat.read(path, as_version=4) if path is not None else None
     write_items(folder, fields)
-    return write_atomic(folder / "report.html", render(notebook, fields, folder))
+    tables = [] if may_hold_secrets(fields) else write_tables(folder)
+    return write_atomic(folder / "report.html", render(notebook, fields, folder, tables))
 
 
 def skip_iri_grammar() -> None:
@@ -58,8 +61,11 @@ def skip_iri_grammar() -> None:
     sys.modules.setdefault("rfc3987_syntax", None)
 
 
-def render(notebook, fields: dict[str, Any], folder: Path | None = None) -> str:
-    """The page as text; ``notebook`` is a NotebookNode or None, ``folder`` where its relative pictures lie."""
+def render(notebook, fields: dict[str, Any], folder: Path | None = None, tables: list[str] | None = None) -> str:
+    """The page as text; ``notebook`` is a NotebookNode or None, ``folder`` where its relative pictures lie.
+
+    ``tables``: the names of those in its folder ``tables/``.
+    """
     from pygments.formatters import HtmlFormatter
 
     body, title, found = "", "", ""
@@ -78,9 +84,10 @@ def render(notebook, fields: dict[str, Any], folder: Path | None = None) -> str:
             title=title or fields.get("paper", "run"),
             body=body,
             found=found,
-            highlight=HtmlFormatter(style="default").get_style_defs(".highlight"),
+            highlight={theme: HtmlFormatter(style=style).get_style_defs(".highlight") for theme, style in CODE.items()},
             metrics=_metrics(folder),
             items=folder is not None and inside(folder, PAGE) is not None,
+            tables=tables or [],
         )
     )
 
@@ -117,6 +124,8 @@ def _bare(notebook) -> None:
         cell.id = f"cell-{number}"
         for output in cell.get("outputs", []):
             output.pop("transient", None)
+            if "text/latex" in (data := output.get("data", {})):  # formulas in dollar signs, which Markdown has too
+                data["text/markdown"] = data.pop("text/latex")
 
 
 def still(notebook) -> None:
@@ -191,7 +200,10 @@ def _body(notebook, *, code: bool = True) -> str:
     """The cells as HTML through nbconvert."""
     from nbconvert import HTMLExporter
 
-    exporter = HTMLExporter(template_name="basic", embed_images=False)
+    from . import maths
+
+    filters = {"markdown2html": maths.markdown}
+    exporter = HTMLExporter(template_name="basic", embed_images=False, filters=filters)
     exporter.mathjax_url = exporter.require_js_url = exporter.mermaid_js_url = exporter.jquery_url = ""
     exporter.exclude_input = not code
     exporter.exclude_input_prompt = exporter.exclude_output_prompt = False
@@ -200,20 +212,30 @@ def _body(notebook, *, code: bool = True) -> str:
 
 
 def _words_left(table: str) -> str:
-    """A table with the class "words" on its columns of words: they are read from the left, numbers from the right."""
+    """A table with the class "words" on its columns of words: they are read from the left, numbers from the right.
+
+    pandas' numbers of rows, a first column without a name that counts from 0, are taken out: they say nothing.
+    """
     from bs4 import BeautifulSoup
 
     soup = BeautifulSoup(table, "html.parser")
-    rows = [row.find_all(["td", "th"], recursive=False) for row in soup.select("tbody > tr")]
-    heads = soup.select("thead > tr")
-    head = heads[0].find_all(["td", "th"], recursive=False) if heads else []
-    columns = zip(*rows, strict=True) if len({len(row) for row in rows}) == 1 else ()
-    for place, column in enumerate(columns):
+    rows, heads = ([row.find_all(["td", "th"], recursive=False) for row in soup.select(f"{part} > tr")]
+                   for part in ("tbody", "thead"))  # fmt: skip
+    if not rows or len({len(row) for row in rows}) != 1:
+        return table
+    heads = [head for head in heads if len(head) == len(rows[0])]
+    firsts = [row[0].get_text().strip() for row in rows]
+    unnamed = heads and not any(head[0].get_text().strip() for head in heads)
+    if unnamed and all(row[0].name == "th" for row in rows) and firsts == [str(k) for k in range(len(rows))]:
+        for row in (*heads, *rows):
+            row.pop(0).decompose()
+    for column in zip(*rows, strict=True):
+        place = rows[0].index(column[0])
         said = [text for cell in column if (text := cell.get_text().strip())]
-        if sum(not NUMBER.match(text) for text in said) <= len(said) / 2:
-            continue
-        for cell in [*column, *(head[place : place + 1] if len(head) == len(rows[0]) else ())]:
-            cell["class"] = [*cell.get("class", []), "words"]
+        words = sum(not NUMBER.match(text) for text in said) > len(said) / 2
+        if words or column[0].name == "th" or any(len(text) > LONG and not text[-1].isdigit() for text in said):
+            for cell in (*column, *(head[place] for head in heads)):
+                cell["class"] = [*cell.get("class", []), "words"]
     return str(soup)
 
 

@@ -53,12 +53,14 @@ RULE = re.compile(r"""([\w\s.#:,>()+~*=\[\]"'-]+)\{([^{}]*)\}""")  # of a style 
 
 
 def sanitise(text: str, folder: Path | None = None) -> str:
-    """HTML without anything that could run, fetch or submit something, and with long code folded.
+    """HTML without anything that could run, fetch or submit something, with formulas set and long code folded.
 
     Pictures with a relative path inside ``folder`` are embedded; pictures from elsewhere become their own description.
     """
     import nh3
     from bs4 import BeautifulSoup
+
+    from .maths import set_formulas
 
     def kept(tag: str, name: str, value: str) -> str | None:
         if name == "src":
@@ -80,6 +82,7 @@ def sanitise(text: str, folder: Path | None = None) -> str:
     for sheet in soup.find_all("style"):
         rules = [(selector.strip(), _declarations(body)) for selector, body in RULE.findall(sheet.get_text())]
         sheet.string = "\n".join(f"{selector} {{{body}}}" for selector, body in rules if body)
+    set_formulas(soup)
     for picture in soup.find_all("img", src=False):
         picture.name = "em"
         picture.string = picture.get("alt") or "a picture that is not part of this page"

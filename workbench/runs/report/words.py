@@ -3,9 +3,11 @@
 import base64
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+NUMBER = re.compile(r"[\s\[(]*[-−+<>~≈]?\s*\.?\d|(nan|None|-?inf|[-–—])$")  # a cell that begins like this is no words
 TEMPLATES = Path(__file__).parent / "templates"
 
 
