@@ -25,8 +25,8 @@ def write_report(out: Path) -> Path:
     """Write the page and its exports into the folder of all runs; returns the page's path.
 
     ``index.html``; ``runs.csv``, ``.parquet`` and ``.tex``; where there are grids also ``grids.csv``, ``.parquet`` and
-    ``.tex``, and their figures as ``grids/PAPER-NAME.png``, ``.svg`` and ``.pdf``. A run without a page (its sweep was killed
-    before it made one) gets one.
+    ``.tex``, and their figures as ``grids/PAPER-NAME.png``, ``.svg`` and ``.pdf``. A run without a page (its sweep was
+    killed before it made one) gets one.
 
     Raises
     ------
