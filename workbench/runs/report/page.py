@@ -26,7 +26,6 @@ ERROR_MARK = "papermill-error-cell-tag"
 LONG = 40  # characters of a cell that is read from the left whatever else stands in its column
 TABLE = re.compile(r"<table\b.*?</table>", re.DOTALL)
 SHOWN = ("display_data", "execute_result")  # what a cell shows, without what it prints meanwhile
-CODE = {"light": "default", "dark": "monokai"}  # pygments' colours for the reader's theme
 FOUND = ("verdict", "main-figure")  # tags of the cells whose outputs open the page, in this order
 
 
@@ -66,16 +65,12 @@ def render(notebook, fields: dict[str, Any], folder: Path | None = None, tables:
 
     ``tables``: the names of those in its folder ``tables/``.
     """
-    from pygments.formatters import HtmlFormatter
-
     body, title, found = "", "", ""
     if notebook is not None:
-        still(notebook)
-        _error_marks(notebook)
-        _bare(notebook)
+        prepare(notebook)
         title = first_heading(notebook)
-        body = sanitise(_body(notebook), folder)
-        found = sanitise(_body(_found(notebook), code=False), folder)
+        body = sanitise(as_html(notebook), folder)
+        found = sanitise(as_html(_found(notebook), code=False), folder)
     return (
         environment()
         .get_template("run.html")
@@ -84,12 +79,18 @@ def render(notebook, fields: dict[str, Any], folder: Path | None = None, tables:
             title=title or fields.get("paper", "run"),
             body=body,
             found=found,
-            highlight={theme: HtmlFormatter(style=style).get_style_defs(".highlight") for theme, style in CODE.items()},
             metrics=_metrics(folder),
             items=folder is not None and inside(folder, PAGE) is not None,
             tables=tables or [],
         )
     )
+
+
+def prepare(notebook) -> None:
+    """Make a notebook, in place, what pages show: it needs no script, and what they ignore is gone."""
+    still(notebook)
+    _error_marks(notebook)
+    _bare(notebook)
 
 
 def first_heading(notebook) -> str:
@@ -196,15 +197,21 @@ def _found(notebook):
     return v4.new_notebook(cells=found)
 
 
-def _body(notebook, *, code: bool = True) -> str:
-    """The cells as HTML through nbconvert."""
+def as_html(notebook, *, code: bool = True, hidden: tuple[str, ...] = ()) -> str:
+    """The cells as HTML through nbconvert, which nobody has sanitised; without ``code``, what they show alone.
+
+    ``hidden``: the tags of cells that show no code.
+    """
     from nbconvert import HTMLExporter
+    from nbconvert.preprocessors import TagRemovePreprocessor
 
     from . import maths
 
     filters = {"markdown2html": maths.markdown}
     exporter = HTMLExporter(template_name="basic", embed_images=False, filters=filters)
     exporter.mathjax_url = exporter.require_js_url = exporter.mermaid_js_url = exporter.jquery_url = ""
+    if hidden:
+        exporter.register_preprocessor(TagRemovePreprocessor(remove_input_tags=set(hidden)), enabled=True)
     exporter.exclude_input = not code
     exporter.exclude_input_prompt = exporter.exclude_output_prompt = False
     text, _ = exporter.from_notebook_node(notebook)

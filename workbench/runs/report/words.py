@@ -22,7 +22,15 @@ def environment():
     )
     made.filters |= {"duration": duration, "size": size, "shown": show, "value": plain}
     made.globals["css"] = (TEMPLATES / "style.html").read_text("utf-8")
+    made.globals["code_colours"] = code_colours
     return made
+
+
+def code_colours(theme: str) -> str:
+    """pygments' style sheet for code in the reader's theme."""
+    from pygments.formatters import HtmlFormatter
+
+    return HtmlFormatter(style={"light": "default", "dark": "monokai"}[theme]).get_style_defs(".highlight")
 
 
 def script(name: str) -> dict[str, str]:
