@@ -269,6 +269,25 @@ def test_a_widget_without_one_shows_its_state():
     assert not soup.find_all("script") and "<i>curve</i>" in text
 
 
+@pytest.mark.parametrize(
+    "state",
+    [
+        ["no dict"], {"m": None}, {"m": {"state": "text"}}, {"m": {"state": {"children": 5}}},
+        {"m": {"state": {"children": [None]}}}, {"m": {"state": {"_options_labels": ["a"], "index": 7}}},
+        {"m": {"state": {"_model_name": "OutputModel", "outputs": [None]}}},
+    ],
+)  # fmt: skip
+def test_a_damaged_state_is_a_sentence_and_costs_no_page(state):
+    text = page.render(widget_notebook({page.WIDGET: {"model_id": "m"}, "text/plain": "W()"}, state), FIELDS)
+    assert "whose saved state is damaged: run its cell again" in text
+
+
+def test_a_state_that_holds_itself_comes_to_an_end():
+    around = {name: {"state": {"children": [f"IPY_MODEL_{child}" for child in "abcdefgh"]}} for name in "mabcdefgh"}
+    text = page.render(widget_notebook({page.WIDGET: {"model_id": "m"}, "text/plain": "W()"}, around), FIELDS)
+    assert "open the notebook in JupyterLab" in text
+
+
 def test_an_unknown_widget_says_where_to_use_it():
     text = page.render(widget_notebook({page.WIDGET: {"model_id": "gone"}, "text/plain": "W()"}, {}), FIELDS)
     assert "open the notebook in JupyterLab" in text

@@ -133,30 +133,44 @@ def still(notebook) -> None:
     """Replace every widget in the outputs by something that needs no JavaScript, in place.
 
     A picture or HTML in the same output is the widget's own snapshot, and is shown. Else the page lists the texts and
-    values of the widget's saved state; else a sentence says where to see it live.
+    values of the widget's saved state; else a sentence says where to see it live, or that the state is damaged.
     """
-    models = notebook.metadata.get("widgets", {}).get(STATE, {}).get("state", {})
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
+    for cell in (one for one in notebook.cells if one.cell_type == "code"):
+        cell.outputs = [output for output in cell.get("outputs", []) if output.get("data") != {"text/plain": ""}]
+        for output in cell.outputs:
             data = output.get("data", {})
             data.pop("application/javascript", None)
             if WIDGET not in data:
                 continue
             view = data.pop(WIDGET)
             if not {"image/png", "image/svg+xml", "image/jpeg", "text/html"} & set(data):
-                seen = _widget(models, (view or {}).get("model_id"), 0)
                 note = "An interactive widget: open the notebook in JupyterLab to use it."
-                data["text/html"] = f'<div class="widget">{seen or note}</div>'
+                try:
+                    models = notebook.metadata.get("widgets", {}).get(STATE, {}).get("state", {})
+                    note = _widget(models, (view or {}).get("model_id"), set()) or note
+                except (
+                    AttributeError,
+                    IndexError,
+                    KeyError,
+                    RecursionError,
+                    TypeError,
+                ):  # not ours alone write
+                    note = "An interactive widget whose saved state is damaged: run its cell again in JupyterLab."
+                data["text/html"] = f'<div class="widget">{note}</div>'
     notebook.metadata.pop("widgets", None)
 
 
-def _widget(models: dict, identity: str | None, depth: int) -> str:
-    """A widget's saved state as still HTML: its children in order, a label and a value each."""
+def _widget(models: dict, identity: str | None, shown: set[str | None]) -> str:
+    """A widget's saved state as still HTML: its children in order, a label and a value each.
+
+    ``shown``: the widgets that are there already; a damaged state may name one as its own child.
+    """
     state = models.get(identity, {}).get("state", {})
-    if depth > 8:
+    if identity in shown:
         return ""
+    shown.add(identity)
     if state.get("children"):
-        parts = [_widget(models, child.removeprefix("IPY_MODEL_"), depth + 1) for child in state["children"]]
+        parts = [_widget(models, child.removeprefix("IPY_MODEL_"), shown) for child in state["children"]]
         return "".join(parts)
     snapshot = state.get("snapshot_html") or state.get("_snapshot_html")
     if isinstance(snapshot, str) and snapshot:
