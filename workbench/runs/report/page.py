@@ -148,13 +148,7 @@ def still(notebook) -> None:
                 try:
                     models = notebook.metadata.get("widgets", {}).get(STATE, {}).get("state", {})
                     note = _widget(models, (view or {}).get("model_id"), set()) or note
-                except (
-                    AttributeError,
-                    IndexError,
-                    KeyError,
-                    RecursionError,
-                    TypeError,
-                ):  # not ours alone write
+                except (AttributeError, LookupError, RecursionError, TypeError):  # not ours alone write it
                     note = "An interactive widget whose saved state is damaged: run its cell again in JupyterLab."
                 data["text/html"] = f'<div class="widget">{note}</div>'
     notebook.metadata.pop("widgets", None)
