@@ -103,6 +103,24 @@ def test_the_page_opens_with_what_was_found():
     assert not BeautifulSoup(page.render(nbformat.v4.new_notebook(), FIELDS), "html.parser").select("section.found")
 
 
+def test_words_are_read_from_the_left_under_an_index_that_spans_rows():
+    frame = """<table class="dataframe"><thead><tr><th></th><th></th><th>first</th><th>p</th></tr>
+      <tr><th>task</th><th></th><th></th><th></th></tr></thead><tbody>
+      <tr><th rowspan="2" valign="top">typing</th><th>0</th><td>K-BERT</td><td>0.1</td></tr>
+      <tr><th>1</th><td>BERT</td><td>0.1</td></tr>
+      <tr><th>other</th><th>0</th><td>BERT</td><td>SENTENCE</td></tr></tbody></table>"""
+    long = frame.replace("SENTENCE", "a sentence of words that is longer than others")
+    cells = [nbformat.v4.new_code_cell("t", outputs=[output({"text/html": long})])]
+    soup = BeautifulSoup(page.render(nbformat.v4.new_notebook(cells=cells), FIELDS), "html.parser")
+    table = soup.select_one("table.dataframe")
+    right = [cell.get_text() for cell in table.select("td, th") if "words" not in cell.get("class", [])]
+    assert right == [] and table.select_one("tbody th").get_text() == "typing"
+    cells[0].outputs[0].data["text/html"] = frame.replace("SENTENCE", "0.25")
+    soup = BeautifulSoup(page.render(nbformat.v4.new_notebook(cells=cells), FIELDS), "html.parser")
+    right = [cell.get_text() for cell in soup.select(".dataframe :is(td, th)") if "words" not in cell.get("class", [])]
+    assert right == ["p", "", "0.1", "0.1", "0.25"]
+
+
 def test_formulas_are_mathml_and_what_is_none_stays_as_it_was_typed():
     text = """# Loss $p(a\\mid b)$ for \\$5
 

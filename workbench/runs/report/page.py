@@ -18,12 +18,12 @@ from ..store.entry import Record, inside, load_metrics
 from .exports import write_tables
 from .items import PAGE, may_hold_secrets, write_items
 from .sanitise import sanitise
-from .words import NUMBER, environment
+from .tables import readable
+from .words import environment
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 STATE = "application/vnd.jupyter.widget-state+json"
 ERROR_MARK = "papermill-error-cell-tag"
-LONG = 40  # characters of a cell that is read from the left whatever else stands in its column
 TABLE = re.compile(r"<table\b.*?</table>", re.DOTALL)
 SHOWN = ("display_data", "execute_result")  # what a cell shows, without what it prints meanwhile
 FOUND = ("verdict", "main-figure")  # tags of the cells whose outputs open the page, in this order
@@ -223,35 +223,7 @@ def as_html(notebook, *, code: bool = True, hidden: tuple[str, ...] = ()) -> str
     exporter.exclude_input = not code
     exporter.exclude_input_prompt = exporter.exclude_output_prompt = False
     text, _ = exporter.from_notebook_node(notebook)
-    return TABLE.sub(lambda found: _words_left(found[0]), text)
-
-
-def _words_left(table: str) -> str:
-    """A table with the class "words" on its columns of words: they are read from the left, numbers from the right.
-
-    pandas' numbers of rows, a first column without a name that counts from 0, are taken out: they say nothing.
-    """
-    from bs4 import BeautifulSoup
-
-    soup = BeautifulSoup(table, "html.parser")
-    rows, heads = ([row.find_all(["td", "th"], recursive=False) for row in soup.select(f"{part} > tr")]
-                   for part in ("tbody", "thead"))  # fmt: skip
-    if not rows or len({len(row) for row in rows}) != 1:
-        return table
-    heads = [head for head in heads if len(head) == len(rows[0])]
-    firsts = [row[0].get_text().strip() for row in rows]
-    unnamed = heads and not any(head[0].get_text().strip() for head in heads)
-    if unnamed and all(row[0].name == "th" for row in rows) and firsts == [str(k) for k in range(len(rows))]:
-        for row in (*heads, *rows):
-            row.pop(0).decompose()
-    for column in zip(*rows, strict=True):
-        place = rows[0].index(column[0])
-        said = [text for cell in column if (text := cell.get_text().strip())]
-        words = sum(not NUMBER.match(text) for text in said) > len(said) / 2
-        if words or column[0].name == "th" or any(len(text) > LONG and not text[-1].isdigit() for text in said):
-            for cell in (*column, *(head[place] for head in heads)):
-                cell["class"] = [*cell.get("class", []), "words"]
-    return str(soup)
+    return TABLE.sub(lambda found: readable(found[0]), text)
 
 
 def _metrics(folder: Path | None) -> dict:
