@@ -55,6 +55,9 @@ def mathml(source: str, *, block: bool = False) -> str | None:
 class Renderer(IPythonRenderer):
     """nbconvert's, which leaves formulas in dollar signs to a script that no page of ours has."""
 
+    def __init__(self, attachments: dict):
+        super().__init__(False, attachments=attachments)  # markup stays markup: the sanitiser judges it
+
     def block_math(self, body: str) -> str:
         """$$ … $$"""
         return f'<div class="{SOURCE}">{html.escape(body)}</div>'
@@ -71,9 +74,7 @@ class Renderer(IPythonRenderer):
 @pass_context
 def markdown(context, source: str) -> str:
     """nbconvert's filter ``markdown2html``, with formulas for the sanitiser."""
-    cell = context.get("cell", {})
-    renderer = Renderer(escape=False, attachments=cell.get("attachments", {}))
-    return MarkdownWithMath(renderer=renderer).render(source)
+    return MarkdownWithMath(renderer=Renderer(context.get("cell", {}).get("attachments", {}))).render(source)
 
 
 def set_formulas(soup) -> None:
