@@ -101,7 +101,7 @@ class Progress(_Shown):
     def _place(self) -> None:
         if self.bar is not None:
             what = self.title[:40] + (f": {self.note[:60]}" if self.note else "")
-            self.bar.set_postfix_str(f"{self._left().removeprefix(', ')}: {what}".removeprefix(": "))
+            self.bar.set_postfix_str(": ".join(filter(None, (self._left().removeprefix(", "), what))))
 
     def tick(self) -> None:
         """Move the clock while a long cell runs; without a terminal, say now and then where it is."""
