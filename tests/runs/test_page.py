@@ -152,13 +152,16 @@ because $\\text{a<b}$
     assert typed == ["$\\frac$", "$\\def\\a{\\a\\a}\\a$"] and "wb-tex" not in str(soup.body)
 
 
-def test_recorded_tables_lie_beside_the_page_as_csv_and_latex(tmp_path, monkeypatch):
+def test_recorded_tables_and_figures_lie_beside_the_page(tmp_path, monkeypatch):
     import workbench as wb
 
     monkeypatch.setenv(RUN_FOLDER, str(tmp_path))
     rows = [{"method": "a & b", "gain": 1 / 3, "note": "[held out] " + "long " * 10}, {"method": "=1+1", "gain": None}]
     wb.record({"x": 1}, {"arms: all": rows, "../up": [{"a": 1}], "none": []})
+    wb.plots.save(wb.plots.bars({"a": [1]}, ["x"]), "two_bars", describe="one bar")
+    (tmp_path / "figures" / "a b.pdf").write_text("a stranger's")
     text = page.write_page(tmp_path, FIELDS).read_text()
+    assert 'href="figures/two_bars.svg"' in text and 'href="figures/two_bars.pdf"' in text and "a b.pdf" not in text
     kept = sorted(path.relative_to(tmp_path).as_posix() for path in (tmp_path / "tables").iterdir())
     assert kept == [f"tables/{name}.{kind}" for name in ("___up", "arms__all") for kind in ("csv", "tex")]
     assert all(f'href="{name}"' in text for name in kept) and not list(tmp_path.parent.glob("up*"))

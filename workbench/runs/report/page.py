@@ -82,6 +82,7 @@ def render(notebook, fields: dict[str, Any], folder: Path | None = None, tables:
             metrics=_metrics(folder),
             items=folder is not None and inside(folder, PAGE) is not None,
             tables=tables or [],
+            figures=_figures(folder),
         )
     )
 
@@ -224,6 +225,13 @@ def as_html(notebook, *, code: bool = True, hidden: tuple[str, ...] = ()) -> str
     exporter.exclude_input_prompt = exporter.exclude_output_prompt = False
     text, _ = exporter.from_notebook_node(notebook)
     return TABLE.sub(lambda found: readable(found[0]), text)
+
+
+def _figures(folder: Path | None) -> list[str]:
+    """The names of the figures that `plots.save` left."""
+    found = [] if folder is None else sorted((folder / "figures").glob("*.pdf"))
+    kept = [path.stem for path in found if inside(folder, f"figures/{path.name}") is not None]
+    return [name for name in kept if re.fullmatch(r"[A-Za-z0-9_-]+", name)]
 
 
 def _metrics(folder: Path | None) -> dict:
