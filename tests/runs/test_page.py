@@ -10,6 +10,7 @@ import nbformat
 import pytest
 from bs4 import BeautifulSoup
 
+from workbench import plots
 from workbench.errors import RunError
 from workbench.files import RUN_FOLDER
 from workbench.runs.report import page
@@ -158,7 +159,7 @@ def test_recorded_tables_and_figures_lie_beside_the_page(tmp_path, monkeypatch):
     monkeypatch.setenv(RUN_FOLDER, str(tmp_path))
     rows = [{"method": "a & b", "gain": 1 / 3, "note": "[held out] " + "long " * 10}, {"method": "=1+1", "gain": None}]
     wb.record({"x": 1}, {"arms: all": rows, "../up": [{"a": 1}], "none": []})
-    wb.plots.save(wb.plots.bars({"a": [1]}, ["x"]), "two_bars", describe="one bar")
+    plots.save(plots.bars({"a": [1]}, ["x"]), "two_bars", describe="one bar")
     (tmp_path / "figures" / "a b.pdf").write_text("a stranger's")
     text = page.write_page(tmp_path, FIELDS).read_text()
     assert 'href="figures/two_bars.svg"' in text and 'href="figures/two_bars.pdf"' in text and "a b.pdf" not in text
