@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "runs"))
 from tiny_notebooks import write_notebook  # noqa: E402
 
-COMMANDS = ["list", "params", "run", "sweep", "runs", "rerun", "diff", "report", "doctor", "cache", "lab"]
+COMMANDS = ["list", "params", "run", "sweep", "runs", "rerun", "diff", "report", "slides", "doctor", "cache", "lab"]
 HEAVY = {
     "ray",
     "mlflow",
@@ -138,6 +138,9 @@ def test_list_and_params(run_workbench, tiny):
     assert all(paper.name in listed for paper in PAPERS) and len(PAPERS) == 11
     shown = run_workbench("params", tiny).stdout
     assert re.search(r"bits +int \| None +null +4 or 8", shown) and "concept" in shown
+    for paper, takes, not_taken in (("rain", "smollm2", "minilm"), ("kbert", "minilm", "smollm2")):
+        ends = run_workbench("params", paper).stdout.partition("set one with -p")[2]
+        assert takes in ends and not_taken not in ends, "only models that the paper can take"
 
 
 def test_run_runs_report_rerun(run_workbench, tiny, tmp_path):

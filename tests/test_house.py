@@ -85,11 +85,12 @@ def test_a_circle_would_be_found(tmp_path, inside):
 
 # ---- arrows one way
 
-GROUND = {"errors", "files", "lazy", "profiles", "stats", "rows"}
+GROUND = {"bars", "errors", "files", "lazy", "profiles", "stats", "rows"}
 SHARED = {"results", "plots", "data", "readers", "tables", "contrast"}
 USE = {"judging", "prompting", "training"}
 MAY = {  # a room -> the rooms it may import, beside itself
     "errors": set(),
+    "bars": set(),
     "lazy": set(),
     "files": {"errors"},
     "profiles": {"errors", "files"},

@@ -31,16 +31,18 @@ def test_outside_a_run_nothing_is_written(figure, tmp_path, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_inside_a_run_the_figure_is_saved_twice_with_its_description(figure, tmp_path, monkeypatch):
+def test_inside_a_run_the_figure_is_saved_in_three_forms_with_its_description(figure, tmp_path, monkeypatch):
     monkeypatch.setenv(RUN_FOLDER, str(tmp_path))
     written = plots.save(figure, "curve_1", describe=WORDS)
-    assert written == [tmp_path / "figures" / "curve_1.png", tmp_path / "figures" / "curve_1.svg"]
-    assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == ["curve_1.png", "curve_1.svg"]
+    assert written == [tmp_path / "figures" / f"curve_1.{kind}" for kind in ("png", "svg", "pdf")]
+    assert sorted((tmp_path / "figures").iterdir()) == sorted(written)
+    assert written[2].read_bytes().startswith(b"%PDF") and b"/Type3" not in written[2].read_bytes()
     assert written[0].read_bytes().startswith(b"\x89PNG") and plots.description(written[0]) == WORDS
     drawn = ElementTree.parse(written[1]).getroot()
     assert [drawn.find(f"{{http://www.w3.org/2000/svg}}{tag}").text for tag in ("title", "desc")] == ["curve_1", WORDS]
-    first = written[1].read_bytes()
-    assert plots.save(figure, "curve_1", describe=WORDS)[1].read_bytes() == first  # the same figure, the same file
+    first = [path.read_bytes() for path in written]
+    again = plots.save(figure, "curve_1", describe=WORDS)
+    assert [path.read_bytes() for path in again] == first, "the same figure, the same files"
     (tmp_path / "broken.png").write_bytes(b"\x89PNG secret")
     assert plots.description(tmp_path / "broken.png") == ""
 

@@ -109,7 +109,7 @@ def test_the_report_of_all_runs_runs_nothing_but_its_filter(tmp_path):
 
 def test_latex_has_no_command_of_a_strangers(tmp_path):
     evil = [r"\input{/etc/passwd} 100% & more_ #1 $x$ ~^"]
-    text = exports.as_latex([evil_record(tmp_path)]) + exports.latex_table("evil", evil, [evil], left=1)
+    text = exports.as_latex([evil_record(tmp_path)]) + exports.latex_table("evil", evil, [evil], "l")
     body = re.sub(r"\\(begin|end|toprule|midrule|bottomrule|usepackage|space|text\w+)\b|\\[&%$#_{}\\]", "", text)
     assert "\\" not in body, body
 

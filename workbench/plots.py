@@ -42,6 +42,7 @@ SETTINGS = {
     "legend.frameon": False, "legend.fontsize": 10,
     "text.parse_math": False,  # a dollar sign in somebody's prompt begins no formula
     "svg.hashsalt": "workbench",  # the same figure gives the same file
+    "pdf.fonttype": 42,  # whole fonts: journals refuse matplotlib's own kind, type 3
 }  # fmt: skip
 
 
@@ -342,7 +343,7 @@ def empty(text: str) -> Picture:
 
 
 def save(fig, name: str, folder: Path | None = None, *, describe: str) -> list[Path]:
-    """Save ``fig`` as figures/NAME.png and .svg in the run's folder; outside a run nothing is written.
+    """Save ``fig`` as figures/NAME.png, .svg and .pdf in the run's folder; outside a run nothing is written.
 
     Parameters
     ----------
@@ -376,7 +377,8 @@ def save(fig, name: str, folder: Path | None = None, *, describe: str) -> list[P
             return []
         folder = run / "figures"
     written = []
-    for kind, metadata in (("png", {"Description": describe}), ("svg", {"Date": None, "Title": name})):
+    own = {"png": {"Description": describe}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    for kind, metadata in own.items():
         buffer = BytesIO()
         with style():  # the file's resolution and ids are settings of saving, not of drawing
             fig.savefig(buffer, format=kind, metadata={"Title": name, **metadata})

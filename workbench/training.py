@@ -5,12 +5,14 @@ library fetches code from the hub, and gradients through a 4-bit layer are right
 stays where a paper is about it (EMO's loss for Trainer) or needs its schedule and checkpoints (K-BERT).
 """
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from tqdm.auto import tqdm
+
+from .bars import tqdm
 
 
 def train(
@@ -82,7 +84,9 @@ def lora(module: torch.nn.Module, rank: int, seed: int, targets: str | list[str]
     trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
     torch.manual_seed(seed)
     config = peft.LoraConfig(r=rank, lora_alpha=2 * rank, target_modules=targets, task_type="CAUSAL_LM")
-    adapted = peft.get_peft_model(module, config)
+    with warnings.catch_warnings():  # peft asks transformers by a name that transformers is giving up
+        warnings.filterwarnings("ignore", ".*is_gradient_checkpointing", FutureWarning)
+        adapted = peft.get_peft_model(module, config)
     try:
         yield adapted
     finally:

@@ -90,7 +90,8 @@ def test_the_page_and_the_exports_show_the_grid(filled):
         in block.get_text()
     )
     assert len(block.select("tbody tr")) == 6 and HOSTILE in block.get_text() and not soup.select("img[onerror]")
-    png, svg = sorted((out / "grids").iterdir())
+    pdf, png, svg = sorted((out / "grids").iterdir())
+    assert pdf.read_bytes()[:4] == b"%PDF"
     assert png.read_bytes()[:4] == b"\x89PNG" and svg.name == f"tiny-{grid.name}.svg"
     rows = list(csv.DictReader((out / "grids.csv").open()))
     assert len(rows) == 12

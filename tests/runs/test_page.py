@@ -1,6 +1,7 @@
 """A run's page loads nothing and runs nothing, whatever a model wrote into the notebook."""
 
 import base64
+import html
 import re
 import shutil
 import subprocess
@@ -9,6 +10,9 @@ import nbformat
 import pytest
 from bs4 import BeautifulSoup
 
+from workbench import plots
+from workbench.errors import RunError
+from workbench.files import RUN_FOLDER
 from workbench.runs.report import page
 from workbench.runs.report.sanitise import TAGS
 
@@ -44,6 +48,12 @@ FIELDS = {
 }  # fmt: skip
 
 
+MATHS = {
+    "math", "mrow", "mi", "mn", "mo", "mtext", "mspace", "mstyle", "mfrac", "msqrt", "msub", "msup", "msubsup", "mover",
+    "munder", "munderover", "mtable", "mtr", "mtd",
+}  # fmt: skip
+
+
 def output(data: dict) -> dict:
     return nbformat.v4.new_output("display_data", data=data)
 
@@ -63,6 +73,10 @@ def hostile() -> str:
     ]
     cells = [
         nbformat.v4.new_markdown_cell("# Title " + HOSTILE),
+        nbformat.v4.new_markdown_cell(
+            f"$\\text{{{HOSTILE}}}$ $\\href{{javascript:alert(1)}}{{x}}$\n\n$${MARKUP[2]}$$\n\n"
+            f"<span class='wb-tex'>\\text{{{html.escape(MARKUP[0])}}} x</span>"
+        ),
         nbformat.v4.new_code_cell("print(text)", outputs=outputs, execution_count=1, metadata={"tags": ["verdict"]}),
     ]
     return page.render(nbformat.v4.new_notebook(cells=cells), FIELDS | {"error": HOSTILE, "status": "failed"})
@@ -84,13 +98,94 @@ def test_the_page_opens_with_what_was_found():
     assert "meanwhile" not in found.get_text() and not found.select(".input_area") and "meanwhile" in soup.get_text()
     words = [cell.get_text() for cell in found.select(".words")]
     assert words == ["verdict", "no difference was seen", "no difference was seen"], "columns of words, with their head"
+    assert [cell.get_text() for cell in found.select("tr > :first-child")] == ["gain", "0.3 [-1, 1]", "-0.2"], (
+        "no counts"
+    )
     assert not BeautifulSoup(page.render(nbformat.v4.new_notebook(), FIELDS), "html.parser").select("section.found")
+
+
+def test_words_are_read_from_the_left_under_an_index_that_spans_rows():
+    frame = """<table class="dataframe"><thead><tr><th></th><th></th><th>first</th><th>p</th></tr>
+      <tr><th>task</th><th></th><th></th><th></th></tr></thead><tbody>
+      <tr><th rowspan="2" valign="top">typing</th><th>0</th><td>K-BERT</td><td>0.1</td></tr>
+      <tr><th>1</th><td>BERT</td><td>0.1</td></tr>
+      <tr><th>other</th><th>0</th><td>BERT</td><td>SENTENCE</td></tr></tbody></table>"""
+    long = frame.replace("SENTENCE", "a sentence of words that is longer than others")
+    cells = [nbformat.v4.new_code_cell("t", outputs=[output({"text/html": long})])]
+    soup = BeautifulSoup(page.render(nbformat.v4.new_notebook(cells=cells), FIELDS), "html.parser")
+    table = soup.select_one("table.dataframe")
+    right = [cell.get_text() for cell in table.select("td, th") if "words" not in cell.get("class", [])]
+    assert right == [] and table.select_one("tbody th").get_text() == "typing"
+    cells[0].outputs[0].data["text/html"] = frame.replace("SENTENCE", "0.25")
+    soup = BeautifulSoup(page.render(nbformat.v4.new_notebook(cells=cells), FIELDS), "html.parser")
+    right = [cell.get_text() for cell in soup.select(".dataframe :is(td, th)") if "words" not in cell.get("class", [])]
+    assert right == ["p", "", "0.1", "0.1", "0.25"]
+
+
+def test_formulas_are_mathml_and_what_is_none_stays_as_it_was_typed():
+    text = """# Loss $p(a\\mid b)$ for \\$5
+
+$$\\frac{1}{2} < \\sqrt{x_t}$$
+
+\\begin{align} a &= b \\\\ c &= \\mathbb{E}[d] \\end{align}
+
+$\\frac$, $\\def\\a{\\a\\a}\\a$
+
+<details><summary>Answers</summary>
+
+because $\\text{a<b}$
+
+</details>
+"""
+    cells = [
+        nbformat.v4.new_markdown_cell(text),
+        nbformat.v4.new_code_cell("m", outputs=[output({"text/latex": "$\\displaystyle y^2$", "text/plain": "y"})]),
+    ]
+    soup = BeautifulSoup(page.render(nbformat.v4.new_notebook(cells=cells), FIELDS), "html.parser")
+    head, half, lines, inside, shown = soup.select("math")
+    assert head.get_text() == "p(a∣b)" and head["display"] == "inline" and "for $5" in head.parent.parent.get_text()
+    assert [part.get_text() for part in half.select("mfrac > *")] == ["1", "2"] and half["display"] == "block"
+    assert half.find("mo", string="<") and half.select_one("msqrt msub").get_text() == "xt"
+    assert len(lines.select("mtr")) == 2 and "𝔼" in lines.get_text()
+    assert inside.find_parent("details").summary.get_text() == "Answers" and inside.get_text() == "a<b"
+    assert [part.get_text() for part in shown.select("msup > *")] == ["y", "2"] and shown.find_parent(class_="output")
+    typed = [tag.get_text() for tag in soup.select("p code")]
+    assert typed == ["$\\frac$", "$\\def\\a{\\a\\a}\\a$"] and "wb-tex" not in str(soup.body)
+
+
+def test_recorded_tables_and_figures_lie_beside_the_page(tmp_path, monkeypatch):
+    import workbench as wb
+
+    monkeypatch.setenv(RUN_FOLDER, str(tmp_path))
+    rows = [{"method": "a & b", "gain": 1 / 3, "note": "[held out] " + "long " * 10}, {"method": "=1+1", "gain": None}]
+    wb.record({"x": 1}, {"arms: all": rows, "../up": [{"a": 1}], "none": []})
+    plots.save(plots.bars({"a": [1]}, ["x"]), "two_bars", describe="one bar")
+    (tmp_path / "figures" / "a b.pdf").write_text("a stranger's")
+    text = page.write_page(tmp_path, FIELDS).read_text()
+    assert 'href="figures/two_bars.svg"' in text and 'href="figures/two_bars.pdf"' in text and "a b.pdf" not in text
+    kept = sorted(path.relative_to(tmp_path).as_posix() for path in (tmp_path / "tables").iterdir())
+    assert kept == [f"tables/{name}.{kind}" for name in ("___up", "arms__all") for kind in ("csv", "tex")]
+    assert all(f'href="{name}"' in text for name in kept) and not list(tmp_path.parent.glob("up*"))
+    lines = (tmp_path / "tables" / "arms__all.csv").read_text().splitlines()
+    assert lines[0] == "method,gain,note" and lines[1].startswith(f"a & b,{1 / 3!r},[held out] long")
+    assert lines[2] == "'=1+1,,", "no formula to a spreadsheet"
+    latex = (tmp_path / "tables" / "arms__all.tex").read_text()
+    assert "a \\& b & 0.3333 & [held out]" in latex and "{lrp{6cm}}" in latex and "None" not in latex
+    other = tmp_path.parent / f"{tmp_path.name}-other"
+    other.mkdir()
+    for path in (tmp_path / "tables").iterdir():
+        path.unlink()
+    (tmp_path / "tables").rmdir()
+    (tmp_path / "tables").symlink_to(other)
+    with pytest.raises(RunError, match="is a link"):
+        page.write_page(tmp_path, FIELDS)
+    assert not list(other.iterdir())
 
 
 def test_nothing_in_the_page_runs_or_fetches(hostile):
     soup = BeautifulSoup(hostile, "html.parser")
     own = {"html", "head", "meta", "body", "main", "header", "section"}
-    assert {tag.name for tag in soup.find_all(True)} <= own | {tag.lower() for tag in TAGS}
+    assert {tag.name for tag in soup.find_all(True)} <= own | {tag.lower() for tag in TAGS} | MATHS
     for tag in soup.find_all(True):
         for name, value in tag.attrs.items():
             assert not name.startswith("on") and "\\72" not in value and "url(" not in value, tag
@@ -194,6 +289,25 @@ def test_a_widget_without_one_shows_its_state():
     soup = BeautifulSoup(text, "html.parser")
     assert soup.select_one(".widget").get_text(" ", strip=True).startswith("flips 7 curve")
     assert not soup.find_all("script") and "<i>curve</i>" in text
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        ["no dict"], {"m": None}, {"m": {"state": "text"}}, {"m": {"state": {"children": 5}}},
+        {"m": {"state": {"children": [None]}}}, {"m": {"state": {"_options_labels": ["a"], "index": 7}}},
+        {"m": {"state": {"_model_name": "OutputModel", "outputs": [None]}}},
+    ],
+)  # fmt: skip
+def test_a_damaged_state_is_a_sentence_and_costs_no_page(state):
+    text = page.render(widget_notebook({page.WIDGET: {"model_id": "m"}, "text/plain": "W()"}, state), FIELDS)
+    assert "whose saved state is damaged: run its cell again" in text
+
+
+def test_a_state_that_holds_itself_comes_to_an_end():
+    around = {name: {"state": {"children": [f"IPY_MODEL_{child}" for child in "abcdefgh"]}} for name in "mabcdefgh"}
+    text = page.render(widget_notebook({page.WIDGET: {"model_id": "m"}, "text/plain": "W()"}, around), FIELDS)
+    assert "open the notebook in JupyterLab" in text
 
 
 def test_an_unknown_widget_says_where_to_use_it():

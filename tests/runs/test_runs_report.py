@@ -131,7 +131,7 @@ def test_the_exports_say_the_same(page):
 
 
 def test_latex_is_escaped():
-    made = exports.latex_table("50%\n\\input{x}", ["run", "50% of_x", "run"], [["& {y} #1 $\nz", "~ ^ \\", ""]], left=1)
+    made = exports.latex_table("50%\n\\input{x}", ["run", "50% of_x", "run"], [["& {y} #1 $\nz", "~ ^ \\", ""]], "lrr")
     lines = made.splitlines()
     assert (
         lines[:2] == ["% 50% \\input{x}", "\\begin{tabular}{lrr}"] and lines[3] == "run & 50\\% of\\_x & run (2) \\\\"

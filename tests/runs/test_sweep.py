@@ -18,7 +18,7 @@ from tiny_notebooks import write_notebook
 
 from workbench.errors import RunError, UsageError
 from workbench.runs.process import processes
-from workbench.runs.process.progress import SweepProgress
+from workbench.runs.process.progress import Progress, SweepProgress
 from workbench.runs.store import entry as store
 from workbench.runs.sweep import locks as claims
 from workbench.runs.sweep.cell import Outcome
@@ -142,6 +142,25 @@ def test_progress_tells_the_time_left(kind, monkeypatch):
     assert "4/10 seed=1: failed in 20.0 s: why, about 2 min 0 s left" in said
     assert ("about 2 min 0 s left, 1 failed" in said) == (kind is Terminal)
     assert ("3/10 seed=0: done" in said) == (kind is io.StringIO), "a bar does not list what went well"
+
+
+@pytest.mark.parametrize("kind", [io.StringIO, Terminal], ids=["file", "terminal"])
+def test_a_runs_progress_tells_the_time_left(kind, monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr("workbench.runs.process.progress.time.monotonic", lambda: clock[0])
+    stream = kind()
+    bar = Progress("p", stream=stream, guess=80.0)
+    bar.event({"event": "cells", "total": 4})
+    for number in range(1, 5):
+        bar.event({"event": "cell", "number": number, "title": f"part {number}"})
+        clock[0] += 30
+        bar.event({"event": "cell_end", "number": number})
+        assert bar.left == [50.0, 20.0, 30.0, 0.0][number - 1], "as long as earlier runs, then at this one's pace"
+        bar.tick()
+    bar.close()
+    said = stream.getvalue()
+    assert "about 50.0 s left: part 1" in said and "about 30.0 s left: part 3" in said
+    assert ("p: cell 2/4, 1 min 0 s, about 20.0 s left: part 2" in said) == (kind is io.StringIO)
 
 
 FAULTS = (

@@ -1,5 +1,5 @@
-"""The command line, `workbench COMMAND`: list, params, new, run, sweep, runs, rerun, diff, report, doctor, models,
-cache, lab.
+"""The command line, `workbench COMMAND`: list, params, new, run, sweep, runs, rerun, diff, report, slides, doctor,
+models, cache, lab.
 
 Every command answers in well under a second until it starts real work: the commands import heavy libraries themselves,
 and none of them imports torch into this process. An error is one sentence on standard error; ``--debug`` shows more.

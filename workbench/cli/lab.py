@@ -45,6 +45,8 @@ def lab(
     paper, passed_on = None, list(context.args)
     if passed_on and not passed_on[0].startswith("-"):
         paper = passed_on.pop(0)
+    if "--slides" in passed_on:
+        raise UsageError("JupyterLab shows no slides; `workbench slides PAPER` makes them of a run, in one file")
     if assignments and paper is None:
         raise UsageError("-p sets a parameter of a paper, and none is named: workbench lab PAPER -p NAME=VALUE")
     start = "lab"

@@ -113,11 +113,11 @@ def _state(model) -> str:
     from ..errors import ModelError
     from ..models.files.adding import started
     from ..models.files.catalogue import whole
-    from ..models.files.names import encoder_folder, resolve
+    from ..models.files.names import ENCODERS, encoder_folder, resolve
 
     try:
         if model.package:
-            (encoder_folder if model.name == "minilm" else resolve)(model.name)
+            (encoder_folder if model.name in ENCODERS else resolve)(model.name)
             return "here"
         if whole(model) is not None:
             return "here"

@@ -1,4 +1,4 @@
-"""``workbench run | runs | rerun | diff | report``: run a paper, and list, repeat, compare and report runs."""
+"""``workbench run | runs | rerun | diff | report | slides``: run a paper; list, repeat, compare, report, show runs."""
 
 import os
 import sys
@@ -240,25 +240,71 @@ def _brief(value) -> str:
     return number(value) if isinstance(value, float) else str(value)
 
 
+Show = Annotated[str, typer.Option("--open", metavar="yes|no", help="Open the page in a browser.")]
+
+
 @app.command()
-def report(
-    out: Out = None,
-    show: Annotated[str, typer.Option("--open", metavar="yes|no", help="Open the page in a browser.")] = "yes",
-):
+def report(out: Out = None, show: Show = "yes"):
     """Write one static page over all runs: runs/index.html, with runs.csv and runs.tex beside it.
 
     Example: [bold]workbench report --open no[/bold]
     """
-    import webbrowser
-
     from ..runs.report.index import write_report
     from ..runs.store import entry as store
 
-    if show not in ("yes", "no"):
-        raise UsageError(f"--open is {show!r}; give yes or no")
+    _check_open(show)
     page = write_report(store.runs_folder(out))
     passed_over(store.scan(store.runs_folder(out))[1])
     print(f"report: {page}")
+    _open(page, show)
+
+
+@app.command()
+def slides(
+    run_id: Annotated[str, typer.Argument(metavar="ID", help="A run's ID, its beginning, the word last, or a paper.")],
+    out: Out = None,
+    show: Show = "yes",
+):
+    """Make slides of a run's notebook, with its figures: one file, which needs no network.
+
+    Examples:
+
+    [bold]workbench slides randomness[/bold] (of its newest finished run)
+
+    [bold]workbench slides 20261122-1415 --open no[/bold]
+
+    Cells of the slide type Slide or Sub-Slide begin one (JupyterLab: Property Inspector), Skip and Notes stay away;
+    a cell with the tag remove-input or hide-input shows no code. Arrow keys turn the slides; printing gives a PDF.
+    """
+    from ..papers import PAPERS
+    from ..runs.report.slides import write_slides
+    from ..runs.store import entry as store
+
+    _check_open(show)
+    folder = store.runs_folder(out)
+    records, unreadable = store.scan(folder)
+    passed_over(unreadable)
+    of_paper = [record for record in records if record.paper == run_id]
+    if of_paper or run_id in {paper.name for paper in PAPERS}:
+        done = [record for record in of_paper if record.status == "done"]
+        if not done:
+            raise UsageError(f"no run of {run_id} in {folder} has finished; start one: workbench run {run_id}")
+        record = done[-1]
+    else:
+        record = store.find(folder, run_id, records)
+    page = write_slides(record)
+    print(f"slides: {page}")
+    _open(page, show)
+
+
+def _check_open(show: str) -> None:
+    if show not in ("yes", "no"):
+        raise UsageError(f"--open is {show!r}; give yes or no")
+
+
+def _open(page, show: str) -> None:
+    import webbrowser
+
     # a terminal without a display would open a text browser over the user's work
     if show == "yes" and sys.stdout.isatty() and (sys.platform != "linux" or os.environ.get("DISPLAY")):
         webbrowser.open(page.as_uri())

@@ -37,6 +37,8 @@ def params(paper: Paper):
     from rich.markup import escape
     from rich.table import Table
 
+    from ..models.files import catalogue
+    from ..models.files.names import ENCODERS
     from ..papers import PAPERS
     from ..runs.notebook.notebook import read
     from ..runs.report.words import plain
@@ -50,14 +52,15 @@ def params(paper: Paper):
         default = plain(masked(item.name, item.default))
         table.add_row(item.name, escape(item.annotation), escape(default), least, escape(item.help))
     console().print(table)
+    taken = {name: item for name, item in notebook.known.items() if not item.help.startswith("not used")}
     known = next((one for one in PAPERS if one.name == paper and one.status == "done"), None)
-    if known is not None:
+    if known is not None and "model" in taken:
         print(f"\nits models run in: {', '.join(known.backends)}")
     print(f"\nset one with -p, for example: workbench run {paper} -p seed=1")
-    if "model" in notebook.known:
-        from ..models.files.catalogue import known
-
-        print(f"models with a name: {', '.join(known())}; `workbench models list` shows which are here")
+    named = {"model": [name for name in catalogue.known() if name not in ENCODERS], "encoder": list(ENCODERS)}
+    for name, choices in named.items():
+        if name in taken:
+            print(f"{name}s with a name: {', '.join(choices)}; `workbench models list` shows which are here")
 
 
 @app.command("new")

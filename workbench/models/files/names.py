@@ -14,6 +14,7 @@ from .catalogue import known, whole
 GEMMA_TERMS = (
     "gemma3-270m comes under the Gemma Terms of Use (https://ai.google.dev/gemma/terms): by using it you accept them"
 )
+ENCODERS = ("minilm",)  # of the models with a name, those that write no text
 _HUB = re.compile(r"[A-Za-z0-9][\w.\-]*(/[A-Za-z0-9][\w.\-]*)?")
 
 

@@ -51,10 +51,14 @@ class _Shown:
 
 
 class Progress(_Shown):
-    """Cells done, cells in all, and the title of the running one."""
+    """Cells done, cells in all, the title of the running one, and the time left.
 
-    def __init__(self, name: str, stream=None, show: bool = True):
+    ``guess``: seconds that earlier runs like this one took. Without one, or behind it, the pace of the cells so far.
+    """
+
+    def __init__(self, name: str, stream=None, show: bool = True, guess: float | None = None):
         super().__init__(name, stream, show)
+        self.guess = guess
         self.total = 0
         self.done = 0
         self.title = ""
@@ -66,7 +70,7 @@ class Progress(_Shown):
         kind = event["event"]
         if kind == "cells":
             self.total = event["total"]
-            self.open_bar("cell {n_fmt}/{total_fmt}, {elapsed}, {remaining} left", total=self.total, unit="cell")
+            self.open_bar("cell {n_fmt}/{total_fmt}, {elapsed}", total=self.total, unit="cell")
         elif kind == "cell":
             self.title, self.note = event["title"], ""
             self._place()
@@ -79,20 +83,34 @@ class Progress(_Shown):
                 self.bar.update(self.done - self.bar.n)
             elif self.show and not self.stream.isatty() and self.done - self._said >= max(1, self.total / 4):
                 self._said = self.done
-                self.say(f"cell {self.done}/{self.total}, {time.monotonic() - self._start:.0f} s: {self.title}")
+                passed = duration(time.monotonic() - self._start)
+                self.say(f"cell {self.done}/{self.total}, {passed}{self._left()}: {self.title}")
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until the notebook's end; None while there is nothing to guess by."""
+        passed = time.monotonic() - self._start
+        if self.guess is not None and passed < self.guess:
+            return self.guess - passed
+        return passed / self.done * (self.total - self.done) if self.done else None
+
+    def _left(self) -> str:
+        left = self.left if self.done < self.total else None
+        return "" if left is None else f", about {duration(left)} left"
 
     def _place(self) -> None:
         if self.bar is not None:
-            self.bar.set_postfix_str(self.title[:40] + (f": {self.note[:60]}" if self.note else ""))
+            what = self.title[:40] + (f": {self.note[:60]}" if self.note else "")
+            self.bar.set_postfix_str(": ".join(filter(None, (self._left().removeprefix(", "), what))))
 
     def tick(self) -> None:
         """Move the clock while a long cell runs; without a terminal, say now and then where it is."""
         if self.bar is not None:
-            self.bar.refresh()
+            self._place()
         elif self.done < self.total and time.monotonic() - self._spoke >= QUIET_SECONDS and not self.stream.isatty():
             passed = duration(time.monotonic() - self._start)
             what = ": ".join(filter(None, (self.title, self.note)))
-            self.say(f"in cell {self.done + 1}/{self.total}, {passed}: {what}")
+            self.say(f"in cell {self.done + 1}/{self.total}, {passed}{self._left()}: {what}")
 
 
 class SweepProgress(_Shown):

@@ -1,11 +1,18 @@
-"""Runs as CSV, Parquet and LaTeX, for spreadsheets, pandas and papers."""
+"""Runs, and the tables of one run, as CSV, Parquet and LaTeX, for spreadsheets, pandas and papers."""
 
 import io
+import re
+from pathlib import Path
+from typing import Any
 
+from ...errors import RunError
+from ...files import write_atomic
 from ..store import entry as store
-from ..store.metrics import show
-from .words import plain
+from ..store.metrics import number, show
+from .words import NUMBER, plain
 
+TABLES = "tables"  # the folder for the tables of one run
+SENTENCE = 40  # characters from which a cell of a LaTeX table is broken into lines
 FIXED = ("id", "paper", "status", "error", "started", "seconds", "cpu_seconds", "peak_memory_bytes", "revision")
 
 
@@ -78,12 +85,12 @@ def as_latex(records: list[store.Record]) -> str:
                      for m in metrics]  # fmt: skip
             rows.append([record.id, chosen(record), *cells])
         if rows:
-            parts.append(latex_table(name, ["run", "set", *metrics], rows, left=2))
+            parts.append(latex_table(name, ["run", "set", *metrics], rows, "ll" + "r" * len(metrics)))
     return "\n".join(parts)
 
 
-def latex_table(title: str, head: list[str], rows: list[list[str]], left: int) -> str:
-    """A LaTeX table with a comment above it; the first ``left`` columns are texts, the rest numbers."""
+def latex_table(title: str, head: list[str], rows: list[list[str]], layout: str) -> str:
+    """A LaTeX table (booktabs) with a comment above it; ``layout`` is LaTeX's own, such as "llr"."""
     import pandas as pd
 
     head, *rows = (
@@ -92,8 +99,53 @@ def latex_table(title: str, head: list[str], rows: list[list[str]], left: int) -
     unique = [name if head.index(name) == i else f"{name} ({i})" for i, name in enumerate(head)]
     style = pd.DataFrame(rows, columns=unique).style.hide(axis="index").format(escape="latex")
     style = style.format_index(escape="latex", axis="columns")
-    layout = "l" * left + "r" * (len(head) - left)
     made = style.to_latex(hrules=True, column_format=layout)
     for character, name in (("<", "less"), (">", "greater"), ('"', "quotedbl")):  # pandas leaves these
         made = made.replace(character, f"\\text{name}{{}}")
+    made = re.sub(r"^([\[*])", r"{}\1", made, flags=re.MULTILINE)  # after \\ it would be the line end's option
     return f"% {' '.join(title.split())}\n{made}"
+
+
+def write_tables(folder: Path) -> list[str]:
+    """The tables that a run's notebook recorded, as ``tables/NAME.csv`` and ``.tex``; returns their file names' stems.
+
+    CSV holds the numbers in full, LaTeX what people read. A table without a row is left out.
+
+    Raises
+    ------
+    RunError
+        ``tables`` is a link to another place.
+    """
+    try:
+        tables = store.load_tables(folder)
+    except RunError:  # the record names it
+        return []
+    if (place := folder / TABLES).is_symlink():
+        raise RunError(f"{place} is a link, and tables are written into the run's own folder; delete it")
+    made: list[str] = []
+    for name, rows in tables.items():
+        stem = re.sub(r"[^A-Za-z0-9_-]", "_", name)[:80] or "table"
+        head = list(dict.fromkeys(key for row in rows for key in row))
+        if not head or stem in made:
+            continue
+        cells = [[_read(row.get(key)) for key in head] for row in rows]
+        layout = "".join(_layout([row.get(key) for row in rows]) for key in head)
+        write_atomic(place / f"{stem}.csv", csv_text([{key: row.get(key) for key in head} for row in rows]))
+        latex = latex_table(name, head, cells, layout)
+        write_atomic(place / f"{stem}.tex", f"% needs \\usepackage{{booktabs}}\n{latex}")
+        made.append(stem)
+    return made
+
+
+def _read(value: Any) -> str:
+    """A cell for people: numbers short, nothing where there is nothing."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return "" if value is None else plain(value)
+    return number(value)
+
+
+def _layout(column: list) -> str:
+    """LaTeX's letter for a column: numbers (and what begins like one) from the right, sentences in lines."""
+    if max((len(_read(value)) for value in column), default=0) > SENTENCE:
+        return "p{6cm}"
+    return "r" if all(NUMBER.match(_read(value) or "-") for value in column) else "l"

@@ -129,7 +129,8 @@ def as_latex(found: list[GridTable]) -> str:
             for row in table.rows
         ]
         head = [*table.names, "seeds", *table.metrics]
-        parts.append(latex_table(f"{table.paper}, grid {table.name}", head, rows, left=len(table.names)))
+        layout = "l" * len(table.names) + "r" * (len(head) - len(table.names))
+        parts.append(latex_table(f"{table.paper}, grid {table.name}", head, rows, layout))
     return "\n".join(parts)
 
 

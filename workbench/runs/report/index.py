@@ -25,8 +25,8 @@ def write_report(out: Path) -> Path:
     """Write the page and its exports into the folder of all runs; returns the page's path.
 
     ``index.html``; ``runs.csv``, ``.parquet`` and ``.tex``; where there are grids also ``grids.csv``, ``.parquet`` and
-    ``.tex``, and their figures as ``grids/PAPER-NAME.png`` and ``.svg``. A run without a page (its sweep was killed
-    before it made one) gets one.
+    ``.tex``, and their figures as ``grids/PAPER-NAME.png``, ``.svg`` and ``.pdf``. A run without a page (its sweep was
+    killed before it made one) gets one.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def _grid(table: grids.GridTable, out: Path) -> dict:
     if figure is not None:
         name = f"{re.sub('[^A-Za-z0-9_-]', '_', table.paper)}-{table.name}"
         width = round(figure.get_size_inches()[0] * 90)  # in pixels of the page
-        picture, _ = save(figure, name, out / "grids", describe=figure.description)
+        picture, *_ = save(figure, name, out / "grids", describe=figure.description)
         source = "data:image/png;base64," + base64.b64encode(picture.read_bytes()).decode()
     rows = []
     for row in table.rows:

@@ -23,12 +23,10 @@ MOST = 20_000  # items of a page, those on which the arms differ most; the table
 def write_items(folder: Path, run: dict[str, Any]) -> Path | None:
     """Make ``items.html``, ``items.csv`` and ``items.parquet`` from a run's ``rows.jsonl``; None without rows.
 
-    ``run`` holds the fields of the run's record. A killed run with a secret among its parameters gets no page: its rows
-    may still hold the secret.
+    ``run`` holds the fields of the run's record; a run that `may_hold_secrets` gets no page.
     """
     path = inside(folder, FILE)
-    raw = run.get("status") == "killed" and masking.has_mask(list((run.get("parameters") or {}).values()))
-    if path is None or raw:
+    if path is None or may_hold_secrets(run):
         return None
     lines, damaged = read_lines(path)
     kept = {
@@ -40,6 +38,11 @@ def write_items(folder: Path, run: dict[str, Any]) -> Path | None:
     write_atomic(folder / "items.csv", csv_text(table))
     write_atomic(folder / "items.parquet", as_parquet(table))
     return write_atomic(folder / PAGE, render(kept, run, damaged))
+
+
+def may_hold_secrets(run: dict[str, Any]) -> bool:
+    """Whether nobody has cleaned the run's files of a secret among its parameters, because it was killed."""
+    return run.get("status") == "killed" and masking.has_mask(list((run.get("parameters") or {}).values()))
 
 
 def _flat(row: Row) -> dict:

@@ -15,15 +15,16 @@ from typing import Any
 from ...errors import RunError
 from ...files import write_atomic
 from ..store.entry import Record, inside, load_metrics
-from .items import PAGE, write_items
+from .exports import write_tables
+from .items import PAGE, may_hold_secrets, write_items
 from .sanitise import sanitise
+from .tables import readable
 from .words import environment
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 STATE = "application/vnd.jupyter.widget-state+json"
 ERROR_MARK = "papermill-error-cell-tag"
 TABLE = re.compile(r"<table\b.*?</table>", re.DOTALL)
-NUMBER = re.compile(r"[\s\[(]*[-−+<>~≈]?\s*\.?\d|(nan|None|-?inf|[-–—])$")
 SHOWN = ("display_data", "execute_result")  # what a cell shows, without what it prints meanwhile
 FOUND = ("verdict", "main-figure")  # tags of the cells whose outputs open the page, in this order
 
@@ -31,7 +32,7 @@ FOUND = ("verdict", "main-figure")  # tags of the cells whose outputs open the p
 def write_page(folder: Path, record: dict[str, Any] | Record) -> Path:
     """Make ``report.html`` in a run's folder from its notebook.ipynb and its record.
 
-    If the run kept rows, make ``items.html`` too (`items.write_items`).
+    If the run kept rows, make ``items.html`` too (`items.write_items`); if it recorded tables, ``tables/``.
 
     Parameters
     ----------
@@ -47,7 +48,8 @@ def write_page(folder: Path, record: dict[str, Any] | Record) -> Path:
     path = inside(folder, "notebook.ipynb")
     notebook = nbformat.read(path, as_version=4) if path is not None else None
     write_items(folder, fields)
-    return write_atomic(folder / "report.html", render(notebook, fields, folder))
+    tables = [] if may_hold_secrets(fields) else write_tables(folder)
+    return write_atomic(folder / "report.html", render(notebook, fields, folder, tables))
 
 
 def skip_iri_grammar() -> None:
@@ -58,18 +60,17 @@ def skip_iri_grammar() -> None:
     sys.modules.setdefault("rfc3987_syntax", None)
 
 
-def render(notebook, fields: dict[str, Any], folder: Path | None = None) -> str:
-    """The page as text; ``notebook`` is a NotebookNode or None, ``folder`` where its relative pictures lie."""
-    from pygments.formatters import HtmlFormatter
+def render(notebook, fields: dict[str, Any], folder: Path | None = None, tables: list[str] | None = None) -> str:
+    """The page as text; ``notebook`` is a NotebookNode or None, ``folder`` where its relative pictures lie.
 
+    ``tables``: the names of those in its folder ``tables/``.
+    """
     body, title, found = "", "", ""
     if notebook is not None:
-        still(notebook)
-        _error_marks(notebook)
-        _bare(notebook)
+        prepare(notebook)
         title = first_heading(notebook)
-        body = sanitise(_body(notebook), folder)
-        found = sanitise(_body(_found(notebook), code=False), folder)
+        body = sanitise(as_html(notebook), folder)
+        found = sanitise(as_html(_found(notebook), code=False), folder)
     return (
         environment()
         .get_template("run.html")
@@ -78,11 +79,19 @@ def render(notebook, fields: dict[str, Any], folder: Path | None = None) -> str:
             title=title or fields.get("paper", "run"),
             body=body,
             found=found,
-            highlight=HtmlFormatter(style="default").get_style_defs(".highlight"),
             metrics=_metrics(folder),
             items=folder is not None and inside(folder, PAGE) is not None,
+            tables=tables or [],
+            figures=_figures(folder),
         )
     )
+
+
+def prepare(notebook) -> None:
+    """Make a notebook, in place, what pages show: it needs no script, and what they ignore is gone."""
+    still(notebook)
+    _error_marks(notebook)
+    _bare(notebook)
 
 
 def first_heading(notebook) -> str:
@@ -117,36 +126,46 @@ def _bare(notebook) -> None:
         cell.id = f"cell-{number}"
         for output in cell.get("outputs", []):
             output.pop("transient", None)
+            if "text/latex" in (data := output.get("data", {})):  # formulas in dollar signs, which Markdown has too
+                data["text/markdown"] = data.pop("text/latex")
 
 
 def still(notebook) -> None:
     """Replace every widget in the outputs by something that needs no JavaScript, in place.
 
     A picture or HTML in the same output is the widget's own snapshot, and is shown. Else the page lists the texts and
-    values of the widget's saved state; else a sentence says where to see it live.
+    values of the widget's saved state; else a sentence says where to see it live, or that the state is damaged.
     """
-    models = notebook.metadata.get("widgets", {}).get(STATE, {}).get("state", {})
-    for cell in notebook.cells:
-        for output in cell.get("outputs", []):
+    for cell in (one for one in notebook.cells if one.cell_type == "code"):
+        cell.outputs = [output for output in cell.get("outputs", []) if output.get("data") != {"text/plain": ""}]
+        for output in cell.outputs:
             data = output.get("data", {})
             data.pop("application/javascript", None)
             if WIDGET not in data:
                 continue
             view = data.pop(WIDGET)
             if not {"image/png", "image/svg+xml", "image/jpeg", "text/html"} & set(data):
-                seen = _widget(models, (view or {}).get("model_id"), 0)
                 note = "An interactive widget: open the notebook in JupyterLab to use it."
-                data["text/html"] = f'<div class="widget">{seen or note}</div>'
+                try:
+                    models = notebook.metadata.get("widgets", {}).get(STATE, {}).get("state", {})
+                    note = _widget(models, (view or {}).get("model_id"), set()) or note
+                except (AttributeError, LookupError, RecursionError, TypeError):  # not ours alone write it
+                    note = "An interactive widget whose saved state is damaged: run its cell again in JupyterLab."
+                data["text/html"] = f'<div class="widget">{note}</div>'
     notebook.metadata.pop("widgets", None)
 
 
-def _widget(models: dict, identity: str | None, depth: int) -> str:
-    """A widget's saved state as still HTML: its children in order, a label and a value each."""
+def _widget(models: dict, identity: str | None, shown: set[str | None]) -> str:
+    """A widget's saved state as still HTML: its children in order, a label and a value each.
+
+    ``shown``: the widgets that are there already; a damaged state may name one as its own child.
+    """
     state = models.get(identity, {}).get("state", {})
-    if depth > 8:
+    if identity in shown:
         return ""
+    shown.add(identity)
     if state.get("children"):
-        parts = [_widget(models, child.removeprefix("IPY_MODEL_"), depth + 1) for child in state["children"]]
+        parts = [_widget(models, child.removeprefix("IPY_MODEL_"), shown) for child in state["children"]]
         return "".join(parts)
     snapshot = state.get("snapshot_html") or state.get("_snapshot_html")
     if isinstance(snapshot, str) and snapshot:
@@ -187,34 +206,32 @@ def _found(notebook):
     return v4.new_notebook(cells=found)
 
 
-def _body(notebook, *, code: bool = True) -> str:
-    """The cells as HTML through nbconvert."""
-    from nbconvert import HTMLExporter
+def as_html(notebook, *, code: bool = True, hidden: tuple[str, ...] = ()) -> str:
+    """The cells as HTML through nbconvert, which nobody has sanitised; without ``code``, what they show alone.
 
-    exporter = HTMLExporter(template_name="basic", embed_images=False)
+    ``hidden``: the tags of cells that show no code.
+    """
+    from nbconvert import HTMLExporter
+    from nbconvert.preprocessors import TagRemovePreprocessor
+
+    from . import maths
+
+    filters = {"markdown2html": maths.markdown}
+    exporter = HTMLExporter(template_name="basic", embed_images=False, filters=filters)
     exporter.mathjax_url = exporter.require_js_url = exporter.mermaid_js_url = exporter.jquery_url = ""
+    if hidden:
+        exporter.register_preprocessor(TagRemovePreprocessor(remove_input_tags=set(hidden)), enabled=True)
     exporter.exclude_input = not code
     exporter.exclude_input_prompt = exporter.exclude_output_prompt = False
     text, _ = exporter.from_notebook_node(notebook)
-    return TABLE.sub(lambda found: _words_left(found[0]), text)
+    return TABLE.sub(lambda found: readable(found[0]), text)
 
 
-def _words_left(table: str) -> str:
-    """A table with the class "words" on its columns of words: they are read from the left, numbers from the right."""
-    from bs4 import BeautifulSoup
-
-    soup = BeautifulSoup(table, "html.parser")
-    rows = [row.find_all(["td", "th"], recursive=False) for row in soup.select("tbody > tr")]
-    heads = soup.select("thead > tr")
-    head = heads[0].find_all(["td", "th"], recursive=False) if heads else []
-    columns = zip(*rows, strict=True) if len({len(row) for row in rows}) == 1 else ()
-    for place, column in enumerate(columns):
-        said = [text for cell in column if (text := cell.get_text().strip())]
-        if sum(not NUMBER.match(text) for text in said) <= len(said) / 2:
-            continue
-        for cell in [*column, *(head[place : place + 1] if len(head) == len(rows[0]) else ())]:
-            cell["class"] = [*cell.get("class", []), "words"]
-    return str(soup)
+def _figures(folder: Path | None) -> list[str]:
+    """The names of the figures that `plots.save` left."""
+    found = [] if folder is None else sorted((folder / "figures").glob("*.pdf"))
+    kept = [path.stem for path in found if inside(folder, f"figures/{path.name}") is not None]
+    return [name for name in kept if re.fullmatch(r"[A-Za-z0-9_-]+", name)]
 
 
 def _metrics(folder: Path | None) -> dict:

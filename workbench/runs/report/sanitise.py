@@ -11,6 +11,7 @@ import mimetypes
 import re
 from pathlib import Path
 
+HIDDEN = ("remove-input", "hide-input")  # nbconvert's and Jupyter Book's tags of cells whose code is not for the class
 LARGEST_IMAGE = 4_000_000  # bytes of a picture beside the notebook that is embedded
 SVG = {
     "svg", "g", "path", "rect", "circle", "ellipse", "line", "polyline", "polygon", "text", "tspan", "defs", "clipPath",
@@ -53,12 +54,14 @@ RULE = re.compile(r"""([\w\s.#:,>()+~*=\[\]"'-]+)\{([^{}]*)\}""")  # of a style 
 
 
 def sanitise(text: str, folder: Path | None = None) -> str:
-    """HTML without anything that could run, fetch or submit something, and with long code folded.
+    """HTML without anything that could run, fetch or submit something, with formulas set and long code folded.
 
     Pictures with a relative path inside ``folder`` are embedded; pictures from elsewhere become their own description.
     """
     import nh3
     from bs4 import BeautifulSoup
+
+    from .maths import set_formulas
 
     def kept(tag: str, name: str, value: str) -> str | None:
         if name == "src":
@@ -80,15 +83,16 @@ def sanitise(text: str, folder: Path | None = None) -> str:
     for sheet in soup.find_all("style"):
         rules = [(selector.strip(), _declarations(body)) for selector, body in RULE.findall(sheet.get_text())]
         sheet.string = "\n".join(f"{selector} {{{body}}}" for selector, body in rules if body)
+    set_formulas(soup)
     for picture in soup.find_all("img", src=False):
         picture.name = "em"
         picture.string = picture.get("alt") or "a picture that is not part of this page"
     for cell in soup.select("div.input"):  # long code is folded, so that the page reads as a story
         lines = (cell.select_one(".input_area") or cell).get_text().strip().splitlines()
-        if len(lines) > 16:
+        if len(lines) > 16 or cell.find_parent(class_=[f"celltag_{tag}" for tag in HIDDEN]):
             details = soup.new_tag("details", attrs={"class": "code"})
             summary = soup.new_tag("summary")
-            summary.string = f"code, {len(lines)} lines"
+            summary.string = f"code, {len(lines)} lines" if len(lines) > 1 else "code"
             cell.wrap(details)
             details.insert(0, summary)
     return str(soup)

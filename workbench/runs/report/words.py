@@ -3,9 +3,11 @@
 import base64
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any
 
+NUMBER = re.compile(r"[\s\[(]*[-−+<>~≈]?\s*\.?\d|(nan|None|-?inf|[-–—])$")  # a cell that begins like this is no words
 TEMPLATES = Path(__file__).parent / "templates"
 
 
@@ -20,7 +22,15 @@ def environment():
     )
     made.filters |= {"duration": duration, "size": size, "shown": show, "value": plain}
     made.globals["css"] = (TEMPLATES / "style.html").read_text("utf-8")
+    made.globals["code_colours"] = code_colours
     return made
+
+
+def code_colours(theme: str) -> str:
+    """pygments' style sheet for code in the reader's theme."""
+    from pygments.formatters import HtmlFormatter
+
+    return HtmlFormatter(style={"light": "default", "dark": "monokai"}[theme]).get_style_defs(".highlight")
 
 
 def script(name: str) -> dict[str, str]:

@@ -149,6 +149,15 @@ def load_metrics(folder: Path) -> dict[str, dict]:
     RunError
         metrics.json is not what `workbench.record` writes.
     """
+    return _recorded(folder).get("metrics", {})
+
+
+def load_tables(folder: Path) -> dict[str, list[dict]]:
+    """The tables that a run's notebook recorded, as rows; empty if it recorded none. It raises as `load_metrics`."""
+    return _recorded(folder).get("tables", {})
+
+
+def _recorded(folder: Path) -> dict:
     from .metrics import FILE as METRICS
     from .schema import Kept, checked
 
@@ -156,7 +165,7 @@ def load_metrics(folder: Path) -> dict[str, dict]:
     if os.path.lexists(path) and path.is_file() and inside(Path(folder), METRICS) is None:
         raise RunError(f"{METRICS} is a link to a file that is not the run's own; use workbench.record()")
     try:
-        return checked(Kept, read_json(path))["metrics"]
+        return checked(Kept, read_json(path))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:

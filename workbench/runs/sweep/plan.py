@@ -29,20 +29,27 @@ def estimate(grid: Grid, records: list[store.Record]) -> Estimate:
 
     ``records`` are the paper's runs so far.
     """
-    ours = [record for record in records if record.status == "done" and record.seconds is not None]
     fixed = grid.notebook.filled(grid.fixed)
     wanted = {name: grid.axes.get(name, [fixed.get(name)]) for name in LIKE}
+    if (found := measured(wanted, records)) is not None:
+        return found
+    profiles = [PROFILE_SECONDS.get(name) for name in wanted["profile"]]
+    if profiles and None not in profiles:
+        names = " and ".join(map(str, wanted["profile"]))
+        return Estimate(statistics.fmean(profiles), f"what the profile {names} may take at most")
+    return Estimate(None, "nothing: no run like these has finished yet")
+
+
+def measured(wanted: dict[str, list], records: list[store.Record]) -> Estimate | None:
+    """The median time of the finished runs with these values of `LIKE`, else with the profile; None without any."""
+    ours = [record for record in records if record.status == "done" and record.seconds is not None]
     for names in (LIKE, ("profile",)):
         like = [r for r in ours if all(r.parameters.get(name) in wanted[name] for name in names)]
         if like:
             what = "the same profile and model" if names == LIKE else "the same profile"
             seconds = statistics.median(record.seconds for record in like)
             return Estimate(seconds, f"the median of {len(like)} finished run(s) with {what}")
-    profiles = [PROFILE_SECONDS.get(name) for name in wanted["profile"]]
-    if profiles and None not in profiles:
-        names = " and ".join(map(str, wanted["profile"]))
-        return Estimate(statistics.fmean(profiles), f"what the profile {names} may take at most")
-    return Estimate(None, "nothing: no run like these has finished yet")
+    return None
 
 
 def commands(grid: Grid, cells: list, *, out: Path, options: list[str]) -> list[str]:
