@@ -15,7 +15,7 @@ def faithfulness_figure(table) -> plots.Picture:
     """
     removals = list(dict.fromkeys(row.removal for row in table.rows))
     labels = {row.method: METHODS[row.method].title for row in table.rows if row.method != "random"}
-    picture, (axes,) = plots.panels(1, len(removals), size=(5.2 * len(removals), 1.9 + 0.36 * len(labels)), sharey=True)
+    picture, (axes,) = plots.panels(1, len(removals), size=(5.0 * len(removals), 1.9 + 0.36 * len(labels)), sharey=True)
     for axis, removal in zip(axes, removals):
         rows = {row.method: row for row in table.rows if row.removal == removal and row.method in labels}
         above = {method: row.verdict == "above random" for method, row in rows.items()}

@@ -105,7 +105,7 @@ class AttentionHeads(Explorer):
                 if i < count:
                     axis.imshow(now["heads"][i], cmap="Blues", vmin=0, vmax=1)
                     weight = "bold" if i == self.head else "normal"
-                    axis.set_title(f"head {i}, sink {now['sinks'][i]:.2f}", fontsize=8, loc="center", fontweight=weight)
+                    axis.set_title(f"head {i}, sink {now['sinks'][i]:.2f}", fontsize=9, loc="center", fontweight=weight)
         sinks = "; ".join(f"head {i} {sink:.2f}" for i, sink in enumerate(now["sinks"]))
         picture.describe(f"{self.caption()}. Mean weight on the first token: {sinks}.")
         chosen = now["heads"][self.head]
