@@ -103,7 +103,7 @@ def database_overview(corpus: Corpus, asked: dict[str, Sequence[Query]]):
         - len({use.full_name for theorem in corpus.theorems for use in theorem.tactics[0].uses}),
         **{f"proofs asked, {split} split": len(some) for split, some in asked.items()},
     }
-    return pd.DataFrame({"": rows.values()}, index=list(rows), dtype=object)
+    return pd.DataFrame({"what": list(rows), "value": list(rows.values())}, dtype=object)
 
 
 def floor(session: Session, train: Sequence[TracedTheorem], theorems: Sequence[str | Theorem], *, calls: int,
