@@ -39,8 +39,8 @@ CASES = {
     "lens, no layer": (lambda m, c: ex.logit_lens(m, P, layers=[]), "got 0 layers"),
     "lens, a number": (lambda m, c: ex.logit_lens(m, P, layers=2), r"layers=2 is no list: write \[2\]"),
     "lens, half a layer": (lambda m, c: ex.logit_lens(m, P, layers=[1.5]), "has no layer 1.5: give 0 to 3"),
-    "head": (lambda m, c: ablate_heads(m, P, C, *ASKED, [(1, 99)]), "block 1 of tiny has no head 99: give 0 to 3"),
-    "head below": (lambda m, c: ablate_heads(m, P, C, *ASKED, [(1, -1)]), "has no head -1: give 0 to 3"),
+    "head": (lambda m, c: ablate_heads(m, P, C, *ASKED, [(1, 99)]), "block 1 of tiny has no head 99: give 1 to 4"),
+    "head below": (lambda m, c: ablate_heads(m, P, C, *ASKED, [(1, 0)]), "has no head 0: give 1 to 4"),
     "topic, one token": (lambda m, c: ex.topic_neuron(m, texts("a", "a b"), "x"), "the text 'a' is one token"),
     "topic, no control": (lambda m, c: ex.topic_neuron(m, texts("a b"), "x", n_random=0), "n_random=0"),
     "concept of another model": (

@@ -103,7 +103,7 @@ CASES = {
     "kbert": (
         knowing, ("visible_matrix", False),
         [("graph", "hownet", "there is no graph 'hownet': choose from the model's graph, no graph"),
-         ("layer", 6, "there is no layer 6: there are 6")],
+         ("layer", 7, "there is no layer 7: there are 6")],
         ("text", "  ", "there is no sentence: type one"),
     ),
     "rain": (searched, ("prompt", "Review: She"), [], ("budget", 51, "there is no budget 51: give 1 to 50")),
