@@ -99,7 +99,7 @@ def verdict(results: Results, windows: Results, model: str, variant: str) -> str
         found = f"{paired.difference} ({paired.difference.says(better, worse)})" if paired else "not comparable"
         compared.append(f"{LABELS.get(loss, loss)}: {found}, {n} seed{'s' * (n != 1)}")
     prose = prose_differences(windows, variant)["nll_tuned"]
-    found = f"{prose} on {prose.n} windows ({prose.says(worse, better)})" if prose else "not comparable"
+    found = f"{prose}, windows: {prose.n} ({prose.says(worse, better)})" if prose else "not comparable"
     return (
         "On the grammar (TinyGPT), forward cross-entropy of MLE cooled to the same validity minus the loss's own: "
         f"{'; '.join(compared)}. On prose ({model}, LoRA, each at the temperature that suits it), nats a token of "
