@@ -10,8 +10,9 @@ from hypothesis import given, settings, strategies as st
 from scipy.stats import ttest_rel, wilcoxon
 
 from workbench import rows, stats
+from workbench.display import shown
 from workbench.errors import UsageError
-from workbench.results import Results, metric_key, shown
+from workbench.results import Results, metric_key
 from workbench.rows import FILE, OFFERED, Row, read_lines
 from workbench.stats import Estimate
 

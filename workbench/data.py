@@ -6,9 +6,9 @@ Each row is a dataclass instance, so a missing or misspelt column is found when 
 from dataclasses import dataclass
 from pathlib import Path
 
+from .display import shown
 from .errors import DataError
 from .files import ROOT
-from .results import shown
 from .tables import Row, parse_json, read_rows, read_text
 
 RESULT = {"measure", "model", "method"}  # what an entry says that is a result and not a setting

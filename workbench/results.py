@@ -17,13 +17,11 @@ computing them. Outside a run nothing is written.
 """
 
 import hashlib
-import html
 import json
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from numbers import Integral, Real
 from typing import Any
 
 from .errors import UsageError
@@ -355,42 +353,3 @@ def identity_of(model: Any) -> str:
     backend = getattr(report, "backend", None)  # of torch's models there is none to tell
     facts = {name: getattr(report, name, None) for name in names} | ({"backend": backend} if backend else {})
     return json.dumps(facts, default=str)
-
-
-def shown(table: Any, caption: str = ""):
-    """A table for people: whole texts, escaped, read from the left; three digits; a blank where there is no value.
-
-    Parameters
-    ----------
-    table : DataFrame, list of dict, or mapping of a name to its value
-        A named index becomes columns, an unnamed one is left out: no column is without a name. A mapping has the
-        columns "what" and "value".
-
-    Returns
-    -------
-    pandas.io.formats.style.Styler
-        Its ``.data`` is the table as texts.
-    """
-    import pandas as pd
-
-    if isinstance(table, Mapping):
-        table = pd.Series(table, name="value", dtype=object).rename_axis("what").to_frame()
-    frame = pd.DataFrame(table)
-    named = [name for name in frame.index.names if name is not None]
-    frame = (frame.reset_index(named) if named else frame).rename(columns=str)
-    words = [
-        f"th.col{place}, td.col{place}"
-        for place, (_, column) in enumerate(frame.items())
-        if not all(isinstance(value, (Real, Estimate, type(None))) for value in column)
-    ]
-    style = frame.map(_said).style.hide(axis="index").format(escape="html").format_index(escape="html", axis="columns")
-    style.set_table_styles([{"selector": one, "props": "text-align: left"} for one in words])
-    return style.set_caption(html.escape(caption)) if caption else style
-
-
-def _said(value: Any) -> str:
-    if value is None or (isinstance(value, Real) and value != value):
-        return ""
-    if isinstance(value, Real) and not isinstance(value, Integral):
-        return f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
-    return str(value)

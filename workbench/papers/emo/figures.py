@@ -63,11 +63,11 @@ def pull_figure(table, title: str) -> plots.Picture:
     names = [f"{token}  ({p:.2g})" for token, p in zip(table.token, table.p)]
     names[0] = f"→ {names[0]}"
     styles = {"cost": {"color": plots.COLOURS["grey"]}, "ratio": {"color": plots.COLOURS["red"]}}
-    plots.bars({"cost": table.cost}, names, styles=styles, xlabel="cost of moving to the target", axis=left)
+    plots.bars({"cost": table.cost}, names, styles=styles, xlabel="cost of the move", axis=left)
     pulls = {"cross-entropy": table.ce, "EMO": table.emo}
-    plots.bars(pulls, names, xlabel="pull on the logit (− gradient; > 0 is up), logarithmic", axis=middle)
+    plots.bars(pulls, names, xlabel="pull on the logit (> 0: up), logarithmic", axis=middle)
     middle.set_xscale("symlog", linthresh=1e-4)
     middle.set_xticks([-1e-1, -1e-3, 0, 1e-3, 1e-1], ["−.1", "−.001", "0", ".001", ".1"])
     middle.legend(loc="lower right")
-    plots.bars({"ratio": table.emo / table.ce}, names, styles=styles, xlabel="EMO's pull / cross-entropy's", axis=right)
+    plots.bars({"ratio": table.emo / table.ce}, names, styles=styles, xlabel="EMO / cross-entropy", axis=right)
     return picture
