@@ -80,7 +80,7 @@ def test_one_sentence(tiny, concept, name):
 
 def test_negative_blocks_count_from_the_end(tiny):
     asked = (tiny, P, C, *ASKED)
-    assert ablate_heads(*asked, [(-1, 0), (3, 0)]) == pytest.approx(ablate_heads(*asked, [(3, 0)]))
+    assert ablate_heads(*asked, [(-1, 1), (3, 1)]) == pytest.approx(ablate_heads(*asked, [(3, 1)]))
 
 
 def test_texts_without_a_word_to_count_are_probed(tiny):
