@@ -14,8 +14,8 @@ from workbench.papers import PAPERS
 READY = [paper.name for paper in PAPERS if paper.status == "done"]
 SLIDES = {"slide", "subslide", "fragment", "skip", "notes", "-"}
 PREDICTION = re.compile(r"(?m)(^|\. )If [^.\n]*\bwould\b")  # what one would see if the claim held
-QUESTION = re.compile(r"(?m)^\*\*\d\.\*\* .+\?")
-FOLDED = re.compile(r"\n\n<details><summary>[^<\n]+</summary>\n\n.+?\n\n</details>", re.DOTALL)
+QUESTION = re.compile(r"(?m)^(?:\*\*)?[123]\.(?:\*\*)? .+\?")
+FOLDED = re.compile(r"\n\n<details>\s*<summary>[^<\n]+</summary>\n\n(.+?)\n\n</details>", re.DOTALL)
 INTERVAL = re.compile(r"\[-?[\d.e-]+, -?[\d.e-]+\]|95 % interval")
 NOTHING = re.compile("says nothing|not comparable|no method is told apart")  # at the smallest sizes
 LEAST = 9  # points
@@ -46,22 +46,23 @@ def test_every_cell_has_its_place_among_the_slides(paper):
 
 @each_paper
 def test_before_each_figure_stands_what_one_would_see_if_the_claim_held(paper):
-    some = cells(paper)
-    drawn = [place for place, cell in enumerate(some) if "plots.save(" in cell.source]
+    """In the text above it, which may lead to a figure and to its control."""
+    said, drawn = "", 0
+    for cell in cells(paper):
+        if cell.cell_type == "markdown":
+            said = cell.source
+        elif "plots.save(" in cell.source:
+            drawn += 1
+            assert PREDICTION.search(said), f"{paper}, {cell.id}: say 'If …, … would …' in the text before the figure"
     assert drawn
-    for place in drawn:
-        before = some[place - 1]
-        assert before.cell_type == "markdown", f"{paper}, {some[place].id}: no text before the figure"
-        assert PREDICTION.search(before.source), f"{paper}, {before.id}: say 'If …, … would …' before the figure"
 
 
 @each_paper
-def test_three_questions_each_with_a_folded_answer(paper):
+def test_three_questions_with_folded_answers(paper):
     (asked,) = [cell.source for cell in cells(paper) if "<details>" in cell.source]
-    starts = [found.start() for found in QUESTION.finditer(asked)]
-    assert len(starts) == 3
-    for start, end in zip(starts, [*starts[1:], len(asked)], strict=True):
-        assert FOLDED.search(asked[start:end]), asked[start:end]
+    assert len(QUESTION.findall(FOLDED.sub("", asked))) == 3
+    answers = FOLDED.findall(asked)
+    assert len(answers) in (1, 3) and sum(map(len, answers)) > 500, "folded, and closed, and with something in them"
 
 
 @each_paper
