@@ -1,7 +1,7 @@
 """The pictures of README and docs, made anew: `python docs/images/make.py` (all widgets), `… make.py emo kbert`, or
 `… make.py --run FOLDER`: the README's figure, from the folder of `workbench run randomness --profile standard`.
 
-Widgets are photographed in a real JupyterLab, in a window of 900 px, on the embedded model (tests/browser/harness.py).
+Widgets are photographed in a real JupyterLab on the embedded model, as tests/browser/harness.py drives it.
 """
 
 import shutil
@@ -59,9 +59,14 @@ def photograph(names: list[str]) -> None:
         lab = Lab(Path(folder))
         try:
             for name in names:
-                page = Page(browser, lab, lab.write(f"{name}.ipynb", [CELLS[name]]), width=900, height=1400)
+                page = Page(browser, lab, lab.write(f"{name}.ipynb", [CELLS[name]]), width=1360, height=1400)
                 page.run_all(timeout=600)
-                page.widget().screenshot(path=HERE / f"{name}.png")
+                root = page.widget()
+                large = root.get_by_role("button", name="Large type", exact=True)
+                if large.get_attribute("aria-pressed") == "true":  # for the back row of a class, not for a page of docs
+                    large.click()
+                page.settled()
+                root.screenshot(path=HERE / f"{name}.png")
                 page.command("notebook:shutdown-kernel")
                 page.close()
                 print(f"{name}.png")

@@ -26,6 +26,7 @@ def faithfulness_figure(table) -> plots.Picture:
             chance_label="random orders, mean and 95 % interval", xlabel="comprehensiveness (loss of probability)",
         )  # fmt: skip
         axis.get_legend().remove()
+        axis.locator_params(axis="x", nbins=5)
         found = ", ".join(labels[method] for method in rows if above[method]) or "no method"
         picture.describe(f"Above random (Holm): {found}.")
     handles = axes[0].get_legend_handles_labels()[0]
