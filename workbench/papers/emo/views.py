@@ -92,18 +92,17 @@ def at_equal_validity(results: Results, method: str):
 
 def verdict(results: Results, windows: Results, model: str, variant: str) -> str:
     """What `run_grammar` and `finetune` found on the paper's claim: two sentences that follow from their numbers."""
-    better, worse = f"EMO ({variant}) is better", f"EMO ({variant}) is worse"
     compared = []
     for loss in [name for name in results.arms if name.startswith("emo")] or [variant]:
         paired, n = at_equal_validity(results, loss)
-        found = f"{paired.difference} ({paired.difference.says(better, worse)})" if paired else "not comparable"
-        compared.append(f"{LABELS.get(loss, loss)}: {found}, {n} seed{'s' * (n != 1)}")
+        found = f"{paired.difference} ({paired.difference.says('better', 'worse')}" if paired else "(not comparable"
+        compared.append(f"{LABELS.get(loss, loss)} {found}, seeds: {n})")
     prose = prose_differences(windows, variant)["nll_tuned"]
-    found = f"{prose}, windows: {prose.n} ({prose.says(worse, better)})" if prose else "not comparable"
+    written = f"{prose} ({prose.says('worse', 'better')}, windows: {prose.n})" if prose else "(not comparable)"
     return (
-        "On the grammar (TinyGPT), forward cross-entropy of MLE cooled to the same validity minus the loss's own: "
-        f"{'; '.join(compared)}. On prose ({model}, LoRA, each at the temperature that suits it), nats a token of "
-        f"{variant} minus cross-entropy's: {found}."
+        f"On the grammar (TinyGPT, {variant}), forward cross-entropy of MLE cooled to the same validity minus the loss's "
+        f"own: {'; '.join(compared)}. On prose ({model}, LoRA, each at the temperature that suits it), nats a token of "
+        f"{variant} minus cross-entropy's: {written}."
     )
 
 
