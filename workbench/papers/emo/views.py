@@ -100,8 +100,8 @@ def verdict(results: Results, windows: Results, model: str, variant: str) -> str
     prose = prose_differences(windows, variant)["nll_tuned"]
     written = f"{prose} ({prose.says('worse', 'better')}, windows: {prose.n})" if prose else "(not comparable)"
     return (
-        f"On the grammar (TinyGPT, {variant}), forward cross-entropy of MLE cooled to the same validity minus the loss's "
-        f"own: {'; '.join(compared)}. On prose ({model}, LoRA, each at the temperature that suits it), nats a token of "
+        f"On the grammar (TinyGPT, {variant}), forward cross-entropy of MLE cooled to the same validity minus that of "
+        f"the loss: {'; '.join(compared)}. On prose ({model}, LoRA, each at the temperature that suits it), nats a token of "
         f"{variant} minus cross-entropy's: {written}."
     )
 
