@@ -101,8 +101,8 @@ def verdict(results: Results, windows: Results, model: str, variant: str) -> str
     written = f"{prose} ({prose.says('worse', 'better')}, windows: {prose.n})" if prose else "(not comparable)"
     return (
         f"On the grammar (TinyGPT, {variant}), forward cross-entropy of MLE cooled to the same validity minus that of "
-        f"the loss: {'; '.join(compared)}. On prose ({model}, LoRA, each at the temperature that suits it), nats a token "
-        f"of {variant} minus cross-entropy's: {written}."
+        f"the loss: {'; '.join(compared)}. On prose ({model}, LoRA, each at the temperature that suits it), nats a "
+        f"token of {variant} minus cross-entropy's: {written}."
     )
 
 
