@@ -24,7 +24,7 @@ PRAISE = (
 CELLS = {  # picture -> the cell whose widget is on it
     "explain-heat": f"{LOAD}wb.explain(model, {ASKED})",
     "explain-methods": f"{LOAD}from workbench.widgets.explain.methods import MethodsCompared\n"
-    f"MethodsCompared(model, {ASKED}, methods=['occlusion', 'shapley', 'gradient_x_input', 'attention'])",
+    "MethodsCompared(model, 'In Brazil most people speak', ' Portuguese', methods=['occlusion', 'shapley', 'gradient_x_input', 'attention'])",
     "explain-attention": f"{LOAD}from workbench.widgets.explain.attention import AttentionHeads\n"
     "AttentionHeads(model, 'The capital of France is Paris and the capital of Italy is', layer=11, head=9, sink=False)",
     "explain-layers": f"{LOAD}from workbench.widgets.explain.layers import LayerSlider\n"
@@ -65,6 +65,8 @@ def photograph(names: list[str]) -> None:
                 large = root.get_by_role("button", name="Large type", exact=True)
                 if large.get_attribute("aria-pressed") == "true":  # for the back row of a class, not for a page of docs
                     large.click()
+                if name == "explain-heat":  # the alternative text in docs says that a token is masked
+                    root.locator('[data-index="3"]').click()
                 page.settled()
                 root.screenshot(path=HERE / f"{name}.png")
                 page.command("notebook:shutdown-kernel")
