@@ -24,7 +24,8 @@ PRAISE = (
 CELLS = {  # picture -> the cell whose widget is on it
     "explain-heat": f"{LOAD}wb.explain(model, {ASKED})",
     "explain-methods": f"{LOAD}from workbench.widgets.explain.methods import MethodsCompared\n"
-    "MethodsCompared(model, 'In Brazil most people speak', ' Portuguese', methods=['occlusion', 'shapley', 'gradient_x_input', 'attention'])",
+    "MethodsCompared(model, 'In Brazil most people speak', ' Portuguese', "
+    "methods=['occlusion', 'shapley', 'gradient_x_input', 'attention'])",
     "explain-attention": f"{LOAD}from workbench.widgets.explain.attention import AttentionHeads\n"
     "AttentionHeads(model, 'The capital of France is Paris and the capital of Italy is', layer=11, head=9, sink=False)",
     "explain-layers": f"{LOAD}from workbench.widgets.explain.layers import LayerSlider\n"
