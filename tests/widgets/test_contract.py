@@ -91,7 +91,7 @@ CASES = {
     ),
     "attention": (
         lambda model: AttentionHeads(model, FRANCE[0], layer=8), ("sink", False), [],
-        ("head", 9, "there is no head 9: those of smollm2 run from 0 to 8"),
+        ("head", 10, "there is no head 10: those of smollm2 run from 1 to 9"),
     ),
     "steer": (
         steering, ("strength", 1.0),
