@@ -102,7 +102,27 @@ def test_quotes_are_read_and_tabled(place):
     assert str(quote) == "42 (Table 1; read from the card)"
     table = data.quoted_table("toy", root=root).data
     assert str(data.Quoted("share", 5, "Table 2", "the paper", "%")) == "5 % (Table 2; read from the paper)"
-    assert table.loc["the answer", "value"] == "42" and table.loc["the answer", "source"] == "Table 1"
+    assert table.to_dict("records") == [{"quoted": "the answer", "value": "42", "source": "Table 1"}]
+
+
+def test_quoted_results_stand_as_model_by_method_beside_their_settings(place):
+    quote = {"source": "Table 1", "read_from": "the card", "unit": "%", "measure": "wins"}
+    rows = {
+        "a": quote | {"value": 5, "model": "small", "method": "plain"},
+        "b": quote | {"value": 6, "model": "small", "method": "ours", "source": "Table 2"},
+        "c": quote | {"value": 7, "model": "<large>", "method": "ours"},
+        "steps": {"value": 3, "source": "the code", "read_from": "the card"},
+    }
+    root = place(json.dumps(rows), "paper.json")
+    table = data.quoted_table("toy", root=root)
+    assert table.data.to_dict("records") == [
+        {"measure": "wins", "model": "small", "plain": "5 %", "ours": "6 %", "source": "Table 1; Table 2"},
+        {"measure": "wins", "model": "<large>", "plain": "", "ours": "7 %", "source": "Table 1"},
+    ]
+    assert "&lt;large&gt;" in table.to_html() and "<large>" not in table.to_html()
+    assert list(data.quoted_table("toy", settings=True, root=root).data["quoted"]) == ["steps"]
+    with pytest.raises(DataError, match="for a result measure, model and method"):
+        data.quoted("toy", root=place(json.dumps({"a": quote | {"value": 5}}), "paper.json"))
 
 
 @pytest.mark.parametrize("paper", SHIPPED)

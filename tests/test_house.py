@@ -86,7 +86,7 @@ def test_a_circle_would_be_found(tmp_path, inside):
 # ---- arrows one way
 
 GROUND = {"bars", "errors", "files", "lazy", "profiles", "stats", "rows"}
-SHARED = {"results", "plots", "data", "readers", "tables", "contrast"}
+SHARED = {"results", "plots", "display", "data", "readers", "tables", "contrast"}
 USE = {"judging", "prompting", "training"}
 MAY = {  # a room -> the rooms it may import, beside itself
     "errors": set(),

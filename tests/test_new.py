@@ -52,7 +52,7 @@ def test_a_new_paper_runs_and_passes_its_tests_and_the_contract(checkout, tmp_pa
     assert re.search("mine +ready +What models know", child(checkout, "-m", "workbench", "list").stdout)
     tests = child(
         checkout, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow", "tests/papers/test_mine.py",
-        "tests/papers/test_papers.py", "-k", "mine", "--basetemp", tmp_path / "inner",
+        "tests/papers/test_papers.py", "tests/papers/test_teaching.py", "-k", "mine", "--basetemp", tmp_path / "inner",
     )  # fmt: skip
     assert tests.returncode == 0, tests.stdout[-3000:]
     (record,) = (tmp_path / "inner" / "shared" / "smoke" / "mine").glob("*/record.json")

@@ -4,15 +4,18 @@ import json
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 from scipy.stats import ttest_rel, wilcoxon
 
 from workbench import load, rows, stats
+from workbench.display import shown
 from workbench.errors import UsageError
 from workbench.results import Results, metric_key
 from workbench.rows import FILE, OFFERED, Row, read_lines
+from workbench.stats import Estimate
 
 
 def made(**arms):
@@ -344,3 +347,24 @@ def test_a_rows_key_follows_code_data_and_libraries(tmp_path, monkeypatch):
             assert key() != first
     finally:
         rows.code_hash.cache_clear()
+
+
+def test_a_table_for_people_has_named_columns_and_no_none():
+    frame = pd.DataFrame({"rate": [Estimate(0.5, 0.25, 0.75), None], "n": [3, 4], "<b>": [math.nan, "<i>"]})
+    table = shown(frame.rename_axis("arm"), "a < b")
+    assert table.data.to_dict("records") == [
+        {"arm": "0", "rate": "0.5 [0.25, 0.75]", "n": "3", "<b>": ""},
+        {"arm": "1", "rate": "", "n": "4", "<b>": "<i>"},
+    ]
+    page = table.to_html()
+    assert "a &lt; b" in page and "&lt;i&gt;" in page and "<i>" not in page and "None" not in page
+    assert list(shown(frame).data) == ["rate", "n", "<b>"], "an index without a name is no column"
+    assert shown({"steps": 0.123456}).data.to_dict("records") == [{"what": "steps", "value": "0.123"}]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [(0.1, 0.3, "more"), (-0.3, -0.1, "less"), (-0.1, 0.3, "no difference was seen"), (None, None, "one observation")],
+)
+def test_a_difference_in_words_is_none_where_its_interval_spans_zero(low, high, said):
+    assert Estimate(0.2, low, high).says("more", "less").startswith(said)

@@ -6,9 +6,12 @@ Each row is a dataclass instance, so a missing or misspelt column is found when 
 from dataclasses import dataclass
 from pathlib import Path
 
+from .display import shown
 from .errors import DataError
 from .files import ROOT
 from .tables import Row, parse_json, read_rows, read_text
+
+RESULT = {"measure", "model", "method"}  # what an entry says that is a result and not a setting
 
 
 @dataclass(frozen=True)
@@ -20,9 +23,17 @@ class Quoted:
     source: str
     read_from: str
     unit: str = ""
+    measure: str = ""  # what was measured, of which model, by which method: all three or none (a setting)
+    model: str = ""
+    method: str = ""
+
+    @property
+    def said(self) -> str:
+        """The value with its unit."""
+        return f"{self.value} {self.unit}".rstrip()
 
     def __str__(self) -> str:
-        return f"{f'{self.value} {self.unit}'.rstrip()} ({self.source}; read from {self.read_from})"
+        return f"{self.said} ({self.source}; read from {self.read_from})"
 
 
 def folder(paper: str, *, root: str | Path = ROOT) -> Path:
@@ -62,24 +73,36 @@ def quoted(paper: str, *, root: str | Path = ROOT) -> dict[str, Quoted]:
         )
     result = {}
     for key, entry in entries.items():
-        if not isinstance(entry, dict) or set(entry) - {"unit"} != {"value", "source", "read_from"}:
+        given = set(entry) if isinstance(entry, dict) else set()
+        if given - {"unit"} - RESULT != {"value", "source", "read_from"} or given & RESULT not in (set(), RESULT):
             raise DataError(
-                f"{path}: entry {key!r} must have value, source, read_from and at most a unit: a quote needs its source"
+                f"{path}: entry {key!r} must have value, source, read_from and at most a unit, and for a result "
+                "measure, model and method: a quote needs its source"
             )
         result[key] = Quoted(key, **entry)
     return result
 
 
-def quoted_table(paper: str, *, root: str | Path = ROOT):
-    """`quoted` as a captioned table for a notebook (a pandas Styler: whole texts, escaped; its frame is ``.data``)."""
-    import pandas as pd
+def quoted_table(paper: str, *, settings: bool = False, root: str | Path = ROOT):
+    """`quoted` as a captioned table for a notebook (a pandas Styler: whole texts, escaped; its frame is ``.data``).
 
-    rows = [
-        {"quoted": q.key.replace("_", " "), "value": f"{q.value} {q.unit}".rstrip(), "source": q.source}
-        for q in quoted(paper, root=root).values()
-    ]
-    table = pd.DataFrame(rows).set_index("quoted").style.format(escape="html").format_index(escape="html")
-    return table.set_caption("Quoted from the authors, not measured here")
+    Results stand as model x method, the sources of a row together. ``settings`` shows all other entries; a paper of
+    which no result is quoted has only these.
+    """
+    entries = list(quoted(paper, root=root).values())
+    results = [quote for quote in entries if quote.method]
+    if settings or not results:
+        rest = [quote for quote in entries if not quote.method]
+        rows = [{"quoted": q.key.replace("_", " "), "value": q.said, "source": q.source} for q in rest]
+        return shown(rows, "Quoted from the authors: " + ("settings" if results else "not measured here"))
+    methods = dict.fromkeys(quote.method for quote in results)
+    rows = []
+    for measure, model in dict.fromkeys((quote.measure, quote.model) for quote in results):
+        mine = [quote for quote in results if (quote.measure, quote.model) == (measure, model)]
+        values = {method: next((q.said for q in mine if q.method == method), None) for method in methods}
+        sources = "; ".join(dict.fromkeys(quote.source for quote in mine))
+        rows.append({"measure": measure, "model": model, **values, "source": sources})
+    return shown(rows, "Quoted from the authors, not measured here")
 
 
 def rows(source: str | Path, row: type[Row], *, root: str | Path = ROOT) -> list[Row]:

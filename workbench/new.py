@@ -29,7 +29,7 @@ FILES = {  # template -> where it goes
     "test.py.txt": "tests/papers/test_{name}.py",
 }
 REGISTRY, INDEX = "workbench/papers/__init__.py", "docs/README.md"
-CELL = re.compile(r"^# %%(?: \[(markdown|parameters)\])?\n", re.M)
+CELL = re.compile(r"^# %%(?: \[([\w -]+)\])?\n", re.M)
 
 
 def new_paper(name: str, *, title: str = "", reference: str = "", claim: str = "", root: Path = ROOT) -> list[Path]:
@@ -101,7 +101,10 @@ def _check(name: str, root: Path) -> None:
 
 
 def _notebook(text: str) -> str:
-    """A notebook from cells that begin with ``# %%``, ``# %% [markdown]`` or ``# %% [parameters]``."""
+    """A notebook from cells that begin with ``# %%``, ``# %% [markdown]`` or ``# %% [TAG]``.
+
+    Text begins a slide and code comes after it, but the parameters and the record, which no class looks at.
+    """
     _, *parts = CELL.split(text)
     cells = []
     for number, (kind, source) in enumerate(zip(parts[::2], parts[1::2])):
@@ -109,8 +112,10 @@ def _notebook(text: str) -> str:
         if kind == "markdown":
             source = re.sub(r"^# ?", "", source, flags=re.M)
         cell = {"cell_type": "markdown" if kind == "markdown" else "code", "id": f"cell-{number}", "metadata": {}}
-        if kind == "parameters":
-            cell["metadata"] = {"tags": ["parameters"]}
+        unseen = kind == "parameters" or "wb.record(" in source
+        slide = "slide" if kind == "markdown" else "skip" if unseen else "fragment"
+        tags = [] if kind == "markdown" else (kind or "").split()
+        cell["metadata"] = {"slideshow": {"slide_type": slide}} | ({"tags": tags} if tags else {})
         if kind != "markdown":
             cell |= {"execution_count": None, "outputs": []}
         cells.append(cell | {"source": source.splitlines(keepends=True)})

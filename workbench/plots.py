@@ -33,6 +33,7 @@ CHANCE = {"color": COLOURS["grey"], "linestyle": "--", "linewidth": 1.2}  # what
 CONTROL = {"color": COLOURS["grey"], "alpha": 0.25, "linewidth": 0}  # a control's interval, as a band
 POINTS = {"linestyle": "", "marker": "o"}  # a style for `curves`: points that no line joins
 BAND = {"alpha": 0.18, "linewidth": 0}
+LEAST = 9  # points: smaller type is not read from the back row, nor in a report
 RIGHT = {"loc": "center left", "bbox_to_anchor": (1.0, 0.5)}
 SETTINGS = {
     "figure.dpi": 110, "savefig.dpi": 150, "figure.constrained_layout.use": True, "font.size": 11,
@@ -41,8 +42,7 @@ SETTINGS = {
     "axes.prop_cycle": cycler(color=CYCLE), "lines.linewidth": 2.0, "lines.markersize": 5,
     "legend.frameon": False, "legend.fontsize": 10,
     "text.parse_math": False,  # a dollar sign in somebody's prompt begins no formula
-    "svg.hashsalt": "workbench",  # the same figure gives the same file
-    "pdf.fonttype": 42,  # whole fonts: journals refuse matplotlib's own kind, type 3
+    "svg.hashsalt": "workbench", "pdf.fonttype": 42,  # the same figure, the same file; fonts that journals take
 }  # fmt: skip
 
 
@@ -283,7 +283,7 @@ def grid(
     values = np.ma.masked_invalid(np.asarray(matrix, dtype=float))
     size = (2.4 + 0.34 * len(columns), 1.6 + 0.3 * len(rows))
     axis, picture, about = _begin(axis, size, xlabel=xlabel, ylabel=ylabel, title=title)
-    origin, small = "lower" if upwards else "upper", {"family": "monospace", "fontsize": 9 if len(rows) < 24 else 7}
+    origin, small = "lower" if upwards else "upper", {"family": "monospace", "fontsize": LEAST}
     image = axis.imshow(values, cmap=colours, vmin=limits[0], vmax=limits[1], origin=origin, aspect="auto")
     axis.set_xticks(range(len(columns)), columns, rotation=60, ha="right", rotation_mode="anchor", **small)
     axis.set_yticks(range(len(rows)), rows, **small)
@@ -293,7 +293,7 @@ def grid(
     for r, c in np.ndindex(values.shape) if numbers else ():
         if values[r, c] is not np.ma.masked:
             ink = "white" if sum(image.cmap(image.norm(values[r, c]))[:3]) < 1.3 else COLOURS["black"]
-            axis.text(c, r, f"{values[r, c]:.2g}", ha="center", va="center", fontsize=8, color=ink)
+            axis.text(c, r, f"{values[r, c]:.2g}", ha="center", va="center", fontsize=LEAST, color=ink)
     said = f"{about}: {len(rows)} rows by {len(columns)} columns"
     if values.count():
         for what, at in (("lowest", values.argmin()), ("highest", values.argmax())):

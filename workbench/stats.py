@@ -35,6 +35,12 @@ class Estimate:
         """The five fields as a plain dictionary, ready for JSON."""
         return asdict(self)
 
+    def says(self, above: str, below: str) -> str:
+        """``above`` or ``below`` for a difference whose interval lies on one side of 0, else that none was seen."""
+        if self.low is None or self.high is None:
+            return "one observation tells nothing"
+        return above if self.low > 0 else below if self.high < 0 else "no difference was seen"
+
     def __str__(self) -> str:
         text = f"{self.value:.3g}"
         if self.low is not None and self.high is not None:

@@ -146,7 +146,7 @@ def test_methods_layers_and_heads(open_notebook, lab, smollm2):
         return np.array([[float(cell) for cell in row[1:]] for row in page.table(2)])
 
     np.testing.assert_allclose(weights(), maps.weights[7, 0], atol=2e-3)
-    root.locator('[data-head="2"]').click()
+    root.locator('[data-head="3"]').click()
     page.settled(2)
     np.testing.assert_allclose(weights(), maps.weights[7, 2], atol=2e-3)
     page.page.keyboard.press("ArrowRight")

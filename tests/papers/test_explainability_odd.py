@@ -39,8 +39,8 @@ CASES = {
     "lens, no layer": (lambda m, c: ex.logit_lens(m, P, layers=[]), "got 0 layers"),
     "lens, a number": (lambda m, c: ex.logit_lens(m, P, layers=2), r"layers=2 is no list: write \[2\]"),
     "lens, half a layer": (lambda m, c: ex.logit_lens(m, P, layers=[1.5]), "has no layer 1.5: give 0 to 3"),
-    "head": (lambda m, c: ablate_heads(m, P, C, *ASKED, [(1, 99)]), "block 1 of tiny has no head 99: give 0 to 3"),
-    "head below": (lambda m, c: ablate_heads(m, P, C, *ASKED, [(1, -1)]), "has no head -1: give 0 to 3"),
+    "head": (lambda m, c: ablate_heads(m, P, C, *ASKED, [(1, 99)]), "block 1 of tiny has no head 99: give 1 to 4"),
+    "head below": (lambda m, c: ablate_heads(m, P, C, *ASKED, [(1, 0)]), "has no head 0: give 1 to 4"),
     "topic, one token": (lambda m, c: ex.topic_neuron(m, texts("a", "a b"), "x"), "the text 'a' is one token"),
     "topic, no control": (lambda m, c: ex.topic_neuron(m, texts("a b"), "x", n_random=0), "n_random=0"),
     "concept of another model": (
@@ -80,7 +80,7 @@ def test_one_sentence(tiny, concept, name):
 
 def test_negative_blocks_count_from_the_end(tiny):
     asked = (tiny, P, C, *ASKED)
-    assert ablate_heads(*asked, [(-1, 0), (3, 0)]) == pytest.approx(ablate_heads(*asked, [(3, 0)]))
+    assert ablate_heads(*asked, [(-1, 1), (3, 1)]) == pytest.approx(ablate_heads(*asked, [(3, 1)]))
 
 
 def test_texts_without_a_word_to_count_are_probed(tiny):

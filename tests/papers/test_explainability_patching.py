@@ -92,7 +92,7 @@ def test_heads_are_patched_one_by_one(smollm2):
 
 def test_ablating_nothing_loses_nothing_and_ablating_every_head_of_the_last_block_is_patching_its_attention(smollm2):
     assert ablate_heads(smollm2, CLEAN, CORRUPT, ANSWER, FOIL, []) == pytest.approx(1, abs=1e-4)
-    every = [(30, head) for head in range(9)]
+    every = [(30, head) for head in range(1, 10)]
     left = ablate_heads(smollm2, CLEAN, CORRUPT, ANSWER, FOIL, every)
     # the same from the other side: corrupt attention into the clean run
     other = ex.patching_grid(smollm2, CORRUPT, CLEAN, FOIL, ANSWER, part="attention", layers=[30], positions=[-1])

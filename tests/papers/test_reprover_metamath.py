@@ -353,7 +353,7 @@ def test_the_tables_of_a_database(tmp_path):
     asked = reprover.database_queries(corpus, 25)
     more = reprover.database_queries(corpus)
     assert all(asked[split] == more[split][:25] and len(more[split]) > 25 for split in reprover.SPLITS)
-    overview = study.database_overview(corpus, asked)[""]
+    overview = study.database_overview(corpus, asked).set_index("what")["value"]
     assert overview["premises"] == 300 and overview["complete proofs"] == 299
     assert overview["proofs asked, random split"] == 25
     rows = study.retrieval_table(corpus, asked, ["bm25"])

@@ -91,7 +91,7 @@ CASES = {
     ),
     "attention": (
         lambda model: AttentionHeads(model, FRANCE[0], layer=8), ("sink", False), [],
-        ("head", 9, "there is no head 9: those of smollm2 run from 0 to 8"),
+        ("head", 10, "there is no head 10: those of smollm2 run from 1 to 9"),
     ),
     "steer": (
         steering, ("strength", 1.0),
@@ -103,7 +103,7 @@ CASES = {
     "kbert": (
         knowing, ("visible_matrix", False),
         [("graph", "hownet", "there is no graph 'hownet': choose from the model's graph, no graph"),
-         ("layer", 6, "there is no layer 6: there are 6")],
+         ("layer", 7, "there is no layer 7: there are 6")],
         ("text", "  ", "there is no sentence: type one"),
     ),
     "rain": (searched, ("prompt", "Review: She"), [], ("budget", 51, "there is no budget 51: give 1 to 50")),

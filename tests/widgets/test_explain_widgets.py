@@ -156,17 +156,17 @@ def test_attention_heads_against_the_weights_of_the_module(smollm2):
     far = [sum(rest[7, 2, q, k] * (q - k) for k in range(1, q + 1)) for q in range(1, 5)]
     assert maps.distance()[7, 2] == pytest.approx(np.mean(far), abs=1e-4)
 
-    widget = AttentionHeads(smollm2, PROMPT, layer=8, head=2)  # layers from 1, heads from 0
+    widget = AttentionHeads(smollm2, PROMPT, layer=8, head=3)  # both from 1
     np.testing.assert_allclose(widget.answer["heads"], maps.weights[7], atol=1e-5)
     widget.sink = False
     np.testing.assert_allclose(widget.answer["heads"], rest[7], atol=1e-5)
-    widget.head, widget.layer = 0, 30
+    widget.head, widget.layer = 1, 30
     assert not widget.error
     np.testing.assert_allclose(widget.answer["heads"], rest[29], atol=1e-5)
     widget.layer = 0
     assert "there is no layer 0: those of smollm2 run from 1 to 30" in widget.error
     widget.layer = 8
-    widget.prompt, widget.head = "word " * 70, 0
+    widget.prompt, widget.head = "word " * 70, 1
     assert "more than the 64" in widget.error
 
 

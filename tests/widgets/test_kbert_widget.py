@@ -51,7 +51,7 @@ def test_the_switches_move_what_they_switch_and_leave_the_model_alone(explorer, 
     assert "without soft positions and visible matrix" in explorer.caption()
     explorer.graph = "no graph"
     assert all(kind == "word" for *_, kind in explorer.answer["tokens"]) and explorer.answer["links"] == []
-    explorer.layer = 0
+    explorer.layer = 1
     explorer.command = {"kind": "reset", "n": 1}
     assert explorer.answer["tokens"] == before["tokens"] and explorer.answer["attention"] == before["attention"]
     assert model.settings is settings and model.graph is GRAPH
@@ -82,4 +82,4 @@ def test_a_layer_that_is_none_is_said(model):
     look = model.look(TEXT)
     with pytest.raises(UsageError, match="there is no layer 9"):
         figures.layer_attention(look, 9)
-    assert np.allclose(figures.layer_attention(look, 0).sum(1), 1, atol=1e-5)
+    assert np.allclose(figures.layer_attention(look, 1).sum(1), 1, atol=1e-5)

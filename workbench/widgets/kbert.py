@@ -47,7 +47,7 @@ class KBertExplorer(Explorer):
     graph = traitlets.Unicode("").tag(sync=True)
     soft_position = traitlets.Bool(True).tag(sync=True)
     visible_matrix = traitlets.Bool(True).tag(sync=True)
-    layer = traitlets.Int(0).tag(sync=True)
+    layer = traitlets.Int(1).tag(sync=True)
     stem = "k-bert"
 
     def __init__(self, model, *, graphs=None, text="", large=True):
@@ -57,13 +57,13 @@ class KBertExplorer(Explorer):
             )
         self.known = dict(graphs) if graphs else {"the model's graph": model.graph, "no graph": None}
         self.layers = int(getattr(model.module.config, "num_hidden_layers", 1))
-        super().__init__(model, text=text, graph=next(iter(self.known)), layer=self.layers - 1, large=large)
+        super().__init__(model, text=text, graph=next(iter(self.known)), layer=self.layers, large=large)
 
     def controls(self):
         return [
             Text("text", "Sentence", width=40), Choice("graph", "Graph", self.known),
             Check("soft_position", "Soft positions"), Check("visible_matrix", "Visible matrix"),
-            Choice("layer", "Attention of", [(i, f"layer {i}") for i in range(self.layers)]),
+            Choice("layer", "Attention of", [(i, f"layer {i}") for i in range(1, self.layers + 1)]),
         ]  # fmt: skip
 
     @traitlets.validate("graph")
@@ -74,8 +74,8 @@ class KBertExplorer(Explorer):
 
     @traitlets.validate("layer")
     def _valid_layer(self, proposal):
-        if not 0 <= proposal["value"] < self.layers:
-            raise UsageError(f"there is no layer {proposal['value']}: there are {self.layers}, counted from 0")
+        if not 1 <= proposal["value"] <= self.layers:
+            raise UsageError(f"there is no layer {proposal['value']}: there are {self.layers}, counted from 1")
         return proposal["value"]
 
     def look(self):

@@ -295,7 +295,7 @@ class ProofExplorer(Explorer):
 
     def rows(self):
         now = self.answer
-        head = ["", "tactic or premise", "goals left or score", "first goal or statement"]
+        head = ["what", "tactic or premise", "goals left or score", "first goal or statement"]
         states = [self._states[self.theorem, tuple(now["script"][:n])] for n in range(len(now["script"]) + 1)]
         steps = [
             [f"step {n}", (["(the theorem)", *now["script"]])[n], str(len(getattr(state, "goals", ()))),

@@ -25,4 +25,5 @@ from .views import (
     prose_differences as prose_differences,
     prose_table as prose_table,
     pull as pull,
+    verdict as verdict,
 )

@@ -9,6 +9,7 @@ from workbench.models import require
 from workbench.results import Results
 from workbench.stats import Estimate, paired_test
 
+from .experiment import LABELS
 from .head import output_head
 from .loss import loss_by, normalised
 from .settings import variant as _variant
@@ -87,6 +88,22 @@ def at_equal_validity(results: Results, method: str):
             ours.append(row.measures["forward_ce"])
             theirs.append(float(np.interp(row.measures["validity"], validity, forward)))
     return (paired_test(theirs, ours, unit="nats/token") if len(ours) > 1 else None), len(ours)
+
+
+def verdict(results: Results, windows: Results, model: str, variant: str) -> str:
+    """What `run_grammar` and `finetune` found on the paper's claim: two sentences that follow from their numbers."""
+    compared = []
+    for loss in [name for name in results.arms if name.startswith("emo")] or [variant]:
+        paired, n = at_equal_validity(results, loss)
+        found = f"{paired.difference} ({paired.difference.says('better', 'worse')}" if paired else "(not comparable"
+        compared.append(f"{LABELS.get(loss, loss)} {found}, seeds: {n})")
+    prose = prose_differences(windows, variant)["nll_tuned"]
+    written = f"{prose} ({prose.says('worse', 'better')}, windows: {prose.n})" if prose else "(not comparable)"
+    return (
+        f"On the grammar (TinyGPT, {variant}), forward cross-entropy of MLE cooled to the same validity minus that of "
+        f"the loss: {'; '.join(compared)}. On prose ({model}, LoRA, each at the temperature that suits it), nats a "
+        f"token of {variant} minus cross-entropy's: {written}."
+    )
 
 
 def pull(model, context: str, *, variant: str = "emo1_adaptive", temperature: float = 1.0, top: int = 12):

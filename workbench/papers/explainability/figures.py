@@ -15,7 +15,7 @@ def faithfulness_figure(table) -> plots.Picture:
     """
     removals = list(dict.fromkeys(row.removal for row in table.rows))
     labels = {row.method: METHODS[row.method].title for row in table.rows if row.method != "random"}
-    picture, (axes,) = plots.panels(1, len(removals), size=(5.2 * len(removals), 1.9 + 0.36 * len(labels)), sharey=True)
+    picture, (axes,) = plots.panels(1, len(removals), size=(5.0 * len(removals), 1.9 + 0.36 * len(labels)), sharey=True)
     for axis, removal in zip(axes, removals):
         rows = {row.method: row for row in table.rows if row.removal == removal and row.method in labels}
         above = {method: row.verdict == "above random" for method, row in rows.items()}
@@ -26,6 +26,7 @@ def faithfulness_figure(table) -> plots.Picture:
             chance_label="random orders, mean and 95 % interval", xlabel="comprehensiveness (loss of probability)",
         )  # fmt: skip
         axis.get_legend().remove()
+        axis.locator_params(axis="x", nbins=5)
         found = ", ".join(labels[method] for method in rows if above[method]) or "no method"
         picture.describe(f"Above random (Holm): {found}.")
     handles = axes[0].get_legend_handles_labels()[0]

@@ -29,7 +29,7 @@ def reading_as(model, *, graph, soft_position=True, visible_matrix=True, max_len
 
 
 def layer_attention(look, layer: int = -1) -> np.ndarray:
-    """(T, T) attention of a layer, the mean over its heads; row i sums to 1.
+    """(T, T) attention of a layer, the mean over its heads; row i sums to 1. Layers count from 1, or -1 from the end.
 
     Raises
     ------
@@ -37,9 +37,9 @@ def layer_attention(look, layer: int = -1) -> np.ndarray:
         There is no such layer.
     """
     n = len(look.attention)
-    if not -n <= layer < n:
-        raise UsageError(f"there is no layer {layer}: the encoder has {n}, counted from 0")
-    return look.attention[layer].mean(0)
+    if not 1 <= abs(layer) <= n:
+        raise UsageError(f"there is no layer {layer}: the encoder has {n}, counted from 1")
+    return look.attention[layer - (layer > 0)].mean(0)
 
 
 def tree_rows(item) -> list[int]:

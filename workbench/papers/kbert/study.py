@@ -295,6 +295,21 @@ def orders(results: Results) -> str:
     return text
 
 
+def verdict(results: Mapping[str, Results], encoder: str) -> str:
+    """What the arms of each task say of the claim: a sentence a task that follows from the paired differences."""
+    said = []
+    for name, found in results.items():
+        over = [
+            f"minus that of {other}: {e} ({e.says('K-BERT is ahead', 'K-BERT is behind')})"
+            for other in ("BERT", "shuffled triples", "sentence [SEP] facts")
+            if other in found.arms and (e := found.added("K-BERT", other, "correct")) is not None
+        ]
+        units, seeds = (len(found.of("K-BERT").means("correct", by)) for by in ("unit", "seed"))
+        tested = f"{encoder}, {units} entities or texts, seeds: {seeds}"
+        said.append(f"{name} ({tested}), K-BERT's share right {'; '.join(over)}.")
+    return " ".join(said)
+
+
 # --- knowledge noise ------------------------------------------------------------------------------------------------
 
 

@@ -62,13 +62,24 @@ class Page:
         what = "takes bad replies for good ones" if auc.high < 0.5 else "cannot be told from guessing"
         return f"the judge ({self.study.judge}) {what} on held-out replies (AUC {auc}): its verdicts mean nothing here"
 
+    @property
+    def scorer_sentence(self) -> str:
+        """Whether the scorer tells good replies from bad ones; empty where there are no labelled replies."""
+        if self.report is None:
+            return ""
+        chance = "is reversed" if self.report.is_reversed else "is better than guessing"
+        chance = "cannot be told from guessing" if self.report.at_chance else chance
+        return f"the scorer {chance} on held-out replies (AUC {self.report.auc})."
+
+    def verdict(self, model: str) -> str:
+        """What the run found on the paper's claim, beside the equal-cost control, on the first kind of prompts."""
+        kind, scorer = self.study.kinds()[0], self.scorer_sentence
+        said = [f"{model}, {self.heading(kind)}.", self.study.sentence(kind), f"T{scorer[1:]}" if scorer else ""]
+        return " ".join(filter(None, said))
+
     def conclusions(self) -> list[str]:
         """What this run shows, a sentence each."""
-        lines = []
-        if self.report is not None:
-            chance = "is reversed" if self.report.is_reversed else "is better than guessing"
-            chance = "cannot be told from guessing" if self.report.at_chance else chance
-            lines.append(f"{self.title}: the scorer {chance} on held-out replies (AUC {self.report.auc}).")
+        lines = [f"{self.title}: {self.scorer_sentence}"] if self.scorer_sentence else []
         if self.judge_warning:
             lines.append(f"{self.title}: {self.judge_warning}.")
         for kind in self.study.kinds():
@@ -173,14 +184,14 @@ def scorer_table(pages: Iterable[Page]):
             ends = "" if row["low"] is None else f"{row['low']:.2f} to {row['high']:.2f}"
             rows.append({"objective": one.title, "who": who, "measure": row["measure"], "value": row["value"],
                          "95 % interval": ends, "n": row["n"]})  # fmt: skip
-    return shown(rows)
+    return _table(rows)
 
 
 def attack_table(plain: Study, attacked: Study):
     """Share of refusals without and with the suffix, a row a method."""
     same = {row.item for row in attacked.results.rows}
     before = Results(rows=[row for row in plain.results.rows if row.item in same]).table("good")
-    return shown([
+    return _table([
         {"method": method, "share good without the suffix": str(before[method]), "share good with it": str(rate),
          "prompts": rate.n}
         for method, rate in attacked.of().table("good").items()
@@ -211,16 +222,11 @@ def replies_table(study: Study, kind: str | None = None, methods: Sequence[str] 
     return pd.DataFrame(columns).set_index("prompt")
 
 
-def shown(rows: list[dict]):
-    """Rows as a pandas table with three digits, for display."""
+def _table(rows: list[dict]):
     import pandas as pd
 
     frame = pd.DataFrame(rows)
-    for name in frame.select_dtypes("float").columns:
-        frame[name] = frame[name].map(
-            lambda value: "" if value != value else f"{value:.3g}" if abs(value) < 1000 else f"{value:.0f}"
-        )
-    return frame.set_index(frame.columns[0]) if len(frame) else frame
+    return frame.set_index(frame.columns[0]) if rows else frame
 
 
 def metrics(pages: Iterable[Page], attacked: Study | None = None, points: Sequence[Mapping] = ()) -> tuple[dict, dict]:

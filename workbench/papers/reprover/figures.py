@@ -18,7 +18,7 @@ def corpus_figure(corpus: "Corpus") -> plots.Picture:
     steps = [tactic for theorem in corpus.theorems for tactic in theorem.tactics]
     used = Counter(n for tactic in steps for n in corpus.numbers(tactic))
     lengths = Counter(len(theorem.tactics) for theorem in corpus.theorems)
-    picture, ((left, middle, right),) = plots.panels(1, 3, size=(13, 4.2))
+    picture, ((left, middle, right),) = plots.panels(1, 3, size=(10.5, 3.8))
     plots.curves(
         {"": (range(1, len(used) + 1), sorted(used.values(), reverse=True))}, log="xy",
         xlabel="premises, commonest first", ylabel="steps that name it",
@@ -31,7 +31,7 @@ def corpus_figure(corpus: "Corpus") -> plots.Picture:
     )  # fmt: skip
     names = [file.path.rsplit("/")[-1].removesuffix(".lean") for file in corpus.files]
     imports = np.array([[one.path in file.imports for one in corpus.files] for file in corpus.files], dtype=float)
-    plots.grid(imports, names, names, title="imports: a row's file imports the blue ones", axis=right)
+    plots.grid(imports, names, names, title="a row's file imports the blue one", axis=right)
     several = "; ".join(
         f"{name} imports {', '.join(np.array(names)[row > 0])}" for name, row in zip(names, imports) if row.any()
     )

@@ -103,7 +103,7 @@ def database_overview(corpus: Corpus, asked: dict[str, Sequence[Query]]):
         - len({use.full_name for theorem in corpus.theorems for use in theorem.tactics[0].uses}),
         **{f"proofs asked, {split} split": len(some) for split, some in asked.items()},
     }
-    return pd.DataFrame({"": rows.values()}, index=list(rows), dtype=object)
+    return pd.DataFrame({"what": list(rows), "value": list(rows.values())}, dtype=object)
 
 
 def floor(session: Session, train: Sequence[TracedTheorem], theorems: Sequence[str | Theorem], *, calls: int,
@@ -159,3 +159,23 @@ def floor_table(found: Results) -> list[dict]:
             "seconds": round(sum(row.cost["seconds"] for row in tried), 1),
         })  # fmt: skip
     return rows
+
+
+def verdict(rows: Sequence[dict], floor_rows: Sequence[dict], library: str) -> str:
+    """What `retrieval_table` and `floor_table` found, beside a random order: sentences that follow from the numbers."""
+    said = []
+    for split in dict.fromkeys(row["split"] for row in rows):
+        recall = {row["retriever"]: row["recall@10"] for row in rows
+                  if row["split"] == split and row["candidates"] == "accessible"}  # fmt: skip
+        chance = recall.pop("random")
+        told = [
+            f"{name} {e} ({'above' if (e.low or 0) > (chance.high or 1) else 'not told apart from'} a random order)"
+            for name, e in recall.items()
+        ]
+        said.append(f"{split} split: {', '.join(told)}, random order {chance}, {chance.n} steps")
+    proved = [f"{row['prover']} {row['pass@1']} of {row['of']} theorems" for row in floor_rows if row["of"]]
+    floor = f"the floor of a prover that has learned nothing is {', '.join(proved)}" if proved else "no proof was tried"
+    return (
+        f"Premise retrieval in {library} without training, share of the right premises among the first ten "
+        f"(Recall@10): {'; '.join(said)}. No learned prover was run: {floor}."
+    )

@@ -10,7 +10,7 @@ function render({ model, el }) {
     const now = view.answer();
     if (!now) return;
     const from = now.tokens.length - 1 - r; // the map's first row is drawn at the bottom
-    says.replaceChildren(`Head ${now.question.head}: from “${visible(now.tokens[from])}” to “${visible(now.tokens[c])}” `, h("strong", {}, shown(now.heads[now.question.head][from][c])), ` · weight on the first token ${shown(now.sinks[now.question.head], 2)} · looks ${shown(now.far[now.question.head], 1)} tokens back`);
+    says.replaceChildren(`Head ${now.question.head}: from “${visible(now.tokens[from])}” to “${visible(now.tokens[c])}” `, h("strong", {}, shown(now.heads[now.question.head - 1][from][c])), ` · weight on the first token ${shown(now.sinks[now.question.head - 1], 2)} · looks ${shown(now.far[now.question.head - 1], 1)} tokens back`);
   };
   const map = heatMap(() => {}, sayCell);
   const paint = (canvas, weights) => {
@@ -26,7 +26,7 @@ function render({ model, el }) {
     paper.putImageData(pixels, 0, 0);
   };
   const pick = (index) => {
-    send({ head: index });
+    send({ head: index + 1 });
     drawn()[index].focus();
   };
   const drawn = () => [...gallery.children];
@@ -34,24 +34,24 @@ function render({ model, el }) {
     const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
     if (!step) return;
     const count = drawn().length;
-    pick((model.get("head") + step + count) % count);
+    pick((model.get("head") - 1 + step + count) % count);
     event.preventDefault();
     event.stopPropagation();
   });
   const drawGallery = (now) => {
     if (drawn().length !== now.head_count) {
-      gallery.replaceChildren(...now.heads.map((_, i) => h("button", { type: "button", role: "radio", class: "wb-head", "data-head": i, click: () => pick(i) }, h("canvas", { "aria-hidden": "true" }), h("span", {}))));
+      gallery.replaceChildren(...now.heads.map((_, i) => h("button", { type: "button", role: "radio", class: "wb-head", "data-head": i + 1, click: () => pick(i) }, h("canvas", { "aria-hidden": "true" }), h("span", {}))));
     }
     drawn().forEach((node, i) => {
       paint(node.querySelector("canvas"), now.heads[i]);
-      node.querySelector("span").textContent = `${i} · sink ${shown(now.sinks[i], 2)}`;
-      node.setAttribute("aria-label", `head ${i}, weight on the first token ${shown(now.sinks[i], 2)}`);
+      node.querySelector("span").textContent = `${i + 1} · sink ${shown(now.sinks[i], 2)}`;
+      node.setAttribute("aria-label", `head ${i + 1}, weight on the first token ${shown(now.sinks[i], 2)}`);
     });
     chosen();
   };
   const chosen = () => drawn().forEach((node, i) => {
-    node.setAttribute("aria-checked", String(i === model.get("head")));
-    node.tabIndex = i === model.get("head") ? 0 : -1;
+    node.setAttribute("aria-checked", String(i + 1 === model.get("head")));
+    node.tabIndex = i + 1 === model.get("head") ? 0 : -1;
   });
   const draw = (now) => {
     if (!now) {
@@ -62,7 +62,7 @@ function render({ model, el }) {
     }
     drawGallery(now);
     const names = now.tokens.map(visible);
-    const shownHead = now.heads[now.question.head];
+    const shownHead = now.heads[now.question.head - 1];
     map.show({ rows: [...names].reverse(), columns: names, values: [...shownHead].reverse(), largest: 1, row: -1, text: (value) => (value >= 0.005 ? shown(value, 2) : ""), label: `Head ${now.question.head}: rows look at columns; all weights are in the table` });
     sayCell(...map.at());
     return `Layer ${now.question.layer}, head ${now.question.head}.`;

@@ -23,7 +23,7 @@ class AttentionHeads(Explorer):
     prompt : str
         At most 64 tokens.
     layer, head : int
-        The layer from 1, as in `attribute`, `patching_grid` and the circuit; the head from 0.
+        Both from 1, as in `attribute`, `patching_grid` and the circuit.
     sink : bool
         Whether the first token's column is shown. False: it is left out and every row sums to one again.
 
@@ -40,10 +40,10 @@ class AttentionHeads(Explorer):
 
     prompt = traitlets.Unicode("").tag(sync=True)
     layer = traitlets.Int(1).tag(sync=True)
-    head = traitlets.Int(0).tag(sync=True)
+    head = traitlets.Int(1).tag(sync=True)
     sink = traitlets.Bool(True).tag(sync=True)
 
-    def __init__(self, model, prompt, *, layer=1, head=0, sink=True, large=True):
+    def __init__(self, model, prompt, *, layer=1, head=1, sink=True, large=True):
         super().__init__(model, prompt=prompt, layer=layer, head=head, sink=sink, large=large)
         if self.error:
             raise UsageError(self.error)
@@ -58,7 +58,7 @@ class AttentionHeads(Explorer):
     def compute(self):
         maps = self.once(("maps", self.prompt), self._maps)
         layers, heads = maps.weights.shape[:2]
-        for name, value, least, most in (("layer", self.layer, 1, layers), ("head", self.head, 0, heads - 1)):
+        for name, value, least, most in (("layer", self.layer, 1, layers), ("head", self.head, 1, heads)):
             if not least <= value <= most:
                 raise UsageError(f"there is no {name} {value}: those of {self.model.name} run from {least} to {most}")
         block = self.layer - 1
@@ -89,7 +89,7 @@ class AttentionHeads(Explorer):
         now = self.answer
         columns = ["query", *(f"{i} {visible(token)}" for i, token in enumerate(now["tokens"]))]
         return columns, [
-            [f"{i} {visible(token)}", *(number(weight, 3) for weight in now["heads"][self.head][i])]
+            [f"{i} {visible(token)}", *(number(weight, 3) for weight in now["heads"][self.head - 1][i])]
             for i, token in enumerate(now["tokens"])
         ]
 
@@ -100,15 +100,15 @@ class AttentionHeads(Explorer):
             picture = plots.Picture(figsize=(11.5, 4.8))
             picture.suptitle(self.caption(), fontsize=11)
             small, large = picture.subfigures(1, 2, width_ratios=(3, 2))
-            for i, axis in enumerate(small.subplots(3, -(-count // 3), squeeze=False).ravel()):
+            for i, axis in enumerate(small.subplots(3, -(-count // 3), squeeze=False).ravel(), 1):
                 axis.axis("off")
-                if i < count:
-                    axis.imshow(now["heads"][i], cmap="Blues", vmin=0, vmax=1)
-                    weight = "bold" if i == self.head else "normal"
-                    axis.set_title(f"head {i}, sink {now['sinks'][i]:.2f}", fontsize=8, loc="center", fontweight=weight)
-        sinks = "; ".join(f"head {i} {sink:.2f}" for i, sink in enumerate(now["sinks"]))
+                if i <= count:
+                    axis.imshow(now["heads"][i - 1], cmap="Blues", vmin=0, vmax=1)
+                    style = {"fontsize": 9, "loc": "center", "fontweight": "bold" if i == self.head else "normal"}
+                    axis.set_title(f"head {i}, sink {now['sinks'][i - 1]:.2f}", **style)
+        sinks = "; ".join(f"head {i} {sink:.2f}" for i, sink in enumerate(now["sinks"], 1))
         picture.describe(f"{self.caption()}. Mean weight on the first token: {sinks}.")
-        chosen = now["heads"][self.head]
+        chosen = now["heads"][self.head - 1]
         title = f"head {self.head}"
         plots.grid(
             chosen, names, names, xlabel="looks at", ylabel="from", title=title, limits=(0, 1), axis=large.subplots()

@@ -99,7 +99,7 @@ class CounterfactualEditor(Explorer):
             (f"p({self.foil})", now["before_foil"], now["p_foil"]),
             ("margin (log-odds)", now["before_margin"], now["margin"]),
         )
-        return ["", "before", "after"], [[name, number(before), number(after)] for name, before, after in pairs]
+        return ["what", "before", "after"], [[name, number(before), number(after)] for name, before, after in pairs]
 
     def draw(self):
         now = self.answer

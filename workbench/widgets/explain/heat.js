@@ -10,7 +10,7 @@ function render({ model, el }) {
   const hint = h("p", { class: "wb-hint", id: freshId() }, "Click a token to mask it, again to put it back · arrow keys move, Enter or Space masks · blue speaks for the target, orange against");
   const tokens = h("div", { class: "wb-pieces", role: "group", "aria-label": "The prompt's tokens with their scores", "aria-describedby": hint.id });
   const says = h("p", { class: "wb-says" });
-  const check = h("p", { class: "wb-says wb-check" });
+  const check = h("p", { class: "wb-says wb-sum" });
   const next = h("p", { class: "wb-hint" });
   const notes = h("ul", { class: "wb-notes" });
   const unmask = button("Unmask all", () => view.send({ masked: "" }));

@@ -108,7 +108,7 @@ class TaxonomyMap(Explorer):
         picture, ((axis,),) = plots.panels(size=(13, 0.7 + 0.235 * half), title=self.caption())
         axis.set(xlim=(0, 2), ylim=(half, -1))
         axis.axis("off")
-        small = {"va": "center", "fontsize": 9.5}
+        small = {"va": "center", "fontsize": 10}
         for i, (depth, name, one) in enumerate(lines):
             x, y = i // half + 0.03 + 0.035 * depth, i % half
             if one is None:
@@ -118,7 +118,7 @@ class TaxonomyMap(Explorer):
             axis.plot(x + 0.01, y, "o", color=colour, mfc=colour if one.function else "none")
             axis.text(x + 0.03, y, name, **small)
             axis.text(
-                x + 0.55, y, one.function or "not run here", color=colour, family="monospace", va="center", fontsize=8
+                x + 0.55, y, one.function or "not run here", color=colour, family="monospace", va="center", fontsize=9
             )
         leaves = (f"{one.title} ({one.function or 'not run here'})" for one in self._by_key.values())
         return picture.describe(f"{self.caption()}: {'; '.join(leaves)}.")

@@ -80,6 +80,20 @@ class FaithfulnessTable:
             }
         )  # fmt: skip
 
+    def sentence(self, model: str) -> str:
+        """Which methods are above random orders on ``model``, a sentence a removal; the others are not called worse."""
+        said = []
+        for removal in dict.fromkeys(self.table.removal):
+            rows = [row for row in self.rows if row.removal == removal and row.verdict != CONTROL]
+            told = [f"{METHODS[row.method].title} {row.verdict.removesuffix(' random')} by {row.above_random}"
+                    for row in rows if row.verdict != "not separable from random"]  # fmt: skip
+            found = "; ".join(told) or "no method is told apart from random"
+            said.append(
+                f"{model}, {rows[0].n if rows else 0} prompts, removal by {removal!r}, comprehensiveness over random "
+                f"orders (Holm over {len(rows)} methods): {found}."
+            )
+        return " ".join(said)
+
     def _repr_html_(self) -> str:
         import html
 

@@ -35,7 +35,7 @@ class Circuit:
     ----------
     steps : tuple of Step
     heads : tuple of (block, head)
-        Chosen on half of the pairs, highest recovery first; heads count from 0, blocks from 1.
+        Chosen on half of the pairs, highest recovery first; heads and blocks count from 1.
     ablation : dict
         "chosen heads", "random heads", "chosen minus random": share of the logit difference that is left when those
         heads' outputs at the last position come from the corrupt run (1: nothing is lost, 0: all).
@@ -52,15 +52,15 @@ class Circuit:
 def ablate_heads(model, clean, corrupt, answer, foil, heads: Sequence[tuple[int, int]], *, position: int = -1) -> float:
     """Share of the clean run's logit difference that is left when heads (block, head) give what the corrupt run gave.
 
-    (ablated - corrupt) / (clean - corrupt), at one position. Raises as `patching_grid`, and for a head
-    that is not there.
+    Blocks and heads count from 1. (ablated - corrupt) / (clean - corrupt), at one position. Raises as `patching_grid`,
+    and for a head that is not there.
     """
     job = Job(model, clean, corrupt, answer, foil, "heads", [block for block, _ in heads], [position])
     count = job.anatomy.heads
     for block, head in heads:
-        if not 0 <= head < count:
-            raise UsageError(f"block {block} of {model.name} has no head {head}: give 0 to {count - 1}")
-    heads = {(block, head) for block, (_, head) in zip(job.layers, heads, strict=True)}  # negative blocks counted
+        if not 1 <= head <= count:
+            raise UsageError(f"block {block} of {model.name} has no head {head}: give 1 to {count}")
+    heads = {(block, head - 1) for block, (_, head) in zip(job.layers, heads, strict=True)}  # negative blocks counted
     clean_run, corrupt_run = job.trunk(job.clean_ids), job.trunk(job.corrupt_ids)
     ablated = job.whole_run(job.clean_ids, corrupt_run, sorted(heads), job.positions[0])
     before = job.value(corrupt_run)
@@ -150,9 +150,9 @@ def walk_circuit(
     found = [patch_heads(model, *asked(pair)) for pair, _ in chosen_on]
     recovery = np.mean([one.recovery for one in found], axis=0)  # (N, heads)
     order = np.argsort(-recovery, axis=None, kind="stable")[:top_heads]
-    heads = tuple((found[0].layers[i // recovery.shape[1]], int(i % recovery.shape[1])) for i in order)
+    heads = tuple((found[0].layers[i // recovery.shape[1]], int(i % recovery.shape[1]) + 1) for i in order)
     table = pd.DataFrame(
-        [(block, head, recovery[block - 1, head]) for block, head in heads], columns=["block", "head", "recovery"]
+        [(block, head, recovery[block - 1, head - 1]) for block, head in heads], columns=["block", "head", "recovery"]
     )
     steps.append(Step(
         "Which heads",
@@ -161,8 +161,8 @@ def walk_circuit(
         table,
     ))  # fmt: skip
     rng = np.random.default_rng(seed)
-    others = [(b, h) for b in range(min(b for b, _ in heads), recovery.shape[0] + 1) for h in range(recovery.shape[1])
-              if (b, h) not in heads]  # fmt: skip
+    blocks, numbers = range(min(b for b, _ in heads), recovery.shape[0] + 1), range(1, recovery.shape[1] + 1)
+    others = [(b, h) for b in blocks for h in numbers if (b, h) not in heads]
     left = {"chosen heads": [], "random heads": []}
     for pair, _ in checked_on:
         left["chosen heads"].append(ablate_heads(model, *asked(pair), heads))
