@@ -32,8 +32,8 @@ def test_the_concepts_prior_follows_from_the_references_two_numbers():
     from workbench import data
 
     quoted = data.quoted("randomness")
-    non_random, phase = (quoted[key].value for key in ("prior_of_non_random", "repeat_likelihood"))
-    assert non_random * phase / (non_random * phase + 1 - non_random) == pytest.approx(0.1)
+    non_random, phases = (quoted[key].value for key in ("prior_of_non_random", "repeat_model_phases"))
+    assert non_random / phases / (non_random / phases + 1 - non_random) == pytest.approx(0.1)
     prior = paper.bayes_curve("", "01").posterior[0]
     assert prior == pytest.approx(0.1)
     flips = paper.repeat_concept("01", 60)
@@ -217,7 +217,7 @@ def test_short_sequences_are_dropped_and_counted_and_the_others_cropped():
     assert paper.p_alts(written("m", alternating, short), 50) == {"50": paper.alternation_fit(["HT" * 25])[1]}
     assert paper.p_alts(written("m", short), 50) == {}
     nothing = paper.alternation_table({"m": written("m", short)}, 50)
-    assert nothing[0]["sequences"] == 0 and "p_alt" not in nothing[0]
+    assert nothing[0]["sequences"] == 0 and nothing[0]["p_alt"] == "" == nothing[0]["share of Tails"]
 
 
 def test_peoples_sequences_are_scored_by_the_same_table(tmp_path):
@@ -275,9 +275,9 @@ def repeated(*curves):
 def test_change_point_width_and_step_by_hand():
     n = np.arange(10.0)
     abrupt = change.change(n, np.array([0.2] * 4 + [0.9] * 6))
-    assert abrupt == pytest.approx((3.5, 1, 1))
-    point, width, step = change.change(n, np.linspace(0, 0.9, 10))
-    assert (point, width, step) == pytest.approx((4.5, 9, 1 / 9))  # a ninth of the way at n = 1 and eight at n = 8
+    assert abrupt == pytest.approx((3.5, 1, 1, 0.7))
+    line = change.change(n, np.linspace(0, 0.9, 10))
+    assert line == pytest.approx((4.5, 9, 1 / 9, 0.9))  # a ninth of the way at n = 1 and eight at n = 8
     assert change.change(n, np.array([0.9] * 3 + [0.1] * 3 + [0.6] * 4))[0] == 5.5  # the fall before it is no switch
     assert change.change(n, np.full(10, 0.3)) is None
 
@@ -288,7 +288,9 @@ def test_change_point_width_and_step_by_hand():
         ([[0.2] * k + [0.95] * (24 - k) for k in (8, 9, 10, 9)], "abrupt, as the observer's"),
         ([np.linspace(0.1 + 0.01 * k, 0.9, 24) ** 1.3 for k in range(4)], "gradual"),
         ([[0.2] * 24] * 4, "no change to speak of (null)"),
-        ([[0.2] * 8 + [0.95] * 16, np.linspace(0.1, 0.9, 24)], "not told apart"),
+        ([[0.2] * 8 + [0.95] * 16, np.linspace(0.1, 0.9, 24)], "not decided"),
+        ([[0.2] * 8 + [0.6] * 8 + [0.95] * k + [0.9] * (8 - k) for k in (4, 5, 6)], "abrupt, as the observer's"),
+        ([np.linspace(0.1, 0.9, 24)], "one repetition"),
     ],
 )
 def test_the_verdict_on_a_switch_follows_the_interval(curves, switch):
@@ -297,6 +299,16 @@ def test_the_verdict_on_a_switch_follows_the_interval(curves, switch):
     assert ours["switch"].startswith(switch) and ours["repetitions"] == len(curves) and ours["places apart, flips"] == 2
     assert (observer["who"], line["who"], line[MEASURES[2]]) == ("Bayesian observer", "straight line", "0.0435")
     assert "prompt 0, (10)" in sequence_figures.change_figure({"m": made}).description
+
+
+def test_places_further_apart_than_the_observers_switch_tell_nothing():
+    rows = []
+    for place in range(3):
+        n = np.ravel([[20 * k, 20 * k + 1] for k in range(5)])
+        inside = np.where(n < 40, 0.2, 0.9)
+        made = ConceptCurve("01", 2, n, inside, inside, inside, np.ones(len(n)))
+        rows += study.period_rows(made, f"prompt {place}", 0)
+    assert paper.change_table(Results(rows=rows), "m")[0]["switch"].startswith("cannot be told")
 
 
 def test_change_point_interval_is_over_repetitions():

@@ -128,10 +128,11 @@ def alternation_table(generated: Mapping[str, Results], least: int, *, seed: int
             every = len(generated[name].of(stated=stated)) if name in generated else len(kept)
             row = {"writer": name, "stated % Tails": float(stated), "sequences": len(kept)}
             row[f"dropped, below {least} flips"] = every - len(kept)
+            row |= dict.fromkeys(("p_alt", "gambler's fallacy", *SHOWN, "gzip bytes, digits, all"), "")
             if kept:
                 _, p_alt = alternation_fit(kept)
                 row |= {"p_alt": str(p_alt), "gambler's fallacy": _verdict(p_alt)}
-                row |= {what: np.mean([summary(flips)[what] for flips in kept]) for what in SHOWN}
+                row |= {what: round(np.mean([summary(flips)[what] for flips in kept]), 2) for what in SHOWN}
                 row["gzip bytes, digits, all"] = gzip_length(kept, digits=True)
             rows.append(row)
     return rows

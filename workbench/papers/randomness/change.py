@@ -20,7 +20,7 @@ from .concept import concept_curves, points
 from .flips import as_digits, parse_flips
 from .study import period, period_rows, rise
 
-MEASURES = ("change point, flips", "rise 10-90 %, flips", "largest step, share of the rise")
+MEASURES = ("change point, flips", "rise 10-90 %, flips", "largest step, share of the rise", "rises by")
 
 
 def change_study(model, concept: str, *, n_flips: int, n_points: int, prompts: Sequence[str], **options) -> Results:
@@ -54,7 +54,7 @@ def repetitions(study: Results) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return found
 
 
-def change(n: np.ndarray, values: np.ndarray) -> tuple[float, float, float] | None:
+def change(n: np.ndarray, values: np.ndarray) -> tuple[float, float, float, float] | None:
     """MEASURES of one curve; None where it rises by less than .05 (`study.rise`): there is no change to place."""
     step = rise(n, values)
     if step is None:
@@ -64,16 +64,17 @@ def change(n: np.ndarray, values: np.ndarray) -> tuple[float, float, float] | No
     # the split into two levels with the least squared error; the change lies between its neighbours
     errors = [sum(((part - part.mean()) ** 2).sum() for part in np.split(values, [k])) for k in range(1, len(n))]
     split = 1 + int(np.argmin(errors))
-    steepest = np.diff(values).max() / (values.max() - values[0])
-    return float(n[split - 1] + n[split]) / 2, step[1] - step[0], float(min(1.0, steepest))
+    way = float(values.max() - values[0])
+    steepest = min(1.0, float(np.diff(values).max()) / way)
+    return float(n[split - 1] + n[split]) / 2, step[1] - step[0], steepest, way
 
 
 def changes(study: Results) -> dict[str, Estimate | None]:
     """MEASURES over the repetitions that change, with 95 % intervals; None where none does."""
     found = [one for n, values in repetitions(study).values() if (one := change(n, values)) is not None]
     most = max(float(row.labels["flips"]) for row in study.rows)
-    bounds = (0, most), (0, most), (0, 1)
-    columns = zip(*found, strict=True) if found else [()] * 3
+    bounds = (0, most), (0, most), (0, 1), (0, 1)
+    columns = zip(*found, strict=True) if found else [()] * len(bounds)
     return {
         name: mean_interval(values, bounds=ends) if values else None
         for name, values, ends in zip(MEASURES, columns, bounds, strict=True)
@@ -93,17 +94,22 @@ def change_table(study: Results, name: str) -> list[dict]:
     far = float(np.diff(n).max(initial=0))
     rows = [{"who": name, "repetitions": len(curves), "of these change": counted, "places apart, flips": far, **told}]
     for who, found in numbers.items():
-        rows.append({"who": who} | dict(zip(MEASURES, [f"{x:.3g}" for x in found] if found else ["no change"] * 3)))
+        shown = [f"{x:.3g}" for x in found] if found else ["no change"] * len(MEASURES)
+        rows.append(dict.fromkeys(rows[0], "") | {"who": who} | dict(zip(MEASURES, shown)))
     return rows
 
 
-def _verdict(share: Estimate | None, controls: dict[str, tuple[float, float, float] | None]) -> str:
+def _verdict(share: Estimate | None, controls: dict[str, tuple[float, ...] | None]) -> str:
     """From the interval of the largest step against the two controls' steps."""
     observer, line = (one and one[2] for one in controls.values())
     if share is None or observer is None:
         return "no change to speak of (null)"
-    if share.low is None or share.low <= line:
-        return "one repetition: no interval" if share.low is None else "not told apart from a straight line (null)"
+    if observer > 0.9:
+        return "cannot be told: the observer switches between two places (give more: n_change)"
+    if share.low is None:
+        return "one repetition: no interval"
     if share.high < observer:
-        return "gradual: steeper than a straight line, less abrupt than the observer"
+        return "gradual: less abrupt than the observer"
+    if share.low <= line:
+        return "not decided: neither the observer nor a straight line is ruled out (null)"
     return "abrupt, as the observer's" if share.low >= observer else "not told apart from the observer's"

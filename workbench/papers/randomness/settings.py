@@ -203,7 +203,7 @@ PROFILES = Profiles(
         help="of a soft selection; 1 is averaging",
     ),
     tree_depth=Size(2, 3, 4, 4, most=6, help="flips ahead in the prediction tree"),
-    n_change=Size(4, 12, 24, 40, help="places on each curve of the change point"),
+    n_change=Size(12, 30, 70, 70, help="places on each curve of the change point"),
     change_prompts=Size(
         [], [], list(PROMPTS), list(PROMPTS), zero=True, choices=tuple(PROMPTS),
         help="prompts beside concept_prompt over which the change point is repeated",
