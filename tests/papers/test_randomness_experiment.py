@@ -298,7 +298,7 @@ def test_the_verdict_on_a_switch_follows_the_interval(curves, switch):
     ours, observer, line = paper.change_table(made, "m")
     assert ours["switch"].startswith(switch) and ours["repetitions"] == len(curves) and ours["places apart, flips"] == 2
     assert (observer["who"], line["who"], line[MEASURES[2]]) == ("Bayesian observer", "straight line", "0.0435")
-    assert "prompt 0, (10)" in sequence_figures.change_figure({"m": made}).description
+    assert "prompt 0, (01)" in sequence_figures.change_figure({"m": made}).description
 
 
 def test_places_further_apart_than_the_observers_switch_tell_nothing():
@@ -356,7 +356,8 @@ def test_figures_of_sequences_say_their_numbers():
         assert "No " in figure({}).description
 
 
-def test_a_thousand_flips_are_one_question(smollm2):
+@pytest.mark.slow
+def test_a_concept_after_a_thousand_flips(smollm2):
     assert paper.PROFILES.fill("smoke", n_flips=1000)["n_flips"] == 1000
-    text = "HT" * 500
-    assert len(smollm2.token_ids(paper.prompt_text("paper", "words", 50) + paper.write_flips(text))) < 3000
+    curve = paper.concept_curve(smollm2, "01", n_flips=1000, n_points=2)
+    assert curve.n.tolist() == [0, 1, 999, 1000] and (0 < curve.in_phase).all() and (curve.in_phase < 1).all()
