@@ -112,7 +112,8 @@ def sources_at(
         for name, written in generated.items() if stated in written.labels("stated")
     }  # fmt: skip
     most, p = max(map(len, groups.values()), default=0), float(stated) / 100
-    for name, rule in {"Bernoulli": baselines.bernoulli(p), "window": baselines.window_average(p)}.items():
+    controls = {"Bernoulli": baselines.bernoulli(p), "window": baselines.window_average(p)} if most else {}
+    for name, rule in controls.items():
         groups[name] = [baselines.sample(rule, least, seed + i) for i in range(most)]
     return groups
 

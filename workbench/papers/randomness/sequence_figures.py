@@ -140,7 +140,8 @@ def change_figure(studies: Mapping[str, Results]) -> plots.Picture:
     picture, (axes,) = plots.panels(1, len(studies), size=(6.5 * len(studies), 4.2), sharey=True)
     for axis, (name, study) in zip(axes, studies.items()):
         curves, point = repetitions(study), changes(study)[MEASURES[0]]
-        title = f"{name}: change point {point}, {len(curves)} repetition{'s' * (len(curves) != 1)}" if point else f"{name}: no change"
+        many = f"{len(curves)} repetition{'s' * (len(curves) != 1)}"
+        title = f"{name}: change point {point}, {many}" if point else f"{name}: no change, {many}"
         plots.curves(
             curves, title=title, xlabel="flips in context", ylabel="P(next whole period, in phase)", limits=SHARE,
             styles={key: {"marker": "o", "markersize": 3, "linewidth": 1.2} for key in curves},

@@ -191,7 +191,7 @@ PROFILES = Profiles(
     n_generate=Size(4, 30, 30, 1000, help="sequences for each stated % Tails, cropped to generate_flips"),
     generate_flips=Size(12, 30, 50, 50),
     temperatures=Size([1.0], [1.0], [1.0], [1.0], least=0, most=10, whole=False, help="of sampling; the paper's is 1"),
-    least_flips=Size(8, 20, 50, 50, least=2, help="shorter sequences are dropped where sources are compared"),
+    least_flips=Size(8, 10, 50, 50, least=2, help="shorter sequences are dropped where sources are compared"),
     sources=Size(
         [], ["markov:0.8"], ["bernoulli:0.8", "markov:0.8", "hmm", "drifting"],
         ["bernoulli:0.8", "markov:0.2", "markov:0.8", "hmm", "drifting"], zero=True, item="source",
@@ -205,7 +205,7 @@ PROFILES = Profiles(
     tree_depth=Size(2, 3, 4, 4, most=6, help="flips ahead in the prediction tree"),
     n_change=Size(12, 30, 70, 70, help="places on each curve of the change point"),
     change_prompts=Size(
-        [], [], list(PROMPTS), list(PROMPTS), zero=True, choices=tuple(PROMPTS),
+        [], list(PROMPTS), list(PROMPTS), list(PROMPTS), zero=True, choices=tuple(PROMPTS),
         help="prompts beside concept_prompt over which the change point is repeated",
     ),
     p_grid=Size([50], [20, 50, 80], list(P_TAILS_GRID), list(P_TAILS_GRID), least=0, most=100, whole=False),
