@@ -18,7 +18,7 @@ from ...stats import Estimate, mean_interval
 from .bayes import bayes_in_phase
 from .concept import concept_curves, points
 from .flips import as_digits, parse_flips
-from .study import period, period_rows, rise
+from .study import afresh, period, period_rows, rise
 
 MEASURES = ("change point, flips", "rise 10-90 %, flips", "largest step, share of the rise", "rises by")
 
@@ -40,7 +40,7 @@ def change_study(model, concept: str, *, n_flips: int, n_points: int, prompts: S
 
 
 def _curve(model, concept: str, prompt: str, place: int, _missing, **options) -> Iterator[Row]:
-    yield from period_rows(concept_curves(model, [concept], prompt=prompt, **options)[0], prompt, place)
+    yield from period_rows(concept_curves(afresh(model), [concept], prompt=prompt, **options)[0], prompt, place)
 
 
 def repetitions(study: Results) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -16,6 +16,7 @@ from ...rows import Row
 from .curve import next_flip_curve
 from .flips import parse_flips
 from .measures import bits_per_flip
+from .study import afresh
 
 # name -> its numbers with their defaults, and what is said of it
 KINDS = {
@@ -125,7 +126,7 @@ def source_bits(model, sources: Sequence[str], n_flips: int, seeds: Sequence[int
     def make(missing) -> Iterator[Row]:
         for arm, item, seed in missing:
             flips = draw(arm, n_flips, seed)
-            ours = bits_per_flip(flips, next_flip_curve(model, flips, **options)[0])
+            ours = bits_per_flip(flips, next_flip_curve(afresh(model), flips, **options)[0])
             best = bits_per_flip(flips, known_source(arm, flips))
             measures = {"model": ours, "knows the source": best, "dearer by": ours - best}
             yield Row(arm, item, seed, f"seed {seed}", measures, {"sequence": flips})

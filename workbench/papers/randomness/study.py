@@ -33,7 +33,7 @@ def _results(what: str, model, settings) -> Results:
     return Results(f"{what}, {model.name}", model=model, settings=settings)
 
 
-def _afresh(model):
+def afresh(model):
     """The model without what it has read so far: that moves last digits, and a run that goes on has read less."""
     if "hidden" in model.can:
         shared_tree(model).clear()
@@ -59,7 +59,7 @@ def flip_curve(
 
     def make(_missing) -> Iterator[Row]:
         if how == "exact":
-            found = zip(*next_flip_curve(_afresh(model), flips, **options))
+            found = zip(*next_flip_curve(afresh(model), flips, **options))
         else:
             some = sample_next_flip(model, [flips[:k] for k in at], n=n, seed=seed, **options)
             found = [(one.p_tails.value if one.p_tails else nan, one.mass.value) for one in some]
@@ -101,7 +101,7 @@ def random_bits(model, n_flips: int, seeds: Iterable[int], **options) -> Results
     def make(missing) -> Iterator[Row]:
         for arm, item, seed in missing:
             flips = random_flips(n_flips, seed)
-            p, mass = next_flip_curve(_afresh(model), flips, **options)
+            p, mass = next_flip_curve(afresh(model), flips, **options)
             measures = {"bits": bits_per_flip(flips, p), "mass": mass.min()}
             yield Row(arm, item, seed, f"seed {seed}", measures, {"sequence": flips})
 
@@ -140,7 +140,7 @@ def concept_study(model, concepts, *, n_flips, n_points, seeds, control_points=4
 
 
 def _curves(model, concepts, arm: str, seed: int, _missing, **options) -> Iterator[Row]:
-    for curve in concept_curves(_afresh(model), concepts, **options):
+    for curve in concept_curves(afresh(model), concepts, **options):
         yield from period_rows(curve, arm, seed)
 
 
@@ -192,7 +192,7 @@ def prediction_tree(model, flips: str, depth: int, *, prompt="paper", alphabet="
     """p(Tails) behind the flips and each path of fewer than ``depth`` further ones: path -> p, from one forward."""
     paths = ["".join(path) for size in range(depth) for path in product("HT", repeat=size)]
     texts = [prefix_texts(flips + path, prompt=prompt, alphabet=alphabet, p_tails=50)[-1] for path in paths]
-    found, _ = normalise(flip_masses(_afresh(model), texts, alphabet=alphabet, chat=chat))
+    found, _ = normalise(flip_masses(afresh(model), texts, alphabet=alphabet, chat=chat))
     return dict(zip(paths, map(float, found)))
 
 
@@ -229,7 +229,7 @@ def judgement_study(
     def ask(sequences: Mapping[tuple[str, str, int], str], comma: bool) -> None:
         def make(_missing) -> Iterator[Row]:
             options = {"alphabet": alphabet, "trailing_comma": comma, "prompt": prompt, "chat": chat}
-            found = judge(_afresh(model), list(sequences.values()), **options)
+            found = judge(afresh(model), list(sequences.values()), **options)
             for ((arm, item, seed), flips), p, mass in zip(sequences.items(), *found):
                 text = judgement_text(prompt, write_flips(flips, alphabet, comma=comma))
                 measures, labels = {"p_random": p, "mass": mass}, {"sequence": flips}
