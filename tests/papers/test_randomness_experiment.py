@@ -289,7 +289,7 @@ def test_change_point_width_and_step_by_hand():
         ([np.linspace(0.1 + 0.01 * k, 0.9, 24) ** 1.3 for k in range(4)], "gradual"),
         ([[0.2] * 24] * 4, "no change to speak of (null)"),
         ([[0.2] * 8 + [0.95] * 16, np.linspace(0.1, 0.9, 24)], "not decided"),
-        ([[0.2] * 8 + [0.6] * 8 + [0.95] * k + [0.9] * (8 - k) for k in (4, 5, 6)], "abrupt, as the observer's"),
+        ([[0.2] * k + [0.6] * 8 + [0.95] * (16 - k) for k in (6, 7, 8)], "gradual"),  # one large step, and a wait
         ([np.linspace(0.1, 0.9, 24)], "one repetition"),
     ],
 )

@@ -90,7 +90,8 @@ def change_table(study: Results, name: str) -> list[dict]:
     counted = sum(change(*curve) is not None for curve in curves)
     controls = {"Bayesian observer": observer, "straight line": np.linspace(0, 1, len(n))}
     numbers = {who: change(n, values) for who, values in controls.items()}
-    told = {what: str(e or "no change") for what, e in made.items()} | {"switch": _verdict(made[MEASURES[2]], numbers)}
+    told = {what: str(e or "no change") for what, e in made.items()}
+    told["switch"] = _verdict(made[MEASURES[1]], numbers["Bayesian observer"])
     far = float(np.diff(n).max(initial=0))
     rows = [{"who": name, "repetitions": len(curves), "of these change": counted, "places apart, flips": far, **told}]
     for who, found in numbers.items():
@@ -99,17 +100,19 @@ def change_table(study: Results, name: str) -> list[dict]:
     return rows
 
 
-def _verdict(share: Estimate | None, controls: dict[str, tuple[float, ...] | None]) -> str:
-    """From the interval of the largest step against the two controls' steps."""
-    observer, line = (one and one[2] for one in controls.values())
-    if share is None or observer is None:
+def _verdict(width: Estimate | None, observer: tuple[float, ...] | None) -> str:
+    """From the interval of the rise's width against the observer's.
+
+    Not from the largest step: a slow rise that is jagged has one too.
+    """
+    if width is None or observer is None:
         return "no change to speak of (null)"
-    if observer > 0.9:
+    if observer[2] > 0.9:
         return "cannot be told: the observer switches between two places (give more: n_change)"
-    if share.low is None:
+    if width.low is None:
         return "one repetition: no interval"
-    if share.high < observer:
-        return "gradual: less abrupt than the observer"
-    if share.low <= line:
-        return "not decided: neither the observer nor a straight line is ruled out (null)"
-    return "abrupt, as the observer's" if share.low >= observer else "not told apart from the observer's"
+    if width.low > observer[1]:
+        return "gradual: wider than the observer's (null)"
+    return (
+        "abrupt, as the observer's" if width.high <= observer[1] else "not decided: the interval holds the observer's"
+    )
