@@ -137,15 +137,20 @@ def change_figure(studies: Mapping[str, Results]) -> plots.Picture:
     """Every repetition's curve (a rotation under a prompt), and the change point with its interval as a band."""
     if not studies:
         return plots.empty("No model here gives log-probabilities: a change point needs them.")
-    picture, (axes,) = plots.panels(1, len(studies), size=(6.5 * len(studies), 4.2), sharey=True)
+    picture, (axes,) = plots.panels(1, len(studies), size=(8.5 * len(studies), 4.2), sharey=True)
     for axis, (name, study) in zip(axes, studies.items()):
         curves, point = repetitions(study), changes(study)[MEASURES[0]]
         many = f"{len(curves)} repetition{'s' * (len(curves) != 1)}"
         title = f"{name}: change point {point}, {many}" if point else f"{name}: no change, {many}"
+        prompts, styles = study.arms, {}
+        for key in curves:  # a colour a prompt, a line a rotation
+            prompt = next(one for one in prompts if key.startswith(f"{one}, ("))
+            line = ("-", "--", ":", "-.")[sum(key.startswith(f"{prompt}, (") for key in styles) % 4]
+            colour = plots.CYCLE[prompts.index(prompt) % len(plots.CYCLE)]
+            styles[key] = {"marker": "o", "markersize": 3, "linewidth": 1.2, "linestyle": line, "color": colour}
         plots.curves(
             curves, title=title, xlabel="flips in context", ylabel="P(next whole period, in phase)", limits=SHARE,
-            styles={key: {"marker": "o", "markersize": 3, "linewidth": 1.2} for key in curves},
-            legend="best" if len(curves) < 9 else None, axis=axis,
+            styles=styles, legend="right" if len(curves) < 17 else None, axis=axis,
         )  # fmt: skip
         if point:
             axis.axvline(point.value, **plots.CHANCE)
