@@ -288,7 +288,8 @@ def test_change_point_width_and_step_by_hand():
         ([[0.2] * k + [0.95] * (24 - k) for k in (8, 9, 10, 9)], "abrupt, as the observer's"),
         ([np.linspace(0.1 + 0.01 * k, 0.9, 24) ** 1.3 for k in range(4)], "gradual"),
         ([[0.2] * 24] * 4, "no change to speak of (null)"),
-        ([[0.2] * 8 + [0.95] * 16, np.linspace(0.1, 0.9, 24)], "not decided"),
+        ([[0.2] * 8 + [0.95] * 16, np.linspace(0.1, 0.9, 24)], "not decided: the interval holds the observer's"),
+        ([[0.2] * 8 + [0.26 + 0.3 * (k == 2)] * 16 for k in range(3)], "not decided: the rise itself may be none"),
         ([[0.2] * k + [0.6] * 8 + [0.95] * (16 - k) for k in (6, 7, 8)], "gradual"),  # one large step, and a wait
         ([np.linspace(0.1, 0.9, 24)], "one repetition"),
     ],

@@ -18,7 +18,7 @@ from ...stats import Estimate, mean_interval
 from .bayes import bayes_in_phase
 from .concept import concept_curves, points
 from .flips import as_digits, parse_flips
-from .study import afresh, period, period_rows, rise
+from .study import FLAT, afresh, period, period_rows, rise
 
 MEASURES = ("change point, flips", "rise 10-90 %, flips", "largest step, share of the rise", "rises by")
 
@@ -55,7 +55,7 @@ def repetitions(study: Results) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def change(n: np.ndarray, values: np.ndarray) -> tuple[float, float, float, float] | None:
-    """MEASURES of one curve; None where it rises by less than .05 (`study.rise`): there is no change to place."""
+    """MEASURES of one curve; None where it rises by less than FLAT: there is no change to place."""
     step = rise(n, values)
     if step is None:
         return None
@@ -91,7 +91,7 @@ def change_table(study: Results, name: str) -> list[dict]:
     controls = {"Bayesian observer": observer, "straight line": np.linspace(0, 1, len(n))}
     numbers = {who: change(n, values) for who, values in controls.items()}
     told = {what: str(e or "no change") for what, e in made.items()}
-    told["switch"] = _verdict(made[MEASURES[1]], numbers["Bayesian observer"])
+    told["switch"] = _verdict(made[MEASURES[1]], made[MEASURES[3]], numbers["Bayesian observer"])
     far = float(np.diff(n).max(initial=0))
     rows = [{"who": name, "repetitions": len(curves), "of these change": counted, "places apart, flips": far, **told}]
     for who, found in numbers.items():
@@ -100,17 +100,19 @@ def change_table(study: Results, name: str) -> list[dict]:
     return rows
 
 
-def _verdict(width: Estimate | None, observer: tuple[float, ...] | None) -> str:
+def _verdict(width: Estimate | None, way: Estimate | None, observer: tuple[float, ...] | None) -> str:
     """From the interval of the rise's width against the observer's.
 
     Not from the largest step: a slow rise that is jagged has one too.
     """
-    if width is None or observer is None:
+    if width is None or way is None or observer is None:
         return "no change to speak of (null)"
     if observer[2] > 0.9:
         return "cannot be told: the observer switches between two places (give more: n_change)"
     if width.low is None:
         return "one repetition: no interval"
+    if way.low <= FLAT:
+        return "not decided: the rise itself may be none (null)"
     if width.low > observer[1]:
         return "gradual: wider than the observer's (null)"
     return (

@@ -139,6 +139,6 @@ def _beginning_with(vocabulary: tuple[str, ...], letters: tuple[str, str]) -> li
     found = [[i for i, text in enumerate(texts) if text.startswith(letter)] for letter in letters]
     if not all(found):
         raise UsageError(
-            f"this model's tokenizer has no token beginning with {letters[not found[1]]!r}: use the other alphabet"
+            f"this model's tokenizer has no token beginning with {letters[not found[1]]!r}: use another alphabet"
         )
     return found

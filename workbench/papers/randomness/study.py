@@ -28,6 +28,8 @@ from .judging import judge, words
 from .measures import bits_per_flip, counted, gzip_length, repeat_match, summary
 from .settings import RANDOM, REPEATED, SETTINGS, judgement_text
 
+FLAT = 0.05  # a curve that rises by less is as good as flat: widths would be noise
+
 
 def _results(what: str, model, settings) -> Results:
     return Results(f"{what}, {model.name}", model=model, settings=settings)
@@ -180,8 +182,8 @@ def rise(n: np.ndarray, values: np.ndarray) -> tuple[float, float] | None:
     """Where a curve last leaves 10 % and first reaches 90 % of the way from its lowest point to its later highest."""
     low = int(np.argmin(values))
     high = low + int(np.argmax(values[low:]))
-    if values[high] - values[low] < 0.05:
-        return None  # as good as flat: widths would be noise
+    if values[high] - values[low] < FLAT:
+        return None
     way = (values[low : high + 1] - values[low]) / (values[high] - values[low])
     left = low + int(np.flatnonzero(way <= 0.1)[-1])
     reached = low + int(np.flatnonzero(way >= 0.9)[0])
