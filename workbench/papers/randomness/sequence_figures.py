@@ -23,13 +23,23 @@ MOST = 12  # sequences drawn one by one
 OPAQUE = {"color": "white", "pad": 1.0}
 
 
+def _panels(n: int, columns: int, size: tuple[float, float], **options) -> tuple[plots.Picture, list]:
+    """``n`` panels of ``size`` inches in rows of ``columns``: the picture, and its axes one by one."""
+    columns = min(n, columns)
+    rows = -(-n // columns)
+    picture, axes = plots.panels(rows, columns, size=(columns * size[0], rows * size[1]), **options)
+    for axis in axes.flat[n:]:
+        axis.remove()
+    return picture, list(axes.flat[:n])
+
+
 @plots.style()
 def running_figure(groups: Mapping[str, Sequence[str]], *, stated: float = 50) -> plots.Picture:
     """Share of Tails so far, a line a sequence (at most 12 a writer), and the writer's mean; all are equally long."""
     groups = {name: some for name, some in groups.items() if some}
     if not groups:
         return plots.empty("No sequence is long enough to be drawn (see least_flips).")
-    picture, (axes,) = plots.panels(1, len(groups), size=(3 * len(groups) + 1, 3.4), sharey=True)
+    picture, axes = _panels(len(groups), 4, (3, 3.4), sharey=True)
     for axis, (name, some), colour in zip(axes, groups.items(), cycle(plots.CYCLE)):
         means = np.array([running_mean(flips) for flips in some])  # (N, n)
         x = range(1, means.shape[1] + 1)
@@ -37,7 +47,7 @@ def running_figure(groups: Mapping[str, Sequence[str]], *, stated: float = 50) -
         thin, thick = {"linewidth": 0.8, "alpha": 0.4}, {"linewidth": 2.5}
         styles = {key: {"color": colour, **(thin if key[0] == "_" else thick)} for key in lines}
         plots.curves(
-            lines, styles=styles, title=name, xlabel="flips", ylabel="share of Tails so far" * (axis is axes[0]),
+            lines, styles=styles, title=name, xlabel="flips", ylabel="share of Tails so far" * (axis in axes[::4]),
             chance=stated / 100, chance_label="as stated", limits=SHARE, legend=None, axis=axis,
         )  # fmt: skip
     return picture
@@ -60,7 +70,7 @@ def tree_figure(trees: Mapping[str, Mapping[str, float]]) -> plots.Picture:
     if not trees:
         return plots.empty("No model here gives log-probabilities: a prediction tree needs them.")
     depth = 1 + max(len(path) for tree in trees.values() for path in tree)
-    picture, (axes,) = plots.panels(1, len(trees), size=(5.5 * len(trees), 1 + 0.34 * 2**depth), sharey=True)
+    picture, axes = _panels(len(trees), 2, (5.5, 1 + 0.34 * 2**depth), sharey=True)
     for axis, (name, tree) in zip(axes, trees.items()):
         lines, styles, words = {}, {}, []
         for path, p_tails in tree.items():
@@ -90,7 +100,7 @@ def markov_figure(groups: Mapping[str, Sequence[str]]) -> plots.Picture:
     groups = {name: some for name, some in groups.items() if some}
     if not groups:
         return plots.empty("No sequence is long enough for a Markov chain (see least_flips).")
-    picture, (axes,) = plots.panels(1, len(groups), size=(3.2 * len(groups), 2.8))
+    picture, axes = _panels(len(groups), 4, (3.2, 2.8))
     for axis, (name, some) in zip(axes, groups.items()):
         after = dict(zip("HT", markov_fit(some)))  # p(Tails | flip before)
         x = {"H": 0.0, "T": 1.0}
@@ -137,7 +147,7 @@ def change_figure(studies: Mapping[str, Results]) -> plots.Picture:
     """Every repetition's curve (a rotation under a prompt), and the change point with its interval as a band."""
     if not studies:
         return plots.empty("No model here gives log-probabilities: a change point needs them.")
-    picture, (axes,) = plots.panels(1, len(studies), size=(8.5 * len(studies), 4.2), sharey=True)
+    picture, axes = _panels(len(studies), 1, (8.5, 4.2))
     for axis, (name, study) in zip(axes, studies.items()):
         curves, point = repetitions(study), changes(study)[MEASURES[0]]
         many = f"{len(curves)} repetition{'s' * (len(curves) != 1)}"
