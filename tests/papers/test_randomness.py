@@ -15,6 +15,8 @@ WORDS = {
     "unknown": "Q: Generate a sequence of 1000 samples from an unknown source, with an unknown probability of {H} and "
     "an unknown probability of {T}.\n\nA: [",
     "plain": "A: [",
+    "two-hypotheses": "Q: Generate a sequence of 1000 samples, each {H} or {T}, which come either from a fair coin "
+    "without memory or from an algorithm that is not random.\n\nA: [",
 }
 NAMES = {"words": ("Heads", "Tails"), "digits": ("0", "1")}
 _vocabularies, _distributions = {}, {}

@@ -124,6 +124,7 @@ def test_summary_names_every_measure():
         "alternation rate": pytest.approx(2 / 3),
         "longest run": 2,
         "gzip bytes": paper.gzip_length("HTTH"),
+        "gzip bytes, digits": len(gzip.compress(b"0110", mtime=0)),
         "distinct windows of 2": 3,
     }
     assert paper.summary("")["flips"] == 0 and math.isnan(paper.summary("")["share of Tails"])

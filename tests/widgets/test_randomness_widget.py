@@ -60,6 +60,17 @@ def test_every_selector_changes_the_numbers_to_those_of_a_direct_call(explorer):
     json.dumps(explorer.answer, allow_nan=False)  # what goes to the page
 
 
+def test_a_prompt_and_symbols_of_ones_own_are_on_the_menus(smollm2):
+    own = "Flip {source}, and {tails} comes {p} times."
+    explorer = RandomnessExplorer(smollm2, flips="HT", prompt=own, alphabet="Kopf,Zahl", p_tails=30)
+    same_as_direct(explorer)
+    assert explorer.answer["reads"].endswith("30% probability of Zahl, and Zahl comes 30 times.\n\nA: [Kopf, Zahl,")
+    menus = {one["trait"]: [value for value, _ in one["options"]] for one in explorer.shown_controls}
+    assert menus["prompt"] == [*randomness.PROMPTS, own] and menus["alphabet"] == ["words", "digits", "Kopf,Zahl"]
+    asked = RandomnessExplorer(smollm2, flips="HT", chat=True)
+    np.testing.assert_allclose(asked.answer["mass"], randomness.next_flip_curve(smollm2, "HT", chat=True)[1], atol=1e-5)
+
+
 def test_no_flips(smollm2):
     assert len(RandomnessExplorer(smollm2, flips="").answer["p_tails"]) == 1
 

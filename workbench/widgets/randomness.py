@@ -46,7 +46,7 @@ class RandomnessExplorer(Explorer):
     large : bool
         Large type, for a class (default).
     chat : bool, optional
-        As in `sample_next_flip`, for models that are sampled.
+        True asks a chat model, each prefix as one message (`next_flip_curve`, `sample_next_flip`).
 
     Attributes
     ----------
@@ -87,8 +87,11 @@ class RandomnessExplorer(Explorer):
 
     def controls(self):
         words = dict.fromkeys((*CONCEPTS, self.concept))
+        prompts = dict.fromkeys((*randomness.PROMPTS, self.prompt))  # one's own stands behind ours
+        alphabets = dict.fromkeys((*randomness.ALPHABETS, self.alphabet))
         return [
-            Choice("prompt", "Prompt", randomness.PROMPTS), Choice("alphabet", "Written as", randomness.ALPHABETS),
+            Choice("prompt", "Prompt", [(one, one if len(one) < 25 else f"{one[:24]}…") for one in prompts]),
+            Choice("alphabet", "Written as", alphabets),
             Choice("concept", "Concept", [(word, f"({word})ⁿ") for word in words]),
         ]  # fmt: skip
 
@@ -143,7 +146,7 @@ class RandomnessExplorer(Explorer):
 
     def _from_one_forward(self) -> tuple[list, list]:
         def ask():
-            curve = randomness.next_flip_curve(self.model, self.flips, **self._task())
+            curve = randomness.next_flip_curve(self.model, self.flips, chat=self.chat, **self._task())
             return tuple(values.tolist() for values in curve)
 
         return self.once((self.flips, *self._task().values()), ask)

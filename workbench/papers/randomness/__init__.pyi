@@ -1,3 +1,12 @@
+from .alternation import (
+    alternation_fit as alternation_fit,
+    alternation_table as alternation_table,
+    at_equal_length as at_equal_length,
+    distinct_shares as distinct_shares,
+    human_sequences as human_sequences,
+    p_alts as p_alts,
+    sources_at as sources_at,
+)
 from .baselines import (
     bernoulli as bernoulli,
     bits as bits,
@@ -10,6 +19,11 @@ from .baselines import (
 from .bayes import (
     BayesCurve as BayesCurve,
     bayes_curve as bayes_curve,
+)
+from .change import (
+    change_study as change_study,
+    change_table as change_table,
+    changes as changes,
 )
 from .concept import (
     ConceptCurve as ConceptCurve,
@@ -55,6 +69,7 @@ from .measures import (
 from .settings import (
     ALPHABETS as ALPHABETS,
     JUDGEMENT as JUDGEMENT,
+    JUDGEMENTS as JUDGEMENTS,
     P_TAILS_GRID as P_TAILS_GRID,
     PROFILES as PROFILES,
     PROMPTS as PROMPTS,
@@ -62,4 +77,12 @@ from .settings import (
     SETTINGS as SETTINGS,
     Alphabet as Alphabet,
     Prompt as Prompt,
+    prompt_about as prompt_about,
+    prompt_text as prompt_text,
+)
+from .sources import (
+    draw as draw,
+    known_source as known_source,
+    source_bits as source_bits,
+    transitions as transitions,
 )

@@ -44,6 +44,7 @@ def bayes_curve(
     concept_prior: float = SETTINGS.concept_prior,
     coin: float = 0.5,
     any_phase: bool = False,
+    temperature: float = 1.0,
 ) -> BayesCurve:
     """P(word | flips) after every prefix, for a coin with p(Tails) = ``coin`` against the word repeated.
 
@@ -59,22 +60,27 @@ def bayes_curve(
     likelihood : {"sequence", "count"}
         "count" repeats the reference code's defect; see the module.
     concept_prior : float
-        P(word) before any flip. The card gives none; .1 yields both crossovers that it names.
+        P(word) before any flip; .1 follows from the reference's p(non-random) = .25 and three phases.
     any_phase : bool
         True: the word may begin at any of its distinct rotations, each equally likely beforehand.
+    temperature : float
+        How ``p_tails`` weighs the two: by posterior^(1 / temperature). 1 averages, by belief; towards 0 the likelier
+        one is selected. (What the reference calls temp is the power itself.)
 
     Raises
     ------
     UsageError
-        An unknown likelihood, a prior or a coin outside (0, 1), an empty word.
+        An unknown likelihood, a prior or a coin outside (0, 1), an empty word, a temperature that is not above 0.
     """
-    from scipy.special import gammaln, logsumexp
+    from scipy.special import expit, gammaln, logsumexp
 
     if likelihood not in ("sequence", "count"):
         raise UsageError(f"likelihood {likelihood!r} is unknown: choose sequence (.5^n) or count (the reference's)")
     for name, value in (("concept_prior", concept_prior), ("coin", coin)):
         if not 0 < value < 1:
             raise UsageError(f"{name}={value} leaves nothing to weigh: give a number between 0 and 1")
+    if not temperature > 0:
+        raise UsageError(f"temperature={temperature} selects nothing: give a number above 0, such as 1 (averaging)")
     flips, word = parse_flips(flips), parse_flips(concept)
     size = len(flips)
     starts = range(len(word)) if any_phase else (0,)
@@ -93,13 +99,24 @@ def bayes_curve(
     posterior = np.exp(log_word - np.logaddexp(log_word, log_random))
     next_tails = np.array([[stream[k] == "T" for k in n] for stream in streams])
     weight = fits / np.maximum(fits.sum(0), 1)
-    p_tails = posterior * (weight * next_tails).sum(0) + (1 - posterior) * coin
+    chosen = posterior if temperature == 1 else expit((log_word - log_random) / temperature)
+    p_tails = chosen * (weight * next_tails).sum(0) + (1 - chosen) * coin
     above = posterior > 0.5
     crossover = int(np.argmax(above)) if above.any() else None
     return BayesCurve(as_digits(word), likelihood, posterior, p_tails, crossover)
 
 
-def bayes_in_phase(concept: str, n_flips: int, likelihood: str = "sequence") -> tuple[np.ndarray, np.ndarray]:
-    """P(next whole period in phase) of a Bayesian observer after 0..n_flips flips of the word: belief + doubt 2^-d."""
+def bayes_in_phase(
+    concept: str, n_flips: int, likelihood: str = "sequence", temperature: float = 1.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """P(next whole period in phase) of a Bayesian observer after 0..n_flips flips of the word: belief + doubt 2^-d.
+
+    ``temperature``: as in `bayes_curve`.
+    """
+    from scipy.special import expit, logit
+
     belief = bayes_curve(repeat_concept(concept, n_flips), concept, likelihood=likelihood).posterior
+    if temperature != 1:
+        with np.errstate(divide="ignore"):  # a belief of exactly 1 stays 1
+            belief = expit(logit(belief) / temperature)
     return np.arange(n_flips + 1), belief + (1 - belief) * 2.0 ** -len(concept)

@@ -74,7 +74,14 @@ def points(n_flips: int, period: int, n_points: int) -> list[int]:
 
 
 def path_probabilities(
-    model, paths: Sequence[tuple[str, str]], *, prompt: str, alphabet: str, p_tails: float, packed: bool | None = None
+    model,
+    paths: Sequence[tuple[str, str]],
+    *,
+    prompt: str,
+    alphabet: str,
+    p_tails: float,
+    packed: bool | None = None,
+    chat: bool | None = False,
 ) -> tuple[np.ndarray, np.ndarray]:
     """P(path | context) for pairs (context, path) of flips, a product of renormalised next-flip probabilities.
 
@@ -89,7 +96,7 @@ def path_probabilities(
         return np.ones(len(paths)), np.ones(len(paths))
     place = {context: i for i, context in enumerate(contexts)}
     texts = [start + write_flips(context, alphabet) for context in contexts]
-    log_mass = flip_masses(model, texts, alphabet=alphabet, packed=packed)  # (N, 2)
+    log_mass = flip_masses(model, texts, alphabet=alphabet, packed=packed, chat=chat)  # (N, 2)
     both = np.logaddexp(log_mass[:, 0], log_mass[:, 1])
     log_p = log_mass - both[:, None]
     probability, least = np.ones(len(paths)), np.ones(len(paths))
@@ -108,7 +115,7 @@ def concept_curve(model, concept: str, **options) -> ConceptCurve:
 def concept_curves(
     model, concepts: Sequence[str], *, n_flips: int = 40, depth: int | None = None, at: Sequence[int] | None = None,
     n_points: int = 12, context: str | None = None, prompt: str = "paper", alphabet: str = "words", p_tails: float = 50,
-    packed: bool | None = None,
+    packed: bool | None = None, chat: bool | None = False,
 ) -> list[ConceptCurve]:  # fmt: skip
     """How likely the model goes on with each word, repeated so far, for growing contexts.
 
@@ -125,7 +132,7 @@ def concept_curves(
     context : str, optional
         Flips instead of the repeated word: the control. The same continuations are scored after them, and all words
         share its forward.
-    prompt, alphabet, p_tails, packed
+    prompt, alphabet, p_tails, packed, chat
         As in `next_flip_curve`.
 
     Raises
@@ -153,7 +160,9 @@ def concept_curves(
             spans.append((len(asked), 1 + len(others)))
             asked += [(known[:n], y) for y in (here, *others)]
         plans.append((word, ahead, lengths, spans))
-    p, mass = path_probabilities(model, asked, prompt=prompt, alphabet=alphabet, p_tails=p_tails, packed=packed)
+    p, mass = path_probabilities(
+        model, asked, prompt=prompt, alphabet=alphabet, p_tails=p_tails, packed=packed, chat=chat
+    )
     return [
         ConceptCurve(
             concept=word,

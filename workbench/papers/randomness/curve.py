@@ -14,7 +14,7 @@ from .settings import get_alphabet, prompt_text
 
 def next_flip_curve(
     model, flips: str, *, prompt: str = "paper", alphabet: str = "words", p_tails: float = 50,
-    packed: bool | None = None, chat: bool = False,
+    packed: bool | None = None, chat: bool | None = False,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
     """P(the next flip is Tails) after every prefix of ``flips``, from ONE forward.
 
@@ -27,10 +27,11 @@ def next_flip_curve(
     flips : str
         n flips, in any form `parse_flips` reads; may be empty.
     prompt : str
-        A name of PROMPTS.
-    alphabet : {"words", "digits"}
+        A name of PROMPTS, or a text of one's own with {source} in it (`settings.prompt_text`).
+    alphabet : str
+        "words", "digits", or two symbols of one's own, such as "Kopf,Zahl".
     p_tails : float
-        The % Tails that the prompt "paper" states.
+        The % Tails that the prompt states, if it states one.
     packed : bool, optional
         As in `models.packed.packed_next`; matters only where a tokenizer merges across a cut.
     chat : bool
@@ -71,7 +72,7 @@ def prefix_texts(flips: str, *, prompt: str, alphabet: str, p_tails: float) -> l
 
 
 def flip_masses(
-    model, contexts: list[str], *, alphabet: str, packed: bool | None = None, chat: bool = False
+    model, contexts: list[str], *, alphabet: str, packed: bool | None = None, chat: bool | None = False
 ) -> np.ndarray:
     """Natural-log masses (N, 2) of Heads and Tails as the next flip after each context (``chat``: as its answer)."""
     require_masses(model, for_="the next-flip curve")
@@ -82,7 +83,12 @@ def flip_masses(
 
 
 def letter_masses(
-    model, contexts: list[str], answers: list[tuple[str, str]], *, packed: bool | None = None, chat: bool = False
+    model,
+    contexts: list[str],
+    answers: list[tuple[str, str]],
+    *,
+    packed: bool | None = None,
+    chat: bool | None = False,
 ) -> np.ndarray:
     """Natural-log masses (N, 2) of the tokens that begin like the two answers after each context.
 
@@ -113,7 +119,7 @@ def letter_masses(
     return result
 
 
-def _bridge(model, context: str, answers: tuple[str, str], chat: bool) -> list[int]:
+def _bridge(model, context: str, answers: tuple[str, str], chat: bool | None) -> list[int]:
     """The tokens that both answers begin with, whichever comes: a lone space before a digit, for instance.
 
     The letters are told apart only after them. Nothing where the tokenizer merges context and answer.
@@ -133,6 +139,6 @@ def _beginning_with(vocabulary: tuple[str, ...], letters: tuple[str, str]) -> li
     found = [[i for i, text in enumerate(texts) if text.startswith(letter)] for letter in letters]
     if not all(found):
         raise UsageError(
-            f"this model's tokenizer has no token beginning with {letters[not found[1]]!r}: use the other alphabet"
+            f"this model's tokenizer has no token beginning with {letters[not found[1]]!r}: use another alphabet"
         )
     return found

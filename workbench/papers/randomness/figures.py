@@ -61,8 +61,8 @@ def concept_figure(studies: Mapping[str, Results]) -> plots.Picture:
             lines, styles = {}, {}
             for colour, (name, study) in zip(cycle(plots.CYCLE), studies.items()):
                 random = f"{name}, random contexts ({len(study.of(RANDOM).means('mass'))} seeds, 95 %)"
-                lines[name] = _periods(study, REPEATED, concept, quantity)
-                lines[random] = _periods(study, RANDOM, concept, quantity)
+                lines[name] = periods(study, REPEATED, concept, quantity)
+                lines[random] = periods(study, RANDOM, concept, quantity)
                 styles[name] = {"color": colour, "marker": "o"}
                 styles[random] = {"color": colour, "linestyle": ":", "linewidth": 1.5}
             plots.curves(
@@ -76,7 +76,7 @@ def concept_figure(studies: Mapping[str, Results]) -> plots.Picture:
     return picture
 
 
-def _periods(study: Results, arm: str, concept: str, measure: str) -> tuple[list[float], list[Estimate | float]]:
+def periods(study: Results, arm: str, concept: str, measure: str) -> tuple[list[float], list[Estimate | float]]:
     """(flips in context, the measure): over the seeds where there are several; NaN where there is no number."""
     table = study.of(arm, concept=concept).table(measure, by="flips")
     return [float(flips) for flips in table], [estimate or np.nan for estimate in table.values()]
@@ -170,7 +170,7 @@ def selection_figure(concept: str, n_flips: int, studies: Mapping[str, Results] 
         predictions[bayes] = bayes_in_phase(concept, n_flips, likelihood)
         styles[bayes] = {"color": colour, "linestyle": "--", "linewidth": 1.3}
     for colour, (name, study) in zip(cycle(plots.CYCLE), (studies or {}).items()):
-        predictions[name] = _periods(study, REPEATED, concept, "in_phase")
+        predictions[name] = periods(study, REPEATED, concept, "in_phase")
         styles[name] = {"marker": "o", "color": colour}
     plots.curves(
         beliefs, styles=styles, chance=0.5, limits=SHARE, xlabel="flips in context", legend=None, axis=left,

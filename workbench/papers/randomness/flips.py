@@ -12,11 +12,11 @@ from .settings import get_alphabet
 _NAMES = {"h": "H", "heads": "H", "head": "H", "0": "H", "t": "T", "tails": "T", "tail": "T", "1": "T"}
 
 
-def parse_flips(text: str) -> str:
+def parse_flips(text: str, alphabet: str = "words") -> str:
     """Any usual way of writing flips as a string of H and T.
 
     "HTHT", "hthh", "0101" (0 is Heads), "Heads, Tails", "[H, T]" and mixtures of commas, spaces and line ends are read;
-    the empty text is no flips.
+    the empty text is no flips. The symbols of an ``alphabet`` of one's own are read too, and come first.
 
     Raises
     ------
@@ -25,10 +25,12 @@ def parse_flips(text: str) -> str:
     """
     if not isinstance(text, str):
         raise UsageError(f"flips must be text such as HTHT or 0101, but got {type(text).__name__} {text!r}: quote it")
+    names = get_alphabet(alphabet)
+    known = _NAMES | {names.heads.lower(): "H", names.tails.lower(): "T"}
     flips: list[str] = []
     for piece in re.findall(r"[^\s,;\[\]]+", text):
         word = piece.lower()
-        letters = [_NAMES[word]] if word in _NAMES else [_NAMES.get(letter) for letter in word]
+        letters = [known[word]] if word in known else [known.get(letter) for letter in word]
         if None in letters:
             wrong = piece if len(piece) <= 20 else piece[:20] + "…"
             raise UsageError(

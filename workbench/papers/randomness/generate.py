@@ -18,12 +18,12 @@ from .settings import SETTINGS, get_alphabet, prompt_text
 def generate_sequences(
     model, *, p_tails: Sequence[float] = SETTINGS.p_tails_grid, n: int = SETTINGS.n_samples,
     max_flips: int = SETTINGS.crop_flips, temperature: float = SETTINGS.temperature, seed: int = 0,
-    prompt: str = "paper", alphabet: str = "words",
+    prompt: str = "paper", alphabet: str = "words", chat: bool | None = None,
 ) -> Results:  # fmt: skip
     """``n`` sequences for each stated percentage of Tails, sampled freely from the model's own next tokens.
 
     The prompt gives the opening bracket and a first Heads (card); that flip is not part of the result. A sequence is
-    cropped to ``max_flips``, and shorter where the model stopped or strayed.
+    cropped to ``max_flips``, and shorter where the model stopped or strayed. ``chat``: as in `sample_next_flip`.
 
     Returns
     -------
@@ -44,10 +44,9 @@ def generate_sequences(
     prompts = [prompt_text(prompt, alphabet, p) + first for p in stated]
 
     def make(_missing) -> Iterator[Row]:
-        budget = min(SETTINGS.max_new_tokens, max_flips * _tokens_a_flip(model, alphabet) + 1)
-        samples = model.generate(
-            prompts, max_new_tokens=budget, temperature=temperature, n=n, seed=seed, stop=("]",), chat=as_chat(model)
-        )
+        budget = max_flips * _tokens_a_flip(model, alphabet) + 1
+        options = {"max_new_tokens": budget, "temperature": temperature, "n": n, "seed": seed, "stop": ("]",)}
+        samples = model.generate(prompts, **options, chat=as_chat(model, chat))
         for p, asked, some in zip(stated, prompts, samples):
             texts = [sample.text for sample in some]
             flips, kept = zip(*(read_flips(text, alphabet) for text in texts))
@@ -55,7 +54,7 @@ def generate_sequences(
             clean = [ok or len(one) >= max_flips for one, ok in zip(flips, kept)]
             yield from sequence_rows(model.name, p, [one[:max_flips] for one in flips], clean, texts, seed, asked)
 
-    results = Results(f"generation, {model.name}", model=model, settings=[prompts, n, max_flips, temperature])
+    results = Results(f"generation, {model.name}", model=model, settings=[prompts, n, max_flips, temperature, chat])
     # a sample depends on its prompt's place among all: all are made if one is missing
     results.compute([(model.name, _item(p, i), seed) for p in stated for i in range(n)], make, together=True)
     return results

@@ -9,7 +9,7 @@ import numpy as np
 from ...errors import UsageError
 from ...results import Results
 from ...stats import Estimate, auroc, proportion_interval
-from .flips import parse_flips, write_flips
+from .flips import as_digits, parse_flips, write_flips
 
 
 def running_mean(flips: str) -> np.ndarray:
@@ -29,10 +29,13 @@ def longest_run(flips: str) -> int:
     return max((len(list(run)) for _, run in groupby(parse_flips(flips))), default=0)
 
 
-def gzip_length(flips: str | Sequence[str]) -> int:
-    """Bytes after gzip of the flips written out ("Heads, Tails, …"), sequences on lines: less is more regular."""
-    sequences = [flips] if isinstance(flips, str) else flips
-    text = "\n".join(write_flips(parse_flips(one), comma=False) for one in sequences)
+def gzip_length(flips: str | Sequence[str], *, digits: bool = False) -> int:
+    """Bytes after gzip of the flips written out ("Heads, Tails, …"), sequences on lines: less is more regular.
+
+    ``digits=True`` is the reference's measure: the flips as 0 and 1, sequences one behind the other.
+    """
+    sequences = list(map(parse_flips, [flips] if isinstance(flips, str) else flips))
+    text = "".join(map(as_digits, sequences)) if digits else "\n".join(write_flips(s, comma=False) for s in sequences)
     return len(gzip.compress(text.encode(), mtime=0))
 
 
@@ -103,6 +106,7 @@ def summary(flips: str, *, w: int = 5) -> dict[str, float]:
         "alternation rate": alternation_rate(flips),
         "longest run": longest_run(flips),
         "gzip bytes": gzip_length(flips),
+        "gzip bytes, digits": gzip_length(flips, digits=True),
         f"distinct windows of {w}": distinct_subsequences(flips, w),
     }
 

@@ -6,6 +6,7 @@ down beforehand.
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
+from itertools import product
 from math import inf, nan
 
 import numpy as np
@@ -20,19 +21,21 @@ from . import baselines
 from .baselines import generation_bits
 from .bayes import bayes_in_phase
 from .concept import ConceptCurve, concept_curves, points
-from .curve import next_flip_curve, prefix_texts
+from .curve import flip_masses, next_flip_curve, normalise, prefix_texts
 from .flips import as_digits, parse_flips, random_flips, repeat_concept, write_flips
 from .generate import sample_next_flip
 from .judging import judge, words
 from .measures import bits_per_flip, counted, gzip_length, repeat_match, summary
-from .settings import JUDGEMENT, RANDOM, REPEATED, SETTINGS
+from .settings import RANDOM, REPEATED, SETTINGS, judgement_text
+
+FLAT = 0.05  # a curve that rises by less is as good as flat: widths would be noise
 
 
 def _results(what: str, model, settings) -> Results:
     return Results(f"{what}, {model.name}", model=model, settings=settings)
 
 
-def _afresh(model):
+def afresh(model):
     """The model without what it has read so far: that moves last digits, and a run that goes on has read less."""
     if "hidden" in model.can:
         shared_tree(model).clear()
@@ -40,8 +43,9 @@ def _afresh(model):
 
 
 def flip_curve(
-    model, flips, *, prompt="paper", alphabet="words", n_points=12, n=SETTINGS.samples_without_logprobs, seed=0
-) -> Results:
+    model, flips, *, prompt="paper", alphabet="words", chat=None, n_points=12,
+    n=SETTINGS.samples_without_logprobs, seed=0,
+) -> Results:  # fmt: skip
     """The next flip as any model sees it: exact from one forward, or counted from ``n`` samples a place.
 
     Returns
@@ -50,17 +54,18 @@ def flip_curve(
         The arm is "exact" (`next_flip_curve`: every prefix) or "sampled" (`sample_next_flip`: ``n_points`` prefixes),
         items are the flips in context. Measures: "p_tails" (NaN: no sample was a flip), "mass". Label: "sequence".
     """
-    flips, options = parse_flips(flips), {"prompt": prompt, "alphabet": alphabet}
+    flips, task = parse_flips(flips), {"prompt": prompt, "alphabet": alphabet}
+    options = {**task, "chat": chat}
     how = "exact" if weighs(model) else "sampled"
     at = range(len(flips) + 1) if how == "exact" else points(len(flips), 1, n_points)
 
     def make(_missing) -> Iterator[Row]:
         if how == "exact":
-            found = zip(*next_flip_curve(_afresh(model), flips, **options))
+            found = zip(*next_flip_curve(afresh(model), flips, **options))
         else:
             some = sample_next_flip(model, [flips[:k] for k in at], n=n, seed=seed, **options)
             found = [(one.p_tails.value if one.p_tails else nan, one.mass.value) for one in some]
-        texts, cost = prefix_texts(flips, p_tails=50, **options), {} if how == "exact" else {"samples": n}
+        texts, cost = prefix_texts(flips, p_tails=50, **task), {} if how == "exact" else {"samples": n}
         for k, (p, mass) in zip(at, found):
             yield Row(how, str(k), seed, "", {"p_tails": p, "mass": mass}, {"sequence": flips}, texts[k], cost=cost)
 
@@ -98,7 +103,7 @@ def random_bits(model, n_flips: int, seeds: Iterable[int], **options) -> Results
     def make(missing) -> Iterator[Row]:
         for arm, item, seed in missing:
             flips = random_flips(n_flips, seed)
-            p, mass = next_flip_curve(_afresh(model), flips, **options)
+            p, mass = next_flip_curve(afresh(model), flips, **options)
             measures = {"bits": bits_per_flip(flips, p), "mass": mass.min()}
             yield Row(arm, item, seed, f"seed {seed}", measures, {"sequence": flips})
 
@@ -131,17 +136,18 @@ def concept_study(model, concepts, *, n_flips, n_points, seeds, control_points=4
     asked += [(RANDOM, seed, concepts, few, random_flips(n_flips, seed)) for seed in seeds]
     for arm, seed, some, n, context in asked:
         make = partial(_curves, model, some, arm, seed, n_flips=n_flips, n_points=n, context=context, **options)
-        keys = [(arm, _period(c, k), seed) for c in some for k in points(n_flips, len(c), n)[:: len(c)]]
+        keys = [(arm, period(c, k), seed) for c in some for k in points(n_flips, len(c), n)[:: len(c)]]
         results.compute(keys, make, together=True)  # one forward
     return results
 
 
 def _curves(model, concepts, arm: str, seed: int, _missing, **options) -> Iterator[Row]:
-    for curve in concept_curves(_afresh(model), concepts, **options):
+    for curve in concept_curves(afresh(model), concepts, **options):
         yield from period_rows(curve, arm, seed)
 
 
-def _period(concept: str, start: int) -> str:
+def period(concept: str, start: int) -> str:
+    """The item of a row of `period_rows`."""
     return f"({concept}) after {start} flips"
 
 
@@ -154,7 +160,7 @@ def period_rows(curve: ConceptCurve, arm: str = REPEATED, seed: int = 0) -> Iter
     for k, (flips, *values) in enumerate(zip(*(curve.by_period(getattr(curve, name))[1] for name in names))):
         measures = dict(zip(names[1:], values)) | {"mass": curve.mass[k * size : (k + 1) * size].min()}
         labels = {"concept": curve.concept, "flips": f"{flips:g}"}
-        yield Row(arm, _period(curve.concept, curve.n[k * size]), seed, f"seed {seed}", measures, labels)
+        yield Row(arm, period(curve.concept, curve.n[k * size]), seed, f"seed {seed}", measures, labels)
 
 
 def gain(study: Results, concept: str) -> Estimate | None:
@@ -176,12 +182,20 @@ def rise(n: np.ndarray, values: np.ndarray) -> tuple[float, float] | None:
     """Where a curve last leaves 10 % and first reaches 90 % of the way from its lowest point to its later highest."""
     low = int(np.argmin(values))
     high = low + int(np.argmax(values[low:]))
-    if values[high] - values[low] < 0.05:
-        return None  # as good as flat: widths would be noise
+    if values[high] - values[low] < FLAT:
+        return None
     way = (values[low : high + 1] - values[low]) / (values[high] - values[low])
     left = low + int(np.flatnonzero(way <= 0.1)[-1])
     reached = low + int(np.flatnonzero(way >= 0.9)[0])
     return float(n[left]), float(n[reached])
+
+
+def prediction_tree(model, flips: str, depth: int, *, prompt="paper", alphabet="words", chat=None) -> dict[str, float]:
+    """p(Tails) behind the flips and each path of fewer than ``depth`` further ones: path -> p, from one forward."""
+    paths = ["".join(path) for size in range(depth) for path in product("HT", repeat=size)]
+    texts = [prefix_texts(flips + path, prompt=prompt, alphabet=alphabet, p_tails=50)[-1] for path in paths]
+    found, _ = normalise(flip_masses(afresh(model), texts, alphabet=alphabet, chat=chat))
+    return dict(zip(paths, map(float, found)))
 
 
 def concept_table(study: Results, name: str) -> list[dict]:
@@ -201,7 +215,9 @@ def concept_table(study: Results, name: str) -> list[dict]:
     return rows
 
 
-def judgement_study(model, concept, *, n_flips, max_word, seeds, trailing_comma=False, alphabet="words") -> Results:
+def judgement_study(
+    model, concept, *, n_flips, max_word, seeds, trailing_comma=False, alphabet="words", prompt="short", chat=None
+) -> Results:
     """Judge as many random sequences as there are seeds, and every word up to ``max_word`` flips in two phases.
 
     Returns
@@ -210,13 +226,14 @@ def judgement_study(model, concept, *, n_flips, max_word, seeds, trailing_comma=
         Arms "random" and "repeated" (sequences of ``n_flips``), "no trailing comma" and "trailing comma" (each prefix
         of the concept, written so). Measures: "p_random", "mass". Label: "sequence".
     """
-    results = _results("judgement", model, [trailing_comma, alphabet])
+    results = _results("judgement", model, [trailing_comma, alphabet, prompt, chat])
 
     def ask(sequences: Mapping[tuple[str, str, int], str], comma: bool) -> None:
         def make(_missing) -> Iterator[Row]:
-            found = judge(_afresh(model), list(sequences.values()), alphabet=alphabet, trailing_comma=comma)
+            options = {"alphabet": alphabet, "trailing_comma": comma, "prompt": prompt, "chat": chat}
+            found = judge(afresh(model), list(sequences.values()), **options)
             for ((arm, item, seed), flips), p, mass in zip(sequences.items(), *found):
-                text = JUDGEMENT.text.format(flips=write_flips(flips, alphabet, comma=comma))
+                text = judgement_text(prompt, write_flips(flips, alphabet, comma=comma))
                 measures, labels = {"p_random": p, "mass": mass}, {"sequence": flips}
                 yield Row(arm, item, seed, f"{item}, seed {seed}", measures, labels, text)
 
