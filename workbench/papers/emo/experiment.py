@@ -12,12 +12,12 @@ from itertools import pairwise, product
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
 
 from workbench import training
 from workbench.results import Results
 from workbench.rows import Row
 
+from ...bars import tqdm
 from . import grammar
 from .grammar import END, LONGEST, START, VOCABULARY, automaton, log_probability, states
 from .loss import loss_by

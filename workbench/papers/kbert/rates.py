@@ -8,8 +8,8 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-from tqdm.auto import tqdm
 
+from ...bars import tqdm
 from ...errors import UsageError
 from ...rows import Row
 from .settings import ARMS

@@ -13,8 +13,8 @@ from functools import partial
 from itertools import pairwise, product
 
 import numpy as np
-from tqdm.auto import tqdm
 
+from ...bars import tqdm
 from ...errors import UsageError
 from ...results import Results
 from ...rows import Row

@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from tqdm.auto import tqdm
 
+from ...bars import tqdm
 from ...errors import UsageError, WorkbenchError
 from ...models.forward import check_length
 from ...models.prefix.tasks import Task, chain, run, serve, together

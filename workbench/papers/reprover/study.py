@@ -7,8 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import partial
 
-from tqdm.auto import tqdm
-
+from ...bars import tqdm
 from ...results import Results
 from ...rows import Key, Row
 from .baseline import attempt, majority_tactic

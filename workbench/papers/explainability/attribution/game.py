@@ -95,7 +95,7 @@ class Game:
         return float(value), float(baseline)
 
     def _evaluate(self, sequences: list[tuple[int, ...]]) -> None:
-        from tqdm.auto import tqdm
+        from ....bars import tqdm
 
         before = self.tree.counters.tokens
         with tqdm(total=len(sequences), disable=not self.progress, desc="coalitions", leave=False) as bar:

@@ -121,7 +121,7 @@ def compare(
     ``samples`` is one number, or one by method (`settings.sizes` makes them from a profile); ``options`` go to
     `attribute`. A method that is refused for this model is left out, which is said in a line; if all are, it is raised.
     """
-    from tqdm.auto import tqdm
+    from ....bars import tqdm
 
     methods = list(METHODS) if methods is None else list(methods)
     for method in methods:

@@ -144,7 +144,7 @@ def faithfulness_table(
     UsageError
         No item, an item without prompt or target, an unknown method, or no prompt left.
     """
-    from tqdm.auto import tqdm
+    from ....bars import tqdm
 
     asked = list(METHODS) if methods is None else list(methods)
     for method in asked:

@@ -10,8 +10,7 @@ import os
 import re
 from pathlib import Path
 
-from tqdm.auto import tqdm
-
+from ....bars import tqdm
 from ....data import folder
 from ....errors import DataError, WorkbenchError
 from ..lean.engine import Library, imports_of, open_library

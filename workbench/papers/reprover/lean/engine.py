@@ -347,7 +347,7 @@ def imports_of(source: str) -> list[str]:
 
 
 def _compile(library: Library, *, progress: bool) -> None:
-    from tqdm.auto import tqdm
+    from ....bars import tqdm
 
     library.build.parent.mkdir(parents=True, exist_ok=True)
     with temporary_folder(library.build.parent) as folder:
