@@ -254,7 +254,12 @@ const em = (node) => parseFloat(getComputedStyle(node).fontSize) || 16;
 function control(one, send, ask) {
   if (one.kind === "text") {
     const made = field(one.label, "", one.width, ask);
-    return { ...made, trait: one.trait, text: true, set: (value) => { if (made.input !== document.activeElement) made.input.value = value; } };
+    const set = (value) => {
+      if (made.input === document.activeElement) return;
+      made.input.value = value;
+      made.input.style.width = `${Math.max(one.width, Math.min(24, 0.6 * value.length + 1.5))}em`; // no word is cut
+    };
+    return { ...made, trait: one.trait, text: true, set };
   }
   if (one.kind === "choice") {
     const made = choice(one.label, one.options.map(([value, text]) => [String(value), text]), String(one.options[0]?.[0]), (text) => {

@@ -41,20 +41,21 @@ function chart(holder, said) {
     if (spec === null || width < 50) return;
     const em = parseFloat(getComputedStyle(holder).fontSize);
     const height = Math.round(Math.max(11 * em, Math.min(width * 0.42, (spec.low ? 13 : 19) * em)));
-    const box = { left: 4.2 * em, right: 1.2 * em, top: 0.9 * em, bottom: 3.4 * em };
+    const top = spec.top || 1;
+    const ticks = [0, 0.25, 0.5, 0.75, 1].map((share) => [share * top, String(Number((share * top).toPrecision(2)))]);
+    const longest = Math.max(...ticks.map(([, text]) => text.length)); // the axis' name stands left of it
+    const box = { left: Math.max(4.2, 2.3 + 0.52 * longest) * em, right: 1.2 * em, top: 0.9 * em, bottom: 3.4 * em };
     const last = Math.max(1, ...spec.lines.map((line) => line.values.length - 1));
     const at = (n) => (spec.places ? spec.places[n] : n);
     const x = (n) => box.left + ((at(n) - at(0)) / (at(last) - at(0))) * (width - box.left - box.right);
-    const top = spec.top || 1;
     const y = (value) => box.top + (1 - value / top) * (height - box.top - box.bottom);
     place = { x, y, last, em, top };
     picture.replaceChildren();
     dress(picture, { width, height, viewBox: `0 0 ${width} ${height}`, "aria-label": spec.label });
-    for (const share of [0, 0.25, 0.5, 0.75, 1]) {
-      const value = share * top;
+    for (const [value, text] of ticks) {
       const kind = value === 0.5 ? "wb-half" : "wb-grid";
       picture.append(svg("line", { class: kind, x1: x(0), x2: x(last), y1: y(value), y2: y(value) }));
-      picture.append(svg("text", { class: "wb-tick", x: box.left - 0.5 * em, y: y(value) + 0.32 * em, "text-anchor": "end" }, Number(value.toPrecision(2))));
+      picture.append(svg("text", { class: "wb-tick", x: box.left - 0.5 * em, y: y(value) + 0.32 * em, "text-anchor": "end" }, text));
     }
     const step = spec.places ? 1 : [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000].find((s) => (s / last) * (width - box.left - box.right) >= 2.4 * em) || 2000;
     for (let n = 0; n <= last; n += step) {
