@@ -327,6 +327,16 @@ def answers(name, *, study=None, bits=None, mass=None, generated=None, told=None
     return rows
 
 
+def verdict(rows: list[dict]) -> str:
+    """What `answers` says of the claim, that a repeated word takes hold and does so abruptly: sentences, model by model."""
+    said = []
+    for name in dict.fromkeys(row["model"] for row in rows):
+        for row in [row for row in rows if row["model"] == name][:2]:
+            measured = f": {row['measured']}" if row["measured"] else ""
+            said.append(f"{name}: {row['question']} {row['answer'][0].upper()}{row['answer'][1:]}{measured}.")
+    return " ".join(said)
+
+
 def _abrupt(study: Results, concept: str) -> tuple[str, str]:
     """Whether the rise is as narrow as a Bayesian observer's, or as the places allow; and the widths."""
     (n, values), size = _in_phase(study, concept), len(concept)
