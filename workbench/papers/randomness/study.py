@@ -328,7 +328,7 @@ def answers(name, *, study=None, bits=None, mass=None, generated=None, told=None
 
 
 def verdict(rows: list[dict]) -> str:
-    """What `answers` says of the claim, that a repeated word takes hold and does so abruptly: sentences, model by model."""
+    """What `answers` says of the claim, that a repeated word takes hold abruptly: two sentences a model."""
     said = []
     for name in dict.fromkeys(row["model"] for row in rows):
         for row in [row for row in rows if row["model"] == name][:2]:
