@@ -316,6 +316,8 @@ def test_change_point_interval_is_over_repetitions():
     found = paper.changes(repeated(*([0.2] * k + [0.9] * (12 - k) for k in (4, 5, 6))))
     assert found[MEASURES[0]] == mean_interval([7.5, 9.5, 11.5], bounds=(0, 22.5))  # flips: the middles of two blocks
     assert found[MEASURES[2]].value == pytest.approx(1)
+    equal = paper.changes(repeated(*[[0.2] * 4 + [0.9] * 8] * 3))[MEASURES[0]]
+    assert (equal.value, equal.low, equal.high) == (7.5, 6.5, 8.5), "no surer than places two flips apart allow"
 
 
 def test_change_study_repeats_rotations_and_prompts(smollm2):

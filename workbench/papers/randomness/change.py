@@ -7,6 +7,7 @@ whole rise: 1 for a switch between two periods, 1 / (periods - 1) for a straight
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import product
 
@@ -70,15 +71,24 @@ def change(n: np.ndarray, values: np.ndarray) -> tuple[float, float, float, floa
 
 
 def changes(study: Results) -> dict[str, Estimate | None]:
-    """MEASURES over the repetitions that change, with 95 % intervals; None where none does."""
+    """MEASURES over the repetitions that change, with 95 % intervals; None where none does.
+
+    The change point is never surer than the places allow: it lies anywhere between two that were read.
+    """
     found = [one for n, values in repetitions(study).values() if (one := change(n, values)) is not None]
     most = max(float(row.labels["flips"]) for row in study.rows)
     bounds = (0, most), (0, most), (0, 1), (0, 1)
     columns = zip(*found, strict=True) if found else [()] * len(bounds)
-    return {
+    made = {
         name: mean_interval(values, bounds=ends) if values else None
         for name, values, ends in zip(MEASURES, columns, bounds, strict=True)
     }
+    place = made[MEASURES[0]]
+    if place is not None and place.low is not None:
+        half = float(np.diff(np.unique([float(row.labels["flips"]) for row in study.rows])).max(initial=0)) / 2
+        low, high = min(place.low, place.value - half), max(place.high, place.value + half)
+        made[MEASURES[0]] = replace(place, low=max(0.0, low), high=min(most, high))
+    return made
 
 
 def change_table(study: Results, name: str) -> list[dict]:
