@@ -70,8 +70,12 @@ def test_auroc_counts_pairs():
     assert found.value == pytest.approx(roc_auc_score([1] * 3 + [0] * 4, positive + negative))
     assert found.low <= found.value <= found.high and found.n == 7
     assert found == stats.auroc(positive, negative) and found.low != stats.auroc(positive, negative, seed=3).low
-    assert stats.auroc([2, 3], [0, 1]) == Estimate(1.0, 1.0, 1.0, 4)
-    assert stats.auroc([0, 1], [2, 3]).value == 0.0
+    parted = stats.auroc([2, 3], [0, 1])  # Wilson for 2 of 2: 1 / (1 + z²/2)
+    assert (parted.value, parted.high, parted.n) == (1, 1, 4) and parted.low == pytest.approx(1 / (1 + 1.959964**2 / 2))
+    turned = stats.auroc([0, 1], [2, 3])
+    assert (turned.value, turned.low) == (0, 0) and turned.high == pytest.approx(1 - parted.low)
+    four = stats.auroc([2, 3, 4, 5], [0, 1, 0, 1], groups=(["a", "b", "c", "c"],) * 2)  # three groups, not four scores
+    assert four.low == pytest.approx(1 / (1 + 1.959964**2 / 3))
 
 
 def test_auroc_of_noise_has_chance_inside():

@@ -200,6 +200,8 @@ def auroc(
     Resampling is within each class, so that no draw is without positives or negatives. Scores that belong together
     (replies to one prompt) are no independent draws: with ``groups``, the group of each positive and of each negative,
     whole groups are resampled, and draws without positives or negatives are drawn again (one group: as without).
+    Where the scores are parted wholly, every resample is too: the interval is then Wilson's for all (or none) of as many
+    draws as there are groups, without groups as the smaller class has.
     """
     import numpy as np
     from sklearn.metrics import roc_auc_score
@@ -225,4 +227,8 @@ def auroc(
             if mine.any() and theirs.any():
                 draws.append(mine @ wins @ theirs / (mine.sum() * theirs.sum()))
     low, high = np.quantile(draws, [(1 - _level(level)) / 2, (1 + level) / 2])
+    if value in (0, 1):
+        n = len(names) if len(names) > 1 else min(len(positive), len(negative))
+        share = proportion_interval(int(value) * n, n, level=level)
+        low, high = share.low, share.high
     return Estimate(value, float(low), float(high), len(labels))
