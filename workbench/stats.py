@@ -200,8 +200,8 @@ def auroc(
     Resampling is within each class, so that no draw is without positives or negatives. Scores that belong together
     (replies to one prompt) are no independent draws: with ``groups``, the group of each positive and of each negative,
     whole groups are resampled, and draws without positives or negatives are drawn again (one group: as without).
-    Where the scores are parted wholly, every resample is too: the interval is then Wilson's for all (or none) of as many
-    draws as there are groups, without groups as the smaller class has.
+    Where the scores are parted wholly, every resample is too: the interval is then Wilson's for all (or none) of as
+    many draws as there are groups, without groups as the smaller class has.
     """
     import numpy as np
     from sklearn.metrics import roc_auc_score

@@ -234,6 +234,16 @@ def test_tables_pictures_and_links_stay():
         assert part in kept
 
 
+def test_tables_whose_names_make_one_file_name_are_all_kept(tmp_path, monkeypatch):
+    import workbench as wb
+
+    monkeypatch.setenv(RUN_FOLDER, str(tmp_path))
+    wb.record({"x": 1}, {name: [{"a": place}] for place, name in enumerate(("a b", "a.b", "A b", "é", "q" * 99))})
+    page.write_page(tmp_path, FIELDS)
+    kept = {path.stem: path.read_text().split()[1] for path in (tmp_path / "tables").glob("*.csv")}
+    assert kept == {"a_b": "0", "a_b-2": "1", "A_b-3": "2", "_": "3", "q" * 80: "4"}
+
+
 @pytest.mark.parametrize(
     "declared",
     [
@@ -241,6 +251,7 @@ def test_tables_pictures_and_links_stay():
         "background:image-set('//evil.example' 1x)", "background-image:none", "position:fixed", r"p\6fsition:fixed",
         "width:expression(alert(1))", "cursor:pointer", "behavior:none", "content:'x'", "--x:1",
         "color:red}p{position:fixed", "font-family:'a</style><img src=x onerror=alert(1)>'", "color:var(--x)",
+        r"font-family:'\3c/style>\3cimg src=x onerror=alert`1`>'", r"font:a\3c\2fstyle\3e",
     ],
 )  # fmt: skip
 def test_styles_are_properties_of_the_list_without_addresses(declared):

@@ -71,6 +71,17 @@ def test_slide_types_and_tags_make_the_slides(shown, tmp_path):
         assert said.returncode == 2 and says in said.stderr, said.stderr
 
 
+@pytest.mark.parametrize("text", ["{cut sh", "[]", b"\xff\xfe{", '{"nbformat": 4, "nbformat_minor": 5, "cells": 3}'])
+def test_a_damaged_notebook_is_a_sentence(tmp_path, text):
+    from workbench.errors import RunError
+    from workbench.runs.report.slides import write_slides
+
+    record = made(tmp_path, paper="rain")
+    (record.folder / "notebook.ipynb").write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(RunError, match=r"is damaged .*run rain again"):
+        write_slides(record)
+
+
 def test_the_page_folds_the_code_that_slides_hide():
     from workbench.runs.report import page
 

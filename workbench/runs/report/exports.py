@@ -2,6 +2,7 @@
 
 import io
 import re
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -124,10 +125,10 @@ def write_tables(folder: Path) -> list[str]:
         raise RunError(f"{place} is a link, and tables are written into the run's own folder; delete it")
     made: list[str] = []
     for name, rows in tables.items():
-        stem = re.sub(r"[^A-Za-z0-9_-]", "_", name)[:80] or "table"
         head = list(dict.fromkeys(key for row in rows for key in row))
-        if not head or stem in made:
+        if not head:
             continue
+        stem = _stem(name, made)
         cells = [[_read(row.get(key)) for key in head] for row in rows]
         layout = "".join(_layout([row.get(key) for row in rows]) for key in head)
         write_atomic(place / f"{stem}.csv", csv_text([{key: row.get(key) for key in head} for row in rows]))
@@ -135,6 +136,13 @@ def write_tables(folder: Path) -> list[str]:
         write_atomic(place / f"{stem}.tex", f"% needs \\usepackage{{booktabs}}\n{latex}")
         made.append(stem)
     return made
+
+
+def _stem(name: str, taken: list[str]) -> str:
+    """A table's name as a file's, with a number where another one has it, whatever the case."""
+    stem, others = re.sub(r"[^A-Za-z0-9_-]", "_", name)[:80] or "table", {one.lower() for one in taken}
+    free = (f"{stem}-{k}" if k > 1 else stem for k in count(1))
+    return next(one for one in free if one.lower() not in others)
 
 
 def _read(value: Any) -> str:

@@ -107,7 +107,9 @@ def _declarations(body: str) -> str:
     tag = f'<p style="{html.escape(body)}">'
     clean = nh3.clean(tag, tags={"p"}, attributes={"p": {"style"}}, filter_style_properties=STYLES)
     style = BeautifulSoup(clean, "html.parser").p.get("style", "")
-    return "" if set(FUNCTION.findall(style)) - FUNCTIONS else style
+    if "<" in style or set(FUNCTION.findall(style)) - FUNCTIONS:  # "\3c/style>" would end the sheet it stands in
+        return ""
+    return style
 
 
 def _embedded(source: str, folder: Path | None) -> str | None:

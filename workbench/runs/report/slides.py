@@ -7,7 +7,7 @@ one, ``skip`` and ``notes`` are left out, everything else goes on with the slide
 
 from pathlib import Path
 
-from ...errors import UsageError
+from ...errors import RunError, UsageError
 from ...files import write_atomic
 from ..store.entry import Record, inside
 from .page import as_html, first_heading, prepare, skip_iri_grammar
@@ -25,14 +25,23 @@ def write_slides(record: Record) -> Path:
     ------
     UsageError
         The run left no notebook, or no cell of it begins a slide.
+    RunError
+        What it left is no notebook.
     """
+    path = inside(record.folder, "notebook.ipynb")
+    if path is None:
+        raise UsageError(f"the run {record.id} left no notebook; run {record.paper} again")
+    try:
+        return write_atomic(record.folder / "slides.html", _page(record, path))
+    except (AttributeError, LookupError, TypeError, ValueError) as error:  # cut short, or somebody edited it
+        raise RunError(f"{path} is damaged ({str(error)[:80]}); run {record.paper} again") from error
+
+
+def _page(record: Record, path: Path) -> str:
     skip_iri_grammar()
     import nbformat
     from nbformat import v4
 
-    path = inside(record.folder, "notebook.ipynb")
-    if path is None:
-        raise UsageError(f"the run {record.id} left no notebook; run {record.paper} again")
     notebook = nbformat.read(path, as_version=4)
     kinds = {id(cell): _kind(cell) for cell in notebook.cells}  # `prepare` takes them out of the metadata
     if not set(kinds.values()) & set(BEGINS):
@@ -46,8 +55,7 @@ def write_slides(record: Record) -> Path:
     shown = [v4.new_notebook(metadata=notebook.metadata, cells=cells) for cells in parts]
     slides = [sanitise(as_html(part, hidden=HIDDEN), record.folder) for part in shown]
     template = environment().get_template("slides.html")
-    page = template.render(run=vars(record), title=title or record.paper, slides=slides, **script("slides.js"))
-    return write_atomic(record.folder / "slides.html", page)
+    return template.render(run=vars(record), title=title or record.paper, slides=slides, **script("slides.js"))
 
 
 def _kind(cell) -> str:

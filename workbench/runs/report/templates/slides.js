@@ -1,5 +1,5 @@
 // Arrow keys turn the slides; Page Down and Page Up (a presenter's clicker) do where the rest of a slide is in view.
-const slides = [...document.querySelectorAll("section")];
+const slides = [...document.querySelectorAll("main > section")];
 addEventListener("keydown", (event) => {
   const step = { ArrowRight: 1, PageDown: 1, ArrowLeft: -1, PageUp: -1 }[event.key];
   if (!step || event.ctrlKey || event.altKey || event.metaKey || event.shiftKey) return;
