@@ -115,6 +115,9 @@ def csv_lines(path: Path, needed=()) -> Iterator[tuple[int, dict[str, str]]]:
     if missing:
         wrong = f"the column {missing[0]!r} is missing (there are {', '.join(names) or 'none'})"
         raise bad(path, 1, wrong, "is it the right file?")
+    twice = [name for name in needed if names.count(name) > 1]
+    if twice:
+        raise bad(path, 1, f"two columns are called {twice[0]!r}", "rename or drop one")
     reader = csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
     next(reader, None)
     before = reader.line_num

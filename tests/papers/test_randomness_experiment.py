@@ -11,7 +11,7 @@ from test_randomness import answer_masses
 
 from workbench.errors import DataError, UsageError
 from workbench.papers import randomness as paper
-from workbench.papers.randomness import change, sequence_figures, sources, study
+from workbench.papers.randomness import change, sequence_figures, settings, study
 from workbench.papers.randomness.change import MEASURES
 from workbench.papers.randomness.concept import ConceptCurve
 from workbench.papers.randomness.generate import sequence_rows
@@ -84,6 +84,12 @@ def test_judgement_as_a_message_of_a_chat(smollm2):
         ({"alphabet": "Rot,Rosa"}, "begin with the same letter"),
         ({"alphabet": "a,[b"}, "is not two symbols"),
         ({"sources": ["coin"]}, "source 'coin' makes no sense"),
+        ({"sources": ["markov:2"]}, "each between 0 and 1"),
+        ({"sources": ["hmm", "markov:0.8,"]}, "is no list of numbers"),
+        ({"alphabet": "İ,I"}, "begin with the same letter"),
+        ({"n_change": 1}, "n_change=1 is too few: give at least 2"),
+        ({"profile": "quick", "least_flips": 31}, "least_flips=31 drops every sequence, for generate_flips=30"),
+        ({"least_flips": 31, "generate_flips": 30}, "drops every sequence"),
         ({"human": "/no/such.csv"}, "there is no file"),
         ({"change_prompts": ["papr"]}, "did you mean paper?"),
     ],
@@ -139,7 +145,7 @@ def test_nobody_predicts_a_source_better_than_its_own_observer(text):
     flips = paper.draw(text, 3000, seed=1)
     assert flips == paper.draw(text, 3000, seed=1) != paper.draw(text, 3000, seed=2) and set(flips) == {"H", "T"}
     best = paper.bits_per_flip(flips, paper.known_source(text, flips))
-    for other in sources.KINDS:
+    for other in settings.SOURCES:
         assert best < paper.bits_per_flip(flips, paper.known_source(other, flips)) + 0.01
     assert best < paper.bits_per_flip(flips, [0.5] * 3000) + 0.01
 
@@ -232,7 +238,7 @@ def test_peoples_sequences_are_scored_by_the_same_table(tmp_path):
     assert paper.alternation_table({"people": found}, 3)[0]["sequences"] == 2
     for text, said in (
         ("sequence\nHTX\n", "line 2: flip 3 in 'HTX'"),
-        ("sequence,p_tails\nHT,many\n", "line 2"),
+        ("sequence,p_tails\nHT,many\n", "line 2: p_tails is 'many', which is no number"),
         ("sequence,p_tails\nHT,101\n", "line 2: 101 % Tails"),
         ("flips\nHT\n", "'sequence' is missing"),
         ("sequence\n", "holds no rows"),

@@ -84,19 +84,31 @@ def human_sequences(path: str | Path, *, alphabet: str = "words", max_flips: int
     DataError
         No such file, a missing column, a sequence that is none; the line is named.
     """
-    path = locate(path)
+    rows = [
+        row for p, some in read_human(locate(path), alphabet).items()
+        for row in sequence_rows(HUMAN, p, [flips[:max_flips] for flips in some], [True] * len(some))
+    ]  # fmt: skip
+    return Results(HUMAN, rows=rows)
+
+
+def read_human(path: Path, alphabet: str = "words") -> dict[float, list[str]]:
+    """% Tails that people were told -> their sequences, whole; `human_sequences` says what may be wrong."""
     told: dict[float, list[str]] = {}
     for row in tables.read_rows(path, _Written, foreign=True):
         try:
-            flips, p_tails = parse_flips(row.sequence, alphabet), float(row.p_tails)
-        except (UsageError, ValueError) as error:
+            flips = parse_flips(row.sequence, alphabet)
+        except UsageError as error:
             raise tables.bad(path, row.line, str(error).rstrip("."), "mend the row, or leave it out") from error
+        try:
+            p_tails = float(row.p_tails)
+        except ValueError:
+            wrong = f"p_tails is {row.p_tails!r}, which is no number"
+            raise tables.bad(path, row.line, wrong, "write one from 0 to 100, with a point") from None
         if not 0 <= p_tails <= 100 or not flips:
             wrong = f"{row.p_tails} % Tails and {len(flips)} flips"
             raise tables.bad(path, row.line, wrong, "give a percentage from 0 to 100 and at least one flip")
-        told.setdefault(p_tails, []).append(flips[:max_flips])
-    rows = [row for p, some in told.items() for row in sequence_rows(HUMAN, p, some, [True] * len(some))]
-    return Results(HUMAN, rows=rows)
+        told.setdefault(float(f"{p_tails:g}"), []).append(flips)  # told apart as in tables
+    return told
 
 
 def sources_at(

@@ -44,8 +44,15 @@ def markov_fit(sequences: Sequence[str], *, beta: tuple[float, float] = SETTINGS
 
     Mean of Beta(a + tails, b + heads): (a + tails) / (a + b + all), counted over the flips after each letter.
     """
+    return _fitted(sum(map(_pairs, sequences), Counter()), beta)
+
+
+def _pairs(flips: str) -> Counter:
+    return Counter(pairwise(parse_flips(flips)))
+
+
+def _fitted(counts: Counter, beta: tuple[float, float]) -> tuple[float, float]:
     a, b = beta
-    counts = Counter(pair for sequence in map(parse_flips, sequences) for pair in pairwise(sequence))
     return tuple((a + counts[x, "T"]) / (a + b + counts[x, "H"] + counts[x, "T"]) for x in "HT")
 
 
@@ -82,8 +89,9 @@ def held_out_markov_bits(
 ) -> np.ndarray:
     """Bits a flip of each sequence under the chain fitted to all the *others*, (N,): no sequence explains itself."""
     sequences = list(sequences)
-    others = (sequences[:i] + sequences[i + 1 :] for i in range(len(sequences)))
-    rules = (markov(*markov_fit(some, beta=beta)) for some in others)
+    own = list(map(_pairs, sequences))
+    every = sum(own, Counter())
+    rules = (markov(*_fitted(every - mine, beta)) for mine in own)  # the others' counts
     return np.array([bits(rule, [one], floor=floor)[0] for rule, one in zip(rules, sequences)])
 
 

@@ -101,7 +101,7 @@ def letter_masses(
     for context, pair in zip(contexts, answers):
         if pair not in bridges:
             bridges[pair] = _bridge(model, context, pair, chat)
-    letters = tuple(answer.strip()[0].lower() for answer in answers[0])
+    letters = tuple(answer.strip().lower()[0] for answer in answers[0])
     walked = sorted({token for bridge in bridges.values() for token in bridge})
     sets = [*_beginning_with(model.vocabulary, letters), *([token] for token in walked)]
     asked = [

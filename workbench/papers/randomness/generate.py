@@ -23,7 +23,8 @@ def generate_sequences(
     """``n`` sequences for each stated percentage of Tails, sampled freely from the model's own next tokens.
 
     The prompt gives the opening bracket and a first Heads (card); that flip is not part of the result. A sequence is
-    cropped to ``max_flips``, and shorter where the model stopped or strayed. ``chat``: as in `sample_next_flip`.
+    cropped to ``max_flips``, and shorter where the model stopped or strayed. At temperature 0 there is one. ``chat``:
+    as in `sample_next_flip`.
 
     Returns
     -------
@@ -40,7 +41,9 @@ def generate_sequences(
     if n < 1 or max_flips < 1:
         raise UsageError(f"n is {n} and max_flips is {max_flips}: give at least 1 of each")
     require(model, "generate", for_="the generation task")
-    first, stated = write_flips("H", alphabet), list(dict.fromkeys(p_tails))
+    if temperature == 0:
+        n = 1  # the likeliest tokens are the same ones every time: copies are no evidence
+    first, stated = write_flips("H", alphabet), list({f"{p:g}": p for p in p_tails}.values())
     prompts = [prompt_text(prompt, alphabet, p) + first for p in stated]
 
     def make(_missing) -> Iterator[Row]:

@@ -1,14 +1,15 @@
 """What the paper fixes, the prompts and alphabets by name, and the sizes of each profile."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from ...errors import UsageError
-from ...profiles import Choice, File, Profiles, Size, Text
+from ...errors import DataError, UsageError
+from ...files import user_path
+from ...profiles import Choice, File, Profiles, Size, Sizes, Text
 
 REPEATED, RANDOM = "repeated word", "random contexts"  # the arms of the concept curves: the second is the control
 P_TAILS_GRID = (5, 10, 20, 30, 40, 49, 50, 51, 60, 70, 80, 90, 95)  # % Tails, the paper's grid
@@ -84,6 +85,13 @@ ALPHABETS = {  # everywhere here 0 is Heads and 1 is Tails
     "digits": Alphabet("0", "1", ("0", "1")),
 }
 
+SOURCES = {  # of flips: name -> its numbers with their defaults, and what is said of it
+    "bernoulli": ({"p_tails": 0.5}, "independent flips"),
+    "markov": ({"p_alt": 0.7, "p_tails": 0.5}, "the last flip alternates with p_alt (`transitions`)"),
+    "hmm": ({"p_first": 0.1, "p_second": 0.9, "p_switch": 0.05}, "two coins, changed with p_switch before a flip"),
+    "drifting": ({"p_step": 0.5}, "p(Tails) walks on .05, .10, … .95: with p_step one place up or down before a flip"),
+}
+
 
 def prompt_text(prompt: str, alphabet: str, p_tails: float) -> str:
     """The prompt named ``prompt``, or a text of one's own, filled in; ``p_tails`` in percent.
@@ -148,11 +156,68 @@ def get_alphabet(alphabet: str) -> Alphabet:
         raise UsageError(f"{wrong}, or give two symbols of your own, such as Kopf,Zahl")
     if len(names) != 2 or not all(re.fullmatch(r"[^\[\]{}\x00-\x1f]{1,40}", name) for name in names):
         raise UsageError(f"alphabet {alphabet!r} is not two symbols such as Kopf,Zahl: give two, without brackets")
-    letters = tuple(name[0].lower() for name in names)
+    letters = tuple(name.lower()[0] for name in names)  # in this order: a small İ is two characters
     if letters[0] == letters[1]:
         wrong = f"the symbols {names[0]} and {names[1]} begin with the same letter"
         raise UsageError(f"{wrong}: a model's next token must tell them apart, so give two that begin differently")
     return Alphabet(*names, letters)
+
+
+def source_numbers(text: str) -> tuple[str, dict[str, float]]:
+    """The kind of a source and its numbers: a name of SOURCES, with numbers behind a colon where others are wanted.
+
+    Raises
+    ------
+    UsageError
+        An unknown name, too many numbers, or one that is not strictly between 0 and 1.
+    """
+    kind, _, numbers = text.partition(":")
+    if kind not in SOURCES:
+        raise UsageError(f"source {text!r} is unknown: choose one of {', '.join(SOURCES)}")
+    given = numbers.split(",") if numbers else []
+    names = list(SOURCES[kind][0])
+    try:
+        values = [float(number) for number in given]
+    except ValueError:
+        raise UsageError(f"source {text!r}: {numbers!r} is no list of numbers: write {kind}:0.5") from None
+    if len(values) > len(names) or not all(0 < value < 1 for value in values):
+        wrong = f"source {text!r} takes {', '.join(names)} in this order"
+        raise UsageError(f"{wrong}: give at most {len(names)}, each between 0 and 1")
+    return kind, {**SOURCES[kind][0], **dict(zip(names, values))}
+
+
+class _Experiment(Profiles):
+    """Sizes of which some depend on others, and a csv that is read before a model is."""
+
+    def fill(self, profile: str, **given: Any) -> Sizes:
+        found = super().fill(profile, **given)
+        if given.get("least_flips") is None:  # the profile's, where so many are kept
+            found["least_flips"] = max(2, min(found.least_flips, found.generate_flips))
+        _lengths(found.least_flips, found.generate_flips)
+        return found
+
+    def check(self, given: Mapping[str, Any], folders: list[Path] | None = None) -> None:
+        super().check(given, folders)
+        for one in given.get("sources") or ():
+            source_numbers(one)
+        least, profile = given.get("least_flips"), given.get("profile", "quick")
+        if least is not None and profile in self:
+            _lengths(least, given.get("generate_flips") or self[profile]["generate_flips"])
+        if given.get("human"):
+            from .alternation import read_human
+
+            path = user_path(given["human"])
+            places = [path, *(place / path for place in folders or [])]
+            try:
+                read_human(next(place for place in places if place.exists()), given.get("alphabet") or "words")
+            except DataError as error:
+                raise UsageError(str(error)) from error
+
+
+def _lengths(least: int, kept: int) -> None:
+    if least > max(2, kept):
+        wrong = f"least_flips={least} drops every sequence, for generate_flips={kept} are kept of each"
+        raise UsageError(f"{wrong}: give at most {kept}, or more generate_flips")
 
 
 @dataclass(frozen=True)
@@ -172,7 +237,7 @@ class _OwnOr(Choice):
 _WORD = r"(?is)(?=.*[01ht])(?:heads?|tails?|[01ht]|[\s,;\[\]])+"  # what `parse_flips` reads, with a flip in it
 _FLIPS = "a word of H and T, or of 0 (Heads) and 1 (Tails)"
 _PROMPT = _OwnOr(tuple(PROMPTS), r"[\s{]", lambda text: prompt_text(text, "words", 50))
-PROFILES = Profiles(
+PROFILES = _Experiment(
     {
         "prompt": _PROMPT, "concept_prompt": _PROMPT,
         "judgement_prompt": _OwnOr(tuple(JUDGEMENTS), r"[\s{]", lambda text: judgement_text(text, "")),
@@ -203,7 +268,7 @@ PROFILES = Profiles(
         help="of a soft selection; 1 is averaging",
     ),
     tree_depth=Size(2, 3, 4, 4, most=6, help="flips ahead in the prediction tree"),
-    n_change=Size(12, 30, 70, 70, help="places on each curve of the change point"),
+    n_change=Size(12, 30, 70, 70, least=2, short="too few", help="places on each curve of the change point"),
     change_prompts=Size(
         [], list(PROMPTS), list(PROMPTS), list(PROMPTS), zero=True, choices=tuple(PROMPTS),
         help="prompts beside concept_prompt over which the change point is repeated",
@@ -212,7 +277,7 @@ PROFILES = Profiles(
     n_prefixes=Size(2, 6, 12, 24, least=2, help="on a server: places where samples of the next flip are asked for"),
 )  # fmt: skip
 # on a server every token is a wait and perhaps a price: the two small profiles write fewer and shorter sequences there
-SERVED = Profiles(
+SERVED = _Experiment(
     PROFILES.checks, **PROFILES.sizes | {
         "n_generate": replace(PROFILES.sizes["n_generate"], smoke=2, quick=8),
         "generate_flips": replace(PROFILES.sizes["generate_flips"], smoke=4, quick=10),

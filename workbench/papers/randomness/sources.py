@@ -10,21 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...errors import UsageError
 from ...results import Results
 from ...rows import Row
 from .curve import next_flip_curve
 from .flips import parse_flips
 from .measures import bits_per_flip
+from .settings import source_numbers
 from .study import afresh
-
-# name -> its numbers with their defaults, and what is said of it
-KINDS = {
-    "bernoulli": ({"p_tails": 0.5}, "independent flips"),
-    "markov": ({"p_alt": 0.7, "p_tails": 0.5}, "the last flip alternates with p_alt (`transitions`)"),
-    "hmm": ({"p_first": 0.1, "p_second": 0.9, "p_switch": 0.05}, "two coins, changed with p_switch before a flip"),
-    "drifting": ({"p_step": 0.5}, "p(Tails) walks on .05, .10, … .95: with p_step one place up or down before a flip"),
-}
 
 
 @dataclass(frozen=True)
@@ -49,28 +41,11 @@ def transitions(p_alt, p_tails):
 
 
 def source(text: str) -> Source:
-    """The source named ``text``: a name of KINDS, with numbers behind a colon where they are not the default.
+    """The source named ``text``, as `settings.source_numbers` reads it.
 
     "markov:0.8" alternates with probability .8; "markov:0.8,0.3" has a bias of 30 % Tails besides.
-
-    Raises
-    ------
-    UsageError
-        An unknown name, too many numbers, or one that is not strictly between 0 and 1.
     """
-    kind, _, numbers = text.partition(":")
-    if kind not in KINDS:
-        raise UsageError(f"source {text!r} is unknown: choose one of {', '.join(KINDS)}")
-    given = numbers.split(",") if numbers else []
-    names = list(KINDS[kind][0])
-    try:
-        values = [float(number) for number in given]
-    except ValueError:
-        raise UsageError(f"source {text!r}: {numbers!r} is no list of numbers: write {kind}:0.5") from None
-    if len(values) > len(names) or not all(0 < value < 1 for value in values):
-        wrong = f"source {text!r} takes {', '.join(names)} in this order"
-        raise UsageError(f"{wrong}: give at most {len(names)}, each between 0 and 1")
-    p = {**KINDS[kind][0], **dict(zip(names, values))}
+    kind, p = source_numbers(text)
     if kind == "bernoulli":
         return Source(text, np.ones(1), np.ones((1, 1)), np.array([p["p_tails"]]))
     if kind == "markov":

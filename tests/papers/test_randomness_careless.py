@@ -1,0 +1,48 @@
+"""Randomness: what a careless user gives, and more than anybody tried."""
+
+import time
+
+import pytest
+
+from workbench.errors import UsageError
+from workbench.papers import randomness as paper
+from workbench.papers.randomness import study
+from workbench.papers.randomness.generate import sequence_rows
+from workbench.results import Results
+
+
+def test_a_csv_is_read_before_a_kernel_starts(tmp_path):
+    path = tmp_path / "people.csv"
+    for text, said in (
+        ("Kopf\nHT\n", "'sequence' is missing"),
+        ("sequence\nHT\nJürgen\n", "line 3: byte 0xfc is not UTF-8"),
+        ("sequence\nKHT\n", "flip 1 in 'KHT'"),
+        ("sequence,sequence\nHT,TH\n", "two columns are called 'sequence'"),
+    ):
+        path.write_bytes(text.encode("cp1252"))
+        with pytest.raises(UsageError, match=said):
+            paper.PROFILES.check({"human": "people.csv", "alphabet": "words"}, [tmp_path])
+    path.write_text('sequence\n"Kopf,Zahl"\n')
+    paper.PROFILES.check({"human": str(path), "alphabet": "Kopf,Zahl"})
+
+
+def test_sequences_are_compared_at_no_more_flips_than_are_kept():
+    for sizes, profile, kept, least in ((paper.PROFILES, "quick", 4, 4), (paper.SERVED, "smoke", None, 4)):
+        assert sizes.fill(profile, generate_flips=kept).least_flips == least
+    assert paper.PROFILES.fill("paper").least_flips == 50
+    with pytest.raises(UsageError, match="drops every sequence"):
+        paper.PROFILES.fill("quick", least_flips=40)
+
+
+def test_people_by_the_thousand_take_seconds():
+    """Held-out chains and nearest sequences must not take the square of the number of sequences."""
+    flips = ["HT" * 20 + paper.random_flips(10, seed) for seed in range(3000)]
+    start = time.process_time()
+    study.generation_table(Results(rows=sequence_rows("m", 50, flips, [True] * len(flips))), "m")
+    assert time.process_time() - start < 45
+    assert paper.repeat_match(flips[:300]).mean() > 0.8
+
+
+def test_nothing_is_counted_twice(smollm2):
+    made = paper.generate_sequences(smollm2, p_tails=[100 / 3, 33.33333], n=3, max_flips=2, temperature=0)
+    assert [(row.labels["stated"], row.item) for row in made.rows] == [("33.3333", "33.3333 % Tails, sequence 1")]
