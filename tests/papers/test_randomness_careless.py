@@ -1,5 +1,7 @@
 """Randomness: what a careless user gives, and more than anybody tried."""
 
+import subprocess
+import sys
 import time
 
 import pytest
@@ -34,13 +36,21 @@ def test_sequences_are_compared_at_no_more_flips_than_are_kept():
         paper.PROFILES.fill("quick", least_flips=40)
 
 
-def test_people_by_the_thousand_take_seconds():
+def test_people_by_the_thousand_take_seconds(monkeypatch):
     """Held-out chains and nearest sequences must not take the square of the number of sequences."""
-    flips = ["HT" * 20 + paper.random_flips(10, seed) for seed in range(3000)]
+    flips = ["HT" * 5 + paper.random_flips(10, seed) for seed in range(5000)]
     start = time.process_time()
-    study.generation_table(Results(rows=sequence_rows("m", 50, flips, [True] * len(flips))), "m")
-    assert time.process_time() - start < 45
-    assert paper.repeat_match(flips[:300]).mean() > 0.8
+    found = paper.held_out_markov_bits(flips)
+    assert time.process_time() - start < 20 and found[7] == paper.held_out_markov_bits(flips[7:] + flips[:7])[0]
+    monkeypatch.setattr(study, "NEAREST", 3)
+    rows = Results(rows=sequence_rows("m", 50, flips[:40], [True] * 40))
+    assert study.generation_table(rows, "m")[0]["nearest other"] == paper.repeat_match(flips[:3]).mean()
+
+
+def test_a_csv_is_read_without_torch(tmp_path):
+    (tmp_path / "people.csv").write_text("sequence\nHT\n")
+    code = "import sys; from workbench.papers.randomness import PROFILES; PROFILES.check({'human': 'people.csv'}); "
+    subprocess.run([sys.executable, "-c", code + "assert 'torch' not in sys.modules"], cwd=tmp_path, check=True)
 
 
 def test_nothing_is_counted_twice(smollm2):

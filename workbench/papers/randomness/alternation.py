@@ -6,20 +6,18 @@ code finds the likeliest pair. Here the whole posterior is summed on a grid: mea
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
-from ... import tables
-from ...errors import UsageError
 from ...readers import locate
 from ...results import Results
 from ...stats import Estimate
 from . import baselines
 from .flips import parse_flips
 from .generate import sequence_rows
+from .human import read_human
 from .measures import distinct_subsequences, gzip_length, summary
 from .settings import SETTINGS
 from .sources import transitions
@@ -61,13 +59,6 @@ def at_equal_length(sequences: Sequence[str], least: int) -> list[str]:
     return [flips[:least] for flips in map(parse_flips, sequences) if len(flips) >= least]
 
 
-@dataclass(frozen=True)
-class _Written:
-    line: int
-    sequence: str
-    p_tails: str = "50"
-
-
 def human_sequences(path: str | Path, *, alphabet: str = "words", max_flips: int | None = None) -> Results:
     """Sequences that people wrote, as `generate_sequences` gives a model's: the same tables and figures take them.
 
@@ -89,26 +80,6 @@ def human_sequences(path: str | Path, *, alphabet: str = "words", max_flips: int
         for row in sequence_rows(HUMAN, p, [flips[:max_flips] for flips in some], [True] * len(some))
     ]  # fmt: skip
     return Results(HUMAN, rows=rows)
-
-
-def read_human(path: Path, alphabet: str = "words") -> dict[float, list[str]]:
-    """% Tails that people were told -> their sequences, whole; `human_sequences` says what may be wrong."""
-    told: dict[float, list[str]] = {}
-    for row in tables.read_rows(path, _Written, foreign=True):
-        try:
-            flips = parse_flips(row.sequence, alphabet)
-        except UsageError as error:
-            raise tables.bad(path, row.line, str(error).rstrip("."), "mend the row, or leave it out") from error
-        try:
-            p_tails = float(row.p_tails)
-        except ValueError:
-            wrong = f"p_tails is {row.p_tails!r}, which is no number"
-            raise tables.bad(path, row.line, wrong, "write one from 0 to 100, with a point") from None
-        if not 0 <= p_tails <= 100 or not flips:
-            wrong = f"{row.p_tails} % Tails and {len(flips)} flips"
-            raise tables.bad(path, row.line, wrong, "give a percentage from 0 to 100 and at least one flip")
-        told.setdefault(float(f"{p_tails:g}"), []).append(flips)  # told apart as in tables
-    return told
 
 
 def sources_at(

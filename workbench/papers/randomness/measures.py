@@ -2,7 +2,7 @@
 
 import gzip
 from collections.abc import Sequence
-from itertools import groupby
+from itertools import combinations, groupby
 
 import numpy as np
 
@@ -75,11 +75,10 @@ def repeat_match(sequences: Sequence[str], *, reference: bool = False) -> np.nda
     itself, and then every value is 1. Without another sequence the value is NaN.
     """
     sequences = [parse_flips(one) for one in sequences]
-    best = (
-        max((levenshtein_ratio(one, other) for j, other in enumerate(sequences) if reference or j != i), default=np.nan)
-        for i, one in enumerate(sequences)
-    )
-    return np.fromiter(best, dtype=float)
+    best = np.full(len(sequences), 1.0 if reference else np.nan)
+    for (i, one), (j, other) in combinations(enumerate(sequences), 2):
+        best[[i, j]] = np.fmax(best[[i, j]], levenshtein_ratio(one, other))
+    return best
 
 
 def bits_per_flip(flips: str, p_tails: Sequence[float]) -> float:

@@ -204,7 +204,7 @@ class _Experiment(Profiles):
         if least is not None and profile in self:
             _lengths(least, given.get("generate_flips") or self[profile]["generate_flips"])
         if given.get("human"):
-            from .alternation import read_human
+            from .human import read_human
 
             path = user_path(given["human"])
             places = [path, *(place / path for place in folders or [])]
