@@ -1,4 +1,4 @@
-"""Sequences that people wrote, as a csv holds them; read without torch, so that a slip is told before a kernel starts."""
+"""Sequences that people wrote, as a csv holds them; without torch, so that a slip is told before a kernel starts."""
 
 from dataclasses import dataclass
 from pathlib import Path
