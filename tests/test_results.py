@@ -359,6 +359,9 @@ def test_a_table_for_people_has_named_columns_and_no_none():
     page = table.to_html()
     assert "a &lt; b" in page and "&lt;i&gt;" in page and "<i>" not in page and "None" not in page
     assert list(shown(frame).data) == ["rate", "n", "<b>"], "an index without a name is no column"
+    assert list(shown({}).data) == ["what", "value"] and "<td" not in shown({}).to_html()
+    twice = pd.DataFrame({"arm": [1]}, index=pd.Index(["x"], name="arm"))
+    assert shown(twice).data.to_numpy().tolist() == [["x", "1"]]
     assert shown({"steps": 0.123456}).data.to_dict("records") == [{"what": "steps", "value": "0.123"}]
 
 

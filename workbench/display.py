@@ -30,8 +30,8 @@ def shown(table: Any, caption: str = ""):
         table = pd.Series(table, name="value", dtype=object).rename_axis("what").to_frame()
     frame = pd.DataFrame(table)
     named = [name for name in frame.index.names if name is not None]
-    frame = (frame.reset_index(named) if named else frame).rename(columns=str)
-    texts, rules = frame.map(_said), []
+    frame = (frame.reset_index(named, allow_duplicates=True) if named else frame).rename(columns=str)
+    texts, rules = frame.astype(object).map(_said), []  # an empty column of numbers has no texts
     for place in range(frame.shape[1]):
         if not all(isinstance(value, (Real, Estimate, type(None))) for value in frame.iloc[:, place]):
             rules.append({"selector": f"th.col{place}, td.col{place}", "props": "text-align: left"})

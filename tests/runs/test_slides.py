@@ -82,6 +82,20 @@ def test_a_damaged_notebook_is_a_sentence(tmp_path, text):
         write_slides(record)
 
 
+def test_a_killed_run_with_a_secret_gets_no_slides(tmp_path):
+    from workbench.errors import UsageError
+    from workbench.runs.report.slides import write_slides
+    from workbench.runs.store.masking import masked
+
+    secret = {"api_key": masked("api_key", "sk-12345")}
+    record = made(tmp_path, paper="rain", status="killed", parameters=secret)
+    cells = [kind(MARKDOWN("# sk-12345"), "slide")]
+    nbformat.write(nbformat.v4.new_notebook(cells=cells), record.folder / "notebook.ipynb")
+    with pytest.raises(UsageError, match="before the secret among its parameters"):
+        write_slides(record)
+    assert not (record.folder / "slides.html").exists()
+
+
 def test_the_page_folds_the_code_that_slides_hide():
     from workbench.runs.report import page
 

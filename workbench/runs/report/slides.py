@@ -10,6 +10,7 @@ from pathlib import Path
 from ...errors import RunError, UsageError
 from ...files import write_atomic
 from ..store.entry import Record, inside
+from .items import may_hold_secrets
 from .page import as_html, first_heading, prepare, skip_iri_grammar
 from .sanitise import HIDDEN, sanitise
 from .words import environment, script
@@ -24,13 +25,18 @@ def write_slides(record: Record) -> Path:
     Raises
     ------
     UsageError
-        The run left no notebook, or no cell of it begins a slide.
+        The run left no notebook, its notebook may hold a secret, or no cell of it begins a slide.
     RunError
         What it left is no notebook.
     """
     path = inside(record.folder, "notebook.ipynb")
     if path is None:
         raise UsageError(f"the run {record.id} left no notebook; run {record.paper} again")
+    if may_hold_secrets(vars(record)):
+        raise UsageError(
+            f"the run {record.id} was killed before the secret among its parameters was taken out of its notebook;"
+            f" run {record.paper} again"
+        )
     try:
         return write_atomic(record.folder / "slides.html", _page(record, path))
     except (AttributeError, LookupError, TypeError, ValueError) as error:  # cut short, or somebody edited it
