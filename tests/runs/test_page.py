@@ -5,6 +5,7 @@ import html
 import re
 import shutil
 import subprocess
+import time
 
 import nbformat
 import pytest
@@ -232,6 +233,12 @@ def test_tables_pictures_and_links_stay():
     kept = page.sanitise(table + f"</tr></table><img src='data:image/png;base64,{PIXEL}'><a href='https://x.org'>x</a>")
     for part in ("<table", 'style="color:red"', f"base64,{PIXEL}", 'href="https://x.org"', ".dataframe td {color:red}"):
         assert part in kept
+
+
+def test_tables_that_never_end_take_no_long_time():
+    assert page.TABLE.findall("<table><table a>x<b></table></table>") == ["<table a>x<b></table>"]
+    start = time.process_time()
+    assert not page.TABLE.findall("<table" * 30_000) and time.process_time() - start < 2
 
 
 def test_tables_whose_names_make_one_file_name_are_all_kept(tmp_path, monkeypatch):

@@ -1,3 +1,7 @@
+from .alphabets import (
+    ALPHABETS as ALPHABETS,
+    Alphabet as Alphabet,
+)
 from .alternation import (
     alternation_fit as alternation_fit,
     alternation_table as alternation_table,
@@ -67,7 +71,6 @@ from .measures import (
     told_apart as told_apart,
 )
 from .settings import (
-    ALPHABETS as ALPHABETS,
     JUDGEMENT as JUDGEMENT,
     JUDGEMENTS as JUDGEMENTS,
     P_TAILS_GRID as P_TAILS_GRID,
@@ -75,7 +78,6 @@ from .settings import (
     PROMPTS as PROMPTS,
     SERVED as SERVED,
     SETTINGS as SETTINGS,
-    Alphabet as Alphabet,
     Prompt as Prompt,
     prompt_about as prompt_about,
     prompt_text as prompt_text,

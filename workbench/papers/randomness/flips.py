@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from ...errors import UsageError
-from .settings import get_alphabet
+from .alphabets import get_alphabet
 
 _NAMES = {"h": "H", "heads": "H", "head": "H", "0": "H", "t": "T", "tails": "T", "tail": "T", "1": "T"}
 

@@ -10,6 +10,7 @@ from typing import Any
 from ...errors import DataError, UsageError
 from ...files import user_path
 from ...profiles import Choice, File, Profiles, Size, Sizes, Text
+from .alphabets import ALPHABETS, get_alphabet
 
 REPEATED, RANDOM = "repeated word", "random contexts"  # the arms of the concept curves: the second is the control
 P_TAILS_GRID = (5, 10, 20, 30, 40, 49, 50, 51, 60, 70, 80, 90, 95)  # % Tails, the paper's grid
@@ -37,15 +38,6 @@ class Prompt:
 
     text: str
     about: str
-
-
-@dataclass(frozen=True)
-class Alphabet:
-    """How the two flips are written. ``letters`` are what a next token must begin with to count (card: h and t)."""
-
-    heads: str
-    tails: str
-    letters: tuple[str, str]
 
 
 PROMPTS = {
@@ -80,10 +72,6 @@ JUDGEMENTS = {
     ),
 }
 SOURCE = "a weighted coin, with {p_heads}% probability of {heads} and {p_tails}% probability of {tails}"  # {source}
-ALPHABETS = {  # everywhere here 0 is Heads and 1 is Tails
-    "words": Alphabet("Heads", "Tails", ("h", "t")),
-    "digits": Alphabet("0", "1", ("0", "1")),
-}
 
 SOURCES = {  # of flips: name -> its numbers with their defaults, and what is said of it
     "bernoulli": ({"p_tails": 0.5}, "independent flips"),
@@ -144,23 +132,6 @@ def _fill(text: str, known: dict[str, str]) -> str:
         return known[found[1]]
 
     return re.sub(r"\{(\w*)\}", one, text)
-
-
-def get_alphabet(alphabet: str) -> Alphabet:
-    """The alphabet of that name, or the two symbols "first,second" of one's own; anything else is one sentence."""
-    if alphabet in ALPHABETS:
-        return ALPHABETS[alphabet]
-    names = [name.strip() for name in alphabet.split(",")]
-    if len(names) == 1:
-        wrong = f"alphabet {alphabet!r} is unknown: choose words (Heads, Tails) or digits (0, 1)"
-        raise UsageError(f"{wrong}, or give two symbols of your own, such as Kopf,Zahl")
-    if len(names) != 2 or not all(re.fullmatch(r"[^\[\]{}\x00-\x1f]{1,40}", name) for name in names):
-        raise UsageError(f"alphabet {alphabet!r} is not two symbols such as Kopf,Zahl: give two, without brackets")
-    letters = tuple(name.lower()[0] for name in names)  # in this order: a small İ is two characters
-    if letters[0] == letters[1]:
-        wrong = f"the symbols {names[0]} and {names[1]} begin with the same letter"
-        raise UsageError(f"{wrong}: a model's next token must tell them apart, so give two that begin differently")
-    return Alphabet(*names, letters)
 
 
 def source_numbers(text: str) -> tuple[str, dict[str, float]]:

@@ -24,7 +24,7 @@ from .words import environment
 WIDGET = "application/vnd.jupyter.widget-view+json"
 STATE = "application/vnd.jupyter.widget-state+json"
 ERROR_MARK = "papermill-error-cell-tag"
-TABLE = re.compile(r"<table\b.*?</table>", re.DOTALL)
+TABLE = re.compile(r"<table\b[^<]*+(?:<(?!/?table\b)[^<]*+)*+</table>")  # one without a table in it, in linear time
 SHOWN = ("display_data", "execute_result")  # what a cell shows, without what it prints meanwhile
 FOUND = ("verdict", "main-figure")  # tags of the cells whose outputs open the page, in this order
 
