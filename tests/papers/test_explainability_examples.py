@@ -126,7 +126,7 @@ def test_influence_on_the_shipped_reviews(minilm):
 
 @pytest.mark.slow
 def test_the_shortcut_is_found_mended_and_the_encoder_left_alone(minilm):
-    before = minilm.embed(["a lamp"])
+    lamp = minilm.embed(["a lamp"])
     story = ex.debug_shortcut(minilm)
     assert story.suspect in ("thursday", "written") and story.control_word not in MARK.lower()
     before, after, control = story.results.table("push (logits)").values()
@@ -134,7 +134,7 @@ def test_the_shortcut_is_found_mended_and_the_encoder_left_alone(minilm):
     flips = list(story.results.table("flips").values())
     assert flips[1].value < flips[0].value and control.value > after.high
     assert story.frame().shape == (5, 3)
-    np.testing.assert_array_equal(before, minilm.embed(["a lamp"]))
+    np.testing.assert_array_equal(lamp, minilm.embed(["a lamp"]))
 
 
 def test_a_story_needs_both_labels(minilm):
