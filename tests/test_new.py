@@ -33,7 +33,9 @@ def contents(folder):
 
 
 def child(checkout, *words, timeout=900):
-    surroundings = os.environ | {"PYTHONPATH": str(checkout), "COLUMNS": "200"}
+    # without what xdist tells its workers: the child's own pytest is no worker
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    surroundings = ours | {"PYTHONPATH": str(checkout), "COLUMNS": "200"}
     return subprocess.run(
         [sys.executable, *map(str, words)], cwd=checkout, env=surroundings, timeout=timeout, capture_output=True,
         text=True, check=False,

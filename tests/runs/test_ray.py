@@ -50,7 +50,9 @@ def test_a_cluster_of_ones_own_refuses_strangers(tmp_path):
     )
     more = ["--seeds", "1", "--out", str(tmp_path / "runs"), "--engine", "ray"]
     command = [sys.executable, "-m", "workbench", "sweep", str(notebook), *more]
-    driver = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    # once Ray has run in this process it leaves RAY_AUTH_MODE behind: both sides would use this user's own token file
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    driver = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=clean)
     while not (tmp_path / "here").exists():
         assert driver.poll() is None, driver.stdout.read()
         time.sleep(0.1)
@@ -59,7 +61,7 @@ def test_a_cluster_of_ones_own_refuses_strangers(tmp_path):
     family = psutil.Process(driver.pid).children(recursive=True)
     said = [
         subprocess.run(
-            [sys.executable, "-c", STRANGER, f"127.0.0.1:{port}"], capture_output=True, text=True, timeout=120
+            [sys.executable, "-c", STRANGER, f"127.0.0.1:{port}"], capture_output=True, text=True, timeout=120, env=clean
         ).stdout
         for port in ports
     ]
