@@ -59,10 +59,9 @@ def test_a_cluster_of_ones_own_refuses_strangers(tmp_path):
     (gcs,) = [p for p in psutil.Process(driver.pid).children(recursive=True) if "gcs_server" in p.name()]
     ports = [item.laddr.port for item in gcs.net_connections("tcp") if item.status == psutil.CONN_LISTEN]
     family = psutil.Process(driver.pid).children(recursive=True)
+    ask = [sys.executable, "-c", STRANGER]
     said = [
-        subprocess.run(
-            [sys.executable, "-c", STRANGER, f"127.0.0.1:{port}"], capture_output=True, text=True, timeout=120, env=clean
-        ).stdout
+        subprocess.run([*ask, f"127.0.0.1:{port}"], capture_output=True, text=True, timeout=120, env=clean).stdout
         for port in ports
     ]
     driver.send_signal(signal.SIGINT)
