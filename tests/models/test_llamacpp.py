@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from changed import by_turn
 
 from workbench import load
 from workbench.errors import ModelError, UsageError
@@ -298,8 +299,14 @@ def test_an_interrupt_a_fork_and_the_end(tmp_path):
     assert said["closed"] == "127.0.0.1 [] True"
 
 
+def pytest_generate_tests(metafunc):
+    """The two papers take turns in the gate, both run with ``--release``."""
+    if metafunc.function is test_the_papers_end_with_a_record:
+        papers = ["randomness", "rain"]
+        metafunc.parametrize("paper", papers if metafunc.config.getoption("--release") else by_turn(papers, 1))
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("paper", ["randomness", "rain"])
 def test_the_papers_end_with_a_record(tmp_path, paper):
     command = [sys.executable, "-m", "workbench", "run", paper, "--backend", "llama.cpp", "--profile", "smoke"]
     subprocess.run([*command, "--out", str(tmp_path)], check=True, timeout=1500, capture_output=True)
