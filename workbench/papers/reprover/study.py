@@ -167,8 +167,9 @@ def verdict(rows: Sequence[dict], floor_rows: Sequence[dict], library: str) -> s
         recall = {row["retriever"]: row["recall@10"] for row in rows
                   if row["split"] == split and row["candidates"] == "accessible"}  # fmt: skip
         chance = recall.pop("random")
+        most = 1 if chance.high is None else chance.high  # an end at 0 is an end
         told = [
-            f"{name} {e} ({'above' if (e.low or 0) > (chance.high or 1) else 'not told apart from'} a random order)"
+            f"{name} {e} ({'above' if (e.low or 0) > most else 'not told apart from'} a random order)"
             for name, e in recall.items()
         ]
         said.append(f"{split} split: {', '.join(told)}, random order {chance}, {chance.n} steps")
