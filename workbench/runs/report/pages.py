@@ -27,7 +27,7 @@ from ..store.entry import Record
 from ..store.schema import Written, checked
 
 RUN = "workbench run "
-_COMMENT = re.compile(r"<!-- made by.*?-->\n", re.DOTALL)
+_COMMENT = re.compile(r"^<!-- made by.*?-->\n", re.DOTALL | re.MULTILINE)
 _NUMBER = r"[-+−]?(?:\d[\d,]*)?\.?\d+(?:e-?\d+)?"
 _WITH = re.compile(rf"({_NUMBER})\s*\[({_NUMBER}),\s*({_NUMBER})\]")
 _ALONE = re.compile(rf"({_NUMBER})")
@@ -101,7 +101,8 @@ def find_page(name: str) -> Path:
     """
     path = Path(name) if name.endswith(".md") else ROOT / "docs" / f"{name}.md"
     if (Path(name).name != name and not name.endswith(".md")) or not path.is_file():
-        pages = sorted(page.stem for page in (ROOT / "docs").glob("*.md") if "<!-- made by" in page.read_text("utf-8"))
+        every = (ROOT / "docs").glob("*.md")
+        pages = sorted(page.stem for page in every if _COMMENT.search(page.read_text("utf-8")))
         raise UsageError(unknown(name, pages, "page with numbers of ours", f"there are {', '.join(pages)}"))
     return path
 
