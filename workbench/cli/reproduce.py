@@ -42,6 +42,9 @@ def reproduce(
     finished: Annotated[
         bool, typer.Option("--finished", help="Start nothing: compare finished runs with the same parameters.")
     ] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Write what came out into the page, and keep the records that it names.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Start nothing: list the commands, their numbers and expected time.")
     ] = False,
@@ -54,14 +57,16 @@ def reproduce(
 
     [bold]workbench reproduce scale --model smollm2 --dry-run[/bold]
 
+    [bold]workbench reproduce scale --finished --keep[/bold]   (fills in the cells whose runs have been done since)
+
     A number without an interval must come out the same in the digits that the page shows.
 
     Exit codes: 0 all inside, 1 some outside or a run failed, 2 wrong usage.
     """
-    from ..runs.report.pages import find_page, read_page
+    from ..runs.report import pages
     from ..runs.store import entry as store
 
-    tables = read_page(find_page(page))
+    tables = pages.read_page(pages.find_page(page))
     jobs = _jobs(tables, profile, model)
     folder = store.runs_folder(out)
     if dry_run:
@@ -87,6 +92,8 @@ def reproduce(
         if record.status != "done":
             complain(f"{record.status}: {record.error}")
         outside += _compare(job, record)
+        if keep and record.status == "done":
+            pages.keep(record, job.cells)
         print(f"  run {record.id}, {record.folder}\n")
     print(f"{page}: {compared} numbers compared, {outside} outside or missing")
     raise typer.Exit(1 if outside else 0)
@@ -154,16 +161,18 @@ def _finished(job: Job, folder):
 
 def _compare(job: Job, record) -> int:
     """Print the numbers of one run beside the page's; how many are outside."""
+    from ..runs.report.pages import NOT_RUN
     from ..runs.store.metrics import number
 
     rows, outside = [("table", "row", "column", "on the page", "now", "")], 0
     for table, cell in job.cells:
         value = record.metrics.get(cell.metric, {}).get("value")
-        good = cell.number.holds(value)
-        outside += not good
-        said = "inside" if good else "OUTSIDE" if value is not None else "MISSING"
-        now = "none" if value is None else number(value)
-        rows.append((f"line {table.line}", cell.row, cell.column, cell.number.shown, now, said))
+        now, shown = "none" if value is None else number(value), cell.number.shown if cell.number else NOT_RUN
+        said = "MISSING" if value is None else "new"
+        if value is not None and cell.number is not None:
+            said = "inside" if cell.number.holds(value) else "OUTSIDE"
+        outside += said in ("OUTSIDE", "MISSING")
+        rows.append((f"line {table.line}", cell.row, cell.column, shown, now, said))
     widths = [max(len(row[column]) for row in rows) for column in range(5)]
     for row in rows:
         print("  " + "  ".join([*(text.ljust(width) for text, width in zip(row, widths)), row[5]]).rstrip())
@@ -196,7 +205,7 @@ def _expected(job: Job, records: list) -> tuple[float | None, str]:
     from ..runs.sweep.plan import LIKE, PROFILE_SECONDS, measured
 
     filled = job.filled
-    files = [path for table, label in job.tables if (path := table.record(label)) is not None]
+    files = [path for table, label in job.tables if (path := table.record(label)) is not None and path.is_file()]
     if (found := measured({name: [filled.get(name)] for name in LIKE}, records)) and "model" in found.source:
         return found.seconds, found.source
     if files:

@@ -13,20 +13,22 @@ A comment right above a table says it, so that Markdown shows nothing of it::
 Behind the record the table is drawn once more with the name of a metric in place of each number; a cell left empty is
 no metric. A table of several runs names each: ``made by, small: …``, ``record, small: …``, and its cells are
 ``small: METRIC``. A record that was not kept is said in words. A command that is no ``workbench run`` (a benchmark) is
-named and not compared.
+named and not compared. A cell may say "not run"; `keep` writes a finished run's numbers into the cells that are its.
 """
 
+import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...errors import UsageError
-from ...files import ROOT, read_json
+from ...files import ROOT, read_json, write_atomic
 from ..notebook.parameters import unknown
-from ..store.entry import Record
+from ..store.entry import FILE, Record
 from ..store.schema import Written, checked
 
 RUN = "workbench run "
+NOT_RUN = "not run"
 _COMMENT = re.compile(r"^<!-- made by.*?-->\n", re.DOTALL | re.MULTILINE)
 _NUMBER = r"[-+−]?(?:\d[\d,]*)?\.?\d+(?:e-?\d+)?"
 _WITH = re.compile(rf"({_NUMBER})\s*\[({_NUMBER}),\s*({_NUMBER})\]")
@@ -64,13 +66,17 @@ class Number:
 
 @dataclass(frozen=True)
 class Cell:
-    """One number of a table: where it stands, the run (its label) and the metric that it is."""
+    """One number of a table (None: not run): where it stands, the run (its label) and the metric that it is.
+
+    ``place`` is the cell's line in the file and its column, from 0.
+    """
 
     row: str
     column: str
-    number: Number
+    number: Number | None
     label: str
     metric: str
+    place: tuple[int, int]
 
 
 @dataclass
@@ -79,7 +85,6 @@ class Table:
 
     page: Path
     line: int
-    heading: str
     commands: dict[str, str] = field(default_factory=dict)
     records: dict[str, str] = field(default_factory=dict)
     cells: list[Cell] = field(default_factory=list)
@@ -133,10 +138,56 @@ def kept(path: Path) -> Record:
         raise UsageError(f"{path} is not a record of a run ({error}); copy the run's record.json there") from error
 
 
+def keep(record: Record, cells: list[tuple[Table, Cell]]) -> None:
+    """Keep a run's record where the tables name it, and write its numbers into their cells.
+
+    A cell keeps its number of digits (two where it was not run), and what stands around the number.
+
+    Raises
+    ------
+    UsageError
+        The checkout of the run had local changes, so its revision does not say what ran.
+    """
+    if (record.git or {}).get("dirty") is not False:
+        raise UsageError(
+            f"{record.id} ran in a checkout with local changes (or without git): commit them and run it again, then "
+            "keep its record"
+        )
+    for file in {file for table, cell in cells if (file := table.record(cell.label)) is not None}:
+        write_atomic(file, (record.folder / FILE).read_bytes())
+    for page in {table.page for table, _ in cells}:
+        lines = page.read_text("utf-8").splitlines()
+        for table, cell in cells:
+            entry = record.metrics.get(cell.metric, {})
+            if table.page == page and entry.get("value") is not None:
+                line, column = cell.place
+                row = _split(lines[line])
+                row[column] = _written(entry, row[column], cell.number)
+                lines[line] = f"| {' | '.join(row)} |"
+        write_atomic(page, "\n".join(lines) + "\n")
+
+
+def _written(entry: dict, shown: str, number: Number | None) -> str:
+    """A cell with a metric's value and interval in place of the number that it held."""
+    digits = 2 if number is None else max(0, round(-math.log10(number.step)))
+    said = _short(entry["value"], digits)
+    if entry.get("low") is not None and entry.get("high") is not None:
+        said += f" [{_short(entry['low'], digits)}, {_short(entry['high'], digits)}]"
+    if number is None:
+        return said
+    return (shown if number.shown in shown else shown.replace("*", "")).replace(number.shown, said, 1)
+
+
+def _short(value: float, digits: int) -> str:
+    """.50, -.04, 36.0: no zero before the point, no minus before nothing."""
+    text = f"{value:.{digits}f}"
+    text = text.lstrip("-") if not float(text) else text
+    return re.sub(r"^(-?)0\.", r"\1.", text)
+
+
 def _table(path: Path, text: str, found: re.Match) -> Table:
     line = text.count("\n", 0, found.start()) + 1
-    headings = re.findall(r"^#+ (.+)$", text[: found.start()], re.MULTILINE)
-    table = Table(path, line, headings[-1] if headings else path.stem)
+    table = Table(path, line)
 
     def wrong(what: str) -> UsageError:
         return UsageError(f"{path.name}, line {line}: {what}")
@@ -157,8 +208,6 @@ def _table(path: Path, text: str, found: re.Match) -> Table:
     for label, command in table.commands.items():
         if command.startswith(RUN) and label not in table.records:
             raise wrong(f"{command!r} has no record: name its file, or say why none was kept")
-        if (kept := table.record(label)) is not None and not kept.is_file():
-            raise wrong(f"there is no record {table.records[label]}")
     rows = []
     for said in text[found.end() :].splitlines():
         if not said.startswith("|"):
@@ -166,7 +215,7 @@ def _table(path: Path, text: str, found: re.Match) -> Table:
         rows.append(_split(said))
     if len(rows) < 3:
         raise wrong("no table follows the comment")
-    head, body = rows[0], rows[2:]
+    head, body, top = rows[0], rows[2:], text.count("\n", 0, found.end()) + 2
     if named and [len(row) for row in named] != [len(row) for row in body]:
         raise wrong(f"its {len(named)} rows of metrics do not fit the {len(body)} rows of the table, cell by cell")
     for place, row in enumerate(body):
@@ -176,13 +225,16 @@ def _table(path: Path, text: str, found: re.Match) -> Table:
             if not metric:
                 table.unnamed += number is not None and number.low is not None
                 continue
-            if number is None:
+            if number is None and shown != NOT_RUN:
                 raise wrong(f"the metric {metric!r} is named for the cell {shown!r}, which holds no number")
             label, _, rest = metric.partition(": ")
             label, metric = (label, rest) if label and label in table.commands else ("", metric)
             if label not in table.commands:
                 raise wrong(f"the metric {metric!r} does not say which run it comes from")
-            table.cells.append(Cell(row[0].strip("* "), head[column], number, label, metric))
+            file = table.record(label)
+            if number is not None and file is not None and not file.is_file():
+                raise wrong(f"there is no record {table.records[label]}, and {metric!r} has a number")
+            table.cells.append(Cell(row[0].strip("* "), head[column], number, label, metric, (top + place, column)))
     return table
 
 
