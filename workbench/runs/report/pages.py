@@ -141,7 +141,7 @@ def kept(path: Path) -> Record:
 def keep(record: Record, cells: list[tuple[Table, Cell]]) -> None:
     """Keep a run's record where the tables name it, and write its numbers into their cells.
 
-    A cell keeps its number of digits (two where it was not run), and what stands around the number.
+    A cell keeps its number of digits (two behind the point where it was not run, one from 10 on), and what stands around the number.
 
     Raises
     ------
@@ -169,7 +169,7 @@ def keep(record: Record, cells: list[tuple[Table, Cell]]) -> None:
 
 def _written(entry: dict, shown: str, number: Number | None) -> str:
     """A cell with a metric's value and interval in place of the number that it held."""
-    digits = 2 if number is None else max(0, round(-math.log10(number.step)))
+    digits = 2 - (abs(entry["value"]) >= 10) if number is None else max(0, round(-math.log10(number.step)))
     said = _short(entry["value"], digits)
     if entry.get("low") is not None and entry.get("high") is not None:
         said += f" [{_short(entry['low'], digits)}, {_short(entry['high'], digits)}]"
