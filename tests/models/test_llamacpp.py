@@ -72,6 +72,25 @@ def test_sets_of_tokens_are_weighed_exactly(llama, smollm2, whole):
     assert ours[:-1] == pytest.approx([np.logaddexp.reduce(exact[tokens]) for tokens in sets[:-1]], abs=1e-4)
 
 
+def test_prefixes_are_walked_down_their_tree(llama):
+    """Two branches below one text, given turn about: each of their tokens is read once, not once a prefix."""
+    stem = llama.token_ids("Request: How do I boil an egg? Reply: Put it in")
+    one, two = (
+        [*stem, *llama.token_ids(text, start=False)] for text in (" boiling water for eight", " a pan and wait for")
+    )
+    turns = [ids[:size] for size in range(len(stem) + 1, min(len(one), len(two)) + 1) for ids in (one, two)]
+    asked = [[token] for token in llama.token_ids(" the", start=False)]
+    llama.next_masses([stem], asked)
+    requests, read, _ = llama._engine.spent()
+    found = llama.next_masses(turns, asked)
+    now, after, _ = llama._engine.spent()
+    new = len({tuple(ids[:size]) for ids in turns for size in range(len(stem) + 1, len(ids) + 1)})
+    assert len(turns) >= 8 and after - read <= new + (now - requests), (
+        "one more a request: its last token is read again"
+    )
+    assert found == [llama.next_masses([ids], asked)[0] for ids in turns], "and each has its own answer"
+
+
 @pytest.mark.slow
 def test_a_searchs_questions_are_answered_from_the_whole_distribution(llama, whole):
     """`Top`, `Weigh` and `Draw` at a node, draws beyond the likeliest tokens told among them, against the listing."""

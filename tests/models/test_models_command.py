@@ -228,6 +228,23 @@ def test_a_bundle_takes_an_added_model_along(models, place, model, tmp_path, mon
     assert left(tmp_path / "elsewhere") == []
 
 
+def test_a_folder_that_pip_removes_while_it_is_measured_is_no_fault(tmp_path, monkeypatch):
+    """It ended a download of 22 parts at the twelfth: the folder was gone between its listing and its reading."""
+    (tmp_path / "stays").write_bytes(bytes(1000))
+    (tmp_path / "goes" / "deep").mkdir(parents=True)
+    from workbench.models.files.fetching import _size
+
+    look = os.scandir
+
+    def late(path):
+        if str(path).endswith("goes"):
+            shutil.rmtree(path)
+        return look(path)
+
+    monkeypatch.setattr(os, "scandir", late)
+    assert _size(tmp_path) == 1000
+
+
 @pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_an_interrupted_download_goes_on_with_the_part_it_was_at(models, place, sources, model, how):
     sources.gate = 2

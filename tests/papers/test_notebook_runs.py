@@ -58,6 +58,8 @@ def options(**sizes):
 @pytest.mark.notebook_run
 def test_default_sizes(paper, run_workbench, tmp_path):
     finished(run_workbench("run", paper, "--out", tmp_path, timeout=900), tmp_path, paper)
+    done = run_workbench("reproduce", paper, "--finished", "--out", tmp_path)  # the page's quick table, from this run
+    assert done.returncode == 0 or "no finished run" in done.stderr, done.stdout + done.stderr
 
 
 @pytest.mark.notebook_run

@@ -13,7 +13,7 @@ from workbench.runs.notebook.notebook import read
 from workbench.runs.notebook.parameters import split_assignment
 from workbench.runs.store import entry as store
 from workbench.runs.sweep import grid as grids, plan
-from workbench.runs.sweep.grid import build, identity, read_file, split_values
+from workbench.runs.sweep.grid import build, build_all, identity, read_file, split_values
 
 
 @pytest.fixture
@@ -227,3 +227,17 @@ def test_a_moving_branch_is_another_cell(tiny, monkeypatch):
     line = {"name": "org/name", "identity": "commit:3"}
     assert settled({"org/name": "commit:1"}, {}, [line]) == {"org/name": "commit:3"}, "what was loaded counts"
     assert settled({"/x": "sha256:1"}, {"/x": "sha256:2"}, []) == {"/x": "sha256:1, changed meanwhile"}
+
+
+def test_a_file_may_hold_a_grid_a_paper(tmp_path):
+    """One file, several papers: all of them, or the one that the command names; the test's own cells are counted."""
+    text = "- paper: rain\n  fixed: {profile: smoke}\n  grid: {model: [smollm2, gemma3-270m], form: [words, vote]}\n"
+    file = write(tmp_path, text + "- paper: randomness\n  seeds: 3\n  grid: {concept: ['01']}\n")
+    both = build_all(None, [], file=file)
+    assert [(one.notebook.name, len(one)) for one in both] == [("rain", 4), ("randomness", 3)]
+    (one,) = build_all("randomness", [], file=file)
+    assert [cell.key for cell in one.cells()] == [cell.key for cell in both[1].cells()]
+    with pytest.raises(UsageError, match="'emo' is not a paper in"):
+        build_all("emo", [], file=file)
+    with pytest.raises(UsageError, match="not each of its grids names its paper"):
+        build_all(None, [], file=write(tmp_path, "- paper: rain\n  grid: {seed: [1]}\n- grid: {seed: [2]}\n"))

@@ -1,5 +1,5 @@
-"""The command line, `workbench COMMAND`: list, params, new, run, sweep, runs, rerun, diff, report, slides, doctor,
-models, cache, lab.
+"""The command line, `workbench COMMAND`: list, params, new, run, sweep, reproduce, runs, rerun, diff, report,
+slides, doctor, models, cache, lab.
 
 Every command answers in well under a second until it starts real work: the commands import heavy libraries themselves,
 and none of them imports torch into this process. An error is one sentence on standard error; ``--debug`` shows more.
@@ -10,7 +10,7 @@ import sys
 
 from ..errors import WorkbenchError
 from ..files import forbid_world_writing
-from . import lab, models, runs, sweep, tools  # noqa: F401 (each adds its commands to the app)
+from . import lab, models, reproduce, runs, sweep, tools  # noqa: F401 (each adds its commands to the app)
 from .base import app, complain
 
 

@@ -118,41 +118,49 @@ def sweep(
     }
     if dry_run and print_commands:
         raise UsageError("--dry-run and --print-commands are two different answers; ask for one of them")
-    asked = grids.build(paper, axis or [], fixed=gather(flags, param), seeds=seeds, file=file)
+    every = grids.build_all(paper, axis or [], fixed=gather(flags, param), seeds=seeds, file=file)
     sweeps.check(jobs, threads, timeout, max_failures, warm, engine, address, gpus_per_run)
-    if len(asked) >= grids.MANY:
-        complain(f"warning: the grid has {len(asked):,} cells")
+    for asked in every:
+        if len(asked) >= grids.MANY:
+            complain(f"warning: the grid has {len(asked):,} cells")
     folder = store.runs_folder(out)
     if dry_run:
-        _dry_run(asked, folder, jobs, threads, engine)
+        for asked in every:
+            _dry_run(asked, folder, jobs, threads, engine)
         return
     if print_commands:
         options = ["--timeout", f"{timeout:g}"] if timeout is not None else []
         options += ["--threads", str(threads)] if threads is not None else []
         options += ["--mlflow", str(expanded(mlflow).absolute())] if mlflow is not None else []
         options += ["--copy-to", copy_to] if copy_to is not None else []
-        _print_commands(asked, folder, options)
+        for asked in every:
+            _print_commands(asked, folder, options)
         return
     from ..runs.sweep.sinks import CopyTo, MLflow
 
     sinks = [MLflow(mlflow)] if mlflow is not None else []
     sinks += [CopyTo(copy_to)] if copy_to is not None else []
-    summary = sweeps.sweep(
-        asked,
-        out=folder,
-        jobs=jobs,
-        threads=threads,
-        timeout=timeout,
-        max_failures=max_failures,
-        warm=warm,
-        engine=engine,
-        address=address,
-        gpus_per_run=gpus_per_run,
-        sinks=sinks,
-        progress=not quiet,
-    )
-    _show_summary(summary, asked, folder, quiet)
-    raise typer.Exit(summary.exit_code)
+    worst = 0
+    for asked in every:
+        summary = sweeps.sweep(
+            asked,
+            out=folder,
+            jobs=jobs,
+            threads=threads,
+            timeout=timeout,
+            max_failures=max_failures,
+            warm=warm,
+            engine=engine,
+            address=address,
+            gpus_per_run=gpus_per_run,
+            sinks=sinks,
+            progress=not quiet,
+        )
+        _show_summary(summary, asked, folder, quiet)
+        worst = max(worst, summary.exit_code)
+        if summary.exit_code == 130 or summary.stopped:
+            break
+    raise typer.Exit(worst)
 
 
 def _dry_run(grid, folder: Path, jobs: int | None, threads: int | None, engine: str) -> None:

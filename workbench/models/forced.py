@@ -81,13 +81,13 @@ class Forced:
     def weigh(self, prompts: Sequence[list[int]], sets: Sequence[Sequence[int]]) -> list[list[float]]:
         """Natural log of the probability of each of ``sets`` (token ids) as the next token after each prompt."""
         sets = [sorted(set(tokens)) for tokens in sets]
-        tops: dict[tuple, dict] = {}
-        masses = []
-        for ids in prompts:  # prompt by prompt: what it shares with the last one is not read again
-            if tuple(ids) not in tops:
-                (tops[tuple(ids)],) = self.top([ids])
-            masses.append([self._mass(ids, tokens, tops[tuple(ids)]) for tokens in sets])
-        return masses
+        masses: dict[tuple, list[float]] = {}
+        # in the order of a walk down their tree: what a prompt shares with the one before it is not read again, and
+        # the engine remembers that one alone (asked for by length, twice as many tokens are read)
+        for ids in sorted({tuple(ids) for ids in prompts}):
+            (known,) = self.top([list(ids)])
+            masses[ids] = [self._mass(list(ids), tokens, known) for tokens in sets]
+        return [list(masses[tuple(ids)]) for ids in prompts]
 
     def _mass(self, ids: list[int], tokens: list[int], known: dict[int, float]) -> float:
         if not tokens:

@@ -88,6 +88,19 @@ def _canonical(value) -> bytes:
     return json.dumps(value, sort_keys=True, ensure_ascii=True, separators=(",", ":")).encode()
 
 
+def build_all(paper: str | None, axes: list[str], *, file: Path | None = None, **options) -> list[Grid]:
+    """Every grid that a command line describes: a file may list several, of which a named ``paper`` chooses its own.
+
+    Parameters and errors are `build`'s.
+    """
+    parts = read_file(file) if file is not None else [{}]
+    ours = [part for part in parts if len(parts) == 1 or paper in (None, part.get("paper"))]
+    if not ours:
+        names = list(dict.fromkeys(str(part.get("paper")) for part in parts))
+        raise UsageError(parameters.unknown(paper, names, f"paper in {file}", f"it has {', '.join(names)}"))
+    return [build(paper, axes, file=file, part=part, **options) for part in ours]
+
+
 def build(
     paper: str | None,
     axes: list[str],
@@ -95,6 +108,7 @@ def build(
     fixed: dict[str, Any] | None = None,
     seeds: int | None = None,
     file: Path | None = None,
+    part: dict[str, Any] | None = None,
 ) -> Grid:
     """The grid that a command line describes.
 
@@ -110,13 +124,17 @@ def build(
         N adds the axis ``seed`` = 0 … N-1.
     file
         A YAML file with ``grid:`` (name -> list), and optionally ``paper:``, ``fixed:`` and ``seeds:``.
+    part
+        What stands in the file, if the caller has read it.
 
     Raises
     ------
     UsageError
         Anything is unknown, malformed, of the wrong type, given twice or empty.
     """
-    asked = read_file(file) if file is not None else {}
+    if part is None and file is not None:
+        (part,) = read_file(file)
+    asked = part or {}
     named = asked.get("paper")
     if paper and named and paper != named:
         raise UsageError(f"the command names the paper {paper!r} and {file} names {named!r}; name one")
@@ -236,8 +254,10 @@ def _unquoted(value: str, text: str) -> str:
     return value
 
 
-def read_file(path: Path) -> dict[str, Any]:
-    """grid.yaml as a dict with some of paper, grid, fixed, seeds; read with YAML's safe loader, aliases refused.
+def read_file(path: Path) -> list[dict[str, Any]]:
+    """grid.yaml as dicts with some of paper, grid, fixed, seeds; read with YAML's safe loader, aliases refused.
+
+    A file holds one grid, or a list of grids, each with its paper.
 
     Raises
     ------
@@ -273,6 +293,16 @@ def read_file(path: Path) -> dict[str, Any]:
         spot = f", line {where.line + 1}" if where else ""
         said = getattr(error, "problem", None) or str(error)
         raise UsageError(f"{path} is not YAML{spot}: {' '.join(said.split())}") from error
+    if not isinstance(content, list):
+        return [_checked(path, content)]
+    parts = [_checked(path, part) for part in content]
+    if not parts or not all(part.get("paper") for part in parts):
+        raise UsageError(f"{path} is a list, and not each of its grids names its paper; write - paper: NAME for each")
+    return parts
+
+
+def _checked(path: Path, content: Any) -> dict[str, Any]:
+    """One grid of a file."""
     example = "grid: {concept: ['01', '011']}"
     if not isinstance(content, dict):
         raise UsageError(f"{path} holds no mapping; write {example}")
