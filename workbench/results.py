@@ -27,7 +27,16 @@ from typing import Any
 from .errors import UsageError
 from .files import run_folder
 from .rows import FILE, OFFERED, Key, Row, append_lines, code_hash, read_lines
-from .stats import Estimate, Paired, clustered_interval, holm, mean_interval, paired_test, proportion_interval
+from .stats import (
+    Estimate,
+    Paired,
+    clustered_interval,
+    correlation,
+    holm,
+    mean_interval,
+    paired_test,
+    proportion_interval,
+)
 
 
 class Results:
@@ -207,6 +216,10 @@ class Results:
             if value == value and (among is None or row.key[1:] in among)
         ]  # fmt: skip
         return part
+
+    def correlations(self, a: str, b: str, *, seed: int = 0) -> dict[str, Estimate]:
+        """Arm -> the correlation of two measures over its rows, with its bootstrap interval (`stats.correlation`)."""
+        return {arm: correlation(self.of(arm).values(a), self.of(arm).values(b), seed=seed) for arm in self.arms}
 
     def added(
         self, a: str, over: str, measure: str, bounds: tuple[float, float] | None = None, unit: str = ""
