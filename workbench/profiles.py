@@ -46,6 +46,8 @@ class Size:
         A few words for people, where the notebook's own line does not say it.
     follows
         (another size, a function): where that one is given and this one is not, the function's value of it.
+    within
+        Another size, which this one may not exceed: a profile's value is cut to it, though not below ``least``.
     """
 
     smoke: Any
@@ -63,6 +65,7 @@ class Size:
     short: str = "too small"
     help: str = ""
     follows: tuple[str, Callable[[Any], Any]] | None = None
+    within: str = ""
 
     @property
     def bounds(self) -> str:
@@ -241,11 +244,15 @@ class Profiles(Mapping):
             if name not in self.sizes:
                 raise UsageError(f"size {name!r} is unknown: there are {', '.join(self.sizes)}")
         chosen = {name: value for name, value in given.items() if value is not None}
-        self.check(chosen)
-        followed = {name: size.follows for name, size in self.sizes.items() if size.follows and name not in chosen}
-        return Sizes(
-            self[profile] | chosen | {name: of(chosen[one]) for name, (one, of) in followed.items() if one in chosen}
-        )
+        self.check({"profile": profile} | chosen)
+        found = Sizes(self[profile] | chosen)
+        for name, size in self.sizes.items():
+            if name not in chosen:
+                if size.follows and size.follows[0] in chosen:
+                    found[name] = size.follows[1](chosen[size.follows[0]])
+                if size.within:
+                    found[name] = max(size.least, min(found[name], found[size.within]))
+        return found
 
     def check(self, given: Mapping[str, Any], folders: list[Path] | None = None) -> None:
         """Look at the values that are given (not None); names that are not declared here are left alone.
@@ -261,7 +268,14 @@ class Profiles(Mapping):
             if value is None:
                 continue
             if name in self.sizes:
-                self.sizes[name].check(name, value)
+                size = self.sizes[name]
+                size.check(name, value)
+                profile = given.get("profile", "quick")
+                if size.within and profile in self:
+                    most = given.get(size.within) or self[profile][size.within]
+                    if value > max(size.least, most):
+                        wrong = f"{name}={value} is more than {size.within}={most}"
+                        raise UsageError(f"{wrong}: give at most {most}, or more {size.within}")
             elif name in self.checks:
                 self.checks[name].check(name, value, folders or [])
 

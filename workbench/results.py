@@ -27,7 +27,16 @@ from typing import Any
 from .errors import UsageError
 from .files import run_folder
 from .rows import FILE, OFFERED, Key, Row, append_lines, code_hash, read_lines
-from .stats import Estimate, Paired, clustered_interval, holm, mean_interval, paired_test, proportion_interval
+from .stats import (
+    Estimate,
+    Paired,
+    clustered_interval,
+    correlation,
+    holm,
+    mean_interval,
+    paired_test,
+    proportion_interval,
+)
 
 
 class Results:
@@ -208,6 +217,10 @@ class Results:
         ]  # fmt: skip
         return part
 
+    def correlations(self, a: str, b: str, *, seed: int = 0) -> dict[str, Estimate]:
+        """Arm -> the correlation of two measures over its rows, with its bootstrap interval (`stats.correlation`)."""
+        return {arm: correlation(self.of(arm).values(a), self.of(arm).values(b), seed=seed) for arm in self.arms}
+
     def added(
         self, a: str, over: str, measure: str, bounds: tuple[float, float] | None = None, unit: str = ""
     ) -> Estimate | None:
@@ -345,14 +358,16 @@ def metric_key(arm: str) -> str:
 
 
 def identity_of(model: Any) -> str:
-    """What pins a model down, as far as its numbers go: weights, form, engine and device; a text is itself.
+    """What pins a Model or an Encoder down, as far as its numbers go: weights, form, engine and device.
 
-    Weights in this process count as they are now, since a notebook may train or edit them between two studies.
+    Weights in this process count as they are now (``checksum``), since a notebook may train or edit them between two
+    studies. A text, or None, is itself.
     """
-    report = getattr(model, "report", None)
-    now = model.checksum() if hasattr(model, "checksum") else ""
-    if report is None:
-        return f"{getattr(model, 'identity', model)} {now}".rstrip()
+    if model is None or isinstance(model, str):
+        return str(model)
+    now, report = model.checksum(), getattr(model, "report", None)
+    if report is None:  # an encoder
+        return f"{model.identity} {now}".rstrip()
     names = ("name", "identity", "quantisation", "compute_dtype", "dtype", "device", "adapter", "base_url")
     backend = getattr(report, "backend", None)  # of torch's models there is none to tell
     facts = {name: getattr(report, name, None) for name in names} | ({"backend": backend} if backend else {})

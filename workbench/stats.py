@@ -147,6 +147,29 @@ def clustered_interval(x: Sequence[float], groups: Sequence[Hashable]) -> Estima
     return Estimate(float(np.mean(values)), ends.low, ends.high, len(values))
 
 
+def correlation(a: Sequence[float], b: Sequence[float], *, resamples: int = 1000, seed: int = 0) -> Estimate:
+    """Pearson's correlation of pairs, with its percentile bootstrap interval; 0 where one of the two does not vary.
+
+    Raises
+    ------
+    UsageError
+        The two differ in length, hold fewer than two pairs, or NaN or infinity.
+    """
+    import numpy as np
+
+    a, b = _numbers(a, "correlation", 2), _numbers(b, "correlation", 2)
+    if len(a) != len(b):
+        raise UsageError(f"correlation got {len(a)} and {len(b)} numbers: it compares pairs, so give as many of each")
+
+    def value(u, v):
+        return float(np.corrcoef(u, v)[0, 1]) if np.ptp(u) and np.ptp(v) else 0.0
+
+    rng = np.random.default_rng(seed)
+    draws = [rng.integers(0, len(a), len(a)) for _ in range(resamples)]
+    low, high = np.quantile([value(a[d], b[d]) for d in draws], [0.025, 0.975])
+    return Estimate(value(a, b), float(low), float(high), len(a))
+
+
 @dataclass(frozen=True)
 class Paired:
     """The outcome of `paired_test`: mean difference a − b with its interval, and the two-sided p value."""

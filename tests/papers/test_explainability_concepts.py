@@ -82,13 +82,14 @@ def test_probes_read_the_property_and_fail_on_control_labels(smollm2):
         [r.text for r in train], [r.label for r in train], [r.text for r in test], [r.label for r in test],
         model=smollm2, layers=[20], n_control=10,
     )  # fmt: skip
-    assert found.accuracy[0] > 0.8 and found.interval[0].low > 0.6
-    assert (
-        found.control_train[0] > 0.95 and 0.35 < found.control[0] < 0.65
-    )  # learns anything by heart, and only by heart
-    assert found.selectivity[0] == pytest.approx(found.accuracy[0] - found.control[0]) and found.majority == 0.5
-    assert found.words < 0.7  # other words: counting them does not help
-    assert found.frame().shape == (1, 6)
+    own, control, by_heart = (found.of(arm).table("right", by="layer")["20"] for arm in found.arms[:3])
+    assert own.value > 0.8 and own.low > 0.6 and own.n == len(test)
+    assert by_heart.value > 0.95 and 0.35 < control.value < 0.65  # learns anything by heart, and only by heart
+    simple = found.table("right")
+    assert simple["majority"].value == 0.5
+    assert simple["word counts"].value < 0.7  # other words: counting them does not help
+    said = [(int(row.reply) == t.label) == row.measures["right"] for row, t in zip(found.of("probe").rows, test)]
+    assert len(said) == len(test) and all(said)
 
 
 def test_a_property_that_is_not_there_is_not_read(smollm2):
@@ -97,7 +98,7 @@ def test_a_property_that_is_not_there_is_not_read(smollm2):
     found = ex.linear_probe(
         [r.text for r in rows[:40]], labels[:40], [r.text for r in rows[40:]], labels[40:], model=smollm2, layers=[15]
     )
-    assert found.interval[0].low < 0.5
+    assert found.of("probe").table("right", by="layer")["15"].low < 0.5
 
 
 def test_parameter_free_probe_counts_right_preferences(smollm2):

@@ -85,7 +85,7 @@ def test_negative_blocks_count_from_the_end(tiny):
 
 def test_texts_without_a_word_to_count_are_probed(tiny):
     found = ex.linear_probe(["!", "?", "."], [0, 1, 1], ["!!", "??"], [0, 1], model=tiny, layers=[1], n_control=1)
-    assert found.words == 0.5  # always the commoner label
+    assert found.table("right")["word counts"].value == 0.5  # always the commoner label
 
 
 def test_more_likeliest_tokens_than_there_are(tiny, concept):

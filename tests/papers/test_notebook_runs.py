@@ -1,8 +1,8 @@
 """Notebooks run whole, beyond the smoke run that test_papers.py asks about (slow tier).
 
-One run a paper carries the second model and 4 bits together; what needs a run of its own (a user's graph, a user's
-theorems, a server, a machine without Lean) shares one where two things do not hide each other. Default sizes run for
-the papers that a change touches, or for one by rotation, and for all with ``--release``.
+One run a paper carries the second model and 4 bits together, for two papers by rotation; what needs a run of its own (a
+user's graph, a user's theorems, a server, a machine without Lean) shares one where two things do not hide each other.
+Default sizes run for the papers that a change touches, or for one by rotation. With ``--release`` all of them run.
 """
 
 import json
@@ -32,10 +32,23 @@ SMALLEST_EMO = {
 OTHER = ["--profile", "smoke", "--model", "gemma3-270m", "--bits", "4"]
 
 
+def options(**sizes):
+    return [word for name, value in sizes.items() for word in ("-p", f"{name}={value}")]
+
+
+# notebook -> what its run of the second model in 4 bits is given besides
+SECOND = {
+    "rain": [], "explainability": [], "start": [], "randomness": options(models='["smollm2","gemma3-270m"]'),
+    "emo": options(**SMALLEST_EMO),  # gemma's vocabulary has five times smollm2's entries
+}  # fmt: skip
+
+
 def pytest_generate_tests(metafunc):
+    release = metafunc.config.getoption("--release")
     if metafunc.function is test_default_sizes:
-        chosen = READY if metafunc.config.getoption("--release") else papers_to_run(READY)
-        metafunc.parametrize("paper", chosen)
+        metafunc.parametrize("paper", READY if release else papers_to_run(READY))
+    if metafunc.function is test_the_second_model_in_4_bits:
+        metafunc.parametrize("paper", list(SECOND) if release else by_turn(list(SECOND), 2))
 
 
 def finished(done, out, paper):
@@ -51,10 +64,6 @@ def quantised(record):
     return {model["name"] for model in record["models"] if "nf4" in (model.get("report", {}).get("quantisation") or "")}
 
 
-def options(**sizes):
-    return [word for name, value in sizes.items() for word in ("-p", f"{name}={value}")]
-
-
 @pytest.mark.notebook_run
 def test_default_sizes(paper, run_workbench, tmp_path):
     finished(run_workbench("run", paper, "--out", tmp_path, timeout=900), tmp_path, paper)
@@ -63,30 +72,22 @@ def test_default_sizes(paper, run_workbench, tmp_path):
 
 
 @pytest.mark.notebook_run
-@pytest.mark.parametrize("paper", ["rain", "explainability", "emo"])
 def test_the_second_model_in_4_bits(paper, run_workbench, tmp_path, gemma_installed):
-    sizes = options(**SMALLEST_EMO) if paper == "emo" else []  # its vocabulary has five times smollm2's entries
-    done = run_workbench("run", paper, *OTHER, *sizes, "--out", tmp_path, timeout=900)
+    """Two of the five take turns in the gate, all run with ``--release``; randomness draws both models together."""
+    done = run_workbench("run", paper, *OTHER, *SECOND[paper], "--out", tmp_path, timeout=900)
     record, metrics, _ = finished(done, tmp_path, paper)
-    assert metrics and quantised(record) == {"gemma3-270m"}
+    models = {"gemma3-270m", "smollm2"} if paper == "randomness" else {"gemma3-270m"}
+    assert metrics and quantised(record) == models
+    if paper == "randomness":
+        assert {name.split(".")[0] for name in metrics} == models
 
 
 @pytest.mark.notebook_run("start")
-def test_the_tour_on_the_second_model_and_under_nbval(run_workbench, tmp_path, gemma_installed):
-    finished(run_workbench("run", "start", *OTHER, "--out", tmp_path), tmp_path, "start")
+def test_the_tour_under_nbval():
     command = [sys.executable, "-m", "pytest", "--nbval-lax", "-q", ROOT / "notebooks" / "start.ipynb"]
     done = subprocess.run([*command, "-p", "no:cacheprovider"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:]
     assert "passed" in done.stdout
-
-
-@pytest.mark.notebook_run("randomness")
-def test_two_models_in_one_figure_in_4_bits(run_workbench, tmp_path, gemma_installed):
-    both = 'models=["smollm2","gemma3-270m"]'
-    done = run_workbench("run", "randomness", *OTHER, "-p", both, "--out", tmp_path, timeout=900)
-    record, metrics, _ = finished(done, tmp_path, "randomness")
-    assert {name.split(".")[0] for name in metrics} == {"smollm2", "gemma3-270m"}
-    assert quantised(record) == {"smollm2", "gemma3-270m"}
 
 
 # ---- emo

@@ -99,8 +99,8 @@ def test_a_given_size_wins_over_the_profile(paper):
         follow = {other: one.follows[1](size.standard) for other, one in profiles.sizes.items()
                   if one.follows and one.follows[0] == name}  # fmt: skip
         given = {name: size.standard}
-        if name == "least_flips":
-            given["generate_flips"] = size.standard  # no more may be asked of a sequence than is kept of it
+        if size.within:
+            given[size.within] = size.standard
         assert profiles.fill("smoke", **given) == profiles["smoke"] | given | follow
         assert profiles.fill("smoke", **{name: None}) == profiles["smoke"]
 

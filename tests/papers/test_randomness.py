@@ -347,6 +347,7 @@ def test_a_model_without_log_probabilities_is_counted(smollm2):
     class Poor:
         can = frozenset({"generate"})
         name = "poor"
+        report, checksum = smollm2.report, smollm2.checksum
         tokenizer = smollm2.tokenizer
         generate = smollm2.generate
 

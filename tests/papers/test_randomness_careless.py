@@ -32,7 +32,7 @@ def test_sequences_are_compared_at_no_more_flips_than_are_kept():
     for sizes, profile, kept, least in ((paper.PROFILES, "quick", 4, 4), (paper.SERVED, "smoke", None, 4)):
         assert sizes.fill(profile, generate_flips=kept).least_flips == least
     assert paper.PROFILES.fill("paper").least_flips == 50
-    with pytest.raises(UsageError, match="drops every sequence"):
+    with pytest.raises(UsageError, match="least_flips=40 is more than generate_flips=30"):
         paper.PROFILES.fill("quick", least_flips=40)
 
 

@@ -79,6 +79,11 @@ class Model(Protocol):
     can: frozenset[str]
     report: Any
 
+    def checksum(self) -> str:
+        """16 hexadecimal digits of the weights as they are now; "" where they are not in this process, which then
+        cannot change them. An encoder has it too: a study's rows are kept under it (`results.identity_of`)."""
+        ...
+
     def generate(
         self,
         prompts: Sequence[Prompt],
@@ -149,6 +154,10 @@ class WithoutWeights:
 
     name: str
     where: str
+
+    def checksum(self) -> str:
+        """Nothing: nobody changes these weights from here."""
+        return ""
 
     def next_logprobs(self, prompt):
         """Refused."""

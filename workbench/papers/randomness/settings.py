@@ -9,7 +9,7 @@ from typing import Any
 
 from ...errors import DataError, UsageError
 from ...files import user_path
-from ...profiles import Choice, File, Profiles, Size, Sizes, Text
+from ...profiles import Choice, File, Profiles, Size, Text
 from .alphabets import ALPHABETS, get_alphabet
 
 REPEATED, RANDOM = "repeated word", "random contexts"  # the arms of the concept curves: the second is the control
@@ -158,22 +158,12 @@ def source_numbers(text: str) -> tuple[str, dict[str, float]]:
 
 
 class _Experiment(Profiles):
-    """Sizes of which some depend on others, and a csv that is read before a model is."""
-
-    def fill(self, profile: str, **given: Any) -> Sizes:
-        found = super().fill(profile, **given)
-        if given.get("least_flips") is None:  # the profile's, where so many are kept
-            found["least_flips"] = max(2, min(found.least_flips, found.generate_flips))
-        _lengths(found.least_flips, found.generate_flips)
-        return found
+    """Sources and a csv are read before a model is."""
 
     def check(self, given: Mapping[str, Any], folders: list[Path] | None = None) -> None:
         super().check(given, folders)
         for one in given.get("sources") or ():
             source_numbers(one)
-        least, profile = given.get("least_flips"), given.get("profile", "quick")
-        if least is not None and profile in self:
-            _lengths(least, given.get("generate_flips") or self[profile]["generate_flips"])
         if given.get("human"):
             from .human import read_human
 
@@ -183,12 +173,6 @@ class _Experiment(Profiles):
                 read_human(next(place for place in places if place.exists()), given.get("alphabet") or "words")
             except DataError as error:
                 raise UsageError(str(error)) from error
-
-
-def _lengths(least: int, kept: int) -> None:
-    if least > max(2, kept):
-        wrong = f"least_flips={least} drops every sequence, for generate_flips={kept} are kept of each"
-        raise UsageError(f"{wrong}: give at most {kept}, or more generate_flips")
 
 
 @dataclass(frozen=True)
@@ -227,7 +211,9 @@ PROFILES = _Experiment(
     n_generate=Size(4, 30, 30, 1000, help="sequences for each stated % Tails, cropped to generate_flips"),
     generate_flips=Size(12, 30, 50, 50),
     temperatures=Size([1.0], [1.0], [1.0], [1.0], least=0, most=10, whole=False, help="of sampling; the paper's is 1"),
-    least_flips=Size(8, 10, 50, 50, least=2, help="shorter sequences are dropped where sources are compared"),
+    least_flips=Size(
+        8, 10, 50, 50, least=2, within="generate_flips", help="shorter sequences are dropped where sources are compared"
+    ),
     sources=Size(
         [], ["markov:0.8"], ["bernoulli:0.8", "markov:0.8", "hmm", "drifting"],
         ["bernoulli:0.8", "markov:0.2", "markov:0.8", "hmm", "drifting"], zero=True, item="source",

@@ -165,7 +165,11 @@ def execute(job: dict, lifeline: Lifeline, tell, masker: Masker, state=None) -> 
     or a notebook that papermill refuses, is not: the second try would end the same way.
     """
     skip_iri_grammar()
+    hadoop = sys.modules.setdefault("pyarrow.fs", None)  # papermill loads pyarrow for its sake, in .3 CPU seconds
     import papermill
+
+    if hadoop is None:
+        del sys.modules["pyarrow.fs"]
     import papermill.execute as judging
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill.exceptions import PapermillExecutionError

@@ -19,7 +19,7 @@ from ...models.files.identity import contents, settled
 from ...rows import OFFERED, append_lines, code_hash
 from ..notebook.notebook import Notebook, read
 from ..store import entry as store, masking
-from ..sweep.plan import LIKE, measured
+from ..store.times import usual
 from . import environment, processes
 from .progress import Progress
 from .resume import count, resumed, rows_of
@@ -27,7 +27,6 @@ from .worker import Signals, Slot, Worker
 
 RESERVE = ".reserve"  # a file that is deleted to make room for the last record when the disk has filled up
 RESERVE_BYTES = 128 * 1024
-RECENT = 30  # earlier runs that the time left is guessed by, the newest
 
 
 def run(
@@ -75,21 +74,12 @@ def run(
         old, given = resumed(notebook, given, resume, folder)
     values = notebook.resolve(given)
     check_timeout(timeout)
-    bar = Progress(notebook.name, show=progress, guess=_usual(folder, notebook, values) if progress else None)
+    guess = usual(folder, notebook.name, notebook.filled(values)) if progress else None
+    bar = Progress(notebook.name, show=progress, guess=guess)
     with Signals() as signals:
         return execute(
             notebook, values, out=folder, timeout=timeout, bar=bar, signals=signals, rerun_of=rerun_of, resume=old
         )
-
-
-def _usual(out: Path, notebook: Notebook, values: dict) -> float | None:
-    """The seconds that the newest runs like this one took; None before there was one."""
-    records, filled = [], notebook.filled(values)
-    for path in sorted((out / notebook.name).glob(f"*/{store.FILE}"), reverse=True)[:RECENT]:
-        with contextlib.suppress(RunError):  # a stranger's file: `workbench runs` names it
-            records.append(store.load(path.parent))
-    found = measured({name: [filled.get(name)] for name in LIKE}, records)
-    return None if found is None else found.seconds
 
 
 def check_timeout(timeout: float | None) -> None:

@@ -9,6 +9,7 @@ import copy
 import html
 import re
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +56,11 @@ def write_page(folder: Path, record: dict[str, Any] | Record) -> Path:
 def skip_iri_grammar() -> None:
     """Call this before anything imports jsonschema, such as nbformat.
 
-    jsonschema compiles a grammar for the format "iri", which no notebook has, in 1.5 CPU seconds.
+    jsonschema compiles a grammar for the format "iri" in 1.5 CPU seconds and loads a calendar for "duration" in .1; no
+    notebook has them.
     """
-    sys.modules.setdefault("rfc3987_syntax", None)
+    for name in ("rfc3987_syntax", "isoduration"):
+        sys.modules.setdefault(name, None)
 
 
 def render(notebook, fields: dict[str, Any], folder: Path | None = None, tables: list[str] | None = None) -> str:
@@ -211,6 +214,16 @@ def as_html(notebook, *, code: bool = True, hidden: tuple[str, ...] = ()) -> str
 
     ``hidden``: the tags of cells that show no code.
     """
+    exporter = _exporter(hidden)
+    exporter.exclude_input = not code
+    exporter.exclude_input_prompt = exporter.exclude_output_prompt = False
+    text, _ = exporter.from_notebook_node(notebook)
+    return TABLE.sub(lambda found: readable(found[0]), text)
+
+
+@cache
+def _exporter(hidden: tuple[str, ...]):
+    """nbconvert's exporter, kept: it compiles its twelve templates anew each time it is made."""
     from nbconvert import HTMLExporter
     from nbconvert.preprocessors import TagRemovePreprocessor
 
@@ -221,10 +234,7 @@ def as_html(notebook, *, code: bool = True, hidden: tuple[str, ...] = ()) -> str
     exporter.mathjax_url = exporter.require_js_url = exporter.mermaid_js_url = exporter.jquery_url = ""
     if hidden:
         exporter.register_preprocessor(TagRemovePreprocessor(remove_input_tags=set(hidden)), enabled=True)
-    exporter.exclude_input = not code
-    exporter.exclude_input_prompt = exporter.exclude_output_prompt = False
-    text, _ = exporter.from_notebook_node(notebook)
-    return TABLE.sub(lambda found: readable(found[0]), text)
+    return exporter
 
 
 def _figures(folder: Path | None) -> list[str]:

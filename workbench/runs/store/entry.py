@@ -159,10 +159,13 @@ def load_tables(folder: Path) -> dict[str, list[dict]]:
 
 def _recorded(folder: Path) -> dict:
     from .metrics import FILE as METRICS
-    from .schema import Kept, checked
 
     path = Path(folder) / METRICS
-    if os.path.lexists(path) and path.is_file() and inside(Path(folder), METRICS) is None:
+    if not os.path.lexists(path):
+        return {}
+    from .schema import Kept, checked
+
+    if path.is_file() and inside(Path(folder), METRICS) is None:
         raise RunError(f"{METRICS} is a link to a file that is not the run's own; use workbench.record()")
     try:
         return checked(Kept, read_json(path))

@@ -3,25 +3,16 @@
 import json
 import shlex
 import statistics
-from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import UsageError
 from ..report.words import plain
 from ..store import entry as store, masking
+from ..store.times import LIKE, Estimate, measured
 from .grid import Grid
 
 # seconds a profile may take (docs/design.md), until runs have been measured
 PROFILE_SECONDS = {"smoke": 40, "quick": 180, "standard": 1800}
-LIKE = ("profile", "model", "bits")  # the parameters that a run's time depends on most
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """Seconds of one run (None: unknown) and their source."""
-
-    seconds: float | None
-    source: str
 
 
 def estimate(grid: Grid, records: list[store.Record]) -> Estimate:
@@ -38,18 +29,6 @@ def estimate(grid: Grid, records: list[store.Record]) -> Estimate:
         names = " and ".join(map(str, wanted["profile"]))
         return Estimate(statistics.fmean(profiles), f"what the profile {names} may take at most")
     return Estimate(None, "nothing: no run like these has finished yet")
-
-
-def measured(wanted: dict[str, list], records: list[store.Record]) -> Estimate | None:
-    """The median time of the finished runs with these values of `LIKE`, else with the profile; None without any."""
-    ours = [record for record in records if record.status == "done" and record.seconds is not None]
-    for names in (LIKE, ("profile",)):
-        like = [r for r in ours if all(r.parameters.get(name) in wanted[name] for name in names)]
-        if like:
-            what = "the same profile and model" if names == LIKE else "the same profile"
-            seconds = statistics.median(record.seconds for record in like)
-            return Estimate(seconds, f"the median of {len(like)} finished run(s) with {what}")
-    return None
 
 
 def commands(grid: Grid, cells: list, *, out: Path, options: list[str]) -> list[str]:

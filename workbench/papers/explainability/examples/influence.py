@@ -7,50 +7,15 @@ correlates the change of test loss with the prediction. Controls: random scores,
 whether the labels agree), which needs no theory at all.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 
 from ....errors import UsageError
-from ....stats import Estimate
+from ....results import Results
+from ....rows import Row
 
-
-@dataclass(frozen=True)
-class Influence:
-    """Predicted and actual effects of leaving training rows out.
-
-    Attributes
-    ----------
-    scores : (N,)
-        Predicted change of the mean test loss if the row is left out; positive rows help (the loss would rise).
-    removed : (K,) ints
-        Rows that were really left out, one at a time.
-    predicted, actual : (K,)
-        ``scores`` of those, and the change after training again.
-    correlation, rank_correlation : Estimate
-        Pearson and Spearman between the two, with bootstrap intervals over rows.
-    random, similarity : Estimate
-        Pearson of the controls with the actual changes.
-    accuracy : float
-        Of the head on the test rows.
-    """
-
-    scores: np.ndarray
-    removed: np.ndarray
-    predicted: np.ndarray
-    actual: np.ndarray
-    correlation: Estimate
-    rank_correlation: Estimate
-    random: Estimate
-    similarity: Estimate
-    accuracy: float
-
-    def frame(self):
-        """Rows that were left out, most helpful first."""
-        import pandas as pd
-
-        table = pd.DataFrame({"row": self.removed, "predicted": self.predicted, "actual": self.actual})
-        return table.sort_values("actual", ascending=False).set_index("row")
+ARMS = ("influence function", "control: similarity of texts", "control: random scores")
 
 
 def influence_on_head(
@@ -62,7 +27,7 @@ def influence_on_head(
     penalty: float = 0.1,
     n_remove: int | None = None,
     seed: int = 0,
-) -> Influence:
+) -> Results:
     """Influence of every training row on the test loss of a logistic head, checked by retraining.
 
     Parameters
@@ -73,6 +38,13 @@ def influence_on_head(
         L2 penalty on the weights (not on the bias); above 0, so that the Hessian can be inverted.
     n_remove : int, optional
         Rows to leave out for the check, drawn at random. Default: all, each once.
+
+    Returns
+    -------
+    Results
+        Arms `ARMS`, items the rows left out, measures "predicted" and "actual": the change of the mean test loss
+        without the row (positive rows help: the loss rises), and what it was after training again. They are compared
+        by `Results.correlations`.
 
     Raises
     ------
@@ -100,6 +72,7 @@ def influence_on_head(
     count = len(x) if n_remove is None else min(n_remove, len(x))
     if count < 4:
         raise UsageError(f"{count} rows to leave out are too few for a correlation: give at least 4")
+    removed = np.sort(rng.choice(len(x), count, replace=False))
     x, tx = (np.hstack([rows, np.ones((len(rows), 1))]) for rows in (x, tx))  # the bias is the last column
     weights = train_head(x, y, penalty)
     p = _sigmoid(x @ weights)
@@ -107,22 +80,24 @@ def influence_on_head(
     test_gradient = tx.T @ (_sigmoid(tx @ weights) - ty) / len(tx)
     # without row i the optimum moves by about + H^-1 g_i, because g_i no longer pulls
     scores = (x * (p - y)[:, None]) @ np.linalg.solve(hessian, test_gradient)
-    removed = np.sort(rng.choice(len(x), count, replace=False))
-    before = _loss(tx, ty, weights)
-    actual = []
-    for row in removed:
-        keep = np.arange(len(x)) != row
-        actual.append(_loss(tx, ty, train_head(x[keep], y[keep], penalty, start=weights)) - before)
-    actual = np.array(actual)
-    unit = x[:, :-1] / np.maximum(np.linalg.norm(x[:, :-1], axis=1, keepdims=True), 1e-12)
-    test_unit = tx[:, :-1] / np.maximum(np.linalg.norm(tx[:, :-1], axis=1, keepdims=True), 1e-12)
+    unit, test_unit = (rows[:, :-1] / np.maximum(np.linalg.norm(rows[:, :-1], axis=1, keepdims=True), 1e-12)
+                       for rows in (x, tx))  # fmt: skip
     similarity = (unit @ test_unit.T * np.where(y[:, None] == ty[None], 1, -1)).mean(1)
-    return Influence(
-        scores, removed, scores[removed], actual, _correlation(scores[removed], actual, seed=seed),
-        _correlation(scores[removed], actual, rank=True, seed=seed),
-        _correlation(rng.normal(size=count), actual, seed=seed), _correlation(similarity[removed], actual, seed=seed),
-        float(((tx @ weights > 0) == (ty > 0.5)).mean()),
-    )  # fmt: skip
+    drawn = dict(zip(removed, rng.normal(size=count)))
+    predicted = dict(zip(ARMS, (scores, similarity, drawn)))  # of row i: predicted[arm][i]
+    before = _loss(tx, ty, weights)
+    results = Results("influence", settings=[*(part.tolist() for part in (x, y, tx, ty)), penalty])
+
+    def left_out(missing) -> Iterator[Row]:
+        for item in dict.fromkeys(item for _, item, _ in missing):
+            row = int(item)
+            keep = np.arange(len(x)) != row
+            actual = _loss(tx, ty, train_head(x[keep], y[keep], penalty, start=weights)) - before
+            for arm in (arm for arm in ARMS if (arm, item, seed) in missing):
+                yield Row(arm, item, seed, measures={"predicted": predicted[arm][row], "actual": actual})
+
+    results.compute([(arm, str(row), seed) for row in removed for arm in ARMS], left_out)
+    return results
 
 
 def train_head(x: np.ndarray, y: np.ndarray, penalty: float, *, start: np.ndarray | None = None) -> np.ndarray:
@@ -159,18 +134,3 @@ def _sigmoid(z):
 def _loss(x, y, weights) -> float:
     z = x @ weights
     return float((np.logaddexp(0, z) - y * z).mean())
-
-
-def _correlation(a, b, *, rank: bool = False, seed: int = 0, resamples: int = 1000) -> Estimate:
-    """Pearson (or Spearman) with a percentile bootstrap interval over pairs."""
-    from scipy.stats import rankdata
-
-    def value(u, v):
-        if rank:
-            u, v = rankdata(u), rankdata(v)
-        return float(np.corrcoef(u, v)[0, 1]) if np.ptp(u) and np.ptp(v) else 0.0
-
-    rng = np.random.default_rng(seed)
-    draws = [rng.integers(0, len(a), len(a)) for _ in range(resamples)]
-    low, high = np.quantile([value(a[d], b[d]) for d in draws], [0.025, 0.975])
-    return Estimate(value(a, b), float(low), float(high), len(a))

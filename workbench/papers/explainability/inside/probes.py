@@ -8,7 +8,6 @@ class. `parameter_free_probe` trains nothing: it asks whether the model prefers 
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,53 +16,12 @@ from ....models import require
 from ....models.prefix.packed import packed_next
 from ....results import Results
 from ....rows import Row
-from ....stats import Estimate, proportion_interval
 from ..blocks import anatomy, checked_layers, last_stream
 from ..data import MinimalPair, minimal_pairs
 from ..tokens import answer_tokens, prompt_ids
 
 WORD = re.compile(r"\b\w\w+\b")  # what scikit-learn counts
-
-
-@dataclass(frozen=True)
-class ProbeResult:
-    """Accuracies on the test texts, by layer.
-
-    Attributes
-    ----------
-    layers : (L,) ints
-    accuracy, control : (L,)
-        Of the probe, and its mean with control labels.
-    control_train : (L,)
-        How well the probe fits control labels on the training texts (near 1: it can learn anything by heart).
-    selectivity : (L,)
-        accuracy - control.
-    interval : (L,) Estimates
-        The accuracy with its Wilson interval.
-    words : float
-        Accuracy of a logistic regression on word counts.
-    majority : float
-    n_test : int
-    """
-
-    layers: tuple[int, ...]
-    accuracy: np.ndarray
-    control: np.ndarray
-    control_train: np.ndarray
-    selectivity: np.ndarray
-    interval: tuple[Estimate, ...]
-    words: float
-    majority: float
-    n_test: int
-
-    def frame(self):
-        """One row a layer."""
-        import pandas as pd
-
-        low, high = ([getattr(e, end) for e in self.interval] for end in ("low", "high"))
-        columns = {"accuracy": self.accuracy, "low": low, "high": high, "control labels": self.control,
-                   "control, on training texts": self.control_train, "selectivity": self.selectivity}  # fmt: skip
-        return pd.DataFrame(columns, index=pd.Index(self.layers, name="layer"))
+ARMS = ("probe", "control labels", "control, on training texts")
 
 
 def linear_probe(
@@ -76,7 +34,7 @@ def linear_probe(
     layers: Sequence[int] | None = None,
     n_control: int = 5,
     seed: int = 0,
-) -> ProbeResult:
+) -> Results:
     """Read two-class labels from the stream at the last token, with control labels beside.
 
     Parameters
@@ -89,6 +47,13 @@ def linear_probe(
         Default: five from the embedding to the last block.
     n_control : int
         Random labelings.
+
+    Returns
+    -------
+    Results
+        Measure "right", label "layer" (see `Results.table`). Arms: "probe", items the test texts; "control labels" and
+        "control, on training texts" (near 1: it can learn anything by heart), items the labelings; and without a
+        layer, items the test texts: "word counts" (a logistic regression on them) and "majority".
 
     Raises
     ------
@@ -110,24 +75,36 @@ def linear_probe(
         labels.append(np.array(given))
     if n_control < 1:
         raise UsageError(f"n_control={n_control}: a probe without control labels says nothing, give at least 1")
-    train, test = (last_stream(model, list(texts), layers, what="a probe") for texts in (train_texts, test_texts))
     rng = np.random.default_rng(seed)
     # as many ones as before, so that only the assignment is random
     drawn = [(rng.permutation(labels[0]), rng.permutation(labels[1])) for _ in range(n_control)]
-    accuracy, control, control_train = [], [], []
-    for place in range(len(layers)):
-        accuracy.append(_fit(train[place], labels[0], test[place], labels[1])[0])
-        both = np.array([_fit(train[place], a, test[place], b) for a, b in drawn])  # (n_control, 2)
-        control.append(both[:, 0])
-        control_train.append(both[:, 1].mean())
-    accuracy, control = np.array(accuracy), np.mean(control, axis=1)
-    n = len(test_texts)
-    majority = max(np.mean(labels[1]), 1 - np.mean(labels[1]))
-    return ProbeResult(
-        layers, accuracy, control, np.array(control_train), accuracy - control,
-        tuple(proportion_interval(round(a * n), n) for a in accuracy),
-        _words(train_texts, labels[0], test_texts, labels[1]), float(majority), n,
-    )  # fmt: skip
+    asked = [list(train_texts), list(test_texts), *(half.tolist() for half in labels), layers]
+    results = Results("linear probe", model=model, settings=[*asked, n_control])
+    on_texts, on_labels = range(len(test_texts)), range(n_control)
+    keys = [(arm, f"layer {layer}: {n}", seed) for arm, items in zip(ARMS, (on_texts, on_labels, on_labels))
+            for layer in layers for n in items]  # fmt: skip
+    keys += [(arm, str(n), seed) for arm in ("word counts", "majority") for n in on_texts]
+
+    def probed(_missing) -> Iterator[Row]:
+        train, test = (last_stream(model, list(texts), layers, what="a probe") for texts in (train_texts, test_texts))
+
+        def read(arm: str, guessed, layer: int | None = None) -> Iterator[Row]:
+            place, labelled = ("", {}) if layer is None else (f"layer {layer}: ", {"layer": layer})
+            for n, (text, guess, truth) in enumerate(zip(test_texts, guessed, labels[1], strict=True)):
+                measures = {"right": bool(guess == truth)}
+                yield Row(arm, f"{place}{n}", seed, str(n), measures, labelled, text, str(int(guess)))
+
+        for layer, before, after in zip(layers, train, test, strict=True):
+            yield from read(ARMS[0], _fitted(before, labels[0]).predict(after), layer)
+            for n, (one, other) in enumerate(drawn):
+                probe = _fitted(before, one)
+                for arm, right in zip(ARMS[1:], (probe.score(after, other), probe.score(before, one))):
+                    yield Row(arm, f"layer {layer}: {n}", seed, str(n), {"right": right}, {"layer": layer})
+        yield from read("word counts", _words(train_texts, labels[0], test_texts))
+        yield from read("majority", np.full(len(test_texts), round(labels[1].mean())))
+
+    results.compute(keys, probed, together=True)
+    return results
 
 
 def parameter_free_probe(model, pairs: Sequence[MinimalPair] | None = None, *, seed: int = 0) -> Results:
@@ -177,22 +154,22 @@ def parameter_free_probe(model, pairs: Sequence[MinimalPair] | None = None, *, s
     return results
 
 
-def _fit(train, labels, test, test_labels) -> tuple[float, float]:
-    """Accuracy on the test and on the training rows of a regularised logistic regression on standardised columns."""
+def _fitted(train, labels):
+    """A regularised logistic regression on standardised columns."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    probe = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=2000)).fit(train, labels)
-    return probe.score(test, test_labels), probe.score(train, labels)
+    return make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=2000)).fit(train, labels)
 
 
-def _words(train_texts, labels, test_texts, test_labels) -> float:
+def _words(train_texts, labels, test_texts) -> np.ndarray:
+    """Labels (N,) of the test texts by a logistic regression on word counts."""
     if not any(WORD.search(text) for text in train_texts):  # nothing to count: the commoner label is all there is
-        return float(np.mean(np.asarray(test_labels) == round(np.mean(labels))))
+        return np.full(len(test_texts), round(np.mean(labels)))
     from sklearn.feature_extraction.text import CountVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
 
     probe = make_pipeline(CountVectorizer(), LogisticRegression(max_iter=2000)).fit(list(train_texts), labels)
-    return float(probe.score(list(test_texts), test_labels))
+    return probe.predict(list(test_texts))
