@@ -2,7 +2,7 @@
 
 `analyse` runs ecj's flow analysis for null dereferences and leaked resources over a tree. It compiles nothing to disk,
 runs no annotation processor and executes nothing of the tree. A type with a name that cannot be resolved loses its flow
-analysis without a word, so that a tree whose libraries are missing looks clean: every analysis comes with its `Coverage`.
+analysis without a word, so a tree whose libraries are missing looks clean: every analysis comes with its `Coverage`.
 """
 
 import os
@@ -19,8 +19,8 @@ from shutil import which
 
 from ...errors import DataError, UsageError, WorkbenchError
 from ...files import read_json, user_path
-from .java import scan
 from .sarif import new_log, new_result
+from .sources import scan
 
 NULL, LEAK = "null dereference", "resource leak"
 KINDS = {  # the rules that are triaged -> what they warn of; ecj's key is org.eclipse.jdt.core.compiler.problem.NAME
@@ -74,12 +74,14 @@ class Coverage:
 
     def sentence(self, warnings: int) -> str:
         """What was seen, in a sentence; it never says that there is no warning where not all was seen."""
-        share = f"{self.analysed_methods:,} of {self.methods:,} methods in {self.analysed_files:,} of {self.files:,} files"
         if self.whole:
             return f"All {self.methods:,} methods in {self.files:,} files were analysed: {warnings or 'no'} warnings."
         named = ", ".join(f"{package} ({count} files)" for package, count in self.missing[:5])
         why = f" Missing packages: {named}; give their jars as classpath." if named else ""
-        return f"{warnings} warnings from {share}; the rest has errors and was not analysed, whatever is in it.{why}"
+        return (
+            f"{warnings} warnings, but only {self.analysed_methods:,} of {self.methods:,} methods "
+            f"({self.analysed_files:,} of {self.files:,} files) were analysed whole: the other files have errors.{why}"
+        )
 
 
 def java() -> tuple[Path, int]:
@@ -145,24 +147,29 @@ def analyse(source: str | os.PathLike, *, classpath: Sequence[str] | str = ()) -
         No such folder, no .java file in it, a part of the class path that does not exist, a compiler that ends early.
     """
     root = user_path(source).resolve()
-    parts = [user_path(part) for part in (classpath.split(os.pathsep) if isinstance(classpath, str) else classpath) if part]
+    parts = [
+        user_path(part) for part in (classpath.split(os.pathsep) if isinstance(classpath, str) else classpath) if part
+    ]
     for part in parts:
         if not part.exists():
             raise UsageError(f"the class path names {part}, which is not there: check its path")
-    sources = {one.file: (len(one.methods), one.problem) for one in scan(root)}
-    if not sources:
+    counts, skipped = {}, {}  # file -> its methods; -> why it was not analysed
+    for one in scan(root):
+        counts[one.file] = len(one.methods)
+        if not one.text:
+            skipped[one.file] = one.problem
+        elif '"' in one.file or "\n" in one.file:
+            skipped[one.file] = "ecj's list of files cannot hold its name, which has a quote or a line's end in it"
+    if not counts:
         raise DataError(f"{root} holds no .java file: name the folder with the sources")
-    readable = [file for file, (_, problem) in sources.items() if not problem.startswith(("/", "cannot read"))]
-    results, errors, missing, version = _run(root, readable, parts)
-    skipped = [(file, problem) for file, (_, problem) in sources.items() if file not in set(readable)]
-    skipped += [(file, errors[file]) for file in readable if file in errors]
-    left_out = {file for file, _ in skipped}
+    results, errors, missing, version = _run(root, [file for file in counts if file not in skipped], parts)
+    skipped |= errors
     coverage = Coverage(
-        files=len(sources),
-        analysed_files=len(sources) - len(left_out),
-        methods=sum(count for count, _ in sources.values()),
-        analysed_methods=sum(count for file, (count, _) in sources.items() if file not in left_out),
-        skipped=tuple(skipped),
+        files=len(counts),
+        analysed_files=len(counts) - len(skipped),
+        methods=sum(counts.values()),
+        analysed_methods=sum(count for file, count in counts.items() if file not in skipped),
+        skipped=tuple(skipped.items()),
         missing=tuple(missing.most_common()),
     )
     log = new_log("ecj", version, "https://eclipse.dev/jdt/", results, TEXTS)
@@ -173,14 +180,17 @@ def _run(root: Path, files: list[str], classpath: list[Path]):
     """(results, file -> its first error, package -> files that miss it, version) of one run of the compiler."""
     program, version = java()
     with tempfile.TemporaryDirectory() as folder:
-        names, log = Path(folder) / "files", Path(folder) / "log.xml"
-        names.write_text("".join(f'"{_quoted(root / file)}"\n' for file in files), encoding="utf-8")
+        tree, names, log = (Path(folder) / name for name in ("tree", "files", "log.xml"))
+        tree.symlink_to(root)  # the list of files has no way to write a quote, which a folder above may have
+        names.write_text("".join(f'"{tree / file}"\n' for file in files), encoding="utf-8")
         command = [
             program, "-Xmx2g", "-Dfile.encoding=UTF-8", "-jar", ecj(), *OPTIONS, f"-{version}", "-log", log,
             "-classpath", os.pathsep.join(map(str, classpath)) or folder, f"@{names}",
         ]  # fmt: skip
         try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder, env={}, timeout=SECONDS)
+            done = subprocess.run(
+                command, capture_output=True, text=True, check=False, cwd=folder, env={}, timeout=SECONDS
+            )
         except subprocess.TimeoutExpired as error:
             raise DataError(f"ecj did not end within {SECONDS} s on {root}: give it a smaller folder") from error
         try:
@@ -190,11 +200,6 @@ def _run(root: Path, files: list[str], classpath: list[Path]):
             raise DataError(f"ecj ended early on {root} ({lines[-1][:200]}): try a smaller folder") from error
 
 
-def _quoted(path: Path) -> str:
-    """A path for a file of arguments, in quotes."""
-    return str(path).replace("\\", "\\\\").replace('"', '\\"')
-
-
 def _read_log(log: Path, root: Path):
     results, errors, missing, version = [], {}, Counter(), ""
     for _, node in ElementTree.iterparse(log):  # on the end of each element: one file's problems at a time
@@ -202,7 +207,7 @@ def _read_log(log: Path, root: Path):
             version = node.get("version", "")
         if node.tag != "source":
             continue
-        file = Path(node.get("path", "")).relative_to(root).as_posix()
+        file = Path(node.get("path", "")).resolve().relative_to(root).as_posix()
         packages = set()
         for problem in node.iter("problem"):
             told, line = problem.find("message"), int(problem.get("line", 0))

@@ -146,7 +146,9 @@ def with_verdicts(log: dict, verdicts: Mapping[tuple[int, int], Verdict]) -> dic
         try:
             result = made["runs"][run]["results"][number]
         except (IndexError, KeyError, TypeError):
-            raise DataError(f"the log has no result {number + 1} in run {run + 1}: judge the log that you read") from None
+            raise DataError(
+                f"the log has no result {number + 1} in run {run + 1}: judge the log that you read"
+            ) from None
         if verdict.kind not in VERDICTS:
             raise DataError(f"{verdict.kind!r} is no verdict: it is one of {', '.join(VERDICTS)}")
         if is_suppressed(result):
@@ -166,7 +168,7 @@ def with_verdicts(log: dict, verdicts: Mapping[tuple[int, int], Verdict]) -> dic
                 {
                     "kind": "external",
                     "status": "underReview",
-                    "justification": f"judged false by {verdict.model}, confidence {verdict.confidence:.2f}; a person decides",
+                    "justification": f"judged false by {verdict.model} ({verdict.confidence:.2f}); a person decides",
                 },
             ]
     return made
@@ -259,7 +261,9 @@ def _where(run: dict, result: dict, root: Path | None) -> tuple[str, int, int, s
     artifact = _dict(physical, "artifactLocation")
     if "uri" not in artifact and isinstance(index := artifact.get("index"), int):
         listed = _list(run, "artifacts")
-        artifact = _dict(listed[index], "location") if 0 <= index < len(listed) and isinstance(listed[index], dict) else {}
+        artifact = (
+            _dict(listed[index], "location") if 0 <= index < len(listed) and isinstance(listed[index], dict) else {}
+        )
     file, problem = _file(run, artifact, root)
     region = _dict(physical, "region")
     line = region.get("startLine")

@@ -72,11 +72,12 @@ class Method:
 
 @dataclass(frozen=True)
 class Source:
-    """A file that was read: its methods, and why it or a part of it was not (``problem``, empty if all was)."""
+    """A file: its methods, why not all of it was read (``problem``, empty if it was), and whether it is ``text``."""
 
     file: str
     methods: tuple[Method, ...]
     problem: str = ""
+    text: bool = True
 
 
 @functools.cache
@@ -208,7 +209,7 @@ def scan(folder: str | os.PathLike) -> Iterator[Source]:
         try:
             data = _read(path)
         except DataError as error:
-            yield Source(file, (), str(error))
+            yield Source(file, (), str(error), text=False)
             continue
         root = _parsed(data)
         yield Source(file, _methods(root, data, file), "; ".join(_problems(root, path.stem, file, seen)))
@@ -217,7 +218,9 @@ def scan(folder: str | os.PathLike) -> Iterator[Source]:
 def _java_files(folder: Path) -> Iterator[Path]:
     for place, inner, files in os.walk(folder, followlinks=False):
         inner.sort()
-        yield from (path for name in sorted(files) if name.endswith(".java") and not (path := Path(place, name)).is_symlink())
+        yield from (
+            path for name in sorted(files) if name.endswith(".java") and not (path := Path(place, name)).is_symlink()
+        )
 
 
 def _read(path: Path) -> bytes:
@@ -241,11 +244,15 @@ def _read(path: Path) -> bytes:
 def _problems(root, stem: str, file: str, seen: dict[str, str]) -> list[str]:
     """What is wrong with a file as a whole; its types are entered in ``seen``."""
     found = []
-    package = next((_text(child.named_children[-1]) for child in root.children if child.type == "package_declaration"), "")
+    package = next(
+        (_text(child.named_children[-1]) for child in root.children if child.type == "package_declaration"), ""
+    )
     for child in root.children:
         if child.type in TYPES:
             name = _text(child.child_by_field_name("name"))
-            public = any(word.type == "public" for part in child.children if part.type == "modifiers" for word in part.children)
+            public = any(
+                word.type == "public" for part in child.children if part.type == "modifiers" for word in part.children
+            )
             if public and name != stem:
                 found.append(f"the public type {name} belongs in {name}.java")
             full = f"{package}.{name}" if package else name
