@@ -39,7 +39,7 @@ def java_is_here():
         return False
 
 
-needs_java = pytest.mark.skipif(not java_is_here(), reason="Java and ecj (make setup) are not installed here")
+needs_java = pytest.mark.skipif(not java_is_here(), reason="Java and ecj are not installed here")
 
 
 def test_methods_of_modern_java():
