@@ -141,7 +141,8 @@ def kept(path: Path) -> Record:
 def keep(record: Record, cells: list[tuple[Table, Cell]]) -> None:
     """Keep a run's record where the tables name it, and write its numbers into their cells.
 
-    A cell keeps its number of digits (two behind the point where it was not run, one from 10 on), and what stands around the number.
+    A cell keeps its number of digits, and what stands around the number; one that was not run gets two digits behind the
+    point, from 10 on one.
 
     Raises
     ------
