@@ -23,6 +23,7 @@ from pathlib import Path
 
 from ...errors import UsageError
 from ...files import ROOT, read_json, write_atomic
+from ...stats import Estimate
 from ..notebook.parameters import unknown
 from ..store.entry import FILE, Record
 from ..store.schema import Written, checked
@@ -124,6 +125,14 @@ def read_page(path: Path) -> list[Table]:
     return [_table(path, text, found) for found in _COMMENT.finditer(text)]
 
 
+def estimates(name: str, metric: str) -> dict[str, Estimate | None]:
+    """What a page states of one metric, by the column's title; None where it was not run."""
+    cells = [cell for table in read_page(find_page(name)) for cell in table.cells if cell.metric == metric]
+    return {
+        cell.column: cell.number and Estimate(cell.number.value, cell.number.low, cell.number.high) for cell in cells
+    }
+
+
 def kept(path: Path) -> Record:
     """A record that was kept beside the pages: record.json as the runner wrote it.
 
@@ -141,7 +150,8 @@ def kept(path: Path) -> Record:
 def keep(record: Record, cells: list[tuple[Table, Cell]]) -> None:
     """Keep a run's record where the tables name it, and write its numbers into their cells.
 
-    A cell keeps its number of digits (two behind the point where it was not run, one from 10 on), and what stands around the number.
+    A cell keeps its number of digits, and what stands around the number; one that was not run gets two digits behind
+    the point, from 10 on one.
 
     Raises
     ------
