@@ -114,6 +114,8 @@ def _names(method, known: set[str], own: str) -> str:
     if upper := sorted(one for one in declared - known if one[0].isupper() and len(one) > 1):
         return f"it calls a variable {upper[0][:40]}, like a type"
     for node, _ in _walk(method):
+        if node.type not in ("identifier", "type_identifier", "scoped_type_identifier", "field_access"):
+            continue
         text, above = _text(node), node.parent
         library = _LIBRARY.fullmatch(text)
         if node.type in ("field_access", "scoped_type_identifier") and library:

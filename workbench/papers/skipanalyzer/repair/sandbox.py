@@ -2,8 +2,8 @@
 
 A check runs in a child process: a Java machine of version 17 to 21 with an empty environment, a security manager that
 grants nothing to what it checks (no file, network, process, thread or reflection), and limits on its CPU time, memory,
-file size and processes, set before it is given the first class. Linux counts no processes of root; the manager holds all
-the same. What a patch prints goes nowhere. A verdict is a line that begins with a secret word; the machine gets it on
+file size and processes, set before it is given the first class. Linux bounds no processes of root; the manager holds.
+What a patch prints goes nowhere. A verdict is a line that begins with a secret word; the machine gets it on
 its input before any class of a patch, and no patch can reach it (data/skipanalyzer/harness/Runner.java).
 """
 

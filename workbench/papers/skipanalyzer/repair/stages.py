@@ -129,7 +129,7 @@ def _interface(text: str) -> dict[str, object]:
 
 
 def _stopped(one: Proposal, reached: str, why: str, skipped: tuple[str, ...] = (), null: bool = False) -> Validation:
-    return Validation(reached, False, why, skipped, changed(one.original, one.patch), null)
+    return Validation(reached, False, " ".join(why.split()), skipped, changed(one.original, one.patch), null)
 
 
 def _minimal(one: Proposal, reached: str, note: str, skipped: tuple[str, ...] = (), null: bool = False) -> Validation:
