@@ -12,4 +12,4 @@ def java_here() -> bool:
         return False
 
 
-needs_java = pytest.mark.skipif(not java_here(), reason="Java 17 to 21 with Eclipse's compiler is not installed here")
+needs_java = pytest.mark.skipif(not java_here(), reason="Java and ecj are not installed here")

@@ -9,7 +9,6 @@ from java_tools import needs_java
 
 from workbench.papers.skipanalyzer import analysers
 from workbench.papers.skipanalyzer.data import teaching_set
-from workbench.papers.skipanalyzer.java import parse_methods
 from workbench.papers.skipanalyzer.repair import Proposal, diff, rule_patch, sandbox, validate
 from workbench.papers.skipanalyzer.repair.sandbox import (
     Check,
@@ -18,6 +17,7 @@ from workbench.papers.skipanalyzer.repair.sandbox import (
     harness_sources,
     run_checks,
 )
+from workbench.papers.skipanalyzer.sources import parse_methods
 
 SET = teaching_set()
 MODES = next(row for row in SET if row.file == "Modes.java" and row.buggy)  # int cost(String mode, int steps)

@@ -10,9 +10,9 @@ from functools import cached_property
 from ...data import rows
 from ...errors import DataError
 from .analysers import TEXTS
-from .java import Method, parse_methods
 from .repair.stages import Proposal
 from .sarif import Finding
+from .sources import Method, parse_methods
 
 HALVES = ("tuning", "test")
 HOLE = "@method@"

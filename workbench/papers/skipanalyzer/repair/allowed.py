@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..java import parse_methods, syntax
+from ..sources import parse_methods, syntax
 
 LONGEST = 20_000  # characters of a patch
 DEEPEST = 120  # levels of its syntax tree

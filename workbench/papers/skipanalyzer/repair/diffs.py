@@ -3,7 +3,7 @@
 import difflib
 import re
 
-from ..java import Method
+from ..sources import Method
 
 CONTEXT = 3  # lines around a change
 
@@ -16,7 +16,7 @@ def diff(file_text: str, method: Method, patch: str) -> str:
     file_text : str
         The whole file as it is, its ends of lines kept (read bytes and decode; or open with ``newline=""``).
     method : Method
-        From `java.parse_methods` of this text: its bytes say where it stands, its file how the file is called.
+        From `sources.parse_methods` of this text: its bytes say where it stands, its file how the file is called.
     patch : str
         The whole patched method.
 

@@ -8,8 +8,8 @@ text, else null. Neither knows what the method is for.
 import re
 
 from ..analysers import KINDS, LEAK
-from ..java import Method, syntax
 from ..sarif import Finding
+from ..sources import Method, syntax
 
 EMPTY = {"void": "", "boolean": " false", "char": " '\\0'", "String": ' ""', "byte": " 0", "short": " 0", "int": " 0",
          "long": " 0L", "float": " 0", "double": " 0"}  # fmt: skip

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from ....errors import DataError, WorkbenchError
 from ..analysers import JavaMissing
-from ..java import parse_methods, syntax
+from ..sources import parse_methods, syntax
 from .allowed import read_patch, refusal
 from .sandbox import Check, Verdict, compile_java, compiled_classes, harness_sources, run_checks
 
