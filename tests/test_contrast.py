@@ -59,6 +59,24 @@ def test_lengths_and_single_words_give_nothing_away(name, texts, labels, pairs):
     assert contrast_check(texts, labels, pairs).problems() == []
 
 
+ECJ = ("nullReference", "potentialNullReference", "unclosedCloseable", "potentiallyUnclosedCloseable")
+MODIFIERS = ("private", "public", "protected", "static", "final")
+
+
+@pytest.mark.parametrize("half", ["tuning", "test"])
+@pytest.mark.parametrize("kind", ["null dereference", "resource leak"])
+def test_java_methods_give_nothing_away_with_modifiers_warnings_and_their_certainty(kind, half):
+    own = [row for row in rows("skipanalyzer/methods.jsonl") if (row["kind"], row["half"]) == (kind, half)]
+    assert len(own) == 20
+    told = [[warning["rule"] for warning in row["warnings"]] for row in own]
+    cues = {f"warning {rule}": [found.count(rule) for found in told] for rule in ECJ}
+    cues["certain"] = [sum(not rule.startswith("potential") for rule in found) for found in told]
+    cues["warned"] = [len(found) for found in told]
+    cues |= {f"modifier {one}": [one in row["method"].split("(")[0].split() for row in own] for one in MODIFIERS}
+    found = contrast_check([r["method"] for r in own], [r["buggy"] for r in own], [r["pair"] for r in own], cues=cues)
+    assert found.problems() == []
+
+
 def test_the_sets_are_all_there():
     names = [name for name, *_ in sets()]
     assert len(names) == len(set(names)) == 41

@@ -7,12 +7,23 @@ from .analysers import (
     java as java,
     read_infer as read_infer,
 )
+from .data import (
+    Example as Example,
+    teaching_set as teaching_set,
+)
 from .filters import (
     RULES as RULES,
     Case as Case,
     compared as compared,
     read_jleaks as read_jleaks,
     scored as scored,
+)
+from .repair import (
+    Proposal as Proposal,
+    Validation as Validation,
+    diff as diff,
+    rule_patch as rule_patch,
+    validate as validate,
 )
 from .sarif import (
     VERDICTS as VERDICTS,

@@ -103,6 +103,11 @@ def parse_methods(source: str | bytes, file: str = "") -> tuple[Method, ...]:
     return _methods(_parsed(data), data, file)
 
 
+def syntax(source: str):
+    """The root of the syntax tree of a text of Java (a tree-sitter node); what is no Java has its ERROR nodes."""
+    return _parsed(source.encode())
+
+
 def _parsed(data: bytes):
     return _grammar()[0].parse(data).root_node
 
