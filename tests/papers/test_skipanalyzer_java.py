@@ -4,8 +4,9 @@ import json
 import os
 
 import pytest
+from java_tools import needs_java
 
-from workbench.errors import DataError, UsageError, WorkbenchError
+from workbench.errors import DataError, UsageError
 from workbench.papers import skipanalyzer as skip
 
 OUTER = """package a.b;
@@ -30,16 +31,6 @@ class %s {
   int fine(File f) throws IOException { try (FileInputStream in = new FileInputStream(f)) { return in.read(); } }
 }
 """
-
-
-def java_is_here():
-    try:
-        return bool(skip.java() and skip.ecj())
-    except WorkbenchError:
-        return False
-
-
-needs_java = pytest.mark.skipif(not java_is_here(), reason="Java and ecj are not installed here")
 
 
 def test_methods_of_modern_java():
