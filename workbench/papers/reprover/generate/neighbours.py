@@ -90,7 +90,7 @@ def _mixed(copied: dict[str, float], applied: dict[str, float]) -> dict[str, flo
 
 @dataclass(frozen=True)
 class _Part:
-    """A hypothesis: statements of one ``shape`` are equal but for names, those of one ``head`` have one outermost sign."""
+    """A hypothesis: statements of one ``shape`` are equal but for names; ``head`` is their outermost sign."""
 
     name: str
     shape: str
