@@ -1,6 +1,5 @@
 from .baseline import (
     attempt as attempt,
-    majority_tactic as majority_tactic,
     read_theorems as read_theorems,
 )
 from .corpus.corpus import (
@@ -20,6 +19,7 @@ from .explore import (
     Ranker as Ranker,
     subject as subject,
 )
+from .generate.fixed import majority_tactic as majority_tactic
 from .last_word import verify as verify
 from .lean.engine import (
     Engine as Engine,
@@ -50,4 +50,7 @@ from .retrieve import (
     measure_scores as measure_scores,
     queries as queries,
 )
+from .search.best_first import Budget as Budget, Search as Search
+from .search.comparison import Declared as Declared, compare as compare, folds as folds
+from .search.prover import Proof as Proof, Prover as Prover, prove as prove
 from .settings import PROFILES as PROFILES

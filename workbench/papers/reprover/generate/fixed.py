@@ -3,9 +3,11 @@
 Every tactic costs the same, so that a best-first search with them goes breadth first.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
-from ..corpus.corpus import Premise
+from ....errors import DataError
+from ..corpus.corpus import Premise, TracedTheorem
 from ..lean.states import hypotheses
 from .base import Proposals
 
@@ -28,9 +30,9 @@ class Fixed:
         self.name, self._tactics = name, tactics
 
     def propose(self, states: Sequence[str], premises: Sequence[Sequence[Premise]], n: int) -> list[Proposals]:
-        """The list, whole whatever ``n`` says: its order, not its weights, tells what is likely."""
+        """The first ``n`` of the list, for each state."""
         lists = (self._tactics if self._tactics is not None else candidates(state.split("\n\n")[0]) for state in states)
-        return [[(tactic, STEP) for tactic in dict.fromkeys(some)] for some in lists]
+        return [[(tactic, STEP) for tactic in list(dict.fromkeys(some))[:n]] for some in lists]
 
 
 def candidates(goal: str) -> list[str]:
@@ -46,3 +48,11 @@ def candidates(goal: str) -> list[str]:
         else:
             tactics += [form.format(h=name) for form in HYPOTHESIS]
     return list(dict.fromkeys([*tactics, *PLAIN]))
+
+
+def majority_tactic(theorems: Sequence[TracedTheorem]) -> str:
+    """The commonest tactic of the training theorems; of equally common ones the first by alphabet."""
+    counts = Counter(tactic.tactic for theorem in theorems for tactic in theorem.tactics)
+    if not counts:
+        raise DataError("the training part holds no tactic; give it theorems with tactic proofs")
+    return min(counts, key=lambda tactic: (-counts[tactic], tactic))
