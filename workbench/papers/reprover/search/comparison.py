@@ -19,6 +19,7 @@ from ..corpus.corpus import Corpus, TracedTheorem
 from ..lean.session import Session
 from ..lean.source import find_theorem
 from ..lean.states import Theorem
+from ..settings import PROVERS
 from .best_first import WIDTH, Budget, Search
 from .prover import PREMISES, Proof, Prover, attempt_with, open_generator
 
@@ -41,6 +42,22 @@ class Declared:
     k: int = PREMISES
     width: int = WIDTH
     depth: int | None = None
+
+
+def declared(names: Sequence[str]) -> dict[str, Declared]:
+    """The paper's provers of these names (`settings.PROVERS`), in its order."""
+    all_of_them = (
+        Declared("commonest"),
+        Declared("fixed", width=10_000, depth=6),
+        Declared("neighbours"),
+        Declared("neighbours", "bm25"),
+    )
+    return {name: one for name, one in zip(PROVERS, all_of_them, strict=True) if name in names}
+
+
+def after(budget: Budget) -> list[int]:
+    """The numbers of calls at which the curve is read: those of `AFTER` within the budget, and the budget."""
+    return sorted({n for n in AFTER if n < budget.calls} | {budget.calls})
 
 
 def folds(theorems: Sequence[TracedTheorem], n: int, *, seed: int) -> list[tuple[list, list]]:
@@ -68,15 +85,15 @@ def compare(
     Returns
     -------
     Results
-        Measures: "proved", and "proved after N" for each N of `AFTER` within the budget; NaN where the theorem did not
+        Measures: "proved", and "proved after N" for each N of `after`; NaN where the theorem did not
         open. Labels: "status", "why not", "proof" and "proved, in full". The reply is the proof with the tree behind
         it. Costs: "calls" of Lean, "seconds" of the search and of them "generating".
     """
     library, first = sessions[0].library, sessions[0]
     given = [[[one.full_name for one in train], [_about(one) for one in asked]] for train, asked in parts]
-    declared = {arm: [one.generator, str(getattr(one.retriever, "name", one.retriever)), one.k, one.width, one.depth]
+    identity = {arm: [one.generator, str(getattr(one.retriever, "name", one.retriever)), one.k, one.width, one.depth]
                 for arm, one in provers.items()}  # fmt: skip
-    settings = [str(library.build or library.root), first.timeout, first.memory_mb, corpus.fingerprint, given, declared,
+    settings = [str(library.build or library.root), first.timeout, first.memory_mb, corpus.fingerprint, given, identity,
                 budget.calls, budget.seconds, seed]  # fmt: skip
     results = Results(name, model=f"Lean {library.engine.version}", settings=settings)
     for train, asked in parts:
@@ -137,7 +154,7 @@ def _shared(
 
 def _row(arm: str, item: str, statement: str, proof: Proof, budget: Budget) -> Row:
     opened, search = proof.status != "not opened", proof.search
-    proved = {f"proved after {n}": proof.proved and proof.calls <= n for n in AFTER if n < budget.calls}
+    proved = {f"proved after {n}": proof.proved and proof.calls <= n for n in after(budget)}
     measures = {"proved": proof.proved} | proved
     labels = {"status": proof.status, "why not": proof.message, "proof": "\n".join(proof.script),
               "proved, in full": proof.statement}  # fmt: skip
