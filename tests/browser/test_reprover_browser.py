@@ -60,7 +60,8 @@ def test_a_proof_by_hand(lab, open_notebook, tmp_path):
         # the premises: the scores of a direct call, and a click that puts the name into the tactic
         corpus = reprover.own_corpus()
         subject = reprover.subject(corpus, "Nat.zero_add")
-        best, count = reprover.Ranker(corpus).top(one.pp, subject, 20)
+        best = reprover.top(corpus, reprover.Question(one.pp, subject.path, subject.start), "bm25", 20)
+        count = corpus.accessible(subject.path, subject.start).sum()
         rows = page.table()
         assert [row[1] for row in rows if row[0].startswith("premise")] == [premise.full_name for premise, _ in best]
         assert [float(row[2]) for row in rows if row[0].startswith("premise")] == pytest.approx(

@@ -208,9 +208,7 @@ def test_provers_side_by_side_and_a_run_that_goes_on(session, tmp_path, monkeypa
 
     with pytest.MonkeyPatch.context() as dying:  # after three rows
         real, count = reprover.Session.open, []
-        dying.setattr(
-            reprover.Session, "open", lambda *a: count.append(1) or (real(*a) if len(count) < 4 else 1 / 0)
-        )
+        dying.setattr(reprover.Session, "open", lambda *a: count.append(1) or (real(*a) if len(count) < 4 else 1 / 0))
         with pytest.raises(ZeroDivisionError):
             compared([])
     assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == 3

@@ -1,6 +1,6 @@
 """The proof explorer: a theorem, its goal, a field for tactics, a real Lean's answer, and the premises in reach.
 
-No method of its own: states are `Session`'s, scores are `Ranker`'s, both of workbench.papers.reprover.
+No method of its own: states are `Session`'s, scores are `top`'s, both of workbench.papers.reprover.
 """
 
 import re
@@ -82,14 +82,14 @@ class ProofExplorer(Explorer):
             kept = Path(self._root).resolve() == explore.LIBRARY.resolve()
             corpus = reprover.own_corpus() if kept else reprover.trace(session.library, states=False)
         self.corpus, self._shown = corpus, shown
-        self._ranker = reprover.Ranker(corpus, encoder)
+        self._by = {"bm25": "bm25"} | ({} if encoder is None else {encoder.name: encoder})
         self._states: dict[tuple, object] = {}  # (theorem, script) -> TacticState or ProofFinished
         self._verdicts: dict[tuple, object] = {}
         self._subjects: dict[str, object] = {}
         super().__init__(
             None, theorem=theorem, proof="\n".join(explore.split_proof(proof)), large=large,
             theorems=[[one.full_name, one.file_path] for one in corpus.theorems],
-            retrievers=list(self._ranker.names),
+            retrievers=list(self._by),
             missing="" if session is not None or reprover.lean_available() else explore.NO_LEAN,
         )  # fmt: skip
         if self.error:
@@ -98,7 +98,7 @@ class ProofExplorer(Explorer):
 
     @traitlets.validate("retriever")
     def _valid_retriever(self, proposal):
-        return one_of("retriever", proposal["value"], self._ranker.names)
+        return one_of("retriever", proposal["value"], tuple(self._by))
 
     # --- Lean -------------------------------------------------------------------------------------------------------
 
@@ -243,9 +243,12 @@ class ProofExplorer(Explorer):
         subject, state = self.subject(), self.state()
         finished = isinstance(state, reprover.ProofFinished)
         goals = () if finished else state.goals
-        best, accessible = ([], 0) if finished else self._ranker.top(
-            state.pp, subject, self._shown, retriever=self.retriever
-        )  # fmt: skip
+        best, accessible = [], 0
+        if not finished:
+            question = reprover.Question(state.pp, subject.path, subject.start)
+            by = self._by[self.retriever] = reprover.retriever(self._by[self.retriever], self.corpus)
+            best = reprover.top(self.corpus, question, by, self._shown)
+            accessible = int(self.corpus.accessible(subject.path, subject.start).sum())
         return {
             "name": subject.theorem.name,
             "file": subject.path if subject.traced else "",

@@ -16,7 +16,6 @@ from .corpus.metamath import read_metamath as read_metamath
 from .corpus.metamath_reading import database_queries as database_queries, metamath_corpus as metamath_corpus
 from .corpus.tracing import own_corpus as own_corpus, trace as trace
 from .explore import (
-    Ranker as Ranker,
     subject as subject,
 )
 from .generate.fixed import majority_tactic as majority_tactic
@@ -44,11 +43,15 @@ from .lean.states import (
 from .retrieve import (
     BM25 as BM25,
     RETRIEVERS as RETRIEVERS,
+    TRAINED as TRAINED,
     Query as Query,
+    Question as Question,
     ceiling as ceiling,
     evaluate as evaluate,
     measure_scores as measure_scores,
     queries as queries,
+    retriever as retriever,
+    top as top,
 )
 from .search.best_first import Budget as Budget, Search as Search
 from .search.comparison import Declared as Declared, compare as compare, folds as folds

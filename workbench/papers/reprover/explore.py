@@ -12,8 +12,6 @@ import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from ...errors import DataError, UsageError
 from .corpus.corpus import Corpus, Position, Tactic, TracedTheorem
 from .corpus.tracing import FINISHED
@@ -23,7 +21,6 @@ from .lean.safety import refusal
 from .lean.session import LeanError, ProofFinished, ProofGivenUp, TacticState, Theorem
 from .lean.source import own_theorem, theorems
 from .lean.states import statement_refusal
-from .retrieve import score_all
 
 NO_LEAN = f"no Lean is installed here; get one with: {INSTALL}"
 _BEHIND = (10**9, 1)  # a place after everything in its file
@@ -173,32 +170,3 @@ def lean_file(finished: ProofFinished) -> str:
         "-- It imports the mini library of data/reprover/library; docs/reprover.md says how to check the file.\n"
         f"{theorem.document(finished.script)}\n#print axioms {theorem.name}\n"
     )
-
-
-class Ranker:
-    """Accessible premises of a state, best first, for one state at a time.
-
-    Parameters
-    ----------
-    corpus : Corpus
-    encoder : Encoder, optional
-        A handle of `workbench.load_encoder`, already loaded; the premises are embedded when it is first asked.
-
-    Attributes
-    ----------
-    names : tuple of str
-        "bm25", and the encoder's name.
-    """
-
-    def __init__(self, corpus: Corpus, encoder=None) -> None:
-        self.corpus, self._by = corpus, {"bm25": "bm25"} | ({} if encoder is None else {encoder.name: encoder})
-        self.names = tuple(self._by)
-
-    def top(self, state: str, subject: Subject, k: int = 10, *, retriever: str = "bm25"):
-        """The best ``k`` premises that ``subject`` may name: [(Premise, score)], and how many it may name in all."""
-        if retriever not in self.names:
-            raise UsageError(f"retriever {retriever!r} is unknown here: choose {' or '.join(self.names)}")
-        mask = self.corpus.accessible(subject.path, subject.start)
-        scores = np.where(mask, next(score_all(self.corpus, [state], self._by[retriever])), -np.inf)
-        ranked = np.argsort(-scores, kind="stable")[: min(k, int(mask.sum()))]
-        return [(self.corpus.premises[n], float(scores[n])) for n in ranked], int(mask.sum())

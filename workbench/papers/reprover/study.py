@@ -1,7 +1,6 @@
 """The notebook's measurements and tables; `figures` draws them."""
 
 import html
-import itertools
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -12,7 +11,18 @@ from ...rows import Row
 from .corpus.corpus import Corpus, TracedTheorem
 from .lean.session import Session
 from .lean.states import Theorem
-from .retrieve import MEASURES, RETRIEVERS, Query, arm_of, ceiling, evaluate, items_of
+from .retrieve import (
+    MEASURES,
+    RETRIEVERS,
+    SEEDED,
+    Query,
+    arm_of,
+    ceiling,
+    items_of,
+    measure_scores,
+    retriever,
+    score_all,
+)  # fmt: skip
 from .search.best_first import Budget
 from .search.comparison import Part, compare, declared
 from .search.report import sentences
@@ -52,25 +62,41 @@ def proof_html(theorem: TracedTheorem):
 
 
 def retrieval_table(
-    corpus: Corpus, asked: dict[str, Sequence[Query]], retrievers: Sequence[str] = RETRIEVERS, *, seed: int = 0
-) -> list[dict]:
+    corpus: Corpus, asked: dict[str, Sequence[Query]], retrievers: Sequence[str] = RETRIEVERS, *, seed: int = 0,
+    train: dict[str, Sequence[TracedTheorem]] | None = None, n_seeds: int = 1,
+) -> list[dict]:  # fmt: skip
     """Every retriever on every split, with and without the accessible filter: rows with Estimates.
 
-    Each is an arm of a study of the split's queries, and they all share one computation.
+    Each is an arm of a study of the split's queries. One with a random start (`SEEDED`) is trained ``n_seeds`` times,
+    from ``seed`` on, on the split's training part in ``train``; its rows are pooled, an interval resamples theorems.
     """
     rows = []
     for split, some in asked.items():
+        theorems = (train or {}).get(split, ())
         queried = [[query.theorem.key, query.tactic.state_before, sorted(query.positives)] for query in some]
-        results = Results(f"premises, {split} split", settings=[corpus.fingerprint, queried, seed])
-        for retriever, accessible in itertools.product(retrievers, (True, False)):
-            make = partial(_ranked, corpus, some, retriever, accessible, seed)
-            results.compute([(arm_of(retriever, accessible), item, 0) for item in items_of(some)], make, together=True)
+        learned = [theorem.key for theorem in theorems]
+        results = Results(f"premises, {split} split", settings=[corpus.fingerprint, queried, learned])
+        for name in retrievers:
+            for number in range(seed, seed + (n_seeds if name in SEEDED else 1)):
+                keys = [(arm_of(name, accessible), item, number) for accessible in (True, False)
+                        for item in items_of(some)]  # fmt: skip
+                make = partial(_ranked, corpus, some, name, theorems, number)
+                results.compute(keys, make, together=True)
         rows += _retrieval_rows(split, results)
     return rows
 
 
-def _ranked(corpus, asked, retriever, accessible, seed, _missing) -> list[Row]:
-    return evaluate(corpus, asked, retriever, accessible=accessible, seed=seed).rows
+def _ranked(corpus, asked, name, theorems, seed, _missing) -> list[Row]:
+    opened = retriever(name, corpus, theorems, seed=seed)
+    states = [query.tactic.state_before for query in asked]
+    return [
+        row
+        for accessible in (True, False)
+        for row in measure_scores(
+            corpus, asked, score_all(corpus, states, opened), accessible=accessible, arm=arm_of(name, accessible),
+            seed=seed,
+        ).rows
+    ]  # fmt: skip
 
 
 def _retrieval_rows(split: str, results: Results) -> list[dict]:

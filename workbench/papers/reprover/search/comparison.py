@@ -19,6 +19,7 @@ from ..corpus.corpus import Corpus, TracedTheorem
 from ..lean.session import Session
 from ..lean.source import find_theorem
 from ..lean.states import Theorem
+from ..retrieve import retriever as open_retriever
 from ..settings import PROVERS
 from .best_first import WIDTH, Budget, Search
 from .prover import PREMISES, Proof, Prover, attempt_with, open_generator
@@ -34,7 +35,7 @@ class Declared:
     Attributes
     ----------
     generator : what `open_generator` takes
-    retriever : what chooses premises; None: there are none
+    retriever : what `retriever` takes, to choose premises; None: there are none
     """
 
     generator: str
@@ -104,7 +105,7 @@ def compare(
             made = opened(corpus, train, {arm: provers[arm] for arm in wanted}, seed)
 
             def row(session: Session, arm: str, item: str) -> Row:
-                proof = attempt_with([session], about[item], made[arm], budget, corpus, seed=seed)
+                proof = attempt_with([session], about[item], made[arm], budget, corpus)
                 return _row(arm, item, about[item].statement, proof, budget)
 
             yield from tqdm(_shared(sessions, missing, row), total=len(missing), desc=f"proving, {name}",
@@ -117,10 +118,14 @@ def compare(
 def opened(
     corpus: Corpus, train: Sequence[TracedTheorem], provers: dict[str, Declared], seed: int
 ) -> dict[str, Prover]:
-    """Declared provers made from the training theorems; those that name the same generator share it."""
+    """Declared provers made from the training theorems; those that name the same parts share them."""
     generators = {one.generator: open_generator(one.generator, corpus, train, seed) for one in provers.values()}
-    return {arm: Prover(generators[one.generator], one.retriever, one.k, one.width, one.depth)
-            for arm, one in provers.items()}  # fmt: skip
+    retrievers = {one.retriever: open_retriever(one.retriever, corpus, train, seed=seed)
+                  for one in provers.values() if one.retriever is not None}  # fmt: skip
+    return {
+        arm: Prover(generators[one.generator], retrievers.get(one.retriever), one.k, one.width, one.depth)
+        for arm, one in provers.items()
+    }
 
 
 def _shared(
