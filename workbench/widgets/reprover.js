@@ -146,9 +146,9 @@ function render({ model, el }) {
         ...older.map((one) => h("div", {}, h("code", {}, one.tactic), ` ${one.message.split("\n")[0]}`))));
     }
   };
-  const search = () => (model.get("search").theorem === model.get("theorem") ? model.get("search") : null);
+  const searched = () => (model.get("search").theorem === model.get("theorem") ? model.get("search") : null);
   const drawSearch = () => {
-    const found = search();
+    const found = searched();
     prover.disabled = going || !known() || answer().finished;
     stop.disabled = !going;
     told.replaceChildren();
@@ -160,7 +160,7 @@ function render({ model, el }) {
     }
   };
   const drawTree = (now) => {
-    const lines = search() && search().tree.length > now.tree.length ? search().tree : now.tree;
+    const lines = searched() && searched().tree.length > now.tree.length ? searched().tree : now.tree;
     steps.replaceChildren(...lines.map((line) => {
       const here = line.proof === model.get("proof");
       const words = (line.goals ? left(line.goals) : "✓ no goals") + (line.score === null ? "" : ` · ${line.score.toFixed(2)}`);
@@ -216,7 +216,7 @@ function render({ model, el }) {
       drawFailed();
     }
     if (going && !view.waiting()) {
-      going = known() && !now.error && !now.finished && search() !== null && !search().over;
+      going = known() && !now.error && !now.finished && searched() !== null && !searched().over;
       if (going) view.act("search");
       drawSearch();
     }
