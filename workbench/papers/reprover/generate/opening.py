@@ -23,7 +23,8 @@ def generator(
     ----------
     spec
         - "neighbours" (or None): copies the tactics of similar training states; "fixed": a list; "commonest": one;
-        - "small": an encoder-decoder, trained now (minutes); "lora", "lora:MODEL": adapters on smollm2 or MODEL;
+        - "small": an encoder-decoder, the kept one of this training part or else trained now (minutes);
+        - "lora", "lora:MODEL": adapters on smollm2 or MODEL;
         - a folder: what `Small.save` wrote, an encoder-decoder, or a causal model; a hub id of either; a model's name;
         - "openai:NAME": a model on the server at ``base_url``, prompted with training steps;
         - a handle of `workbench.load` or `load_seq2seq`, or a generator (it is given back).
@@ -48,10 +49,10 @@ def generator(
     from ....models import load
     from ....models.seq2seq import NoEncoderDecoder, Seq2Seq, load_seq2seq
     from .language_model import Encoded, Prompted, tuned
-    from .small import ABOUT, opened, trained
+    from .small import ABOUT, opened, shipped, trained
 
     if spec == "small":
-        return trained(corpus, theorems, seed=seed)
+        return shipped(corpus, theorems, seed) or trained(corpus, theorems, seed=seed)
     if isinstance(spec, Seq2Seq):
         return Encoded(spec)
     if hasattr(spec, "generate"):

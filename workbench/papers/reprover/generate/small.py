@@ -10,6 +10,7 @@
 Deviations: pieces and not bytes, some half a million weights and not 300 million, trained from nothing.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from pathlib import Path
 import torch
 
 from ....errors import DataError, ModelError
-from ....files import write_atomic, write_json
+from ....files import ROOT, write_atomic, write_json
 from ....models.files.headers import read_safetensors
 from ....training import train
 from ..corpus.corpus import Corpus, Premise, TracedTheorem
@@ -137,8 +138,23 @@ def trained(corpus: Corpus, theorems: Sequence[TracedTheorem], *, seed: int = 0,
 
     torch.manual_seed(seed)  # of dropout
     train(network, examples, loss, steps=steps, lr=RATE, seed=seed, fused=True)
-    about = {"corpus": corpus.fingerprint, "theorems": len(theorems), "steps": steps, "seed": seed}
+    about = {"learned": learned(corpus, theorems), "theorems": len(theorems), "steps": steps, "seed": seed}
     return Small(network, examples.vocabulary, about)
+
+
+def learned(corpus: Corpus, theorems: Sequence[TracedTheorem]) -> str:
+    """What pins a training part down: a hash over the corpus and the theorems with their steps."""
+    text = repr([corpus.fingerprint, sorted(repr(theorem) for theorem in theorems)])
+    return hashlib.sha256(text.encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def shipped(corpus: Corpus, theorems: Sequence[TracedTheorem], seed: int) -> Small | None:
+    """The checkpoint of data/reprover that was trained on exactly this, or None."""
+    for file in sorted((ROOT / "data" / "reprover" / "checkpoints").glob(f"*/{ABOUT}")):
+        about = json.loads(file.read_text("utf-8"))
+        if (about["learned"], about["seed"]) == (learned(corpus, theorems), seed):
+            return opened(file.parent)
+    return None
 
 
 class Examples:
