@@ -3,13 +3,11 @@
 import html
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
-from ...bars import tqdm
 from ...results import Results
-from ...rows import Key, Row
-from .baseline import attempt, majority_tactic
+from ...rows import Row
 from .corpus.corpus import Corpus, TracedTheorem
 from .generate.measure import exact_matches, generation_rows, steps_of
 from .lean.session import Session
@@ -26,6 +24,9 @@ from .retrieve import (
     retriever,
     score_all,
 )  # fmt: skip
+from .search.best_first import Budget
+from .search.comparison import Part, compare, declared
+from .search.report import sentences
 
 
 def overview(corpus: Corpus):
@@ -160,63 +161,35 @@ def database_overview(corpus: Corpus, asked: dict[str, Sequence[Query]]):
     return pd.DataFrame({"what": list(rows), "value": list(rows.values())}, dtype=object)
 
 
-def floor(session: Session, train: Sequence[TracedTheorem], theorems: Sequence[str | Theorem], *, calls: int,
-          progress: bool = False) -> Results:  # fmt: skip
-    """The two provers of the floor on the same theorems: the majority tactic once, the fixed list within ``calls``."""
-    commonest = majority_tactic(train)
-    provers = {
-        f"majority tactic ({commonest})": {"tactics": [commonest], "calls": 1},
-        f"fixed list, {calls} calls": {"calls": calls},
-    }
-    return prove(session, theorems, provers, name="proofs", progress=progress)
+def prove_splits(
+    sessions: Sequence[Session], corpus: Corpus, parts: dict[str, Sequence[Part]], provers: Sequence[str], *,
+    calls: int, seed: int = 0, progress: bool = False,
+) -> dict[str, Results]:  # fmt: skip
+    """The provers of these names on every split: {split: `compare`'s rows}.
 
-
-def prove(session: Session, theorems: Sequence[str | Theorem], provers: dict[str, dict], *, name: str = "own theorems",
-          progress: bool = False) -> Results:  # fmt: skip
-    """Every prover (its name -> keywords of `attempt`) on every theorem.
-
-    Returns
-    -------
-    Results
-        Measure: "proved". Labels: "status", "why not" and "proved, in full", an `Attempt`'s message and statement.
-        The reply is the proof. Costs: "calls" of Lean, "seconds".
+    ``parts`` holds of each split [(training theorems, names asked)]: one pair, or one a fold.
     """
-    about = {one if isinstance(one, str) else one.name: one for one in theorems}
-    given = [one if isinstance(one, str) else [one.name, one.module, one.preamble, one.statement] for one in theorems]
-    library = session.library
-    settings = [str(library.build or library.root), session.timeout, session.memory_mb, given, provers]
-    results = Results(name, model=f"Lean {library.engine.version}", settings=settings)
-
-    def rows(missing: Sequence[Key]) -> Iterable[Row]:
-        for prover, item, _ in tqdm(missing, desc="proving", unit="attempt", disable=not progress):
-            one = attempt(session, about[item], **provers[prover])
-            labels = {"status": one.status, "why not": one.message, "proved, in full": one.statement}
-            measures, cost = {"proved": one.status == "proved"}, {"calls": one.calls, "seconds": one.seconds}
-            statement = getattr(about[item], "statement", item)
-            yield Row(prover, item, 0, "", measures, labels, statement, "\n".join(one.script), cost)
-
-    results.compute([(prover, item, 0) for item in about for prover in provers], rows)
-    return results
+    chosen = declared(provers)
+    return {
+        split: compare(f"proofs, {split}", corpus, some, chosen, Budget(calls), sessions=sessions, seed=seed,
+                       progress=progress)
+        for split, some in parts.items()
+    }  # fmt: skip
 
 
-def floor_table(found: Results) -> list[dict]:
-    """Pass@1 with intervals. As in the reference, a theorem that does not open is not counted; it is reported."""
-    opened = Results(rows=[row for row in found.rows if row.labels["status"] != "not opened"])
-    shares, rows = opened.table("proved"), []
-    for prover in found.arms:
-        tried, some = found.of(prover).rows, opened.of(prover)
-        rows.append({
-            "prover": prover, "proved": sum(row.measures["proved"] for row in tried), "of": len(some),
-            "pass@1": shares.get(prover), "not opened": len(tried) - len(some),
-            "rejected by the kernel": len(found.of(prover, status="rejected")),
-            "calls a theorem": sum(row.cost["calls"] for row in tried) / max(len(some), 1),
-            "seconds": round(sum(row.cost["seconds"] for row in tried), 1),
-        })  # fmt: skip
-    return rows
+def prove_own(sessions: Sequence[Session], corpus: Corpus, theorems: Sequence[Theorem], provers: Sequence[str], *,
+              calls: int, seed: int = 0):  # fmt: skip
+    """Theorems of one's own, with all traced theorems to learn from: a pandas table, a row a theorem and prover."""
+    chosen = declared(provers)
+    found = compare("own theorems", corpus, [(corpus.theorems, theorems)], chosen, Budget(calls), sessions=sessions,
+                    seed=seed)  # fmt: skip
+    columns = {"item": "theorem", "arm": "prover"}
+    wanted = ["item", "arm", "status", "proof", "calls", "why not", "proved, in full"]
+    return found.frame()[wanted].rename(columns=columns)
 
 
-def verdict(rows: Sequence[dict], floor_rows: Sequence[dict], library: str) -> str:
-    """What `retrieval_table` and `floor_table` found, beside a random order: sentences that follow from the numbers."""
+def verdict(rows: Sequence[dict], proofs: dict[str, Results], library: str) -> str:
+    """What `retrieval_table` and `prove_splits` found: sentences that follow from the numbers."""
     said = []
     for split in dict.fromkeys(row["split"] for row in rows):
         recall = {row["retriever"]: row["recall@10"] for row in rows
@@ -228,9 +201,8 @@ def verdict(rows: Sequence[dict], floor_rows: Sequence[dict], library: str) -> s
             for name, e in recall.items()
         ]
         said.append(f"{split} split: {', '.join(told)}, random order {chance}, {chance.n} steps")
-    proved = [f"{row['prover']} {row['pass@1']} of {row['of']} theorems" for row in floor_rows if row["of"]]
-    floor = f"the floor of a prover that has learned nothing is {', '.join(proved)}" if proved else "no proof was tried"
+    proved = " ".join(sentences(proofs)) or "No proof was tried."
     return (
         f"Premise retrieval in {library} without training, share of the right premises among the first ten "
-        f"(Recall@10): {'; '.join(said)}. No learned prover was run: {floor}."
+        f"(Recall@10): {'; '.join(said)}. {proved}"
     )

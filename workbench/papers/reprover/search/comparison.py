@@ -19,6 +19,8 @@ from ..corpus.corpus import Corpus, TracedTheorem
 from ..lean.session import Session
 from ..lean.source import find_theorem
 from ..lean.states import Theorem
+from ..retrieve import retriever as open_retriever
+from ..settings import PROVERS
 from .best_first import WIDTH, Budget, Search
 from .prover import PREMISES, Proof, Prover, attempt_with, open_generator
 
@@ -33,7 +35,7 @@ class Declared:
     Attributes
     ----------
     generator : what `open_generator` takes
-    retriever : what chooses premises; None: there are none
+    retriever : what `retriever` takes, to choose premises; None: there are none
     """
 
     generator: str
@@ -41,6 +43,22 @@ class Declared:
     k: int = PREMISES
     width: int = WIDTH
     depth: int | None = None
+
+
+def declared(names: Sequence[str]) -> dict[str, Declared]:
+    """The paper's provers of these names (`settings.PROVERS`), in its order."""
+    all_of_them = (
+        Declared("commonest"),
+        Declared("fixed", width=10_000, depth=6),
+        Declared("neighbours"),
+        Declared("neighbours", "bm25"),
+    )
+    return {name: one for name, one in zip(PROVERS, all_of_them, strict=True) if name in names}
+
+
+def after(budget: Budget) -> list[int]:
+    """The numbers of calls at which the curve is read: those of `AFTER` within the budget, and the budget."""
+    return sorted({n for n in AFTER if n < budget.calls} | {budget.calls})
 
 
 def folds(theorems: Sequence[TracedTheorem], n: int, *, seed: int) -> list[tuple[list, list]]:
@@ -68,15 +86,15 @@ def compare(
     Returns
     -------
     Results
-        Measures: "proved", and "proved after N" for each N of `AFTER` within the budget; NaN where the theorem did not
+        Measures: "proved", and "proved after N" for each N of `after`; NaN where the theorem did not
         open. Labels: "status", "why not", "proof" and "proved, in full". The reply is the proof with the tree behind
         it. Costs: "calls" of Lean, "seconds" of the search and of them "generating".
     """
     library, first = sessions[0].library, sessions[0]
     given = [[[one.full_name for one in train], [_about(one) for one in asked]] for train, asked in parts]
-    declared = {arm: [one.generator, str(getattr(one.retriever, "name", one.retriever)), one.k, one.width, one.depth]
+    identity = {arm: [one.generator, str(getattr(one.retriever, "name", one.retriever)), one.k, one.width, one.depth]
                 for arm, one in provers.items()}  # fmt: skip
-    settings = [str(library.build or library.root), first.timeout, first.memory_mb, corpus.fingerprint, given, declared,
+    settings = [str(library.build or library.root), first.timeout, first.memory_mb, corpus.fingerprint, given, identity,
                 budget.calls, budget.seconds, seed]  # fmt: skip
     results = Results(name, model=f"Lean {library.engine.version}", settings=settings)
     for train, asked in parts:
@@ -87,7 +105,7 @@ def compare(
             made = opened(corpus, train, {arm: provers[arm] for arm in wanted}, seed)
 
             def row(session: Session, arm: str, item: str) -> Row:
-                proof = attempt_with([session], about[item], made[arm], budget, corpus, seed=seed)
+                proof = attempt_with([session], about[item], made[arm], budget, corpus)
                 return _row(arm, item, about[item].statement, proof, budget)
 
             yield from tqdm(_shared(sessions, missing, row), total=len(missing), desc=f"proving, {name}",
@@ -100,10 +118,14 @@ def compare(
 def opened(
     corpus: Corpus, train: Sequence[TracedTheorem], provers: dict[str, Declared], seed: int
 ) -> dict[str, Prover]:
-    """Declared provers made from the training theorems; those that name the same generator share it."""
+    """Declared provers made from the training theorems; those that name the same parts share them."""
     generators = {one.generator: open_generator(one.generator, corpus, train, seed) for one in provers.values()}
-    return {arm: Prover(generators[one.generator], one.retriever, one.k, one.width, one.depth)
-            for arm, one in provers.items()}  # fmt: skip
+    retrievers = {one.retriever: open_retriever(one.retriever, corpus, train, seed=seed)
+                  for one in provers.values() if one.retriever is not None}  # fmt: skip
+    return {
+        arm: Prover(generators[one.generator], retrievers.get(one.retriever), one.k, one.width, one.depth)
+        for arm, one in provers.items()
+    }
 
 
 def _shared(
@@ -137,7 +159,7 @@ def _shared(
 
 def _row(arm: str, item: str, statement: str, proof: Proof, budget: Budget) -> Row:
     opened, search = proof.status != "not opened", proof.search
-    proved = {f"proved after {n}": proof.proved and proof.calls <= n for n in AFTER if n < budget.calls}
+    proved = {f"proved after {n}": proof.proved and proof.calls <= n for n in after(budget)}
     measures = {"proved": proof.proved} | proved
     labels = {"status": proof.status, "why not": proof.message, "proof": "\n".join(proof.script),
               "proved, in full": proof.statement}  # fmt: skip

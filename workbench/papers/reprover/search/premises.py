@@ -1,13 +1,13 @@
 """Premises for the states of one theorem while it is being proved: the best of those that it may name."""
 
 import re
-import zlib
 
 import numpy as np
 
 from ..corpus.corpus import Corpus
 from ..lean.states import Theorem
-from ..retrieve import score_all
+from ..retrievers.dense import best
+from ..retrievers.queries import Retriever
 from .best_first import Chosen
 
 BEHIND = (10**9, 1)  # a place after everything in its file
@@ -41,20 +41,17 @@ class Chooser:
     ----------
     corpus : Corpus
     theorem : Theorem
-    retriever : str, None or what `score_all` takes
-        None: no premises. "random": as many accessible ones drawn at random, the same for the same state and seed.
+    retriever : Retriever or None
+        What scores premises; None: there are none. "random" draws as many accessible ones, by the state's own seed.
     """
 
-    def __init__(self, corpus: Corpus, theorem: Theorem, retriever, *, k: int, seed: int = 0) -> None:
-        self._corpus, self._retriever, self._k, self._seed = corpus, retriever, k, seed
+    def __init__(self, corpus: Corpus, theorem: Theorem, retriever: Retriever | None, *, k: int) -> None:
+        self._corpus, self._retriever, self._k = corpus, retriever, k
         self._mask = None if retriever is None else reach(corpus, theorem)
 
     def __call__(self, state: str) -> Chosen:
         """[(Premise, score)], best first; of equal scores the earlier premise."""
         if self._mask is None or not self._mask.any():
             return []
-        seed = zlib.crc32(f"{self._seed} {state}".encode())  # not the same draw for every state
-        scores = next(score_all(self._corpus, [state], self._retriever, seed=seed))
-        scores = np.where(self._mask, scores, -np.inf)
-        ranked = np.argsort(-scores, kind="stable")[: min(self._k, int(self._mask.sum()))]
-        return [(self._corpus.premises[number], float(scores[number])) for number in ranked]
+        (scores,) = self._retriever.scores_of([state])  # (P,)
+        return [(self._corpus.premises[number], float(scores[number])) for number in best(scores, self._mask, self._k)]

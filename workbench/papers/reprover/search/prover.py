@@ -16,6 +16,8 @@ from ..generate.neighbours import Neighbours
 from ..lean.engine import LIBRARY, Library
 from ..lean.session import Session
 from ..lean.states import TacticState, Theorem
+from ..retrieve import retriever as open_retriever
+from ..retrievers.queries import Retriever
 from .best_first import WIDTH, Budget, Search
 from .premises import Chooser
 
@@ -29,14 +31,14 @@ class Prover:
     Attributes
     ----------
     generator : what proposes tactics
-    retriever : what chooses the premises that it is given (`Chooser`); None: it is given none
+    retriever : what scores the premises that it is given; None: it is given none
     k : how many
     width : tactics proposed for a state, at most
     depth : longest proof, None for no limit
     """
 
     generator: Generator
-    retriever: object = None
+    retriever: Retriever | None = None
     k: int = PREMISES
     width: int = WIDTH
     depth: int | None = None
@@ -99,8 +101,8 @@ def prove(
         ``theorem NAME (x : T) : PROPOSITION``, the full name of a theorem of the library, or what `own_theorem` gives.
     model : Generator, str or None
         What proposes tactics: a generator or its name; None: the nearest neighbours.
-    retriever : str or None
-        What chooses the premises that the generator is given; None: it is given none.
+    retriever : str, Retriever or None
+        What chooses the premises that the generator is given (`retriever` opens it); None: it is given none.
     budget : Budget, optional
         By default 60 calls of Lean.
     workers : int
@@ -132,12 +134,14 @@ def prove(
             sessions = [session]
         corpus = corpus_of(sessions[0].library) if corpus is None else corpus
         named = theorem_of(corpus, theorem, sessions[0].library)
-        prover = Prover(open_generator(model, corpus, training(corpus, named.name), seed), retriever)
-        return attempt_with(sessions, named, prover, budget, corpus, seed=seed, told=told)
+        theorems = training(corpus, named.name)
+        by = None if retriever is None else open_retriever(retriever, corpus, theorems, seed=seed)
+        prover = Prover(open_generator(model, corpus, theorems, seed), by)
+        return attempt_with(sessions, named, prover, budget, corpus, told=told)
 
 
 def attempt_with(
-    sessions: Sequence[Session], theorem: Theorem, prover: Prover, budget: Budget, corpus: Corpus, *, seed: int = 0,
+    sessions: Sequence[Session], theorem: Theorem, prover: Prover, budget: Budget, corpus: Corpus, *,
     told: Callable[[Search], object] | None = None,
 ) -> Proof:  # fmt: skip
     """`prove` with everything given: one theorem, one prover, running Leans."""
@@ -145,7 +149,7 @@ def attempt_with(
     if not isinstance(state, TacticState):
         why = getattr(state, "message", "its statement gives a goal up (sorry)")
         return Proof(theorem.name, "not opened", message=why)
-    choose = Chooser(corpus, theorem, prover.retriever, k=prover.k, seed=seed)
+    choose = Chooser(corpus, theorem, prover.retriever, k=prover.k)
     search = Search(state, prover.generator, choose, sessions, prover.width, prover.depth)
     finished = search.run(budget, told)
     about = {"calls": len(search.calls), "seconds": search.seconds, "search": search}
