@@ -53,10 +53,10 @@ def main() -> None:
         asked = [Question(f"state {n}", f"F{rng.integers(FILES)}", (9, 1)) for n in range(ASKED)]
         states = {one.state: rng.normal(size=WIDTH).astype(np.float32) for one in asked}
         texts = texts_of(corpus)
-        kept_vectors("synthetic vectors", {"encoder": "none"}, texts, lambda _: vectors)
+        kept_vectors("synthetic vectors", {"identity": "none"}, texts, lambda _: vectors)
 
         began = time.perf_counter()
-        premises = kept_vectors("synthetic vectors", {"encoder": "none"}, texts_of(corpus), lambda _: vectors)
+        premises = kept_vectors("synthetic vectors", {"identity": "none"}, texts_of(corpus), lambda _: vectors)
         dense = Dense("dense", premises, lambda some: np.array([states[one] for one in some]))
         top(corpus, asked[0], dense, 10)
         cold = time.perf_counter() - began

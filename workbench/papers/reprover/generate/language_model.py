@@ -29,7 +29,7 @@ LONGEST = 64  # tokens of a tactic at most
 SHOTS = 4  # training steps in a prompt
 PREMISES = 6  # in a prompt
 STATE, STATEMENT = 1200, 160  # characters of a state (its end) and of a premise's statement in a prompt
-RANK, BATCH, STEPS, RATE = 8, 4, 300, 2e-4
+RANK, BATCH, STEPS, RATE = 8, 4, 300, 5e-4
 
 
 def question(state: str, premises: Sequence[Premise]) -> str:

@@ -31,8 +31,6 @@ def exact_matches(
         The generator is given its ``k`` best accessible premises; None: it is given none.
     """
     steps = steps_of(test)
-    if not steps:
-        raise UsageError("there is no step to write: these theorems have no tactic; choose another split")
     questions = [Question(step.state_before, one.file_path, one.start) for one, step in steps.values()]
     chosen: list[list] = [[] for _ in questions]
     if by is not None:
@@ -56,7 +54,9 @@ def exact_matches(
 
 
 def steps_of(theorems: Sequence[TracedTheorem]) -> dict:
-    """The steps by their names in results: the theorem's name and the step's number."""
+    """The steps by their names in results: the theorem's name and the step's number; `UsageError` if there is none."""
+    if not any(one.tactics for one in theorems):
+        raise UsageError("there is no step to write: these theorems have no tactic; choose another split")
     return {f"{one.full_name} {number}": (one, step) for one in theorems for number, step in enumerate(one.tactics, 1)}
 
 

@@ -23,8 +23,8 @@ LEAST = -30.0  # a log-probability below counts as this: a piece can neither be 
 class Shape:
     """Width of a state, of the feed-forward part, heads, layers of encoder and decoder, dropout in training."""
 
-    width: int = 80
-    inner: int = 160
+    width: int = 64
+    inner: int = 128
     heads: int = 4
     encoder: int = 2
     decoder: int = 1
@@ -155,8 +155,10 @@ def beam(network: Pointer, vocabulary: Vocabulary, sources: Sequence[Source], wi
     pieces = torch.full((rows * width, 1), START)
     parts = torch.zeros(rows * width, 1, PARTS, dtype=torch.long)
     done: list[dict[str, float]] = [{} for _ in range(rows)]
-    for _ in range(LONGEST):
+    for step in range(LONGEST):
         following = network.spread(memory, wide, pieces, parts)  # (B * W, E)
+        if step == LONGEST - 1:  # nothing but the end can follow
+            following[:, torch.arange(following.shape[1]) != END] = -torch.inf
         size = following.shape[1]
         total = (scores[..., None] + following.view(rows, width, size)).view(rows, -1)
         values, chosen = total.topk(2 * width, dim=1)  # enough, although half of them may end here

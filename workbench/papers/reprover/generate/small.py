@@ -42,7 +42,8 @@ from .pieces import (
 from .pointer import LONGEST, Pointer, Shape, beam, tensors_of
 
 WEIGHTS, ABOUT = "generator.safetensors", "generator.json"
-STEPS, BATCH, RATE = 1500, 24, 2e-3
+STEPS, BATCH, RATE = 2000, 16, 3e-3
+SORTED = 4  # batches are drawn together and cut by length, so that little of them is padding
 DROPPED, SHOWN, EXCHANGED = 0.5, 0.85, 0.5
 AT_ONCE = 32  # states decoded together
 
@@ -173,32 +174,40 @@ class Examples:
         self._kinds = [names_by_kind(step.state_before) for _, step in steps]
         texts = [*self._goals, *(premise_of(premise) for premise in corpus.premises)]
         wanted = [piece for tactic in self._tactics for piece in tactic]
+        self._drawn: list = []
         self.vocabulary = Vocabulary.of([piece for text in texts for piece in text], wanted)
 
     def __call__(self, generator: torch.Generator):
+        if not self._drawn:
+            count = BATCH * SORTED
+            pairs = [self._pair(n, generator) for n in torch.randint(len(self._goals), (count,), generator=generator)]
+            pairs.sort(key=lambda pair: len(pair[0].pieces))
+            cut = [pairs[first : first + BATCH] for first in range(0, count, BATCH)]
+            self._drawn = [cut[place] for place in torch.randperm(SORTED, generator=generator)]
+        sources, tactics = zip(*self._drawn.pop())
+        return self._numbered(sources, tactics)
+
+    def _pair(self, number: int, generator: torch.Generator) -> tuple[Source, list[str]]:
+        """A step's source and tactic, with premises dropped and names exchanged at random."""
+
         def chance() -> float:
             return float(torch.rand((), generator=generator))
 
-        def shuffled(values: list) -> list:
-            return [values[place] for place in torch.randperm(len(values), generator=generator).tolist()]
+        names: dict[str, str] = {}
+        if chance() < EXCHANGED:
+            for group in self._kinds[number]:
+                order = torch.randperm(len(group), generator=generator).tolist()
+                names |= dict(zip(group, (group[place] for place in order)))
+        some = list(self._near[number])
+        for own in self._own[number]:
+            if chance() < SHOWN:
+                some = [one for one in some if one != own]
+                some.insert(int(chance() ** 2 * PREMISES), own)  # the first ranks are the likeliest
+        some = [one for one in some[:PREMISES] if chance() >= DROPPED]
+        goal, tactic = ([names.get(piece, piece) for piece in text[number]] for text in (self._goals, self._tactics))
+        return source_of(goal, some), tactic
 
-        sources, tactics = [], []
-        for number in torch.randint(len(self._goals), (BATCH,), generator=generator).tolist():
-            names: dict[str, str] = {}
-            if chance() < EXCHANGED:
-                for group in self._kinds[number]:
-                    names |= dict(zip(group, shuffled(group)))
-            some = list(self._near[number])
-            for own in self._own[number]:
-                if chance() < SHOWN:
-                    some = [one for one in some if one != own]
-                    some.insert(int(chance() ** 2 * PREMISES), own)  # the first ranks are the likeliest
-            some = [one for one in some[:PREMISES] if chance() >= DROPPED]
-            sources.append(source_of([names.get(piece, piece) for piece in self._goals[number]], some))
-            tactics.append([names.get(piece, piece) for piece in self._tactics[number]])
-        return self._numbered(sources, tactics)
-
-    def _numbered(self, sources: list[Source], tactics: list[list[str]]):
+    def _numbered(self, sources: Sequence[Source], tactics: Sequence[list[str]]):
         source, vocabulary = tensors_of(self.vocabulary, sources), self.vocabulary
         longest = max(map(len, tactics)) + 1
         pieces, parts = torch.full((len(tactics), longest), PAD), torch.zeros(len(tactics), longest, PARTS).long()
