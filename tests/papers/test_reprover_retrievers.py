@@ -127,12 +127,10 @@ def test_the_loss_by_hand():
 
 
 def test_a_head_learns_which_premise_belongs_to_which_state(kept):
-    """On made-up vectors: 8 numbers tell which premise a state needs, 24 louder ones are noise, which W can silence."""
+    """On made-up vectors: 8 numbers tell which premise a state needs, 24 are noise, which W can silence."""
     trained = reprover.queries(kept, kept.theorems)
     rng = np.random.default_rng(0)
-    loud = np.repeat([1, 3], [8, 24])
-    premises = rng.normal(size=(len(kept.premises), 32)) * loud
-    states = rng.normal(size=(len(trained), 32)) * loud
+    premises, states = (rng.normal(size=(count, 32)) for count in (len(kept.premises), len(trained)))
     states[:, :8] = [premises[sorted(query.positives), :8].mean(0) for query in trained]
     premises, states = dense.unit(premises), dense.unit(states)
 
@@ -142,9 +140,9 @@ def test_a_head_learns_which_premise_belongs_to_which_state(kept):
         return np.mean(reprover.measure_scores(kept, trained, scores).values("recall@10"))
 
     before = recall(linear.Head(32))
-    head = linear.train_head(kept, trained, states, premises, seed=0, epochs=8)
-    again = linear.train_head(kept, trained, states, premises, seed=0, epochs=8)
-    assert recall(head) > before + 0.2 and torch.equal(head.weight, again.weight)
+    head = linear.train_head(kept, trained, states, premises, seed=0, epochs=6)
+    again = linear.train_head(kept, trained, states, premises, seed=0, epochs=6)
+    assert recall(head) > before + 0.1 and torch.equal(head.weight, again.weight)
 
 
 def test_a_trained_head_is_kept_and_read_again(kept, bert, tmp_path, own_cache):
@@ -193,14 +191,14 @@ def test_vectors_are_embedded_once_for_an_encoder_and_its_texts(own_cache):
         asked.append(list(texts))
         return np.array([[len(text), 1.0] for text in texts])
 
-    one = dense.kept_vectors("toy", {"identity": "x"}, ["a", "bbb"], embed)
+    one = np.array(dense.kept_vectors("toy", {"identity": "x"}, ["a", "bbb"], embed))
     assert np.allclose(one, [[2**-0.5, 2**-0.5], [0.3 * 10**0.5, 0.1 * 10**0.5]])
     assert np.array_equal(dense.kept_vectors("toy", {"identity": "x"}, ["a", "bbb"], embed), one) and len(asked) == 1
     dense.kept_vectors("toy", {"identity": "y"}, ["a", "bbb"], embed)
     dense.kept_vectors("toy", {"identity": "x"}, ["a", "bb"], embed)
     assert len(asked) == 3
-    file = next(path for path in own_cache.rglob("vectors.npy") if np.array_equal(np.load(path), one))
-    file.write_bytes(file.read_bytes()[:-4])  # cut short: noticed, and made again
+    for file in own_cache.rglob("vectors.npy"):
+        file.write_bytes(file.read_bytes()[:-4])  # cut short: noticed, and made again
     assert np.array_equal(dense.kept_vectors("toy", {"identity": "x"}, ["a", "bbb"], embed), one) and len(asked) == 4
     with pytest.raises(ModelError, match="not finite"):
         dense.kept_vectors("toy", {"identity": "z"}, ["a"], lambda texts: [[math.nan]])
