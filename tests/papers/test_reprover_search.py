@@ -8,7 +8,7 @@ import pytest
 from lean import needs_lean
 
 from workbench.errors import DataError, ModelError, UsageError
-from workbench.files import RUN_FOLDER
+from workbench.files import ROOT, RUN_FOLDER
 from workbench.papers import reprover
 from workbench.papers.reprover.generate.fixed import candidates
 from workbench.papers.reprover.generate.neighbours import Neighbours
@@ -230,6 +230,16 @@ def test_provers_side_by_side_and_a_run_that_goes_on(session, tmp_path, monkeypa
     # what did not open counts for no prover
     assert all(math.isnan(row.measures["proved"]) for row in found.rows[4:])
     assert {share.n for share in found.table("proved").values()} == {2}
+
+
+def test_the_five_lines_of_the_page_prove_a_theorem(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    blocks = (ROOT / "docs" / "reprover.md").read_text("utf-8").split("```python\n")[1:]
+    (example,) = (block.split("```")[0] for block in blocks if "reprover.prove(" in block)
+    done = {}
+    exec(compile(example, "docs/reprover.md", "exec"), done)
+    assert done["proof"].proved and len([line for line in example.split("\n") if line.strip()]) <= 7
+    assert (tmp_path / "mine.lean").read_text("utf-8") == done["proof"].lean
 
 
 def test_folds_ask_every_theorem_once():

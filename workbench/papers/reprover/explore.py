@@ -131,20 +131,22 @@ def goals_left(count: int) -> str:
     return f"{count} goal{'s' * (count != 1)} left"
 
 
-def tree(states: dict) -> list[dict]:
+def tree(states: dict, scores: dict | None = None) -> list[dict]:
     """Visited states as lines of a tree, depth first, branches in the order in which they were tried.
 
     Parameters
     ----------
     states : dict of script to TacticState or ProofFinished
         Every script's beginnings are keys too.
+    scores : dict of script to float, optional
+        Sums of log-probabilities, of the states that a search came to.
 
     Returns
     -------
     list of dict
         "proof" (the script as text), "tactic" ("" for the theorem), "goals" (how many are left), "first" (the first of
         them), "level" (branchings above it: a line without branches does not move to the right), "branch" (whether it
-        begins one).
+        begins one), "score" (None where a person came to it).
     """
     below: dict[tuple, list[tuple]] = {}
     for script in states:
@@ -155,6 +157,7 @@ def tree(states: dict) -> list[dict]:
         script, level, branch = waiting.pop()
         goals = getattr(states[script], "goals", ())
         told = {"goals": len(goals), "first": goals[0] if goals else FINISHED, "level": level, "branch": branch}
+        told["score"] = (scores or {}).get(script)
         lines.append({"proof": "\n".join(script), "tactic": script[-1] if script else "", **told})
         children = below.get(script, [])
         forks = len(children) > 1

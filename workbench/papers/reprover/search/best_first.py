@@ -124,6 +124,11 @@ class Search:
         self._rest: deque[tuple[str, float]] = deque()  # proposals for `_now` that were not tried yet
 
     @property
+    def current(self) -> Node:
+        """The node whose tactics are being tried."""
+        return self._now
+
+    @property
     def exhausted(self) -> bool:
         """Whether nothing is left to try."""
         return not self._open and not self._rest

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ....errors import UsageError
@@ -183,9 +183,10 @@ def why_failed(search: Search, budget: Budget) -> str:
 
 
 def corpus_of(library: Library) -> Corpus:
-    """The kept trace for the mini library; of another one the premises, traced now without states."""
-    mini = library.engine.kind != "lake" and library.root == LIBRARY.resolve()
-    return own_corpus() if mini else trace(library, states=False)
+    """The kept trace for the mini library; of another one the premises that its build knows, traced without states."""
+    if library.engine.kind != "lake" and library.root == LIBRARY.resolve():
+        return own_corpus()
+    return trace(replace(library, modules=tuple(filter(library.resolves, library.modules))), states=False)
 
 
 def theorem_of(corpus: Corpus, theorem: str | Theorem, library: Library) -> Theorem:
