@@ -271,6 +271,8 @@ def test_samples_of_a_handle_become_proposals(kept):
     (found,) = reprover.generator(untold, kept, ()).propose(["⊢ p"], [[]], 16)
     assert found == [("rfl", pytest.approx(math.log(0.75))), ("simp", pytest.approx(math.log(0.25)))]
     assert reprover.generator(Answering(), kept, ()).propose(["⊢ p"], [[]], 16) == [[]]
+    with pytest.raises(UsageError, match="'neighbors' is unknown"):
+        reprover.generator("neighbors", kept, ())
     with pytest.raises(UsageError, match="3 is no generator"):
         reprover.generator(3, kept, ())
 

@@ -1,10 +1,12 @@
 """A generator by its name."""
 
 import os
+import re
 from collections.abc import Sequence
 
 from ....errors import UsageError
 from ....files import user_path
+from ....models.files.catalogue import known
 from ..corpus.corpus import Corpus, TracedTheorem
 from .base import Generator
 from .fixed import Fixed, majority_tactic
@@ -34,7 +36,7 @@ def generator(
     Raises
     ------
     UsageError
-        No text and no handle.
+        No text and no handle, or a word that is no generator's name.
     ModelError
         A model cannot be read, or has its weights only as pickles.
     """
@@ -65,6 +67,8 @@ def generator(
     folder = user_path(spec)
     if (folder / ABOUT).is_file():
         return opened(folder)
+    if not re.search("[/:]", spec) and spec not in known() and not folder.exists():
+        raise UsageError(f"the generator {spec!r} is unknown: give {', '.join(GENERATORS)}, a folder or a hub id")
     if not spec.startswith("openai:"):
         try:
             return Encoded(load_seq2seq(spec))
