@@ -19,6 +19,7 @@ from .explore import (
     subject as subject,
 )
 from .generate.fixed import majority_tactic as majority_tactic
+from .generate.opening import GENERATORS as GENERATORS, generator as generator
 from .last_word import verify as verify
 from .lean.engine import (
     Engine as Engine,

@@ -9,6 +9,7 @@ from functools import partial
 from ...results import Results
 from ...rows import Row
 from .corpus.corpus import Corpus, TracedTheorem
+from .generate.measure import exact_matches, generation_rows, steps_of
 from .lean.session import Session
 from .lean.states import Theorem
 from .retrieve import (
@@ -107,6 +108,34 @@ def _retrieval_rows(split: str, results: Results) -> list[dict]:
          **{measure: column[arm] for measure, column in columns.items()}}
         for arm, (name, _, candidates) in arms.items()
     ]  # fmt: skip
+
+
+def generation_table(
+    corpus: Corpus, parts: dict[str, dict[str, Sequence[TracedTheorem]]], generators: dict[str, tuple], *, seed: int = 0
+) -> list[dict]:
+    """How often each generator writes the human's tactic, first or among sixteen: rows with Estimates.
+
+    Parameters
+    ----------
+    parts : {split: {"train": theorems, "test": theorems}}
+    generators : {arm: (generator, retriever)}
+        As `generator` and `retriever` open them, where ``{split}`` in a text stands for the split's name; a retriever
+        of None: no premises.
+    """
+    rows = []
+    for split, some in parts.items():
+        keys = [[theorem.key for theorem in some[part]] for part in ("train", "test")]
+        about = {arm: [str(getattr(one, "name", one)) for one in pair] for arm, pair in generators.items()}
+        results = Results(f"tactics, {split} split", settings=[corpus.fingerprint, keys, about, seed])
+        for arm, pair in generators.items():
+            spec, by = (one.format(split=split) if isinstance(one, str) else one for one in pair)
+
+            def make(_missing, arm=arm, spec=spec, by=by, some=some):
+                return exact_matches(corpus, some["train"], some["test"], spec, by, arm=arm, seed=seed)
+
+            results.compute([(arm, item, 0) for item in steps_of(some["test"])], make, together=True)
+        rows += generation_rows(results, split)
+    return rows
 
 
 def ceiling_rows(asked: dict[str, Sequence[Query]]) -> list[dict]:

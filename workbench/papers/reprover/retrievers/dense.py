@@ -98,7 +98,7 @@ def frozen(corpus: Corpus, encoder) -> Dense:
 
 def identity(encoder) -> dict:
     """What pins an encoder down: where it came from, and its weights as they are now."""
-    return {"encoder": encoder.identity, "weights": encoder.checksum()}
+    return {"identity": encoder.identity, "weights": encoder.checksum()}
 
 
 def best(scores, allowed, k: int):

@@ -3,12 +3,13 @@
 import time
 
 from ..corpus.corpus import Corpus
+from ..generate.opening import generator as open_generator
 from ..lean.session import Session
 from ..lean.states import ProofFinished, TacticState
 from ..retrieve import retriever as open_retriever
 from .best_first import Budget, Search
 from .premises import Chooser
-from .prover import PREMISES, open_generator, training, why_failed
+from .prover import PREMISES, training, why_failed
 
 
 class Asked:

@@ -16,13 +16,14 @@ from ....bars import tqdm
 from ....results import Results
 from ....rows import Key, Row
 from ..corpus.corpus import Corpus, TracedTheorem
+from ..generate.opening import generator as open_generator
 from ..lean.session import Session
 from ..lean.source import find_theorem
 from ..lean.states import Theorem
 from ..retrieve import retriever as open_retriever
 from ..settings import PROVERS
 from .best_first import WIDTH, Budget, Search
-from .prover import PREMISES, Proof, Prover, attempt_with, open_generator
+from .prover import PREMISES, Proof, Prover, attempt_with
 
 AFTER = (5, 20, 40, 60)  # calls of Lean at which the curve is read
 Part = tuple[Sequence[TracedTheorem], Sequence[str | Theorem]]  # what a prover may learn from, what it is asked
@@ -34,7 +35,7 @@ class Declared:
 
     Attributes
     ----------
-    generator : what `open_generator` takes
+    generator : what `generate.opening.generator` takes
     retriever : what `retriever` takes, to choose premises; None: there are none
     """
 
@@ -119,7 +120,7 @@ def opened(
     corpus: Corpus, train: Sequence[TracedTheorem], provers: dict[str, Declared], seed: int
 ) -> dict[str, Prover]:
     """Declared provers made from the training theorems; those that name the same parts share them."""
-    generators = {one.generator: open_generator(one.generator, corpus, train, seed) for one in provers.values()}
+    generators = {one.generator: open_generator(one.generator, corpus, train, seed=seed) for one in provers.values()}
     retrievers = {one.retriever: open_retriever(one.retriever, corpus, train, seed=seed)
                   for one in provers.values() if one.retriever is not None}  # fmt: skip
     return {

@@ -11,8 +11,7 @@ from ..corpus.corpus import Corpus, TracedTheorem
 from ..corpus.tracing import own_corpus, trace
 from ..explore import lean_file, subject
 from ..generate.base import Generator
-from ..generate.fixed import Fixed, majority_tactic
-from ..generate.neighbours import Neighbours
+from ..generate.opening import generator as open_generator
 from ..lean.engine import LIBRARY, Library
 from ..lean.session import Session
 from ..lean.states import TacticState, Theorem
@@ -136,7 +135,7 @@ def prove(
         named = theorem_of(corpus, theorem, sessions[0].library)
         theorems = training(corpus, named.name)
         by = None if retriever is None else open_retriever(retriever, corpus, theorems, seed=seed)
-        prover = Prover(open_generator(model, corpus, theorems, seed), by)
+        prover = Prover(open_generator(model, corpus, theorems, seed=seed), by)
         return attempt_with(sessions, named, prover, budget, corpus, told=told)
 
 
@@ -211,19 +210,3 @@ def training(corpus: Corpus, without: str) -> list[TracedTheorem]:
     if any(step.state_before for one in theorems for step in one.tactics):
         return theorems
     return [one for one in own_corpus().theorems if one.full_name != without]
-
-
-def open_generator(model, corpus: Corpus, theorems: Sequence[TracedTheorem], seed: int = 0) -> Generator:
-    """A generator by name, made from these training theorems: "neighbours", "fixed", or one tactic as "only TACTIC".
-
-    An object with a method ``propose`` is a generator already.
-    """
-    if hasattr(model, "propose"):
-        return model
-    if model in (None, "neighbours"):
-        return Neighbours(theorems)
-    if model == "fixed":
-        return Fixed()
-    if model == "commonest":
-        return Fixed([majority_tactic(theorems)])
-    raise UsageError(f"the generator {model!r} is unknown: give 'neighbours' or an object with a method propose")
