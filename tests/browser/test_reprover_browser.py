@@ -60,7 +60,8 @@ def test_a_proof_by_hand(lab, open_notebook, tmp_path):
         # the premises: the scores of a direct call, and a click that puts the name into the tactic
         corpus = reprover.own_corpus()
         subject = reprover.subject(corpus, "Nat.zero_add")
-        best, count = reprover.Ranker(corpus).top(one.pp, subject, 20)
+        best = reprover.top(corpus, reprover.Question(one.pp, subject.path, subject.start), "bm25", 20)
+        count = corpus.accessible(subject.path, subject.start).sum()
         rows = page.table()
         assert [row[1] for row in rows if row[0].startswith("premise")] == [premise.full_name for premise, _ in best]
         assert [float(row[2]) for row in rows if row[0].startswith("premise")] == pytest.approx(
@@ -129,6 +130,52 @@ def test_a_proof_by_hand(lab, open_notebook, tmp_path):
     assert "and_swap" in page.widget(1).locator(".wb-lp-statement").inner_text()
     ids = page.page.eval_on_selector_all(".wb [id]", "nodes => nodes.map(node => node.id)")
     assert len(ids) == len(set(ids))
+
+
+def test_the_prover_beside_the_hand(lab, open_notebook, tmp_path):
+    cells = [CELLS[0], "one = ProofExplorer('theorem mine (p q : Prop) (hp : p) (hq : q) : p ∧ q ∧ p')\none"]
+    page = open_notebook(lab.write("reprover-prover.ipynb", cells))
+    page.run_all()
+    root = page.widget()
+    told, steps, stop = (
+        root.locator(".wb-lp-search"),
+        root.locator(".wb-lp-step"),
+        root.get_by_role("button", name="Stop"),
+    )
+    assert stop.is_disabled() and steps.count() == 1
+
+    # stopped: what was found stays, and nothing more comes
+    root.get_by_label("Calls of Lean").fill("5000")
+    root.get_by_role("button", name="Ask the prover").click()
+    page.page.wait_for_function(
+        "() => /[1-9]\\d* of 5000 calls/.test(document.querySelector('.wb-lp-search').textContent)", timeout=120_000
+    )
+    assert "It was given" in told.inner_text()  # premises, with scores
+    if stop.is_enabled():
+        stop.click()
+    page.settled()
+    assert "The prover: " in told.inner_text() and stop.is_disabled()
+    assert "·" in steps.nth(1).inner_text()  # a state with its score
+
+    # a step by hand, and the prover goes on from there to the end
+    root.get_by_role("button", name="Reset").click()
+    page.settled()
+    tactic = root.get_by_label("Tactic", exact=True)
+    for text in ("constructor", "exact hp", "constructor", "exact hp"):
+        tactic.fill(text)
+        tactic.press("Enter")
+        page.settled()
+    root.get_by_role("button", name="Ask the prover").click()
+    root.locator(".wb-lp-done").wait_for(timeout=120_000)
+    done = root.locator(".wb-lp-done").inner_text()
+    assert "What was proved, in full: ∀ (p : Prop), ∀ (q : Prop)" in done and "no axioms" in done
+    assert "proved with" in told.inner_text()
+    with page.page.expect_download() as waiting:
+        root.get_by_role("button", name=".lean", exact=True).click()
+    waiting.value.save_as(tmp_path / "x.lean")
+    library = reprover.open_library()
+    text = (tmp_path / "x.lean").read_text("utf-8")
+    assert not library.engine.check(text, folder=library.root, search_path=library.build).errors
 
 
 def _listing(corpus):

@@ -80,6 +80,21 @@ def test_the_projects_own_theorem_and_a_strangers_file(project):
         assert not told.ok and word in told.message
 
 
+def test_a_proof_is_searched_in_a_project(project, tmp_path):
+    before = listing(project)
+    statement = "theorem mine (xs ys : List Nat) : (xs ++ ys).length = (ys ++ xs).length"
+    mine = reprover.own_theorem(statement, imports=("Mini.List",))
+    # nothing to copy: the project's theorems have no traced states; its premises are what the project's build knows
+    proof = reprover.prove(mine, retriever="bm25", library=project, budget=reprover.Budget(40))
+    assert proof.proved and proof.script == ("rw [List.length_append_comm]",), proof
+    given = {premise.full_name for premise, _ in proof.search.nodes[0].premises}
+    assert "List.length_append_comm" in given and all(name.split(".")[0] != "Ring" for name in given)
+    assert listing(project) == before
+    library = reprover.open_library(project)
+    text = proof.save(tmp_path / "mine.lean").read_text("utf-8")
+    assert not library.engine.check(text, folder=library.root, search_path=library.search_path).errors
+
+
 def test_a_name_that_another_theorem_has_is_not_asked_for(project):
     # the layout calls the last theorem Y.bad, and there is a true Y.bad: it was asked about in place of the last one
     library = reprover.open_library(project)

@@ -91,6 +91,17 @@ class Encoder:
             found = self._inner.encode(texts, show_progress_bar=False, convert_to_numpy=True)
         return np.asarray(found, dtype=np.float32)
 
+    def tensor(self, texts: Sequence[str]):
+        """What `embed` gives, as a torch tensor (N, H) with its gradients, for those who train the encoder."""
+        inputs = self._inner.tokenize(list(texts))
+        on = {key: value.to(self.device) if hasattr(value, "to") else value for key, value in inputs.items()}
+        return self._inner(on)["sentence_embedding"]
+
+    def save(self, folder: str | os.PathLike) -> Path:
+        """Write the encoder as it is now; `load_encoder` reads the folder."""
+        self._inner.save(str(folder), safe_serialization=True)
+        return Path(folder)
+
 
 def load_encoder(name: str | os.PathLike = "minilm", *, device="auto") -> Encoder:
     """Load a sentence encoder.

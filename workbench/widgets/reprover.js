@@ -87,6 +87,19 @@ function render({ model, el }) {
   const undo = button("Undo", () => view.act("undo"), { title: "back by one step" });
   const human = button("Show the human's next step", () => view.act("human"));
   const hint = h("div", { class: "wb-lp-hint", role: "status" });
+  // The prover works a slice at a time: after each answer this view asks for the next one, until Stop.
+  let going = false;
+  const most = h("input", { type: "number", class: "wb-input", min: 1, max: 10000, value: 60, "aria-label": "Calls of Lean", style: "width: 5em" });
+  most.addEventListener("keydown", (event) => event.stopPropagation());
+  const prover = button("Ask the prover", () => {
+    going = true;
+    view.act("prove", { calls: Math.max(1, Math.floor(Number(most.value)) || 1) });
+  }, { title: "search a proof from this state; the tree below grows" });
+  const stop = button("Stop", () => {
+    going = false;
+    draw();
+  });
+  const told = h("div", { class: "wb-lp-search", role: "status" });
   const symbols = h("div", { class: "wb-row wb-lp-symbols", role: "group", "aria-label": "Symbols" },
     ...SYMBOLS.map((sign) => button(sign, () => tactic.put(sign), { "aria-label": `Insert ${sign}` })));
   const steps = h("ol", { class: "wb-lp-tree", "aria-label": "States so far" });
@@ -133,10 +146,24 @@ function render({ model, el }) {
         ...older.map((one) => h("div", {}, h("code", {}, one.tactic), ` ${one.message.split("\n")[0]}`))));
     }
   };
+  const searched = () => (model.get("search").theorem === model.get("theorem") ? model.get("search") : null);
+  const drawSearch = () => {
+    const found = searched();
+    prover.disabled = going || !known() || answer().finished;
+    stop.disabled = !going;
+    told.replaceChildren();
+    if (!found) return;
+    const words = found.over || !going ? found.message : `${found.calls} of ${found.most} calls of Lean`;
+    told.append(`The prover: ${words}.`);
+    if (found.premises.length && !found.over) {
+      told.append(h("div", { class: "wb-hint" }, `It was given ${found.premises.map(([name, score]) => `${name} (${score.toFixed(2)})`).join(", ")}.`));
+    }
+  };
   const drawTree = (now) => {
-    steps.replaceChildren(...now.tree.map((line) => {
+    const lines = searched() && searched().tree.length > now.tree.length ? searched().tree : now.tree;
+    steps.replaceChildren(...lines.map((line) => {
       const here = line.proof === model.get("proof");
-      const words = line.goals ? left(line.goals) : "✓ no goals";
+      const words = (line.goals ? left(line.goals) : "✓ no goals") + (line.score === null ? "" : ` · ${line.score.toFixed(2)}`);
       const node = h("button", { type: "button", class: "wb-lp-step", "aria-current": here ? "step" : null, click: () => view.send({ proof: line.proof }) },
         h("code", {}, line.tactic || "(the theorem)"), h("small", {}, words));
       const item = h("li", {}, h("span", { class: "wb-hint", "aria-hidden": "true" }, line.branch ? "↳" : line.level ? "\u2003" : ""), node);
@@ -183,9 +210,15 @@ function render({ model, el }) {
       place.textContent = now.file ? `${now.file}, line ${now.line}` : "a theorem of your own";
       drawGoals(now);
       drawTree(now);
+      drawSearch();
       drawPremises(now);
       drawHint();
       drawFailed();
+    }
+    if (going && !view.waiting()) {
+      going = known() && !now.error && !now.finished && searched() !== null && !searched().over;
+      if (going) view.act("search");
+      drawSearch();
     }
     let words = !known() ? "" : now.finished ? goals.textContent : left(now.goals.length);
     if (view.waiting() || asked === null) return words;
@@ -209,7 +242,7 @@ function render({ model, el }) {
   const proof = h("div", { class: "wb-lp-main" },
     statement, place, goals,
     h("div", { class: "wb-lp-line" }, tactic.input, runButton), symbols, failed,
-    h("div", { class: "wb-row" }, undo, human), hint,
+    h("div", { class: "wb-row" }, undo, human, h("label", { class: "wb-label" }, "Calls", most), prover, stop), hint, told,
     h("strong", {}, "States so far"), h("span", { class: "wb-hint" }, " (click one to go back to it)"), steps);
   body.append(
     h("div", { class: "wb-row" }, h("label", { class: "wb-label" }, "Search", search), h("label", { class: "wb-label" }, "Theorem", picker), count),
@@ -218,7 +251,7 @@ function render({ model, el }) {
   );
   controls();
   view.on(["theorem", "proof", "retriever"], controls);
-  return view.start(draw, [], ["tried", "hint", "missing", "theorem", "proof"]);
+  return view.start(draw, [], ["tried", "hint", "missing", "theorem", "proof", "search"]);
 }
 
 export default { render };

@@ -1,6 +1,6 @@
 """The proof explorer: a theorem, its goal, a field for tactics, a real Lean's answer, and the premises in reach.
 
-No method of its own: states are `Session`'s, scores are `Ranker`'s, both of workbench.papers.reprover.
+No method of its own: states are `Session`'s, scores are `top`'s, both of workbench.papers.reprover.
 """
 
 import re
@@ -13,9 +13,11 @@ from ..errors import UsageError
 from ..files import write_atomic
 from ..papers import reprover
 from ..papers.reprover import explore, figures
+from ..papers.reprover.search.asked import Asked
 from .base import Explorer, front, one_of
 
 KEPT = 400  # failed tactics remembered
+SLICE = 0.4  # seconds that the prover works between two looks at the page
 
 
 class ProofExplorer(Explorer):
@@ -36,6 +38,8 @@ class ProofExplorer(Explorer):
         The trace of the session's library; by default the kept one, or for another library one made now.
     encoder : Encoder, optional
         A sentence encoder that is loaded already, as a second way to score premises.
+    generator : Generator or str
+        The prover's: what `reprover.prove` takes as ``model``.
     shown : int
         Premises listed.
     large : bool
@@ -52,6 +56,9 @@ class ProofExplorer(Explorer):
         Tactics that failed: {"theorem", "at" (the proof they were tried on), "tactic", "kind", "message"}.
     hint : dict
         What was asked of the human's proof last.
+    search : dict
+        What the prover does: "theorem", "from" (the proof that it goes on from), "calls" and "most" (of Lean), "over",
+        "message", "premises" (that the state tried now was given, with scores), "tree" (all states, with scores).
     missing : str
         Why there is no Lean, or "".
 
@@ -71,25 +78,27 @@ class ProofExplorer(Explorer):
     retrievers = traitlets.List().tag(sync=True)
     tried = traitlets.List().tag(sync=True)
     hint = traitlets.Dict().tag(sync=True)
+    search = traitlets.Dict().tag(sync=True)
     missing = traitlets.Unicode("").tag(sync=True)
 
-    def __init__(
-        self, theorem="Nat.zero_add", *, proof="", session=None, corpus=None, encoder=None, shown=20, large=True
-    ):
+    def __init__(self, theorem="Nat.zero_add", *, proof="", session=None, corpus=None, encoder=None,
+                 generator="neighbours", shown=20, large=True):  # fmt: skip
         self._session, self._own = session, session is None
         self._root = explore.LIBRARY if session is None else session.library.root
         if corpus is None:
             kept = Path(self._root).resolve() == explore.LIBRARY.resolve()
             corpus = reprover.own_corpus() if kept else reprover.trace(session.library, states=False)
         self.corpus, self._shown = corpus, shown
-        self._ranker = reprover.Ranker(corpus, encoder)
+        self._by = {"bm25": "bm25"} | ({} if encoder is None else {encoder.name: encoder})
+        self._generator, self._asked = generator, None
+        self._scores: dict[tuple, float] = {}  # (theorem, script) -> sum of log-probabilities
         self._states: dict[tuple, object] = {}  # (theorem, script) -> TacticState or ProofFinished
         self._verdicts: dict[tuple, object] = {}
         self._subjects: dict[str, object] = {}
         super().__init__(
             None, theorem=theorem, proof="\n".join(explore.split_proof(proof)), large=large,
             theorems=[[one.full_name, one.file_path] for one in corpus.theorems],
-            retrievers=list(self._ranker.names),
+            retrievers=list(self._by),
             missing="" if session is not None or reprover.lean_available() else explore.NO_LEAN,
         )  # fmt: skip
         if self.error:
@@ -98,7 +107,7 @@ class ProofExplorer(Explorer):
 
     @traitlets.validate("retriever")
     def _valid_retriever(self, proposal):
-        return one_of("retriever", proposal["value"], self._ranker.names)
+        return one_of("retriever", proposal["value"], tuple(self._by))
 
     # --- Lean -------------------------------------------------------------------------------------------------------
 
@@ -221,7 +230,7 @@ class ProofExplorer(Explorer):
         return hint
 
     def perform(self, command):
-        """{"kind": "tactic", "text"}, "undo", "human"."""
+        """{"kind": "tactic", "text"}, "undo", "human", "prove" (begin anew, "calls"), "search" (go on for a while)."""
         kind = command.get("kind")
         if kind == "tactic":
             self.run(str(command.get("text", "")))
@@ -229,11 +238,58 @@ class ProofExplorer(Explorer):
             self.undo()
         elif kind == "human":
             self.show_human()
+        elif kind == "prove":
+            self._begin(max(1, min(int(command.get("calls", 60)), 10_000)))
+        elif kind == "search" and self._asked and self._asked.search.start.theorem == self.subject().theorem:
+            self._go_on(SLICE)
+
+    # --- the prover -------------------------------------------------------------------------------------------------
+
+    def ask_prover(self, calls: int = 60):
+        """Search a proof from the present state, with premises by ``retriever``; a found one becomes the proof.
+
+        Returns
+        -------
+        ProofFinished or None
+        """
+        self._begin(calls)
+        return self._go_on()
+
+    def _begin(self, calls):
+        state = self.state()
+        if isinstance(state, reprover.ProofFinished):
+            raise UsageError("the proof is finished: undo a step to search another one")
+        if self.missing:
+            raise reprover.LeanMissing(self.missing)
+        by = self._by[self.retriever]
+        self._asked = self._ask(lambda one: Asked(one, self.corpus, state, self._generator, by, calls=calls))
+        self._show_search()
+
+    def _go_on(self, seconds=None):
+        found = self._ask(lambda _: self._asked.go_on(self._show_search, seconds))
+        self._show_search()
+        if found is not None:
+            self.proof = "\n".join(found.script)
+        return found
+
+    def _show_search(self):
+        for script, state, score in self._asked.states():
+            self._states.setdefault((self.theorem, script), state)
+            self._scores[self.theorem, script] = score
+        self.search = {"theorem": self.theorem, **self._asked.news(), "tree": self._tree()}
+
+    def _tree(self):
+        mine, scores = (
+            {script: one for (theorem, script), one in some.items() if theorem == self.theorem}
+            for some in (self._states, self._scores)
+        )
+        return explore.tree(mine, scores)
 
     def reset(self):
         """Back to how the widget was built; what was tried is forgotten."""
         self._states.clear()
-        self.tried, self.hint = [], {}
+        self._scores.clear()
+        self.tried, self.hint, self.search, self._asked = [], {}, {}, None
         self.answer = {**self.answer, "question": {}}  # the tree is to be drawn again even where nothing else changes
         super().reset()
 
@@ -243,9 +299,12 @@ class ProofExplorer(Explorer):
         subject, state = self.subject(), self.state()
         finished = isinstance(state, reprover.ProofFinished)
         goals = () if finished else state.goals
-        best, accessible = ([], 0) if finished else self._ranker.top(
-            state.pp, subject, self._shown, retriever=self.retriever
-        )  # fmt: skip
+        best, accessible = [], 0
+        if not finished:
+            question = reprover.Question(state.pp, subject.path, subject.start)
+            by = self._by[self.retriever] = reprover.retriever(self._by[self.retriever], self.corpus)
+            best = reprover.top(self.corpus, question, by, self._shown)
+            accessible = int(self.corpus.accessible(subject.path, subject.start).sum())
         return {
             "name": subject.theorem.name,
             "file": subject.path if subject.traced else "",
@@ -262,7 +321,7 @@ class ProofExplorer(Explorer):
             "premises": [[one.full_name, one.kind, round(score, 3), one.code, one.path] for one, score in best],
             "accessible": accessible,
             "human_steps": len(subject.traced.tactics) if subject.traced else 0,
-            "tree": explore.tree({script: state for (of, script), state in self._states.items() if of == self.theorem}),
+            "tree": self._tree(),
         }
 
     def _verify(self, finished):

@@ -1,6 +1,5 @@
 from .baseline import (
     attempt as attempt,
-    majority_tactic as majority_tactic,
     read_theorems as read_theorems,
 )
 from .corpus.corpus import (
@@ -17,9 +16,10 @@ from .corpus.metamath import read_metamath as read_metamath
 from .corpus.metamath_reading import database_queries as database_queries, metamath_corpus as metamath_corpus
 from .corpus.tracing import own_corpus as own_corpus, trace as trace
 from .explore import (
-    Ranker as Ranker,
     subject as subject,
 )
+from .generate.fixed import majority_tactic as majority_tactic
+from .generate.opening import GENERATORS as GENERATORS, generator as generator
 from .last_word import verify as verify
 from .lean.engine import (
     Engine as Engine,
@@ -44,10 +44,17 @@ from .lean.states import (
 from .retrieve import (
     BM25 as BM25,
     RETRIEVERS as RETRIEVERS,
+    TRAINED as TRAINED,
     Query as Query,
+    Question as Question,
     ceiling as ceiling,
     evaluate as evaluate,
     measure_scores as measure_scores,
     queries as queries,
+    retriever as retriever,
+    top as top,
 )
+from .search.best_first import Budget as Budget, Search as Search
+from .search.comparison import Declared as Declared, compare as compare, folds as folds
+from .search.prover import Proof as Proof, Prover as Prover, prove as prove
 from .settings import PROFILES as PROFILES

@@ -5,105 +5,46 @@ import itertools
 import os
 import re
 import stat
-import time
-from collections import Counter, deque
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from ...errors import DataError
 from ...files import user_path
-from .corpus.corpus import TracedTheorem
+from .corpus.corpus import Corpus
+from .generate.fixed import Fixed
 from .lean.lexical import without_comments
 from .lean.session import Session
-from .lean.source import assignment, own_theorem, theorems
-from .lean.states import ProofFinished, TacticState, Theorem, bare_statement
+from .lean.source import assignment, find_theorem, own_theorem, theorems
+from .lean.states import Theorem, bare_statement
+from .search.best_first import Budget
+from .search.prover import Proof, Prover, attempt_with
 
-FIRST = ("rfl", "assumption", "contradiction", "decide", "trivial")
 LONGEST_FILE, MOST = 500_000, 1000  # bytes and theorems of one file
-PLAIN = ("intro x", "constructor", "funext x", "simp", "left", "right", "exfalso")
-HYPOTHESIS = ("exact {h}", "apply {h}", "rw [{h}]", "rw [← {h}]", "cases {h}", "exact {h} (by assumption)")
-_HYPOTHESES = re.compile(r"^([^\W\d_][\w']*(?: [^\W\d_][\w']*)*) : (.*)$", re.MULTILINE)
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One theorem tried. ``status``: "proved" (recompiled and accepted), "failed", "not opened" or "rejected".
-
-    ``message`` says why it did not open, why the kernel rejected the proof, or what of the file the statement rests on;
-    ``statement`` is what was proved, as it was elaborated: full names, every argument.
-    """
-
-    theorem: str
-    status: str
-    script: tuple[str, ...]
-    calls: int
-    seconds: float
-    message: str = ""
-    statement: str = ""
-
-
-def majority_tactic(theorems: Sequence[TracedTheorem]) -> str:
-    """The commonest tactic of the training theorems; of equally common ones the first by alphabet."""
-    counts = Counter(tactic.tactic for theorem in theorems for tactic in theorem.tactics)
-    if not counts:
-        raise DataError("the training part holds no tactic; give it theorems with tactic proofs")
-    return min(counts, key=lambda tactic: (-counts[tactic], tactic))
-
-
-def candidates(state: TacticState) -> list[str]:
-    """The fixed list for a state: closing tactics, each hypothesis used in a few ways (the latest first), the rest."""
-    names = []
-    for found in _HYPOTHESES.finditer(state.goals[0].split("⊢")[0]):
-        names += [(name, found[2]) for name in found[1].split()]
-    tactics = list(FIRST)
-    for name, kind in reversed(names):
-        if kind.startswith(("Type", "Sort")) or kind == "Prop":
-            continue
-        if kind in ("Nat",) or kind.startswith("List "):
-            tactics += [f"induction {name}", f"cases {name}"]
-        elif kind == "Bool" or kind.startswith("Option "):
-            tactics.append(f"cases {name}")
-        else:
-            tactics += [form.format(h=name) for form in HYPOTHESIS]
-    return list(dict.fromkeys([*tactics, *PLAIN]))
+NOTHING = Corpus((), ())  # for a prover without premises
 
 
 def attempt(session: Session, theorem: "str | Theorem", *, tactics: Sequence[str] | None = None, calls: int = 100,
-            depth: int = 6) -> Attempt:  # fmt: skip
-    """Try to prove a theorem, breadth first; states with the same text are visited once.
+            depth: int = 6) -> Proof:  # fmt: skip
+    """Try to prove a theorem with a fixed list, breadth first; states with the same text are visited once.
 
     Parameters
     ----------
     tactics : sequence of str, optional
-        The same list for every state (``["rfl"]`` is the majority prover); None: `candidates`.
+        The same list for every state (``["rfl"]`` is the majority prover); None: `fixed.candidates`.
     calls : int
         Calls of Lean at most.
     depth : int
         Longest proof.
     """
-    began = time.perf_counter()
-    name = theorem if isinstance(theorem, str) else theorem.name
-    state = session.open(theorem)
-    if not isinstance(state, TacticState):
-        why = getattr(state, "message", type(state).__name__)
-        return Attempt(name, "not opened", (), 0, time.perf_counter() - began, why)
-    waiting, seen, made = deque([state]), {state.pp}, 0
-    while waiting:
-        state = waiting.popleft()
-        for tactic in tactics if tactics is not None else candidates(state):
-            if made >= calls:
-                return Attempt(name, "failed", (), made, time.perf_counter() - began)
-            made += 1
-            answer = session.run_tac(state, tactic)
-            if isinstance(answer, ProofFinished):
-                told = session.verify(answer)
-                status, why = "proved" if told.ok else "rejected", "" if told.ok and not told.own else told.message
-                return Attempt(name, status, answer.script, made, time.perf_counter() - began, why, told.statement)
-            if isinstance(answer, TacticState) and answer.pp not in seen and len(answer.script) < depth:
-                seen.add(answer.pp)
-                waiting.append(answer)
-    return Attempt(name, "failed", (), made, time.perf_counter() - began)
+    named = find_theorem(session.library, theorem) if isinstance(theorem, str) else theorem
+    return attempt_with([session], named, fixed(tactics, depth=depth), Budget(calls), NOTHING)
+
+
+def fixed(tactics: Sequence[str] | None = None, *, depth: int = 6) -> Prover:
+    """A prover with one list for every state, or with `fixed.candidates`; it uses no premises."""
+    return Prover(Fixed(tactics), width=sys.maxsize, depth=depth)
 
 
 def read_theorems(folder: str | os.PathLike) -> list[Theorem]:

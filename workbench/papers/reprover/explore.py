@@ -12,8 +12,6 @@ import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from ...errors import DataError, UsageError
 from .corpus.corpus import Corpus, Position, Tactic, TracedTheorem
 from .corpus.tracing import FINISHED
@@ -23,7 +21,6 @@ from .lean.safety import refusal
 from .lean.session import LeanError, ProofFinished, ProofGivenUp, TacticState, Theorem
 from .lean.source import own_theorem, theorems
 from .lean.states import statement_refusal
-from .retrieve import score_all
 
 NO_LEAN = f"no Lean is installed here; get one with: {INSTALL}"
 _BEHIND = (10**9, 1)  # a place after everything in its file
@@ -134,20 +131,22 @@ def goals_left(count: int) -> str:
     return f"{count} goal{'s' * (count != 1)} left"
 
 
-def tree(states: dict) -> list[dict]:
+def tree(states: dict, scores: dict | None = None) -> list[dict]:
     """Visited states as lines of a tree, depth first, branches in the order in which they were tried.
 
     Parameters
     ----------
     states : dict of script to TacticState or ProofFinished
         Every script's beginnings are keys too.
+    scores : dict of script to float, optional
+        Sums of log-probabilities, of the states that a search came to.
 
     Returns
     -------
     list of dict
         "proof" (the script as text), "tactic" ("" for the theorem), "goals" (how many are left), "first" (the first of
         them), "level" (branchings above it: a line without branches does not move to the right), "branch" (whether it
-        begins one).
+        begins one), "score" (None where a person came to it).
     """
     below: dict[tuple, list[tuple]] = {}
     for script in states:
@@ -158,6 +157,7 @@ def tree(states: dict) -> list[dict]:
         script, level, branch = waiting.pop()
         goals = getattr(states[script], "goals", ())
         told = {"goals": len(goals), "first": goals[0] if goals else FINISHED, "level": level, "branch": branch}
+        told["score"] = (scores or {}).get(script)
         lines.append({"proof": "\n".join(script), "tactic": script[-1] if script else "", **told})
         children = below.get(script, [])
         forks = len(children) > 1
@@ -173,32 +173,3 @@ def lean_file(finished: ProofFinished) -> str:
         "-- It imports the mini library of data/reprover/library; docs/reprover.md says how to check the file.\n"
         f"{theorem.document(finished.script)}\n#print axioms {theorem.name}\n"
     )
-
-
-class Ranker:
-    """Accessible premises of a state, best first, for one state at a time.
-
-    Parameters
-    ----------
-    corpus : Corpus
-    encoder : Encoder, optional
-        A handle of `workbench.load_encoder`, already loaded; the premises are embedded when it is first asked.
-
-    Attributes
-    ----------
-    names : tuple of str
-        "bm25", and the encoder's name.
-    """
-
-    def __init__(self, corpus: Corpus, encoder=None) -> None:
-        self.corpus, self._by = corpus, {"bm25": "bm25"} | ({} if encoder is None else {encoder.name: encoder})
-        self.names = tuple(self._by)
-
-    def top(self, state: str, subject: Subject, k: int = 10, *, retriever: str = "bm25"):
-        """The best ``k`` premises that ``subject`` may name: [(Premise, score)], and how many it may name in all."""
-        if retriever not in self.names:
-            raise UsageError(f"retriever {retriever!r} is unknown here: choose {' or '.join(self.names)}")
-        mask = self.corpus.accessible(subject.path, subject.start)
-        scores = np.where(mask, next(score_all(self.corpus, [state], self._by[retriever])), -np.inf)
-        ranked = np.argsort(-scores, kind="stable")[: min(k, int(mask.sum()))]
-        return [(self.corpus.premises[n], float(scores[n])) for n in ranked], int(mask.sum())

@@ -55,6 +55,19 @@ def retrieval_figure(rows: Sequence[Mapping]) -> plots.Picture:
     return picture
 
 
+def curves_figure(found: Mapping[str, Mapping[str, tuple]]) -> plots.Picture:
+    """Theorems proved over calls of Lean with intervals, a panel a split: {split: `search.report.curves`}."""
+    picture, axes = plots.panels(1, len(found), size=(1.4 + 4.9 * len(found), 4.4), sharey=True)
+    for number, (axis, (split, lines)) in enumerate(zip(axes[0], found.items())):
+        n = max((one.n for _, some in lines.values() for one in some), default=0)
+        plots.curves(
+            lines, xlabel="calls of Lean", ylabel="" if number else "share of theorems proved", axis=axis,
+            title=f"{split} (n = {n})", legend="right" if number == len(found) - 1 else None, limits=(0, None),
+            styles={name: {"marker": "o", "linestyle": "-"} for name in lines},
+        )  # fmt: skip
+    return picture
+
+
 def proof_figure(
     title: str, statement: str, steps: Sequence[str], goals: Sequence[str], premises: Sequence[tuple[str, float]], *,
     retriever: str = "bm25", verdict: str = "",

@@ -1,46 +1,136 @@
 """Premise selection: the state is the query, the accessible premises are the candidates (§5.1, Table 1's measures).
 
-Three retrievers without training: random, BM25 over identifiers and words, and a sentence encoder that never saw Lean
-(zero-shot). All give one score a premise; the accessible filter removes candidates *before* the top-k, as the paper
-does. Everything is done on whole arrays, so that tens of thousands of premises cost milliseconds a query.
+`retriever` opens one by name:
+
+- random, bm25 (identifiers and words), or a sentence encoder that never saw Lean ("minilm": zero-shot): no training;
+- counts, neighbours (which premises are common; which ones similar training states used): controls;
+- linear (a matrix on the frozen encoder, seconds), encoder (all of it, as in the paper): the paper's loss;
+- a folder of a trained head or encoder, a hub id (the authors' ByT5 encoders), or a handle.
+
+All give one score a premise; the accessible filter removes candidates *before* the top-k, as the paper does.
+Everything is done on whole arrays, so that tens of thousands of premises cost milliseconds a query.
 """
 
-import functools
-import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import os
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
 from ...errors import UsageError
+from ...files import user_path
 from ...results import Results
 from ...rows import Row
-from .corpus.corpus import Corpus, Tactic, TracedTheorem
+from .corpus.corpus import Corpus, TracedTheorem
+from .retrievers.dense import best, frozen, not_a_number
+from .retrievers.lexical import BM25 as BM25, Counts, Lexical, Neighbours, Random, words as words
+from .retrievers.queries import Query, Question, Retriever, queries
 
-_WORD = re.compile(r"[^\W\d_]+|\d+|[^\w\s.,:()\[\]{}⟨⟩]")
-RETRIEVERS = ("random", "bm25", "minilm")
+RETRIEVERS = ("random", "bm25", "minilm")  # need no training
+TRAINED = ("counts", "neighbours", "linear", "encoder")  # need a training part
+SEEDED = ("random", "linear", "encoder")  # begin at random
+ENCODER = "minilm"  # what a linear head stands on, and where a whole encoder begins
 MEASURES = ("recall@1", "recall@10", "mrr")
 BATCH = 32  # queries scored at once
 
 
-@dataclass(frozen=True)
-class Query:
-    """A tactic with at least one positive: where it stands, its state, the premises it names (corpus places)."""
+def retriever(spec, corpus: Corpus, theorems: Sequence[TracedTheorem] = (), *, seed: int = 0) -> Retriever:
+    """Open a retriever; one that is trained is trained now.
 
-    theorem: TracedTheorem
-    tactic: Tactic
-    positives: frozenset[int]
+    Parameters
+    ----------
+    spec
+        A name of `RETRIEVERS` or `TRAINED`, a folder that `Linear.save` or `Encoder.save` wrote, an encoder's hub id,
+        an encoder of `workbench.load_encoder`, or a retriever (it is given back).
+    theorems
+        The training part.
+
+    Raises
+    ------
+    UsageError
+        A retriever that is trained, and no theorems.
+    ModelError
+        An encoder or a folder cannot be read, or has its weights only as pickles.
+    """
+    if hasattr(spec, "scores_of"):
+        return spec
+    if hasattr(spec, "embed"):
+        return frozen(corpus, spec)
+    if spec == "random":
+        return Random(corpus, seed)
+    if spec == "bm25":
+        return Lexical(corpus)
+    if spec in TRAINED:
+        return _trained(spec, corpus, theorems, seed)
+    from ...models import load_encoder
+    from .retrievers.linear import ABOUT, opened
+
+    folder = user_path(spec) if isinstance(spec, str | os.PathLike) else None
+    if folder is not None and (folder / ABOUT).is_file():
+        return opened(corpus, folder, load_encoder)
+    return frozen(corpus, load_encoder(spec))
 
 
-def queries(corpus: Corpus, theorems: Sequence[TracedTheorem]) -> list[Query]:
-    """Every tactic of ``theorems`` that names at least one premise of the corpus."""
-    return [
-        Query(theorem, tactic, positives)
-        for theorem in theorems
-        for tactic in theorem.tactics
-        if (positives := corpus.numbers(tactic))
-    ]
+def _trained(name: str, corpus: Corpus, theorems: Sequence[TracedTheorem], seed: int) -> Retriever:
+    trained = queries(corpus, theorems)
+    if not trained:
+        raise UsageError(
+            f"the retriever {name!r} learns from a training part, and none of {len(theorems)} theorems names a "
+            "premise: give it theorems (retriever(name, corpus, theorems)), or a folder of a trained one"
+        )
+    if name == "counts":
+        return Counts(corpus, trained)
+    if name == "neighbours":
+        return Neighbours(corpus, trained)
+    from ...models import load_encoder
+
+    encoder = load_encoder(ENCODER)
+    if name == "linear":
+        from .retrievers.linear import linear
+
+        return linear(corpus, trained, encoder, seed=seed)
+    from .retrievers.finetune import finetuned
+
+    return finetuned(corpus, trained, encoder, seed=seed)
+
+
+def top(corpus: Corpus, query, by="bm25", k: int = 10, *, theorems: Sequence[TracedTheorem] = (), seed: int = 0):
+    """The best ``k`` premises among those that may be named.
+
+    Parameters
+    ----------
+    query
+        A `Question` or `Query`, or a sequence of them, which are scored in batches.
+    by, theorems, seed
+        As in `retriever`; whoever asks often opens one first and gives it here.
+
+    Returns
+    -------
+    [(Premise, score)], best first, of equal scores the earlier premise; for a sequence a list of them.
+    """
+    if isinstance(query, Question | Query):
+        return top(corpus, [query], by, k, theorems=theorems, seed=seed)[0]
+    if k < 1:
+        raise UsageError(f"k={k} is impossible: ask for at least 1 premise")
+    asked = [one.question if isinstance(one, Query) else one for one in query]
+    opened, found, key, mask = retriever(by, corpus, theorems, seed=seed), [], None, None
+    for question, scores in zip(asked, _batches(opened, [one.state for one in asked]), strict=True):
+        if key != (question.path, question.start):  # a theorem's questions follow one another
+            key, mask = (question.path, question.start), corpus.accessible(question.path, question.start)
+        chosen = best(scores, mask, k)
+        found.append([(corpus.premises[number], float(scores[number])) for number in chosen])
+    return found
+
+
+def _batches(opened: Retriever, states: Sequence[str]) -> Iterator:
+    for first in range(0, len(states), BATCH):
+        yield from opened.scores_of(states[first : first + BATCH])
+
+
+def score_all(
+    corpus: Corpus, states: Sequence[str], by, *, theorems: Sequence[TracedTheorem] = (), seed: int = 0
+) -> Iterator:
+    """Scores of all premises, (P,), for each state in turn; ``by``, ``theorems`` and ``seed`` as in `retriever`."""
+    yield from _batches(retriever(by, corpus, theorems, seed=seed), states)
 
 
 def _measure(places: Sequence[int], n: int) -> tuple[float, float, float]:
@@ -65,13 +155,13 @@ def ceiling(asked: Sequence[Query]) -> Results:
     return results_of(asked, "best possible", [range(1, len(query.positives) + 1) for query in asked])
 
 
-def results_of(asked: Sequence[Query], arm: str, places: Iterable[Sequence[int]]) -> Results:
+def results_of(asked: Sequence[Query], arm: str, places: Iterable[Sequence[int]], seed: int = 0) -> Results:
     """A row a query with the `MEASURES`, from the places that its positives got.
 
     The unit is the theorem: its tactics resemble one another.
     """
     return Results(rows=(
-        Row(arm, item, 0, str(query.theorem.key), dict(zip(MEASURES, _measure(found, len(query.positives)))), {},
+        Row(arm, item, seed, str(query.theorem.key), dict(zip(MEASURES, _measure(found, len(query.positives)))), {},
             query.tactic.state_before, f"{query.tactic.tactic}\nits premises have the places {sorted(found)}")
         for (item, query), found in zip(items_of(asked).items(), places, strict=True)
     ))  # fmt: skip
@@ -82,107 +172,34 @@ def items_of(asked: Sequence[Query]) -> dict[str, Query]:
     return {f"{number} {query.theorem.full_name}": query for number, query in enumerate(asked, 1)}
 
 
-def words(text: str) -> list[str]:
-    """Words of a Lean text for BM25: names cut at dots, underscores and capitals, and symbols one by one."""
-    return [word.lower() for word in _WORD.findall(re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text))]
-
-
-class BM25:
-    """Okapi BM25 over texts: scikit-learn counts the words, the weights are
-
-    w(t, d) = log(1 + (N - n_t + ½)/(n_t + ½)) · f(k₁ + 1)/(f + k₁(1 - b + b |d|/mean|d|)).
-
-    Parameters
-    ----------
-    texts : sequence of str
-    split : callable
-        Cuts a text, and a query, into words.
-    k1, b : float
-        The usual 1.5 and .75.
-    """
-
-    def __init__(
-        self, texts: Sequence[str], *, split: Callable[[str], list[str]] = words, k1: float = 1.5, b: float = 0.75
-    ) -> None:
-        from scipy.sparse import csr_matrix
-        from sklearn.feature_extraction.text import CountVectorizer
-
-        counter = CountVectorizer(analyzer=split)
-        counts = counter.fit_transform(texts).astype(np.float64).tocoo()  # (D, V)
-        lengths = np.asarray(counts.sum(axis=1)).ravel()
-        holding = np.bincount(counts.col, minlength=counts.shape[1])
-        rarity = np.log1p((len(texts) - holding + 0.5) / (holding + 0.5))
-        damping = k1 * (1 - b + b * lengths / lengths.mean())
-        weights = rarity[counts.col] * counts.data * (k1 + 1) / (counts.data + damping[counts.row])
-        self._weights = csr_matrix((weights, (counts.row, counts.col)), shape=counts.shape)
-        self._split, self._place = split, counter.vocabulary_
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the weights."""
-        return self._weights.data.nbytes + self._weights.indices.nbytes + self._weights.indptr.nbytes
-
-    def scores(self, query: str):
-        """A score for every text, (D,); a word that stands twice in the query counts twice."""
-        return self.scores_of([query])[0]
-
-    def scores_of(self, queries: Sequence[str]):
-        """Scores of several queries, (Q, D): one pass over the weights for all of them; some 30 at once are best."""
-        asked = np.zeros((self._weights.shape[1], len(queries)))
-        for column, query in enumerate(queries):
-            for word, count in Counter(self._split(query)).items():
-                if word in self._place:
-                    asked[self._place[word], column] = count
-        return (self._weights @ asked).T  # (D, V) @ (V, Q)
-
-
-@functools.lru_cache(maxsize=2)
-def _bm25(texts: tuple[str, ...], split: Callable[[str], list[str]]) -> BM25:
-    """Kept, because every split asks it, with and without the filter."""
-    return BM25(texts, split=split)
-
-
-def score_all(corpus: Corpus, states: Sequence[str], retriever, *, seed: int = 0) -> Iterator:
-    """Scores of all premises, (P,), for each state in turn.
-
-    ``retriever`` is "random", "bm25", or a sentence encoder of `workbench.load_encoder`: a handle or a name ("minilm").
-    """
-    texts = tuple(f"{premise.full_name} {premise.code}" for premise in corpus.premises)
-    if retriever == "random":
-        rng = np.random.default_rng(seed)
-        yield from (rng.random(len(texts)) for _ in states)
-    elif retriever == "bm25":
-        metamath = all(file.path.endswith(".mm") for file in corpus.files)  # its symbols stand between blanks
-        index = _bm25(texts, str.split if metamath else words)
-        for first in range(0, len(states), BATCH):
-            yield from index.scores_of(states[first : first + BATCH])
-    else:
-        premises = _embed(retriever, texts)  # (P, H)
-        yield from (premises @ state for state in _embed(retriever, tuple(states)))  # (Q, H)
-
-
-def evaluate(corpus: Corpus, asked: Sequence[Query], retriever, *, accessible: bool = True, seed: int = 0) -> Results:
+def evaluate(
+    corpus: Corpus, asked: Sequence[Query], by, *, theorems: Sequence[TracedTheorem] = (), accessible: bool = True,
+    seed: int = 0,
+) -> Results:  # fmt: skip
     """Rank the premises for every query and measure it: a row a query, as `results_of` makes them.
 
     Parameters
     ----------
+    by, theorems, seed
+        As in `retriever`.
     accessible : bool
         Whether only accessible premises are candidates (the paper's setting) or all of the corpus.
     """
     states = [query.tactic.state_before for query in asked]
-    scored = score_all(corpus, states, retriever, seed=seed)
-    return measure_scores(corpus, asked, scored, accessible=accessible, arm=arm_of(retriever, accessible))
+    scored = score_all(corpus, states, by, theorems=theorems, seed=seed)
+    return measure_scores(corpus, asked, scored, accessible=accessible, arm=arm_of(by, accessible), seed=seed)
 
 
-def arm_of(retriever, accessible: bool) -> str:
+def arm_of(by, accessible: bool) -> str:
     """A retriever's name in results."""
-    name = retriever if isinstance(retriever, str) else retriever.name
+    name = by if isinstance(by, str) else getattr(by, "name", os.fspath(by))
     return f"{name}, {'accessible' if accessible else 'all'}"
 
 
 def measure_scores(
-    corpus: Corpus, asked: Sequence[Query], scored: Iterable, *, accessible: bool = True, arm: str = "own"
-) -> Results:
+    corpus: Corpus, asked: Sequence[Query], scored: Iterable, *, accessible: bool = True, arm: str = "own",
+    seed: int = 0,
+) -> Results:  # fmt: skip
     """`evaluate` for scores of any origin: ``scored`` holds one row of scores of all premises, (P,), a query."""
     if not asked:
         raise UsageError(
@@ -193,19 +210,12 @@ def measure_scores(
         key, mask = None, None
         for query, scores in zip(asked, scored, strict=True):
             scores = np.array(scores, dtype=float)
+            if np.isnan(scores).any():
+                raise not_a_number(arm)
             if accessible:
                 if key != query.theorem.key:  # a theorem's queries follow one another
                     key, mask = query.theorem.key, corpus.accessible(query.theorem.file_path, query.theorem.start)
                 scores[~mask] = -np.inf
             yield _places(scores, query.positives)
 
-    return results_of(asked, arm, places())
-
-
-@functools.lru_cache(maxsize=8)
-def _embed(encoder, texts: tuple[str, ...]):
-    """Unit vectors of ``texts``, (N, H); kept, because the same premises are asked for with and without the filter."""
-    from ...models import load_encoder
-
-    vectors = (load_encoder(encoder) if isinstance(encoder, str) else encoder).embed(texts)
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    return results_of(asked, arm, places(), seed)

@@ -1,20 +1,32 @@
 """The notebook's measurements and tables; `figures` draws them."""
 
 import html
-import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
-from ...bars import tqdm
 from ...results import Results
-from ...rows import Key, Row
-from .baseline import attempt, majority_tactic
+from ...rows import Row
 from .corpus.corpus import Corpus, TracedTheorem
+from .generate.measure import exact_matches, generation_rows, steps_of
 from .lean.session import Session
 from .lean.states import Theorem
-from .retrieve import MEASURES, RETRIEVERS, Query, arm_of, ceiling, evaluate, items_of
+from .retrieve import (
+    MEASURES,
+    RETRIEVERS,
+    SEEDED,
+    Query,
+    arm_of,
+    ceiling,
+    items_of,
+    measure_scores,
+    retriever,
+    score_all,
+)  # fmt: skip
+from .search.best_first import Budget
+from .search.comparison import Part, compare, declared
+from .search.report import sentences
 
 
 def overview(corpus: Corpus):
@@ -51,25 +63,41 @@ def proof_html(theorem: TracedTheorem):
 
 
 def retrieval_table(
-    corpus: Corpus, asked: dict[str, Sequence[Query]], retrievers: Sequence[str] = RETRIEVERS, *, seed: int = 0
-) -> list[dict]:
+    corpus: Corpus, asked: dict[str, Sequence[Query]], retrievers: Sequence[str] = RETRIEVERS, *, seed: int = 0,
+    train: dict[str, Sequence[TracedTheorem]] | None = None, n_seeds: int = 1,
+) -> list[dict]:  # fmt: skip
     """Every retriever on every split, with and without the accessible filter: rows with Estimates.
 
-    Each is an arm of a study of the split's queries, and they all share one computation.
+    Each is an arm of a study of the split's queries. One with a random start (`SEEDED`) is trained ``n_seeds`` times,
+    from ``seed`` on, on the split's training part in ``train``; its rows are pooled, an interval resamples theorems.
     """
     rows = []
     for split, some in asked.items():
+        theorems = (train or {}).get(split, ())
         queried = [[query.theorem.key, query.tactic.state_before, sorted(query.positives)] for query in some]
-        results = Results(f"premises, {split} split", settings=[corpus.fingerprint, queried, seed])
-        for retriever, accessible in itertools.product(retrievers, (True, False)):
-            make = partial(_ranked, corpus, some, retriever, accessible, seed)
-            results.compute([(arm_of(retriever, accessible), item, 0) for item in items_of(some)], make, together=True)
+        learned = [theorem.key for theorem in theorems]
+        results = Results(f"premises, {split} split", settings=[corpus.fingerprint, queried, learned])
+        for name in retrievers:
+            for number in range(seed, seed + (n_seeds if name in SEEDED else 1)):
+                keys = [(arm_of(name, accessible), item, number) for accessible in (True, False)
+                        for item in items_of(some)]  # fmt: skip
+                make = partial(_ranked, corpus, some, name, theorems, number)
+                results.compute(keys, make, together=True)
         rows += _retrieval_rows(split, results)
     return rows
 
 
-def _ranked(corpus, asked, retriever, accessible, seed, _missing) -> list[Row]:
-    return evaluate(corpus, asked, retriever, accessible=accessible, seed=seed).rows
+def _ranked(corpus, asked, name, theorems, seed, _missing) -> list[Row]:
+    opened = retriever(name, corpus, theorems, seed=seed)
+    states = [query.tactic.state_before for query in asked]
+    return [
+        row
+        for accessible in (True, False)
+        for row in measure_scores(
+            corpus, asked, score_all(corpus, states, opened), accessible=accessible, arm=arm_of(name, accessible),
+            seed=seed,
+        ).rows
+    ]  # fmt: skip
 
 
 def _retrieval_rows(split: str, results: Results) -> list[dict]:
@@ -80,6 +108,34 @@ def _retrieval_rows(split: str, results: Results) -> list[dict]:
          **{measure: column[arm] for measure, column in columns.items()}}
         for arm, (name, _, candidates) in arms.items()
     ]  # fmt: skip
+
+
+def generation_table(
+    corpus: Corpus, parts: dict[str, dict[str, Sequence[TracedTheorem]]], generators: dict[str, tuple], *, seed: int = 0
+) -> list[dict]:
+    """How often each generator writes the human's tactic, first or among sixteen: rows with Estimates.
+
+    Parameters
+    ----------
+    parts : {split: {"train": theorems, "test": theorems}}
+    generators : {arm: (generator, retriever)}
+        As `generator` and `retriever` open them, where ``{split}`` in a text stands for the split's name; a retriever
+        of None: no premises.
+    """
+    rows = []
+    for split, some in parts.items():
+        keys = [[theorem.key for theorem in some[part]] for part in ("train", "test")]
+        about = {arm: [str(getattr(one, "name", one)) for one in pair] for arm, pair in generators.items()}
+        results = Results(f"tactics, {split} split", settings=[corpus.fingerprint, keys, about, seed])
+        for arm, pair in generators.items():
+            spec, by = (one.format(split=split) if isinstance(one, str) else one for one in pair)
+
+            def make(_missing, arm=arm, spec=spec, by=by, some=some):
+                return exact_matches(corpus, some["train"], some["test"], spec, by, arm=arm, seed=seed)
+
+            results.compute([(arm, item, 0) for item in steps_of(some["test"])], make, together=True)
+        rows += generation_rows(results, split)
+    return rows
 
 
 def ceiling_rows(asked: dict[str, Sequence[Query]]) -> list[dict]:
@@ -105,63 +161,35 @@ def database_overview(corpus: Corpus, asked: dict[str, Sequence[Query]]):
     return pd.DataFrame({"what": list(rows), "value": list(rows.values())}, dtype=object)
 
 
-def floor(session: Session, train: Sequence[TracedTheorem], theorems: Sequence[str | Theorem], *, calls: int,
-          progress: bool = False) -> Results:  # fmt: skip
-    """The two provers of the floor on the same theorems: the majority tactic once, the fixed list within ``calls``."""
-    commonest = majority_tactic(train)
-    provers = {
-        f"majority tactic ({commonest})": {"tactics": [commonest], "calls": 1},
-        f"fixed list, {calls} calls": {"calls": calls},
-    }
-    return prove(session, theorems, provers, name="proofs", progress=progress)
+def prove_splits(
+    sessions: Sequence[Session], corpus: Corpus, parts: dict[str, Sequence[Part]], provers: Sequence[str], *,
+    calls: int, seed: int = 0, progress: bool = False,
+) -> dict[str, Results]:  # fmt: skip
+    """The provers of these names on every split: {split: `compare`'s rows}.
 
-
-def prove(session: Session, theorems: Sequence[str | Theorem], provers: dict[str, dict], *, name: str = "own theorems",
-          progress: bool = False) -> Results:  # fmt: skip
-    """Every prover (its name -> keywords of `attempt`) on every theorem.
-
-    Returns
-    -------
-    Results
-        Measure: "proved". Labels: "status", "why not" and "proved, in full", an `Attempt`'s message and statement.
-        The reply is the proof. Costs: "calls" of Lean, "seconds".
+    ``parts`` holds of each split [(training theorems, names asked)]: one pair, or one a fold.
     """
-    about = {one if isinstance(one, str) else one.name: one for one in theorems}
-    given = [one if isinstance(one, str) else [one.name, one.module, one.preamble, one.statement] for one in theorems]
-    library = session.library
-    settings = [str(library.build or library.root), session.timeout, session.memory_mb, given, provers]
-    results = Results(name, model=f"Lean {library.engine.version}", settings=settings)
-
-    def rows(missing: Sequence[Key]) -> Iterable[Row]:
-        for prover, item, _ in tqdm(missing, desc="proving", unit="attempt", disable=not progress):
-            one = attempt(session, about[item], **provers[prover])
-            labels = {"status": one.status, "why not": one.message, "proved, in full": one.statement}
-            measures, cost = {"proved": one.status == "proved"}, {"calls": one.calls, "seconds": one.seconds}
-            statement = getattr(about[item], "statement", item)
-            yield Row(prover, item, 0, "", measures, labels, statement, "\n".join(one.script), cost)
-
-    results.compute([(prover, item, 0) for item in about for prover in provers], rows)
-    return results
+    chosen = declared(provers)
+    return {
+        split: compare(f"proofs, {split}", corpus, some, chosen, Budget(calls), sessions=sessions, seed=seed,
+                       progress=progress)
+        for split, some in parts.items()
+    }  # fmt: skip
 
 
-def floor_table(found: Results) -> list[dict]:
-    """Pass@1 with intervals. As in the reference, a theorem that does not open is not counted; it is reported."""
-    opened = Results(rows=[row for row in found.rows if row.labels["status"] != "not opened"])
-    shares, rows = opened.table("proved"), []
-    for prover in found.arms:
-        tried, some = found.of(prover).rows, opened.of(prover)
-        rows.append({
-            "prover": prover, "proved": sum(row.measures["proved"] for row in tried), "of": len(some),
-            "pass@1": shares.get(prover), "not opened": len(tried) - len(some),
-            "rejected by the kernel": len(found.of(prover, status="rejected")),
-            "calls a theorem": sum(row.cost["calls"] for row in tried) / max(len(some), 1),
-            "seconds": round(sum(row.cost["seconds"] for row in tried), 1),
-        })  # fmt: skip
-    return rows
+def prove_own(sessions: Sequence[Session], corpus: Corpus, theorems: Sequence[Theorem], provers: Sequence[str], *,
+              calls: int, seed: int = 0):  # fmt: skip
+    """Theorems of one's own, with all traced theorems to learn from: a pandas table, a row a theorem and prover."""
+    chosen = declared(provers)
+    found = compare("own theorems", corpus, [(corpus.theorems, theorems)], chosen, Budget(calls), sessions=sessions,
+                    seed=seed)  # fmt: skip
+    columns = {"item": "theorem", "arm": "prover"}
+    wanted = ["item", "arm", "status", "proof", "calls", "why not", "proved, in full"]
+    return found.frame()[wanted].rename(columns=columns)
 
 
-def verdict(rows: Sequence[dict], floor_rows: Sequence[dict], library: str) -> str:
-    """What `retrieval_table` and `floor_table` found, beside a random order: sentences that follow from the numbers."""
+def verdict(rows: Sequence[dict], proofs: dict[str, Results], library: str) -> str:
+    """What `retrieval_table` and `prove_splits` found: sentences that follow from the numbers."""
     said = []
     for split in dict.fromkeys(row["split"] for row in rows):
         recall = {row["retriever"]: row["recall@10"] for row in rows
@@ -173,9 +201,8 @@ def verdict(rows: Sequence[dict], floor_rows: Sequence[dict], library: str) -> s
             for name, e in recall.items()
         ]
         said.append(f"{split} split: {', '.join(told)}, random order {chance}, {chance.n} steps")
-    proved = [f"{row['prover']} {row['pass@1']} of {row['of']} theorems" for row in floor_rows if row["of"]]
-    floor = f"the floor of a prover that has learned nothing is {', '.join(proved)}" if proved else "no proof was tried"
+    proved = " ".join(sentences(proofs)) or "No proof was tried."
     return (
         f"Premise retrieval in {library} without training, share of the right premises among the first ten "
-        f"(Recall@10): {'; '.join(said)}. No learned prover was run: {floor}."
+        f"(Recall@10): {'; '.join(said)}. {proved}"
     )

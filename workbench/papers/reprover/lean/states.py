@@ -9,6 +9,7 @@ from .lexical import COMMENT, UNKNOWN, tokens, without_comments
 from .safety import LONGEST, text_refusal
 
 _NAME = r"(?:_root_\.)?[\w'!?«»]+(?:\.[\w'!?«»]+)*"
+_HYPOTHESES = re.compile(r"^([^\W\d_][\w']*(?: [^\W\d_][\w']*)*) : (.*)$", re.MULTILINE)
 _HEAD = re.compile(rf"\s*(?:@\[[^\]]*\]\s*)?(?P<words>(?:\w+\s+)*?)(?:theorem|lemma)\s+(?P<name>{_NAME})")
 
 
@@ -92,6 +93,12 @@ class Verified:
     statement: str = ""
     own: tuple[str, ...] = ()
     trusted: tuple[str, ...] = ()
+
+
+def hypotheses(goal: str) -> list[tuple[str, str]]:
+    """(name, statement) of each hypothesis of a goal as Lean prints it; those without a name (✝) are left out."""
+    above = re.sub(r"\n +", " ", goal.split("⊢")[0])  # a long one goes on in indented lines
+    return [(name, found[2]) for found in _HYPOTHESES.finditer(above) for name in found[1].split()]
 
 
 def render(script: tuple[str, ...]) -> str:

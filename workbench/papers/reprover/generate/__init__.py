@@ -1,0 +1,1 @@
+"""Generators of tactics: a state and premises in, tactics with their log-probabilities out."""
