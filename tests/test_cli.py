@@ -16,8 +16,26 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "runs"))
 from tiny_notebooks import write_notebook  # noqa: E402
 
+<<<<<<< HEAD
 COMMANDS = ["list", "params", "run", "sweep", "reproduce", "runs", "rerun", "diff", "report", "slides", "doctor",
             "cache", "lab"]  # fmt: skip
+=======
+COMMANDS = [
+    "list",
+    "params",
+    "run",
+    "sweep",
+    "reproduce",
+    "runs",
+    "rerun",
+    "diff",
+    "report",
+    "slides",
+    "doctor",
+    "cache",
+    "lab",
+]
+>>>>>>> house
 HEAVY = {
     "ray",
     "mlflow",
@@ -32,6 +50,31 @@ HEAVY = {
     "pandas",
     "bitsandbytes",
 }
+
+
+FORKS = """
+import json, os, sys
+from workbench.cli import main
+codes = []
+for number, words in enumerate(json.loads(sys.argv[1])):
+    if (child := os.fork()) == 0:
+        for stream, name in ((1, "out"), (2, "err")):
+            os.dup2(os.open(f"{sys.argv[2]}/{number}.{name}", os.O_WRONLY | os.O_CREAT), stream)
+        sys.argv = ["workbench", *words]
+        main()
+        os._exit(0)
+    codes.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+print(json.dumps(codes))
+"""
+
+
+def answers(folder: Path, calls: list[list[str]]) -> list[subprocess.CompletedProcess]:
+    """What commands say: the entry point, imported once, in a fork for each."""
+    command = [sys.executable, "-c", FORKS, json.dumps(calls), str(folder)]
+    wide = {**os.environ, "COLUMNS": "200"}
+    done = subprocess.run(command, cwd=ROOT, check=True, text=True, stdout=subprocess.PIPE, env=wide)
+    said = [[(folder / f"{number}.{name}").read_text() for name in ("out", "err")] for number in range(len(calls))]
+    return [subprocess.CompletedProcess(*one) for one in zip(calls, json.loads(done.stdout), *zip(*said), strict=True)]
 
 
 @pytest.fixture(scope="module")
@@ -74,11 +117,11 @@ def test_nothing_light_imports_anything_heavy(code):
     assert loaded(code)[0] == set()
 
 
-def test_help_teaches_with_examples(run_workbench):
+def test_help_teaches_with_examples(run_workbench, tmp_path):
     top = run_workbench("--help")
     assert top.returncode == 0 and all(command in top.stdout for command in COMMANDS)
-    for command in COMMANDS:
-        answer = run_workbench(command, "--help")
+    said = answers(tmp_path, [[command, "--help"] for command in COMMANDS])
+    for command, answer in zip(COMMANDS, said, strict=True):
         assert answer.returncode == 0
         assert command == "cache" or f"workbench {command}" in answer.stdout, command
 
@@ -104,27 +147,27 @@ def test_a_typo_in_a_parameter_fails_fast_and_names_it(run_workbench, tiny):
     assert len(answer.stderr.strip().splitlines()) == 1
 
 
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["run", "randomnes"], "'randomnes' is not a paper"),
-        (["run", "nowhere.ipynb"], "there is no notebook at nowhere.ipynb"),
-        (["run", "{tiny}", "--bits", "four"], "'bits' cannot be 'four': expected a whole number or null"),
-        (["run", "{tiny}", "-p", "seed"], "-p 'seed' is not of the form name=value"),
-        (["run", "{tiny}", "--seed", "1", "-p", "seed=2"], "'seed' is given twice"),
-        (["run", "{tiny}", "--revision", "main"], "'revision' is not a parameter of tiny.ipynb"),
-        (["params", "rain.ipynb"], "there is no notebook"),
-        (["rerun", "2001", "--out", "{out}"], "'2001' is not a run in"),
-        (["report", "--open", "maybe", "--out", "{out}"], "--open is 'maybe'"),
-        (["nonsense"], "No such command 'nonsense'"),
-        (["run"], "Missing argument"),
-    ],
-)
-def test_wrong_usage_is_exit_code_2_and_one_sentence(run_workbench, tiny, tmp_path, arguments, says):
-    answer = run_workbench(*[argument.format(tiny=tiny, out=tmp_path) for argument in arguments])
-    assert answer.returncode == 2, answer.stderr
-    assert says in " ".join(re.sub(r"[│╭╮╰╯─]", " ", answer.stderr).split())
-    assert "Traceback" not in answer.stderr
+WRONG = [
+    (["run", "randomnes"], "'randomnes' is not a paper"),
+    (["run", "nowhere.ipynb"], "there is no notebook at nowhere.ipynb"),
+    (["run", "{tiny}", "--bits", "four"], "'bits' cannot be 'four': expected a whole number or null"),
+    (["run", "{tiny}", "-p", "seed"], "-p 'seed' is not of the form name=value"),
+    (["run", "{tiny}", "--seed", "1", "-p", "seed=2"], "'seed' is given twice"),
+    (["run", "{tiny}", "--revision", "main"], "'revision' is not a parameter of tiny.ipynb"),
+    (["params", "rain.ipynb"], "there is no notebook"),
+    (["rerun", "2001", "--out", "{out}"], "'2001' is not a run in"),
+    (["report", "--open", "maybe", "--out", "{out}"], "--open is 'maybe'"),
+    (["nonsense"], "No such command 'nonsense'"),
+    (["run"], "Missing argument"),
+]
+
+
+def test_wrong_usage_is_exit_code_2_and_one_sentence(tiny, tmp_path):
+    calls = [[argument.format(tiny=tiny, out=tmp_path / "runs") for argument in arguments] for arguments, _ in WRONG]
+    for answer, (_, says) in zip(answers(tmp_path, calls), WRONG, strict=True):
+        assert answer.returncode == 2, answer
+        assert says in " ".join(re.sub(r"[│╭╮╰╯─]", " ", answer.stderr).split()), answer
+        assert "Traceback" not in answer.stderr, answer
 
 
 def test_debug_shows_the_traceback(run_workbench):

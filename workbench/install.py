@@ -169,24 +169,12 @@ def bundle(options) -> None:
         *project["build-system"]["requires"],
         torch_wheel.name.split("-")[0] + "==" + torch_wheel.name.split("-")[1],
     ]
-    pip(
-        python,
-        [
-            "wheel",
-            "--wheel-dir",
-            str(folder),
-            "--find-links",
-            str(folder),
-            "-c",
-            str(ROOT / "constraints.txt"),
-            *wanted,
-        ],
-    )
+    here, pins_file = ["--wheel-dir", str(folder), "--find-links", str(folder)], ["-c", str(ROOT / "constraints.txt")]
+    pip(python, ["wheel", *here, *pins_file, *wanted])
     pip(python, ["wheel", "--no-deps", "--wheel-dir", str(folder), *EMBEDDED])
-    pins_file = ["-c", str(ROOT / "constraints.txt")]
     if has_lean_wheel():
         try:
-            pip(python, ["wheel", "--wheel-dir", str(folder), "--find-links", str(folder), *pins_file, *extra("lean")])
+            pip(python, ["wheel", *here, *pins_file, *extra("lean")])
         except SetupError:
             say("Lean's wheel could not be fetched; only the paper reprover needs it, and runs without")
     try:
@@ -293,18 +281,8 @@ def torch_source(python: Path) -> list[str]:
 
 def pip_report(python: Path, requirement: str) -> dict | None:
     """What pip would install for one requirement, as pip's own report; None where the index does not have it."""
-    command = [
-        python,
-        "-m",
-        "pip",
-        "install",
-        "--dry-run",
-        "--ignore-installed",
-        "--no-deps",
-        "--quiet",
-        "--report",
-        "-",
-    ]
+    options = ["--dry-run", "--ignore-installed", "--no-deps", "--quiet", "--report", "-"]
+    command = [python, "-m", "pip", "install", *options]
     answer = subprocess.run([*command, requirement], capture_output=True, text=True, check=False)
     if answer.returncode:
         return None
