@@ -16,26 +16,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "runs"))
 from tiny_notebooks import write_notebook  # noqa: E402
 
-<<<<<<< HEAD
 COMMANDS = ["list", "params", "run", "sweep", "reproduce", "runs", "rerun", "diff", "report", "slides", "doctor",
             "cache", "lab"]  # fmt: skip
-=======
-COMMANDS = [
-    "list",
-    "params",
-    "run",
-    "sweep",
-    "reproduce",
-    "runs",
-    "rerun",
-    "diff",
-    "report",
-    "slides",
-    "doctor",
-    "cache",
-    "lab",
-]
->>>>>>> house
 HEAVY = {
     "ray",
     "mlflow",

@@ -163,12 +163,8 @@ def bundle(options) -> None:
     if torch_wheel is None:
         raise SetupError(f"pip wrote no torch wheel to {folder}; is the disk full?")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    wanted = [
-        *project["project"]["dependencies"],
-        *extra("dev"),
-        *project["build-system"]["requires"],
-        torch_wheel.name.split("-")[0] + "==" + torch_wheel.name.split("-")[1],
-    ]
+    torch = "==".join(torch_wheel.name.split("-")[:2])
+    wanted = [*project["project"]["dependencies"], *extra("dev"), *project["build-system"]["requires"], torch]
     here, pins_file = ["--wheel-dir", str(folder), "--find-links", str(folder)], ["-c", str(ROOT / "constraints.txt")]
     pip(python, ["wheel", *here, *pins_file, *wanted])
     pip(python, ["wheel", "--no-deps", "--wheel-dir", str(folder), *EMBEDDED])
@@ -240,12 +236,8 @@ def extras(options) -> None:
 
 def pins(options) -> None:
     """Print the pins of everything installed except torch, its CUDA companions, and what is not an ordinary need."""
-    lines = subprocess.run(
-        [env_python(options.env), "-m", "pip", "freeze", "--all", "--exclude-editable"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.splitlines()
+    command = [env_python(options.env), "-m", "pip", "freeze", "--all", "--exclude-editable"]
+    lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     left_out = {re.split("==", name)[0] for name in [*EMBEDDED, *GEMMA]} | {"workbench", "pip", "wheel"}
     print(
         "# Made by `make pins` in a fresh environment. "
@@ -379,12 +371,8 @@ def pip(python: Path, arguments: list[str]) -> None:
         arguments = ["install", "--no-compile", *arguments[1:]]
     command = [str(python), "-m", "pip", "--disable-pip-version-check", *arguments]
     lines: list[str] = []
-    with (
-        open(log, "a") as file,
-        subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", cwd=ROOT
-        ) as process,
-    ):
+    read = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "errors": "replace", "cwd": ROOT}
+    with open(log, "a") as file, subprocess.Popen(command, **read) as process:
         file.write(f"\n$ {' '.join(command)}\n")
         for line in process.stdout:
             file.write(line)
