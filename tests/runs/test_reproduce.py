@@ -167,19 +167,16 @@ def test_a_page_states_what_its_kept_records_hold(name):
 def test_a_kept_record_is_of_the_command_that_names_it():
     used = set()
     for name in PAGES:
-        for table in read_page(find_page(name)):
-            for label, command in table.commands.items():
-                if (path := table.record(label)) is not None and any(c.number for c in table.cells if c.label == label):
+        for job in _jobs(read_page(find_page(name)), None, None):
+            for table, label in job.tables:
+                if (path := table.record(label)) is not None and path.is_file():
                     record = kept(path)
                     used.add(path)
-                    assert (
-                        record.status == "done"
-                        and not record.git["dirty"]
-                        and f"workbench run {record.paper}" in command
-                    )
-                    for given in record.given:
-                        value = record.parameters[given]
-                        assert json.dumps(value) in command or str(value) in command, (command, given, value)
+                    assert record.status == "done" and record.git["dirty"] is False
+                    assert record.paper == job.notebook.name
+                    set_there = {one: record.parameters[one] for one in record.given}
+                    assert {one: job.filled[one] for one in set_there} == set_there
+                    assert {one: record.parameters[one] for one in job.values} == job.values
     assert used == set((ROOT / "data" / "records").glob("*.json"))
 
 
