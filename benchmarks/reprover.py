@@ -146,7 +146,7 @@ def main() -> None:
         raise SystemExit("two workers found another tree than one")
     count = sum(map(len, found[1][0]))
     for workers, (_, own, lean, wall) in found.items():
-        print(f"search, {workers} worker{'s' * (workers > 1)}: {count} calls of Lean, {count / (own + lean):.1f} a CPU s, "
+        print(f"search, workers {workers}: {count} calls of Lean, {count / (own + lean):.1f} a CPU s, "
               f"{1000 * wall / count:.1f} ms of wall time each; prover {own:.2f}, Lean {lean:.2f} CPU s "
               f"({own / lean:.0%} beside Lean's own)")  # fmt: skip
     ratios |= {"two_workers_vs_one": sum(found[1][1:3]) / sum(found[2][1:3]),
