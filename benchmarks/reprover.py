@@ -146,9 +146,9 @@ def main() -> None:
         raise SystemExit("two workers found another tree than one")
     count = sum(map(len, found[1][0]))
     for workers, (_, own, lean, wall) in found.items():
-        print(f"search, {workers} worker{'s' * (workers > 1)}: {count} calls of Lean, "
-              f"{count / (own + lean):.1f} a CPU s, {1000 * wall / count:.1f} ms of wall time each; "
-              f"prover {own:.2f}, Lean {lean:.2f} CPU s ({own / lean:.0%} beside Lean's own)")  # fmt: skip
+        print(f"search, workers {workers}: {count} calls of Lean, {count / (own + lean):.1f} a CPU s, "
+              f"{1000 * wall / count:.1f} ms of wall time each; prover {own:.2f}, Lean {lean:.2f} CPU s "
+              f"({own / lean:.0%} beside Lean's own)")  # fmt: skip
     ratios |= {"two_workers_vs_one": sum(found[1][1:3]) / sum(found[2][1:3]),
                "search_vs_lean": found[1][2] / sum(found[1][1:3])}  # fmt: skip
     print(f"{len(chosen)} theorems, {len(walls)} steps by the session, {len(sample)} by a file each; CPU s a step")

@@ -55,6 +55,7 @@ def main() -> None:
         texts = texts_of(corpus)
         kept_vectors("synthetic vectors", {"identity": "none"}, texts, lambda _: vectors)
 
+        corpus.accessible(asked[0].path, asked[0].start)  # what is computed once of a corpus, not of its vectors
         began = time.perf_counter()
         premises = kept_vectors("synthetic vectors", {"identity": "none"}, texts_of(corpus), lambda _: vectors)
         dense = Dense("dense", premises, lambda some: np.array([states[one] for one in some]))

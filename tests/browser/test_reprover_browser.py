@@ -161,7 +161,7 @@ def test_the_prover_beside_the_hand(lab, open_notebook, tmp_path):
     root.get_by_role("button", name="Reset").click()
     page.settled()
     tactic = root.get_by_label("Tactic", exact=True)
-    for text in ("constructor", "exact hp", "constructor", "exact hp"):
+    for text in ("constructor", "exact hp", "constructor", "exact hq"):
         tactic.fill(text)
         tactic.press("Enter")
         page.settled()

@@ -73,11 +73,13 @@ def test_the_likeliest_state_comes_first_and_the_proof_is_recompiled_and_written
     assert library.engine.check(broken, folder=library.root, search_path=library.build).errors
 
 
-def test_two_workers_do_what_one_does(session):
-    for theorem, model in ((OR, Written(STEPS)), ("List.append_nil", None)):
-        one = prove(session, theorem, model, calls=20, retriever="bm25")
-        two = reprover.prove(theorem, model=model, budget=reprover.Budget(20), workers=2)
-        assert tried(one) == tried(two) and one.script == two.script and one.status == two.status
+@pytest.mark.parametrize(
+    ("theorem", "model"), [(OR, Written(STEPS)), pytest.param("List.append_nil", None, marks=pytest.mark.slow)]
+)
+def test_two_workers_do_what_one_does(session, theorem, model):
+    one = prove(session, theorem, model, calls=20, retriever="bm25")
+    two = reprover.prove(theorem, model=model, budget=reprover.Budget(20), workers=2)
+    assert tried(one) == tried(two) and one.script == two.script and one.status == two.status
 
 
 def test_a_search_stops_and_goes_on(session):

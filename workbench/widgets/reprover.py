@@ -315,9 +315,7 @@ class ProofExplorer(Explorer):
             "finished": finished,
             "verified": self._verify(state) if finished else None,
             # as it was elaborated: full names, every argument
-            "proved": self._verdicts[key].statement
-            if (key := (subject.theorem, state.script)) in self._verdicts
-            else "",
+            "proved": self._verdicts[key].statement if (key := (self.theorem, state.script)) in self._verdicts else "",
             "premises": [[one.full_name, one.kind, round(score, 3), one.code, one.path] for one, score in best],
             "accessible": accessible,
             "human_steps": len(subject.traced.tactics) if subject.traced else 0,

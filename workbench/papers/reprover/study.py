@@ -163,13 +163,13 @@ def database_overview(corpus: Corpus, asked: dict[str, Sequence[Query]]):
 
 def prove_splits(
     sessions: Sequence[Session], corpus: Corpus, parts: dict[str, Sequence[Part]], provers: Sequence[str], *,
-    calls: int, seed: int = 0, progress: bool = False,
+    calls: int, generator: str = "small", seed: int = 0, progress: bool = False,
 ) -> dict[str, Results]:  # fmt: skip
     """The provers of these names on every split: {split: `compare`'s rows}.
 
     ``parts`` holds of each split [(training theorems, names asked)]: one pair, or one a fold.
     """
-    chosen = declared(provers)
+    chosen = declared(provers, generator)
     return {
         split: compare(f"proofs, {split}", corpus, some, chosen, Budget(calls), sessions=sessions, seed=seed,
                        progress=progress)
@@ -178,9 +178,9 @@ def prove_splits(
 
 
 def prove_own(sessions: Sequence[Session], corpus: Corpus, theorems: Sequence[Theorem], provers: Sequence[str], *,
-              calls: int, seed: int = 0):  # fmt: skip
+              calls: int, generator: str = "small", seed: int = 0):  # fmt: skip
     """Theorems of one's own, with all traced theorems to learn from: a pandas table, a row a theorem and prover."""
-    chosen = declared(provers)
+    chosen = declared(provers, generator)
     found = compare("own theorems", corpus, [(corpus.theorems, theorems)], chosen, Budget(calls), sessions=sessions,
                     seed=seed)  # fmt: skip
     columns = {"item": "theorem", "arm": "prover"}

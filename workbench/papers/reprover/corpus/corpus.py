@@ -116,6 +116,14 @@ class Corpus:
         return spans
 
     @functools.cached_property
+    def _order(self) -> dict[str, int]:
+        return {file.path: number for number, file in enumerate(self.files)}
+
+    @functools.cached_property
+    def _sizes(self):
+        return np.array([len(file.premises) for file in self.files])
+
+    @functools.cached_property
     def _ends(self):
         """Where each premise ends, (P, 2): line and column."""
         return np.array([premise.end for premise in self.premises], dtype=np.int64).reshape(-1, 2)
@@ -145,9 +153,9 @@ class Corpus:
         """
         if path not in self._spans:
             raise DataError(f"the corpus has no file {path!r}; a theorem's file_path must be a path of corpus.jsonl")
-        mask = np.zeros(len(self.premises), dtype=bool)
-        for other in self._before[path]:
-            mask[slice(*self._spans[other])] = True
+        files = np.zeros(len(self.files), dtype=bool)
+        files[[self._order[other] for other in self._before[path]]] = True
+        mask = np.repeat(files, self._sizes)  # a pass over the premises, however many files there are
         first, last = self._spans[path]
         line, column = self._ends[first:last].T
         mask[first:last] = (line < start[0]) | ((line == start[0]) & (column <= start[1]))

@@ -122,7 +122,8 @@ def best(scores, allowed, k: int):
     ModelError
         A score is not a number.
     """
-    scores = np.where(allowed, scores, -np.inf)
+    scores = np.asarray(scores)
+    scores = np.where(allowed, scores, np.asarray(-np.inf, dtype=np.result_type(scores, np.float32)))
     whole = len(scores) // BLOCK * BLOCK
     tops = scores[:whole].reshape(-1, BLOCK).max(axis=1)  # NaN is passed on
     if np.isnan(tops).any() or np.isnan(scores[whole:]).any():

@@ -46,13 +46,17 @@ class Declared:
     depth: int | None = None
 
 
-def declared(names: Sequence[str]) -> dict[str, Declared]:
-    """The paper's provers of these names (`settings.PROVERS`), in its order."""
+def declared(names: Sequence[str], generator: str = "small", trained: str = "linear") -> dict[str, Declared]:
+    """The paper's provers of these names (`settings.PROVERS`), in its order; the last four use this ``generator``."""
     all_of_them = (
         Declared("commonest"),
         Declared("fixed", width=10_000, depth=6),
         Declared("neighbours"),
         Declared("neighbours", "bm25"),
+        Declared(generator),
+        Declared(generator, "bm25"),
+        Declared(generator, trained),
+        Declared(generator, "random"),
     )
     return {name: one for name, one in zip(PROVERS, all_of_them, strict=True) if name in names}
 

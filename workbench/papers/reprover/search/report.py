@@ -4,13 +4,18 @@ from ....results import Results, metric_key
 from ....stats import Estimate
 from ..settings import PROVERS
 
-COMMONEST, FIXED, COPIED, COPIED_BM25 = PROVERS
+COMMONEST, FIXED, COPIED, COPIED_BM25, LEARNED, LEARNED_BM25, LEARNED_TRAINED, LEARNED_RANDOM = PROVERS
 # the two oldest have the names that they had in records before there was a second split
 NAMED = {("random", COMMONEST): "majority.pass_1", ("random", FIXED): "fixed_list.pass_1"}
 # what each is compared with: the claim's own questions, and the control that has as many premises, drawn at random
 PAIRS = (
     (COPIED_BM25, COPIED),
     (COPIED, FIXED),
+    (LEARNED, COPIED),
+    (LEARNED_TRAINED, COPIED),
+    (LEARNED_BM25, LEARNED),
+    (LEARNED_TRAINED, LEARNED),
+    (LEARNED_TRAINED, LEARNED_RANDOM),
 )
 
 
