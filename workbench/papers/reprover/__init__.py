@@ -13,7 +13,7 @@ Language Models", NeurIPS 2023.
 Deviations: the default library is our own, small and in prelude mode (the engine's wheel brings no Init); a structured
 proof is traced as flat steps, each on the first goal; a proof counts only when the kernel, in a process of its own,
 accepts what was compiled and its axioms are within {propext, funext}.
-Learned retriever, generator and search are not in this half.
+Deviations of the learned parts stand in `retrievers` and `generate`.
 """
 
 from ...lazy import from_stub
