@@ -371,3 +371,11 @@ def test_a_table_for_people_has_named_columns_and_no_none():
 )
 def test_a_difference_in_words_is_none_where_its_interval_spans_zero(low, high, said):
     assert Estimate(0.2, low, high).says("more", "less").startswith(said)
+
+
+def test_a_pooled_share_without_spread_has_an_interval_that_counts_units():
+    rows = [Row("a", f"{unit} {n}", 0, f"unit {unit}", {"right": 0.0}) for unit in range(8) for n in range(3)]
+    found = Results("x", rows=rows).table("right", bounds=(0, 1), pooled=True)["a"]
+    # Wilson's lower end for 8 of 8 is 8 / (8 + 1.96 squared) = .6756; 1 less that is how often another unit may differ
+    assert (found.value, found.low) == (0, 0) and found.high == pytest.approx(1 - 8 / (8 + 1.959964**2), abs=1e-4)
+    assert Results("x", rows=rows).table("right", pooled=True)["a"].high == 0

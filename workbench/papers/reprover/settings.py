@@ -6,6 +6,8 @@ PROVERS = (
     "commonest tactic", "fixed list", "neighbours", "neighbours + BM25", "generator", "generator + BM25",
     "generator + trained premises", "generator + random premises",
 )  # fmt: skip
+RETRIEVERS = ("random", "bm25", "minilm", "counts", "neighbours", "linear", "encoder")
+GENERATORS = ("neighbours", "small")  # whose tactics are held against the human's, without Lean
 # without a kept checkpoint the generator is trained first, which takes minutes: not in the two small profiles
 FLOOR = PROVERS[:4]
 THREE = [PROVERS[2], PROVERS[4], PROVERS[6]]
@@ -15,6 +17,11 @@ PROFILES = Profiles(
     n_val=Size(20, 40, 40, 40, least=0),
     n_test=Size(60, 80, 80, 80),
     n_queries=Size(40, 0, 0, 0, least=0, help="0: all"),
+    retrievers=Size(list(RETRIEVERS[:5]), list(RETRIEVERS[:6]), list(RETRIEVERS[:6]), list(RETRIEVERS),
+                    choices=RETRIEVERS, item="retriever"),
+    n_seeds=Size(1, 1, 3, 3, help="trainings of a retriever that begins at random"),
+    generators=Size(list(GENERATORS[:1]), list(GENERATORS[:1]), list(GENERATORS), list(GENERATORS), zero=True,
+                    choices=GENERATORS, item="generator"),
     n_prove=Size(4, 12, 0, 0, least=0, help="0: all of the test part"),
     n_folds=Size(0, 0, 0, 5, least=2, zero=True, help="0: the given test part of the random split"),
     calls=Size(12, 40, 40, 60),
@@ -23,4 +30,4 @@ PROFILES = Profiles(
     # of a Metamath database: proofs asked in each split (0: all), and how many premises the encoder reads at most
     n_metamath=Size(40, 500, 1000, 0, least=0),
     n_embed=Size(0, 2000, 2000, 100_000, least=0),
-)
+)  # fmt: skip

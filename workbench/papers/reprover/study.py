@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 
-from ...results import Results
+from ...results import Results, metric_key
 from ...rows import Row
+from ...stats import Estimate
 from .corpus.corpus import Corpus, TracedTheorem
-from .generate.measure import exact_matches, generation_rows, steps_of
+from .generate.measure import MEASURES as MATCHES, exact_matches, generation_rows, steps_of
 from .lean.session import Session
 from .lean.states import Theorem
 from .retrieve import (
@@ -101,7 +102,7 @@ def _ranked(corpus, asked, name, theorems, seed, _missing) -> list[Row]:
 
 
 def _retrieval_rows(split: str, results: Results) -> list[dict]:
-    columns = {measure: results.table(measure, pooled=True) for measure in MEASURES}
+    columns = {measure: results.table(measure, bounds=(0, 1), pooled=True) for measure in MEASURES}
     arms = {arm: arm.partition(", ") for arm in results.arms}
     return [
         {"split": split, "retriever": name, "candidates": candidates or "accessible",
@@ -136,6 +137,24 @@ def generation_table(
             results.compute([(arm, item, 0) for item in steps_of(some["test"])], make, together=True)
         rows += generation_rows(results, split)
     return rows
+
+
+def tactics_table(
+    corpus: Corpus, parts: dict[str, dict[str, Sequence[TracedTheorem]]], names: Sequence[str], *, seed: int = 0
+) -> list[dict]:
+    """`generation_table` of generators by name, each without premises, with BM25's and with as many drawn at random."""
+    given = {"no premises": None, "BM25's premises": "bm25", "random premises": "random"}
+    arms = {f"{name}, {what}": (name, by) for name in names for what, by in given.items()}
+    return generation_table(corpus, parts, arms, seed=seed)
+
+
+def tactics_metrics(rows: Sequence[dict]) -> dict[str, Estimate]:
+    """For `workbench.record`: each generator's exact matches on each split."""
+    return {
+        f"{row['split']}.{metric_key(row['generator'])}.{metric_key(measure)}": row[measure]
+        for row in rows
+        for measure in MATCHES
+    }
 
 
 def ceiling_rows(asked: dict[str, Sequence[Query]]) -> list[dict]:
@@ -203,6 +222,6 @@ def verdict(rows: Sequence[dict], proofs: dict[str, Results], library: str) -> s
         said.append(f"{split} split: {', '.join(told)}, random order {chance}, {chance.n} steps")
     proved = " ".join(sentences(proofs)) or "No proof was tried."
     return (
-        f"Premise retrieval in {library} without training, share of the right premises among the first ten "
+        f"Premise retrieval in {library}, share of the right premises among the first ten "
         f"(Recall@10): {'; '.join(said)}. {proved}"
     )

@@ -63,7 +63,7 @@ def steps_of(theorems: Sequence[TracedTheorem]) -> dict:
 def generation_rows(results: Results, split: str) -> list[dict]:
     """A row a generator, with intervals that resample theorems."""
     columns = {
-        measure: results.table(measure, pooled=True) for measure in (*MEASURES, "verbatim in train")
+        measure: results.table(measure, bounds=(0, 1), pooled=True) for measure in (*MEASURES, "verbatim in train")
     }  # fmt: skip
     return [
         {"split": split, "generator": arm, **{measure: column[arm] for measure, column in columns.items()}}
