@@ -231,7 +231,7 @@ def test_a_moving_branch_is_another_cell(tiny, monkeypatch):
 
 def test_a_file_may_hold_a_grid_a_paper(tmp_path):
     """One file, several papers: all of them, or the one that the command names; the test's own cells are counted."""
-    text = "- paper: rain\n  fixed: {profile: smoke}\n  grid: {model: [smollm2, gemma3-270m], form: [words, vote]}\n"
+    text = "- paper: rain\n  fixed: {profile: smoke}\n  grid: {budget: [1, 2], form: [words, vote]}\n"
     file = write(tmp_path, text + "- paper: randomness\n  seeds: 3\n  grid: {concept: ['01']}\n")
     both = build_all(None, [], file=file)
     assert [(one.notebook.name, len(one)) for one in both] == [("rain", 4), ("randomness", 3)]
