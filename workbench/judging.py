@@ -19,7 +19,7 @@ from .errors import UsageError
 from .models.forced import log_sum
 from .models.prefix.tasks import Task, Weigh, run, together
 from .models.prefix.tree import require_tree, shared_tree
-from .stats import Estimate, auroc, proportion_interval
+from .stats import Estimate, auroc_of, proportion_interval
 
 PAIR = "Read two answers and choose the better one.\n\n(A) {a}\n\n(B) {b}\n\nChoice:"
 LETTERS = (" A", " B")
@@ -201,16 +201,9 @@ def report(
     if good.all() or not good.any():
         raise UsageError("a report on a judge needs good and bad texts: one of the two is missing")
 
-    def apart(values) -> Estimate:
-        values, names = np.asarray(values, dtype=float), None
-        if groups is not None:
-            names = tuple(
-                [name for name, one in zip(groups, good, strict=True) if one == side] for side in (True, False)
-            )
-        return auroc(values[good], values[~good], groups=names, seed=seed)
-
     zeros = proportion_interval(int((np.asarray(scores) == 0).sum()), len(good))
-    return Report(apart(scores), None if texts is None else apart(list(map(len, texts))), zeros)
+    length = None if texts is None else auroc_of(list(map(len, texts)), labels, groups, seed=seed)
+    return Report(auroc_of(scores, labels, groups, seed=seed), length, zeros)
 
 
 def fill(template: str, **slots: str) -> str:

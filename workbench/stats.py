@@ -242,6 +242,18 @@ def auroc(
     return Estimate(value, float(low), float(high), len(labels))
 
 
+def auroc_of(scores: Sequence[float], labels: Sequence[int], groups: Sequence[Hashable] | None = None, **options):
+    """`auroc` of scores with labels, 1 (positive) or 0, and the group of each; ``options`` are those of `auroc`."""
+    (first, second), names = _sides(scores, labels), None if groups is None else _sides(groups, labels)
+    return auroc(first, second, groups=names, **options)
+
+
+def _sides(values: Sequence, labels: Sequence[int]) -> tuple[list, list]:
+    """The values of the positives, and of the others."""
+    pairs = list(zip(values, labels, strict=True))
+    return [value for value, label in pairs if label == 1], [value for value, label in pairs if label != 1]
+
+
 def auroc_added(
     scores: Sequence[float], over: Sequence[float], labels: Sequence[int], groups: Sequence[Hashable] | None = None, *,
     level: float = 0.95, resamples: int = 1000, seed: int = 0,
@@ -270,9 +282,7 @@ def auroc_added(
             "positive: give as many of each, and both labels"
         )
     gained = _wins(ours[good], ours[~good]) - _wins(theirs[good], theirs[~good])  # (P, N)
-    names = None
-    if groups is not None:
-        names = tuple([name for name, one in zip(groups, good, strict=True) if one == side] for side in (True, False))
+    names = None if groups is None else _sides(groups, labels)
     low, high = np.quantile(_resampled(gained, names, resamples, seed), [(1 - _level(level)) / 2, (1 + level) / 2])
     value = float(gained.mean())
     if low == high:  # no spread to go by: another unit may differ as often as Wilson's bound allows

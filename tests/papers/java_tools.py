@@ -2,7 +2,7 @@
 
 import pytest
 
-from workbench.papers.skipanalyzer.analysers import JavaMissing, ecj, java
+from workbench.papers.skipanalyzer.compiler import JavaMissing, ecj, java
 
 
 def java_here() -> bool:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from java_tools import needs_java
 
-from workbench.papers.skipanalyzer import analysers
+from workbench.papers.skipanalyzer import compiler
 from workbench.papers.skipanalyzer.data import teaching_set
 from workbench.papers.skipanalyzer.repair import Proposal, diff, rule_patch, sandbox, validate
 from workbench.papers.skipanalyzer.repair.sandbox import (
@@ -140,7 +140,7 @@ NOT_PARSED = {
     ids=lambda value: value[:30].encode("ascii", "ignore").decode(),
 )
 def test_what_is_not_on_the_list_is_refused_without_java(statements, stage, words, monkeypatch):
-    monkeypatch.setattr(analysers, "java", no_java)
+    monkeypatch.setattr(compiler, "java", no_java)
     (found,) = validate([MODES.proposal(cost(statements))])
     assert not found.accepted and (found.stage, found.skipped) == (stage, ())
     assert words in found.why and found.why.endswith(".") and "\n" not in found.why
@@ -171,7 +171,7 @@ def test_what_is_no_patch_of_the_method_is_said(patch, words):
 
 
 def test_a_machine_without_java_judges_what_it_can(monkeypatch):
-    monkeypatch.setenv(analysers.ECJ, "/nowhere/ecj.jar")
+    monkeypatch.setenv(compiler.ECJ, "/nowhere/ecj.jar")
     right, changed = validate([MODES.proposal(MODES.fix), MODES.proposal("static " + MODES.fix)])
     assert (right.stage, right.accepted, right.skipped) == ("minimal", False, ("compiles", "behaves"))
     assert right.why.startswith("The patch was neither compiled nor run: there is no")

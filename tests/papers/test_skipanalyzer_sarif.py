@@ -152,3 +152,29 @@ def test_a_place_that_the_log_lacks_and_a_verdict_that_is_none():
         skip.with_verdicts(log, {(0, 99): FALSE})
     with pytest.raises(DataError, match="'maybe' is no verdict"):
         skip.with_verdicts(log, {(0, 0): skip.Verdict("maybe", 1, "m", "p")})
+
+
+def test_judging_again_takes_the_first_verdict_back():
+    """What the tool wrote is there as it was, whatever was thought in between; other people's entries stay."""
+    result = {"ruleId": "R", "level": "error", "message": {"text": "x"}, "properties": {"own": 1},
+              "suppressions": [{"kind": "external", "status": "rejected"}]}  # fmt: skip
+    log = {"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "t"}}, "results": [result]}]}
+    real = skip.Verdict("real", 0.9, "m", "p")
+    once = skip.with_verdicts(log, {(0, 0): FALSE})
+    twice = skip.with_verdicts(once, {(0, 0): FALSE})
+    assert twice == once and once["runs"][0]["results"][0]["properties"]["original.level"] == "error"
+    back = skip.with_verdicts(twice, {(0, 0): real})["runs"][0]["results"][0]
+    assert back == skip.with_verdicts(log, {(0, 0): real})["runs"][0]["results"][0]
+    assert {name: back[name] for name in ("level", "suppressions")} == {n: result[n] for n in ("level", "suppressions")}
+
+
+@pytest.mark.parametrize("confidence", [1.5, -0.1, float("nan")])
+def test_a_confidence_that_is_none(confidence):
+    with pytest.raises(DataError, match="give a number from 0 to 1"):
+        skip.Verdict("real", confidence, "m", "p")
+
+
+@pytest.mark.parametrize("place", [(-1, 0), (0, -1), (1, 0)])
+def test_a_place_from_the_end_is_no_place(place):
+    with pytest.raises(DataError, match="has no result"):
+        skip.with_verdicts(skip.read_sarif(sample("Baseline")), {place: FALSE})

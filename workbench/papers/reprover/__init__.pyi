@@ -43,8 +43,6 @@ from .lean.states import (
 )
 from .retrieve import (
     BM25 as BM25,
-    RETRIEVERS as RETRIEVERS,
-    TRAINED as TRAINED,
     Query as Query,
     Question as Question,
     ceiling as ceiling,
@@ -57,4 +55,4 @@ from .retrieve import (
 from .search.best_first import Budget as Budget, Search as Search
 from .search.comparison import Declared as Declared, compare as compare, folds as folds
 from .search.prover import Proof as Proof, Prover as Prover, prove as prove
-from .settings import PROFILES as PROFILES
+from .settings import PROFILES as PROFILES, RETRIEVERS as RETRIEVERS, TRAINED as TRAINED

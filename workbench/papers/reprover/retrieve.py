@@ -24,9 +24,8 @@ from .corpus.corpus import Corpus, TracedTheorem
 from .retrievers.dense import best, frozen, not_a_number
 from .retrievers.lexical import BM25 as BM25, Counts, Lexical, Neighbours, Random, words as words
 from .retrievers.queries import Query, Question, Retriever, queries
+from .settings import TRAINED
 
-RETRIEVERS = ("random", "bm25", "minilm")  # need no training
-TRAINED = ("counts", "neighbours", "linear", "encoder")  # need a training part
 SEEDED = ("random", "linear", "encoder")  # begin at random
 ENCODER = "minilm"  # what a linear head stands on, and where a whole encoder begins
 MEASURES = ("recall@1", "recall@10", "mrr")

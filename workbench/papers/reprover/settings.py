@@ -6,8 +6,10 @@ PROVERS = (
     "commonest tactic", "fixed list", "neighbours", "neighbours + BM25", "generator", "generator + BM25",
     "generator + trained premises", "generator + random premises",
 )  # fmt: skip
-RETRIEVERS = ("random", "bm25", "minilm", "counts", "neighbours", "linear", "encoder")
-GENERATORS = ("neighbours", "small")  # whose tactics are held against the human's, without Lean
+RETRIEVERS = ("random", "bm25", "minilm")  # need no training
+TRAINED = ("counts", "neighbours", "linear", "encoder")  # need a training part
+QUICK = [*RETRIEVERS, *TRAINED[:2]]  # a linear head reads the training states too: a minute or two
+WRITERS = ("neighbours", "small")  # whose tactics are held against the human's, without Lean
 # without a kept checkpoint the generator is trained first, which takes minutes: not in the two small profiles
 FLOOR = PROVERS[:4]
 THREE = [PROVERS[2], PROVERS[4], PROVERS[6]]
@@ -17,12 +19,11 @@ PROFILES = Profiles(
     n_val=Size(20, 40, 40, 40, least=0),
     n_test=Size(60, 80, 80, 80),
     n_queries=Size(40, 0, 0, 0, least=0, help="0: all"),
-    # a linear head reads the training states too: a minute or two, which the quick profile does not have
-    retrievers=Size(list(RETRIEVERS[:5]), list(RETRIEVERS[:5]), list(RETRIEVERS[:6]), list(RETRIEVERS),
-                    choices=RETRIEVERS, item="retriever"),
+    retrievers=Size(QUICK, QUICK, [*QUICK, "linear"], [*RETRIEVERS, *TRAINED], choices=(*RETRIEVERS, *TRAINED),
+                    item="retriever"),
     n_seeds=Size(1, 1, 3, 3, help="trainings of a retriever that begins at random"),
-    generators=Size(list(GENERATORS[:1]), list(GENERATORS[:1]), list(GENERATORS), list(GENERATORS), zero=True,
-                    choices=GENERATORS, item="generator"),
+    generators=Size(list(WRITERS[:1]), list(WRITERS[:1]), list(WRITERS), list(WRITERS), zero=True,
+                    choices=WRITERS, item="generator"),
     n_prove=Size(4, 12, 0, 0, least=0, help="0: all of the test part"),
     n_folds=Size(0, 0, 0, 5, least=2, zero=True, help="0: the given test part of the random split"),
     calls=Size(12, 40, 40, 60),

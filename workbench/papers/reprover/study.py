@@ -15,7 +15,6 @@ from .lean.session import Session
 from .lean.states import Theorem
 from .retrieve import (
     MEASURES,
-    RETRIEVERS,
     SEEDED,
     Query,
     arm_of,
@@ -28,6 +27,7 @@ from .retrieve import (
 from .search.best_first import Budget
 from .search.comparison import Part, compare, declared
 from .search.report import sentences
+from .settings import RETRIEVERS
 
 
 def overview(corpus: Corpus):
@@ -120,8 +120,7 @@ def generation_table(
     ----------
     parts : {split: {"train": theorems, "test": theorems}}
     generators : {arm: (generator, retriever)}
-        As `generator` and `retriever` open them, where ``{split}`` in a text stands for the split's name; a retriever
-        of None: no premises.
+        As `generator` and `retriever` open them; a retriever of None: no premises.
     """
     rows = []
     for split, some in parts.items():
@@ -129,10 +128,9 @@ def generation_table(
         about = {arm: [str(getattr(one, "name", one)) for one in pair] for arm, pair in generators.items()}
         results = Results(f"tactics, {split} split", settings=[corpus.fingerprint, keys, about, seed])
         for arm, pair in generators.items():
-            spec, by = (one.format(split=split) if isinstance(one, str) else one for one in pair)
 
-            def make(_missing, arm=arm, spec=spec, by=by, some=some):
-                return exact_matches(corpus, some["train"], some["test"], spec, by, arm=arm, seed=seed)
+            def make(_missing, arm=arm, pair=pair, some=some):
+                return exact_matches(corpus, some["train"], some["test"], *pair, arm=arm, seed=seed)
 
             results.compute([(arm, item, 0) for item in steps_of(some["test"])], make, together=True)
         rows += generation_rows(results, split)

@@ -1,11 +1,13 @@
 from .analysers import (
     KINDS as KINDS,
     Coverage as Coverage,
-    JavaMissing as JavaMissing,
     analyse as analyse,
+    read_infer as read_infer,
+)
+from .compiler import (
+    JavaMissing as JavaMissing,
     ecj as ecj,
     java as java,
-    read_infer as read_infer,
 )
 from .data import (
     Example as Example,

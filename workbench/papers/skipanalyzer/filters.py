@@ -13,7 +13,7 @@ import numpy as np
 
 from ...errors import UsageError
 from ...readers import locate
-from ...stats import auroc, auroc_added
+from ...stats import auroc_added, auroc_of
 from ...tables import bad, read_rows
 
 FOLDS = 5
@@ -118,15 +118,11 @@ def scored(cases: Sequence[Case]) -> dict[str, np.ndarray]:
 def compared(cases: Sequence[Case], scores: dict[str, np.ndarray], over: str = "has finally or try-with") -> list[dict]:
     """A row a scorer: its AUROC, and what it adds over one rule, paired; the intervals resample whole groups."""
     real, groups = [case.real for case in cases], [case.group for case in cases]
-    sides = tuple([g for g, one in zip(groups, real) if one == side] for side in (True, False))
-    rows = []
-    for name, values in scores.items():
-        good = np.array(real)
-        rows.append(
-            {
-                "scorer": name,
-                "AUROC": auroc(values[good], values[~good], groups=sides),
-                f"over {over}": None if name == over else auroc_added(values, scores[over], real, groups),
-            }
-        )
-    return rows
+    return [
+        {
+            "scorer": name,
+            "AUROC": auroc_of(values, real, groups),
+            f"over {over}": None if name == over else auroc_added(values, scores[over], real, groups),
+        }
+        for name, values in scores.items()
+    ]

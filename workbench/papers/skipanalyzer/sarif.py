@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from ...errors import DataError
 from ...files import read_json, user_path, write_json
@@ -18,6 +18,7 @@ from ...files import read_json, user_path, write_json
 VERSION = "2.1.0"
 REAL, FALSE, UNSURE = VERDICTS = ("real", "false", "needs a person")
 LEVELS = ("none", "note", "warning", "error")
+ORIGIN, TRIAGE, LEVEL = "ai/origin", "ai.triage.", "original.level"  # names in property bags
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,12 @@ class Verdict:
     model: str
     prompt: str
     explanation: str = ""
+
+    def __post_init__(self):
+        if self.kind not in VERDICTS:
+            raise DataError(f"{self.kind!r} is no verdict: it is one of {', '.join(VERDICTS)}")
+        if not 0 <= self.confidence <= 1:  # nan is refused too
+            raise DataError(f"confidence={self.confidence!r} is none: give a number from 0 to 1")
 
 
 def read_sarif(path: str | os.PathLike) -> dict:
@@ -136,32 +143,30 @@ def is_suppressed(result: Mapping) -> bool:
 def with_verdicts(log: dict, verdicts: Mapping[tuple[int, int], Verdict]) -> dict:
     """A copy of a log with verdicts in it, by `Finding.place`; results that are suppressed already are left alone.
 
+    A verdict takes the place of one that was given here before: the tool's own level comes back first.
+
     Raises
     ------
     DataError
-        A place that the log does not have, or a verdict that is none of `VERDICTS`.
+        A place that the log does not have.
     """
     made = copy.deepcopy(log)
     for (run, number), verdict in verdicts.items():
-        try:
-            result = made["runs"][run]["results"][number]
-        except (IndexError, KeyError, TypeError):
-            raise DataError(
-                f"the log has no result {number + 1} in run {run + 1}: judge the log that you read"
-            ) from None
-        if verdict.kind not in VERDICTS:
-            raise DataError(f"{verdict.kind!r} is no verdict: it is one of {', '.join(VERDICTS)}")
+        results = [_list(one, "results") for one in _list(made, "runs")]
+        if not (0 <= run < len(results) and 0 <= number < len(results[run])):
+            raise DataError(f"the log has no result {number + 1} in run {run + 1}: judge the log that you read")
+        result = results[run][number]
         if is_suppressed(result):
             continue
-        bag = result.setdefault("properties", {})
-        bag |= {
-            "ai/origin": "annotated", "ai.triage.verdict": verdict.kind, "ai.triage.confidence": verdict.confidence,
-            "ai.triage.model": verdict.model, "ai.triage.promptVersion": verdict.prompt,
+        _take_back(result)
+        bag = result["properties"] = {ORIGIN: "annotated"} | _dict(result, "properties") | {
+            f"{TRIAGE}verdict": verdict.kind, f"{TRIAGE}confidence": verdict.confidence,
+            f"{TRIAGE}model": verdict.model, f"{TRIAGE}promptVersion": verdict.prompt,
         }  # fmt: skip
         if verdict.explanation:
-            bag["ai.triage.explanation"] = verdict.explanation
+            bag[f"{TRIAGE}explanation"] = verdict.explanation
         if verdict.kind == FALSE:
-            bag["original.level"] = result.get("level")
+            bag[LEVEL] = result.get("level")
             result["level"] = "note" if result.get("kind", "fail") == "fail" else result.get("level", "none")
             result["suppressions"] = [
                 *_list(result, "suppressions"),
@@ -169,9 +174,26 @@ def with_verdicts(log: dict, verdicts: Mapping[tuple[int, int], Verdict]) -> dic
                     "kind": "external",
                     "status": "underReview",
                     "justification": f"judged false by {verdict.model} ({verdict.confidence:.2f}); a person decides",
+                    "properties": {ORIGIN: "annotated", f"{TRIAGE}model": verdict.model},
                 },
             ]
     return made
+
+
+def _take_back(result: dict) -> None:
+    """Take out what a verdict of ours put into a result, and no more."""
+    bag = _dict(result, "properties")
+    if LEVEL in bag:
+        level = bag.pop(LEVEL)
+        result.pop("level", None)
+        if level is not None:
+            result["level"] = level
+    for name in [name for name in bag if name.startswith(TRIAGE)]:
+        del bag[name]
+    if "suppressions" in result:
+        others = [one for one in _list(result, "suppressions") if f"{TRIAGE}model" not in _dict(one, "properties")]
+        if others != result["suppressions"]:
+            result["suppressions"] = others
 
 
 def write_sarif(path: str | os.PathLike, log: dict) -> Path:
@@ -204,8 +226,6 @@ def new_log(tool: str, version: str, uri: str, results: list[dict], rules: Mappi
 
 def new_result(rule: str, message: str, level: str, file: str, line: int) -> dict:
     """A result at a line of a file of the source tree."""
-    from urllib.parse import quote
-
     place = {"artifactLocation": {"uri": quote(file), "uriBaseId": "SRCROOT"}, "region": {"startLine": line}}
     return {
         "ruleId": rule, "level": level, "message": {"text": message}, "locations": [{"physicalLocation": place}],

@@ -69,9 +69,9 @@ def generator(
         return opened(folder)
     if not re.search("[/:]", spec) and spec not in known() and not folder.exists():
         raise UsageError(f"the generator {spec!r} is unknown: give {', '.join(GENERATORS)}, a folder or a hub id")
-    if not spec.startswith("openai:"):
-        try:
-            return Encoded(load_seq2seq(spec))
-        except NoEncoderDecoder:
-            pass  # a causal model, which `load` opens
-    return Prompted(load(spec, base_url=base_url), theorems, seed=seed)
+    if spec.startswith("openai:"):
+        return Prompted(load(spec, base_url=base_url), theorems, seed=seed)
+    try:
+        return Encoded(load_seq2seq(spec))
+    except NoEncoderDecoder:  # a causal model
+        return Prompted(load(spec), theorems, seed=seed)

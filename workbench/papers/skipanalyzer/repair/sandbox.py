@@ -12,16 +12,13 @@ import secrets
 import struct
 import subprocess
 import sys
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ....data import folder
-from ....errors import DataError
-from ..analysers import ecj, java
+from ..compiler import java, run_ecj
 
-OPTIONS = ("-proc:none", "-proceedOnError", "-encoding", "UTF-8", "-maxProblems", "100000", "-nowarn")
 MACHINE = (  # small, without files of its own, closed to other processes
     "-Xmx96m", "-Xss1m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:CompressedClassSpaceSize=32m",
     "-XX:ReservedCodeCacheSize=32m", "-XX:-UsePerfData", "-XX:+DisableAttachMechanism", "-XX:ErrorFile=/dev/null",
@@ -44,7 +41,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Outcome:
     """What came out of a check.
 
     Attributes
@@ -85,36 +82,17 @@ def compile_java(sources: Mapping[str, str], into: Path) -> dict[str, str]:
     DataError
         The compiler ended early or ran too long.
     """
-    program, version = java()
-    root, log = into.resolve() / "sources", into.resolve() / "log.xml"
+    root = into / "sources"
     for file, text in sources.items():
         path = root / file
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    names = into / "files"
-    names.write_text("".join(f'"{root / file}"\n' for file in sources), encoding="utf-8")
-    (into / "empty").mkdir()
-    command = [
-        program, "-Xmx1g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-jar", ecj(), *OPTIONS,
-        f"-{version}", "-log", log, "-classpath", into / "empty", "-d", into / "classes", f"@{names}",
-    ]  # fmt: skip
     seconds = COMPILE_SECONDS[0] + COMPILE_SECONDS[1] * len(sources)
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=into, env={}, timeout=seconds)
-        problems = list(ElementTree.parse(log).getroot().iter("source"))
-    except subprocess.TimeoutExpired as error:
-        raise DataError(f"ecj did not end within {seconds} s on {len(sources)} files: give it fewer") from error
-    except (OSError, ElementTree.ParseError) as error:
-        said = (done.stderr.strip().splitlines() or ["nothing was printed"])[-1]
-        raise DataError(f"ecj ended early ({said[:200]}): compile fewer files at once") from error
-    errors = {}
-    for source in problems:
-        file = Path(source.get("path", "")).relative_to(root).as_posix()
-        for problem in source.iter("problem"):
-            if problem.get("severity") == "ERROR":
-                message = problem.find("message")
-                text = "" if message is None else message.get("value", "")
-                errors.setdefault(file, f"line {problem.get('line')}: {text}")
+    problems, _ = run_ecj(root, list(sources), ("-nowarn", "-d", into.resolve() / "classes"), seconds=seconds)
+    errors: dict[str, str] = {}
+    for one in problems:
+        if one.error:
+            errors.setdefault(one.file, f"line {one.line}: {one.text}")
     return errors
 
 
@@ -137,7 +115,7 @@ def harness_sources() -> dict[str, str]:
     return {f"{'runner' if path.stem in TRUSTED else 'harness'}/{path.name}": text for path, text in texts.items()}
 
 
-def run_checks(checks: Sequence[Check], into: Path) -> list[Verdict]:
+def run_checks(checks: Sequence[Check], into: Path) -> list[Outcome]:
     """Run compiled checks, many in one machine; one that ends its machine has failed, the rest go on in a new one.
 
     Parameters
@@ -147,17 +125,17 @@ def run_checks(checks: Sequence[Check], into: Path) -> list[Verdict]:
         Where `compile_java` compiled them, with `harness_sources` among the sources.
     """
     if not sys.platform.startswith("linux"):  # resource.prlimit is Linux's
-        return [Verdict(False, "it was not run: limits on a process can be set on Linux only", ran=False)] * len(checks)
-    verdicts: dict[int, Verdict] = {}
+        return [Outcome(False, "it was not run: limits on a process can be set on Linux only", ran=False)] * len(checks)
+    verdicts: dict[int, Outcome] = {}
     while left := [number for number in range(len(checks)) if number not in verdicts]:
         found, running, opened = _one_machine(checks, left, into)
         verdicts |= found
         if opened or (running is None and not found):
             why = "its policy did not take hold" if opened else "it ended before the first check"
-            return [verdicts.get(i, Verdict(False, f"it was not run: Java started, and {why}", ran=False))
+            return [verdicts.get(i, Outcome(False, f"it was not run: Java started, and {why}", ran=False))
                     for i in range(len(checks))]  # fmt: skip
         if running is not None:
-            verdicts[running] = Verdict(False, "it ended the Java machine or used up its time")
+            verdicts[running] = Outcome(False, "it ended the Java machine or used up its time")
     return [verdicts[i] for i in range(len(checks))]
 
 
@@ -197,15 +175,15 @@ def _one_machine(checks: Sequence[Check], numbers: list[int], into: Path):
         elif kind == "START":
             running = int(rest[0])
         else:
-            found[running] = _verdict(kind, rest[1])
+            found[running] = _outcome(kind, rest[1])
             running = None
     return found, running, opened
 
 
-def _verdict(kind: str, why: str) -> Verdict:
+def _outcome(kind: str, why: str) -> Outcome:
     if kind in ("PASS", "NULL"):
-        return Verdict(True, returned_null=kind == "NULL")
-    return Verdict(False, {"TIME": "it does not end", "ROOM": "it fills the memory"}.get(kind, why))
+        return Outcome(True, returned_null=kind == "NULL")
+    return Outcome(False, {"TIME": "it does not end", "ROOM": "it fills the memory"}.get(kind, why))
 
 
 def _limit(pid: int, checks: int) -> None:

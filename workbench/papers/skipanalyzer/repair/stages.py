@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ....errors import DataError, WorkbenchError
-from ..analysers import JavaMissing
+from ..compiler import JavaMissing
 from ..sources import parse_methods, syntax
 from .allowed import read_patch, refusal
-from .sandbox import Check, Verdict, compile_java, compiled_classes, harness_sources, run_checks
+from .sandbox import Check, Outcome, compile_java, compiled_classes, harness_sources, run_checks
 
 STAGES = ("parses", "compiles", "behaves", "minimal")
 FEW = 10  # changed lines that are no rewriting; of a longer method as many as it has
@@ -186,7 +186,7 @@ def _executed(proposals: Sequence[Proposal]) -> list[Validation]:
     ]
 
 
-def _run(proposals: Sequence[Proposal], into: Path) -> tuple[dict[int, str], dict[int, Verdict]]:
+def _run(proposals: Sequence[Proposal], into: Path) -> tuple[dict[int, str], dict[int, Outcome]]:
     """(number -> its first error, number -> its verdict): each patch has one of the two."""
     sources = harness_sources()
     for number, one in enumerate(proposals):
@@ -202,7 +202,7 @@ def _run(proposals: Sequence[Proposal], into: Path) -> tuple[dict[int, str], dic
     return wrong, dict(zip(right, run_checks(checks, into)))
 
 
-def _behaved(one: Proposal, verdict: Verdict) -> Validation:
+def _behaved(one: Proposal, verdict: Outcome) -> Validation:
     if not verdict.ran:
         return _minimal(one, "compiles", f"The patch compiles; {verdict.why}.", ("behaves",))
     if not verdict.passed:
