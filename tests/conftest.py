@@ -10,9 +10,11 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import compress
 from pathlib import Path
 
 import pytest
+from changed import EVERY, kept, left_to_another_day
 from cpu_seconds import CpuSeconds
 from filelock import FileLock
 
@@ -60,20 +62,46 @@ LONGEST = (
 )  # fmt: skip
 
 
+def paper_of(item) -> str | None:
+    """The paper whose notebook a test runs."""
+    given = item.callspec.params.get("paper") if hasattr(item, "callspec") else None
+    runs = item.get_closest_marker("notebook_run")
+    if runs:
+        return runs.args[0] if runs.args else given
+    return given if "smoke_record" in item.fixturenames else None
+
+
 def group(item) -> str:
     """A shared fixture's group, else the paper whose notebook runs, else the test's file."""
     for fixture, name in SHARED.items():
         if fixture in item.fixturenames:
             return name
-    paper = getattr(item, "callspec", None) and item.callspec.params.get("paper")
-    runs = item.get_closest_marker("notebook_run")
-    if runs or (paper and "smoke_record" in item.fixturenames):
-        return f"run-{runs.args[0] if runs and runs.args else paper}"
-    return item.path.name
+    paper = paper_of(item)
+    return f"run-{paper}" if paper else item.path.name
+
+
+def selective(config) -> bool:
+    """Whether slow tests that nothing changed for wait for their day (tests/changed.py)."""
+    return bool(os.environ.get("CI")) and not config.getoption("--release")
+
+
+def pytest_report_header(config):
+    if selective(config):
+        return (
+            f"CI: slow tests run where a change touches what they look at, else every {EVERY} days; --release runs all"
+        )
+    return None
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
+    if selective(config):
+        whole = kept()
+        keys = [(item.path.relative_to(ROOT).as_posix(), paper_of(item)) for item in items]
+        later = {key for key in set(keys) if left_to_another_day(*key, whole)}
+        left = [key in later and item.get_closest_marker("slow") is not None for item, key in zip(items, keys)]
+        config.hook.pytest_deselected(items=list(compress(items, left)))
+        items[:] = compress(items, (not one for one in left))
     for item in items:
         item.add_marker(pytest.mark.xdist_group(group(item)))
     place = {name: number for number, name in enumerate(LONGEST)}

@@ -65,7 +65,7 @@ def test_a_kernel_that_dies_at_a_question_gets_a_sentence(open_notebook, lab):
 def pytest_generate_tests(metafunc):
     """Two papers take turns in the gate, all run with ``--release``."""
     if "paper" in metafunc.fixturenames:
-        metafunc.parametrize("paper", WIDGETS if metafunc.config.getoption("--release") else by_turn(list(WIDGETS), 2))
+        metafunc.parametrize("paper", WIDGETS if metafunc.config.getoption("--release") else by_turn(list(WIDGETS), 1))
 
 
 @pytest.mark.slow

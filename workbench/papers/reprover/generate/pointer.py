@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.nn.functional import logsigmoid
+from torch.nn.functional import logsigmoid, scaled_dot_product_attention
 
 from .pieces import END, PAD, PARTS, PREMISES, START, STATE, UNKNOWN, Source, Vocabulary
 
@@ -130,12 +130,81 @@ class Pointer(nn.Module):
         total = torch.logaddexp(written, copied)[wanted != PAD]
         return -total.clamp(min=LEAST).mean()
 
-    def spread(self, memory: torch.Tensor, read: Read, pieces: torch.Tensor, parts: torch.Tensor) -> torch.Tensor:
-        """Natural log-probabilities of the next piece after ``pieces``, over the extended vocabulary: (B, V + new)."""
-        write, copy = (one[:, -1].exp() for one in self(memory, read, pieces, parts))
-        write[:, [PAD, START, UNKNOWN]] = 0.0  # never written
-        more = self.piece.num_embeddings - self.writable + max(map(len, read.new))
-        return nn.functional.pad(write, (0, more)).scatter_add(1, read.copy, copy).log()
+
+class Decoding:
+    """Texts that are being written, ``width`` for each source: all keys and values are computed once.
+
+    A source's are shared by its texts, and a text's grow by a piece a step, so a step costs one piece of each text,
+    whatever its length and its source's.
+    """
+
+    def __init__(self, network: Pointer, read: Read, width: int) -> None:
+        self._network, self._read, self._width = network, read, width
+        memory = network.encode(read)  # (B, S, H)
+        self._pads = torch.zeros(read.pieces.shape).masked_fill(read.pieces == PAD, -torch.inf)[:, None]  # (B, 1, S)
+        self._copied = network.key(memory).transpose(1, 2)  # (B, H, S)
+        self._source = [
+            [self._heads(one) for one in _projected(layer.multihead_attn, memory, 1)]
+            for layer in network.decoder.layers
+        ]  # of each layer: keys and values, (B, heads, S, d)
+        self._written: list[list[torch.Tensor]] = [[] for _ in network.decoder.layers]  # (B * W, heads, T, d)
+
+    def _heads(self, states: torch.Tensor) -> torch.Tensor:
+        """(N, T, H) -> (N, heads, T, d)."""
+        return states.unflatten(-1, (self._network.shape.heads, -1)).transpose(1, 2)
+
+    def step(self, pieces: torch.Tensor, parts: torch.Tensor, order: torch.Tensor | None) -> torch.Tensor:
+        """Write one piece more.
+
+        Parameters
+        ----------
+        pieces : (B * W,), parts : (B * W, PARTS)
+        order : (B * W,), optional
+            Which text each goes on with; None at the beginning.
+
+        Returns
+        -------
+        (B * W, V + new)
+            Natural log-probabilities of the next piece, over the extended vocabulary.
+        """
+        network, width = self._network, self._width
+        at = self._written[0][0].shape[2] if self._written[0] else 0
+        states = network.piece(pieces) + network.part(parts).sum(1) + network.place.weight[at]  # (B * W, H)
+        for number, layer in enumerate(network.decoder.layers):
+            query, *new = _projected(layer.self_attn, layer.norm1(states)[:, None], 0)  # (B * W, 1, H)
+            new = [self._heads(one) for one in new]
+            if order is not None:
+                new = [torch.cat([old[order], one], 2) for old, one in zip(self._written[number], new)]
+            self._written[number] = new
+            seen = scaled_dot_product_attention(self._heads(query), *new)  # (B * W, heads, 1, d)
+            states = states + layer.self_attn.out_proj(seen.flatten(1))
+            (query,) = _projected(
+                layer.multihead_attn, layer.norm2(states).unflatten(0, (-1, width)), 0, 1
+            )  # (B, W, H)
+            seen = scaled_dot_product_attention(
+                self._heads(query), *self._source[number], attn_mask=self._pads[:, None]
+            )  # (B, heads, W, d)
+            states = states + layer.multihead_attn.out_proj(seen.transpose(1, 2).flatten(2).flatten(0, 1))
+            states = states + layer.linear2(layer.activation(layer.linear1(layer.norm3(states))))
+        states = network.decoder.norm(states).unflatten(0, (-1, width))  # (B, W, H)
+        logits = states @ network.piece.weight[: network.writable].T + network.bias  # (B, W, writable)
+        attention = network.query(states) @ self._copied / network.shape.width**0.5 + self._pads  # (B, W, S)
+        gate = network.gate(states)
+        write = (logits.log_softmax(-1) + logsigmoid(gate)).exp()
+        copy = (attention.log_softmax(-1) + logsigmoid(-gate)).exp()
+        write[..., [PAD, START, UNKNOWN]] = 0.0  # never written
+        more = network.piece.num_embeddings - network.writable + max(map(len, self._read.new))
+        places = self._read.copy[:, None].expand_as(copy)
+        return nn.functional.pad(write, (0, more)).scatter_add(2, places, copy).log().flatten(0, 1)
+
+
+def _projected(attention: nn.MultiheadAttention, states: torch.Tensor, first: int, end: int = 3):
+    """Queries (0), keys (1) and values (2) of ``states``, of them those from ``first`` to ``end``."""
+    width = attention.embed_dim
+    rows = slice(first * width, end * width)
+    return nn.functional.linear(states, attention.in_proj_weight[rows], attention.in_proj_bias[rows]).chunk(
+        end - first, -1
+    )
 
 
 @torch.no_grad()
@@ -145,32 +214,27 @@ def beam(network: Pointer, vocabulary: Vocabulary, sources: Sequence[Source], wi
     All sources are decoded together; a source is done when its ``width`` best texts are complete.
     """
     read, rows = tensors_of(vocabulary, sources), len(sources)
-    memory = network.encode(read)
-    wide = [one.repeat_interleave(width, 0) for one in (read.pieces, read.parts, read.segments, read.places, read.copy)]
-    wide = Read(*wide, [new for new in read.new for _ in range(width)])
-    memory = memory.repeat_interleave(width, 0)  # (B * W, S, H)
+    decoding = Decoding(network, read, width)
     scores = torch.full((rows, width), -torch.inf)
     scores[:, 0] = 0.0
     texts: list[list[list[str]]] = [[[] for _ in range(width)] for _ in range(rows)]
-    pieces = torch.full((rows * width, 1), START)
-    parts = torch.zeros(rows * width, 1, PARTS, dtype=torch.long)
+    pieces, order = torch.full((rows * width,), START), None
+    parts = torch.zeros(rows * width, PARTS, dtype=torch.long)
     done: list[dict[str, float]] = [{} for _ in range(rows)]
     for step in range(LONGEST):
-        following = network.spread(memory, wide, pieces, parts)  # (B * W, E)
+        following = decoding.step(pieces, parts, order)  # (B * W, E)
         if step == LONGEST - 1:  # nothing but the end can follow
             following[:, torch.arange(following.shape[1]) != END] = -torch.inf
         size = following.shape[1]
         total = (scores[..., None] + following.view(rows, width, size)).view(rows, -1)
         values, chosen = total.topk(2 * width, dim=1)  # enough, although half of them may end here
         origin, number = chosen // size, chosen % size
-        kept_from = torch.zeros(rows, width, dtype=torch.long)
-        kept, kept_parts = torch.full((rows, width), PAD), torch.zeros(rows, width, PARTS, dtype=torch.long)
-        scores = torch.full((rows, width), -torch.inf)
-        for row in range(rows):
+        kept: list[list[tuple]] = []  # of each source: (score, text it goes on with, piece, its parts)
+        for row, (some, origins, numbers) in enumerate(zip(values.tolist(), origin.tolist(), number.tolist())):
             least = sorted(done[row].values())[-width] if len(done[row]) >= width else -torch.inf
-            alive, grown = 0, []
-            for value, at, piece in zip(values[row].tolist(), origin[row].tolist(), number[row].tolist()):
-                if alive == width or value <= least:
+            alive, grown = [], []
+            for value, at, piece in zip(some, origins, numbers):
+                if len(alive) == width or value <= least:
                     break
                 text = texts[row][at]
                 if piece == END:
@@ -180,15 +244,14 @@ def beam(network: Pointer, vocabulary: Vocabulary, sources: Sequence[Source], wi
                     continue
                 new = piece >= len(vocabulary)
                 spelt = read.new[row][piece - len(vocabulary)] if new else vocabulary.pieces[piece]
-                kept_from[row, alive], kept[row, alive] = at, UNKNOWN if new else piece
-                kept_parts[row, alive] = torch.tensor(vocabulary.parts_of(spelt))
-                scores[row, alive] = value
+                alive.append((value, row * width + at, UNKNOWN if new else piece, vocabulary.parts_of(spelt)))
                 grown.append([*text, spelt])
-                alive += 1
-            texts[row] = grown + [[]] * (width - alive)
+            rest = width - len(alive)
+            kept.append(alive + [(-torch.inf, row * width, PAD, [0] * PARTS)] * rest)
+            texts[row] = grown + [[]] * rest
+        value, at, piece, part = zip(*(one for some in kept for one in some))
+        scores = torch.tensor(value).view(rows, width)
         if not torch.isfinite(scores).any():
             break
-        order = (kept_from + width * torch.arange(rows)[:, None]).view(-1)
-        pieces = torch.cat([pieces[order], kept.view(-1, 1)], 1)
-        parts = torch.cat([parts[order], kept_parts.view(-1, 1, PARTS)], 1)
+        order, pieces, parts = torch.tensor(at), torch.tensor(piece), torch.tensor(part)
     return [sorted(some.items(), key=lambda one: -one[1])[:width] for some in done]
