@@ -11,6 +11,8 @@ INSTALL = $(PYTHON) workbench/install.py
 SHARED_OUT = -n 2 --dist loadgroup --no-loadscope-reorder
 # more for pytest, such as PYTEST="--cpu=cpu.json" for CPU minutes by kind
 PYTEST ?=
+# pytest keeps what it makes of the tests' asserts only where bytecode is written; else each process makes it anew
+RUN_PYTEST = env -u PYTHONDONTWRITEBYTECODE $(PY) -m pytest $(SHARED_OUT)
 override BUNDLE_OPTION = $(if $(BUNDLE),--bundle $(BUNDLE))
 
 .PHONY: help setup demo test test-all test-release lab bench lint bundle gemma extras pins
@@ -24,13 +26,13 @@ demo: setup      ## the main job: the randomness notebook, run by papermill on t
 	@$(PY) -m workbench run randomness
 
 test: setup      ## the first tier of tests (units, each notebook once, one real browser)
-	@$(PY) -m pytest $(SHARED_OUT) -m "not slow" $(PYTEST)
+	@$(RUN_PYTEST) -m "not slow" $(PYTEST)
 
 test-all: setup gemma extras   ## the second tier (second model, 4 bits, servers, nbval, chaos); run after make test
-	@$(PY) -m pytest $(SHARED_OUT) -m slow $(PYTEST)
+	@$(RUN_PYTEST) -m slow $(PYTEST)
 
 test-release: setup gemma extras   ## both tiers with every paper at its default sizes and fifty kills
-	@$(PY) -m pytest $(SHARED_OUT) --release $(PYTEST)
+	@$(RUN_PYTEST) --release $(PYTEST)
 
 lab: setup       ## JupyterLab on 127.0.0.1 with a token
 	@$(PY) -m workbench lab

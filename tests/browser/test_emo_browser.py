@@ -11,6 +11,7 @@ CELLS = [
 ]
 
 
+@pytest.mark.slow
 def test_context_and_variant(lab, open_notebook):
     page = open_notebook(lab.write("emo-widget.ipynb", CELLS))
     page.run_all()
