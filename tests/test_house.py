@@ -63,11 +63,14 @@ def circles(arrows: dict[str, set[str]]) -> list[list[str]]:
         left = {name: ends - loose for name, ends in left.items() if name not in loose}
 
 
-ARROWS = graph(ROOT / PACKAGE)
+@cache
+def arrows() -> dict[str, set[str]]:
+    """The package's own; read when a test first asks, for every worker collects this file."""
+    return graph(ROOT / PACKAGE)
 
 
 def test_no_circle_of_imports():
-    assert circles(ARROWS) == []
+    assert circles(arrows()) == []
 
 
 @pytest.mark.parametrize("inside", [False, True], ids=["at the top", "inside a function"])
@@ -116,7 +119,7 @@ def room(name: str) -> str:
 
 
 def test_arrows_between_rooms_run_one_way():
-    ours = [(name, end) for name, ends in ARROWS.items() for end in ends if name != PACKAGE and end in ARROWS]
+    ours = [(name, end) for name, ends in arrows().items() for end in ends if name != PACKAGE and end in arrows()]
     wrong = [f"{a} -> {b}" for a, b in ours if room(a) != room(b) and room(b) and room(b) not in MAY[room(a)]]
     assert not wrong, wrong
 
@@ -126,7 +129,7 @@ def test_no_paper_imports_a_paper():
         parts = name.split(".")
         return parts[2] if parts[:2] == [PACKAGE, "papers"] and len(parts) > 2 else ""
 
-    wrong = [f"{a} -> {b}" for a, ends in ARROWS.items() for b in ends if paper(a) and paper(b) not in ("", paper(a))]
+    wrong = [f"{a} -> {b}" for a, ends in arrows().items() for b in ends if paper(a) and paper(b) not in ("", paper(a))]
     assert not wrong, wrong
 
 
@@ -136,20 +139,20 @@ HEAVY = {"torch", "transformers", "bitsandbytes", "peft", "sentence_transformers
 def test_figures_import_no_model_trainer_or_prover():
     """A figure's file draws what it is given."""
     rooms = {"plots", "results", "rows", "stats", "profiles", "data", "readers", "tables"}
-    files = [name for name in ARROWS if name.split(".")[-1] == "figures" or room(name) in rooms]
+    files = [name for name in arrows() if name.split(".")[-1] == "figures" or room(name) in rooms]
     assert len(files) > 8
     for name in files:
         reached, ends = set(), {name}
         while ends:  # not through another file either
             reached |= ends
-            ends = set().union(*(ARROWS.get(end, set()) for end in ends)) - reached
+            ends = set().union(*(arrows().get(end, set()) for end in ends)) - reached
         assert not reached & HEAVY, f"{name} imports {reached & HEAVY}"
         assert not {end for end in reached if room(end) in {"models", "training"}}, name
 
 
 def test_what_runs_and_settings_import_loads_no_torch():
-    papers = [name for name in ARROWS if name.endswith(".settings")]
-    runs = [name for name in ARROWS if room(name) in {"runs", "cli", "plots", "results", "rows", "profiles"}]
+    papers = [name for name in arrows() if name.endswith(".settings")]
+    runs = [name for name in arrows() if room(name) in {"runs", "cli", "plots", "results", "rows", "profiles"}]
     assert len(papers) >= 6 and len(runs) > 20
     code = f"import importlib, sys\nfor name in {papers + runs!r}: importlib.import_module(name)\n"
     done = subprocess.run(
@@ -177,7 +180,7 @@ PACKAGES = {name: path for name, path in modules(ROOT / PACKAGE).items() if path
 
 def test_no_exported_name_is_also_the_name_of_a_module():
     for name, path in PACKAGES.items():
-        inside = {one.rpartition(".")[2] for one in ARROWS if one.rpartition(".")[0] == name}
+        inside = {one.rpartition(".")[2] for one in arrows() if one.rpartition(".")[0] == name}
         both = {one for one, home in exports(path).items() if home and one in inside}
         assert not both, f"{name} exports {both}, which are modules of its own too"
 

@@ -13,7 +13,7 @@ import sys
 
 import torch
 import torch.distributed as dist
-from transformers import LlamaConfig, LlamaForCausalLM, Trainer, TrainingArguments
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from workbench.papers.emo import compute_loss_func
 
@@ -33,6 +33,8 @@ def tiny(tied=False):
 
 def by_trainer(model, folder, **options):
     """Two steps of SGD over ROWS in order, four rows a step over all processes."""
+    from transformers import Trainer, TrainingArguments  # heavy, and every worker collects this file
+
     settings = TrainingArguments(
         folder, max_steps=STEPS, report_to=[], use_cpu=True, save_strategy="no", learning_rate=RATE, max_grad_norm=0,
         disable_tqdm=True, optim="sgd", lr_scheduler_type="constant", train_sampling_strategy="sequential", **options,
