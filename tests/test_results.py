@@ -379,3 +379,11 @@ def test_a_pooled_share_without_spread_has_an_interval_that_counts_units():
     # Wilson's lower end for 8 of 8 is 8 / (8 + 1.96 squared) = .6756; 1 less that is how often another unit may differ
     assert (found.value, found.low) == (0, 0) and found.high == pytest.approx(1 - 8 / (8 + 1.959964**2), abs=1e-4)
     assert Results("x", rows=rows).table("right", pooled=True)["a"].high == 0
+
+
+def test_pairs_of_one_right_and_one_wrong_are_no_exact_half():
+    rows = [Row("a", f"{unit} {n}", 0, f"unit {unit}", {"right": float(n)}) for unit in range(4) for n in range(2)]
+    found = Results("x", rows=rows).table("right", bounds=(0, 1), pooled=True)["a"]
+    same = 4 / (4 + 1.959964**2)  # Wilson's lower end for 4 of 4: how often a unit may differ, by all that is possible
+    assert (found.value, found.n) == (0.5, 8)
+    assert (found.low, found.high) == (pytest.approx(0.5 * same, abs=1e-4), pytest.approx(1 - 0.5 * same, abs=1e-4))

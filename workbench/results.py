@@ -192,7 +192,7 @@ class Results:
 
         True and False make a share, with Wilson's interval; other numbers have Student's, cut to ``bounds``. Units of
         several rows count once, with their mean; ``pooled`` counts every row, and the interval resamples whole units;
-        where all rows are equal it is Wilson's bound on how often a unit may differ, by as much as ``bounds`` allow.
+        where all units are equal it is Wilson's bound on how often a unit may differ, by as much as ``bounds`` allow.
         Rows without a number (NaN) are left out; where no row has one there is None. ``unit`` is the Estimates' own.
         """
         found = {}
@@ -203,9 +203,9 @@ class Results:
                 found[group] = None
             elif pooled:
                 found[group] = replace(clustered_interval(values, [row.unit for row in part.rows]), unit=unit)
-                if bounds and len(units) > 1 and len(set(values)) == 1:  # no spread: another unit may differ (Wilson)
+                if bounds and len(units) > 1 and len(set(units.values())) == 1:  # another unit may differ (Wilson)
                     same = proportion_interval(len(units), len(units)).low
-                    low, high = (same * values[0] + (1 - same) * bound for bound in bounds)
+                    low, high = (same * found[group].value + (1 - same) * bound for bound in bounds)
                     found[group] = replace(found[group], low=low, high=high)
             elif all(isinstance(value, bool) for value in values) and len(units) == len(values):
                 found[group] = proportion_interval(sum(values), len(values), unit=unit)
