@@ -21,7 +21,7 @@ from .errors import ModelError, UsageError
 from .judging import label_log_odds
 from .models.base import weighs
 
-Row = TypeVar("Row")
+Row, Item, Made = TypeVar("Row"), TypeVar("Item"), TypeVar("Made")
 GIVEN_UP = 3  # failed calls in a row after which the rest is not asked any more: the server is gone
 LONGEST = 20_000  # characters of a reply that are looked at
 
@@ -129,9 +129,16 @@ def structured(model, prompts: Sequence[str], fields: Sequence[Field], *, seed: 
         raise UsageError("an answer needs at least one field: name what is asked for")
     answers = [Answer(prompt=prompt) for prompt in prompts]
     if not tells_odds(model):
-        return _safely(lambda some: _at_once(model, some, fields, seed), answers)
+        return sparing(lambda some: _at_once(model, some, fields, seed), answers, _lost)
     for one in fields:
-        answers = _safely(lambda some, one=one: _next_field(model, some, one, seed), answers)
+        left = iter(
+            sparing(
+                lambda some, one=one: _next_field(model, some, one, seed),
+                [answer for answer in answers if not answer.failed],
+                _lost,
+            )
+        )
+        answers = [answer if answer.failed else next(left) for answer in answers]
     return answers
 
 
@@ -202,34 +209,45 @@ def _from_lines(reply: str, fields: Sequence[Field]) -> dict[str, list[str]]:
     return found
 
 
-def _safely(ask: Callable[[list[Answer]], list[Answer]], answers: list[Answer]) -> list[Answer]:
-    """``ask`` of the answers that have not failed: all at once, or one by one where that fails."""
-    left = [number for number, answer in enumerate(answers) if not answer.failed]
-    found = list(answers)
+def sparing(ask: Callable[[list[Item]], list[Made]], items: Sequence[Item], failed: Callable[[Item, str], Made]):
+    """``ask`` of all items at once; where that fails, of one at a time, so that one failure spares the others.
+
+    Parameters
+    ----------
+    ask : callable
+        Items -> what is made of each.
+    items : list of N
+    failed : callable
+        (item, why) -> what stands for an item whose call failed.
+
+    Returns
+    -------
+    list of N
+    """
+    items, found, lost, why = list(items), [], 0, ""
     try:
-        for number, answer in zip(left, ask([answers[number] for number in left]), strict=True):
-            found[number] = answer
-        return found
+        return list(ask(items)) if items else []
     except ModelError as error:
-        if len(left) < 2:
-            return [replace(one, problem=str(error), failed=True) for one in answers]
-    lost, why = 0, ""
-    for number in left:
+        if len(items) == 1:
+            return [failed(items[0], str(error))]
+    for item in items:
         if lost < GIVEN_UP:
             try:
-                (found[number],) = ask([answers[number]])
+                found.extend(ask([item]))
                 lost = 0
                 continue
             except ModelError as error:
                 lost, why = lost + 1, str(error)
-        found[number] = replace(answers[number], problem=why, failed=True)
+        found.append(failed(item, why))
     return found
+
+
+def _lost(answer: Answer, why: str) -> Answer:
+    return replace(answer, problem=why, failed=True)
 
 
 def _next_field(model, answers: list[Answer], one: Field, seed: int) -> list[Answer]:
     """The answers with one more field, asked behind what stands there."""
-    if not answers:
-        return []
     prompts = [f"{answer.prompt}\n{one.name}:" for answer in answers]
     if not one.choices:
         made = model.generate(prompts, max_new_tokens=one.tokens, stop=("\n",), seed=seed)
@@ -262,8 +280,6 @@ def _odds(model, prompts: Sequence[str], good: Sequence[str], bad: Sequence[str]
 
 def _at_once(model, answers: list[Answer], fields: Sequence[Field], seed: int) -> list[Answer]:
     """All fields in one reply, of a server that tells no log-probabilities."""
-    if not answers:
-        return []
     form = "\n".join(f"{one.name}: {' or '.join(one.choices) or 'one or two sentences'}" for one in fields)
     prompts = [f"{answer.prompt}\n\nReply with these lines and nothing else:\n{form}" for answer in answers]
     chat = not getattr(model, "raw_text", True) or getattr(model, "has_chat", False)

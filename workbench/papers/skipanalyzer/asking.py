@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from ...errors import ModelError, UsageError
-from ...prompting import Answer, Field, structured, tells_odds
+from ...errors import UsageError
+from ...prompting import Answer, Field, sparing, structured, tells_odds
 from .analysers import KINDS, LEAK, NULL
 from .sarif import FALSE, REAL, UNSURE, Finding, Verdict
 from .sources import Method, parse_methods
@@ -222,20 +222,23 @@ def patches(model, questions: Sequence[Question], *, max_new_tokens: int = 320, 
         "" where the reply holds no such method, or the call failed. What a model wrote is a stranger's text:
         `repair.validate` says whether it is one.
     """
-    found = []
-    for question in questions:
-        made, line = _anonymous(question, question.callees, question.finding, comments=True)
-        asked = patch_prompt(question, made, line)
-        room = min(max_new_tokens, 64 + len(question.method.text))  # a token has a character or more
-        chat = bool(model.has_chat)
-        text = asked if chat else f"{asked}\n\n```java\n"
-        try:
-            ((reply,),) = model.generate([text], max_new_tokens=room, chat=chat or None, seed=seed, stop=())
-        except ModelError:
-            found.append("")  # a failed call is a patch that was not generated, and is counted as that
-            continue
-        found.append(made.restore(read_method(reply.text, question.method.name, made)))
-    return found
+    if not questions:
+        return []
+    shown = [_anonymous(question, question.callees, question.finding, comments=True) for question in questions]
+    chat = bool(model.has_chat)
+    asked = [
+        patch_prompt(one, made, line) + ("" if chat else "\n\n```java\n") for one, (made, line) in zip(questions, shown)
+    ]
+    # a token has a character or more; in a chat the block's own beginning must not end it
+    room = min(max_new_tokens, 64 + max(len(question.method.text) for question in questions))
+    options = {"max_new_tokens": room, "chat": chat or None, "seed": seed, "stop": ("\n```\n\n",) if chat else ("```",)}
+    replies = sparing(
+        lambda some: [samples[0].text for samples in model.generate(some, **options)], asked, lambda _asked, _why: ""
+    )
+    return [
+        made.restore(read_method(reply, question.method.name, made))
+        for reply, question, (made, _) in zip(replies, questions, shown, strict=True)
+    ]
 
 
 def patch_prompt(question: Question, made: Anonymous, line: str) -> str:

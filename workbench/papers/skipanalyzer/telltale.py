@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 # words of a name, a string or a comment that say what is right or wrong with a method; "prefix" holds none of them
-TELLTALE = frozenset(
-    "bad good flaw flaws flawed fix fixes fixed fixme bug bugs buggy leak leaks leaked leaky leaking wrong correct safe "
-    "unsafe vulnerable vuln cwe juliet infer npe ok nok fp fn todo incorrect mistake".split()
-)
+TELLTALE = frozenset({
+    "bad", "good", "flaw", "flaws", "flawed", "fix", "fixes", "fixed", "fixme", "bug", "bugs", "buggy", "leak", "leaks",
+    "leaked", "leaky", "leaking", "wrong", "correct", "incorrect", "mistake", "safe", "unsafe", "vulnerable", "vuln",
+    "cwe", "juliet", "infer", "npe", "ok", "nok", "fp", "fn", "todo",
+})  # fmt: skip
 # comment, text block, string, character, name: what stands inside one is not the beginning of another
 _PART = re.compile(
     r'(?P<comment>//[^\n]*|/\*.*?(?:\*/|\Z))|(?P<text>"""(?:\\.|.)*?(?:"""|\Z)|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])\')'
