@@ -17,10 +17,18 @@ from .sarif import new_log, new_result
 from .sources import scan
 
 NULL, LEAK = "null dereference", "resource leak"
-KINDS = {  # the rules that are triaged -> what they warn of; ecj's key is org.eclipse.jdt.core.compiler.problem.NAME
+KINDS = {  # the rules that are triaged -> what they warn of
+    # ecj: org.eclipse.jdt.core.compiler.problem.NAME; Infer, from biabduction and from Pulse
     "nullReference": NULL, "potentialNullReference": NULL,
     "unclosedCloseable": LEAK, "potentiallyUnclosedCloseable": LEAK,
     "NULL_DEREFERENCE": NULL, "NULLPTR_DEREFERENCE": NULL, "RESOURCE_LEAK": LEAK, "PULSE_RESOURCE_LEAK": LEAK,
+    # SpotBugs, PMD, SonarQube and CodeQL, by their own documentation
+    "NP_ALWAYS_NULL": NULL, "NP_NULL_ON_SOME_PATH": NULL, "NP_NULL_ON_SOME_PATH_EXCEPTION": NULL,
+    "NP_NULL_ON_SOME_PATH_FROM_RETURN_VALUE": NULL, "NP_GUARANTEED_DEREF": NULL,
+    "OS_OPEN_STREAM": LEAK, "OS_OPEN_STREAM_EXCEPTION_PATH": LEAK, "OBL_UNSATISFIED_OBLIGATION": LEAK,
+    "ODR_OPEN_DATABASE_RESOURCE": LEAK, "CloseResource": LEAK, "java:S2259": NULL, "java:S2095": LEAK,
+    "java/dereferenced-value-is-always-null": NULL, "java/dereferenced-value-may-be-null": NULL,
+    "java/input-resource-leak": LEAK, "java/output-resource-leak": LEAK, "java/database-resource-leak": LEAK,
 }  # fmt: skip
 TEXTS = {
     "nullReference": "A value is used that can only be null there.",
