@@ -43,3 +43,8 @@ from .sources import (
     parse_methods as parse_methods,
     scan as scan,
 )
+from .triage import (
+    Triage as Triage,
+    Triaged as Triaged,
+    rule_patches as rule_patches,
+)

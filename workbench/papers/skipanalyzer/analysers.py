@@ -9,6 +9,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ...errors import DataError, UsageError
 from ...files import read_json, user_path
@@ -101,12 +102,7 @@ def analyse(source: str | os.PathLike, *, classpath: Sequence[str] | str = ()) -
         No such folder, no .java file in it, a part of the class path that does not exist, a compiler that ends early.
     """
     root = user_path(source).resolve()
-    parts = [
-        user_path(part) for part in (classpath.split(os.pathsep) if isinstance(classpath, str) else classpath) if part
-    ]
-    for part in parts:
-        if not part.exists():
-            raise UsageError(f"the class path names {part}, which is not there: check its path")
+    parts = class_path(classpath)
     counts, skipped = {}, {}  # file -> its methods; -> why it was not analysed
     for one in scan(root):
         counts[one.file] = len(one.methods)
@@ -135,6 +131,22 @@ def analyse(source: str | os.PathLike, *, classpath: Sequence[str] | str = ()) -
     )
     log = new_log("ecj", version, "https://eclipse.dev/jdt/", results, TEXTS)
     return log, coverage
+
+
+def class_path(classpath: Sequence[str] | str) -> tuple[Path, ...]:
+    """Jars and folders of classes, from a list or from one text with ":" between them.
+
+    Raises
+    ------
+    UsageError
+        One of them does not exist.
+    """
+    given = classpath.split(os.pathsep) if isinstance(classpath, str) else classpath
+    parts = tuple(user_path(part).resolve() for part in given if part)
+    for part in parts:
+        if not part.exists():
+            raise UsageError(f"the class path names {part}, which is not there: check its path")
+    return parts
 
 
 def read_infer(path: str | os.PathLike) -> dict:
