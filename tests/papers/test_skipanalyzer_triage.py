@@ -209,7 +209,7 @@ def test_the_samples_come_back_whole(name, tmp_path):
     assert json.loads((tmp_path / "out" / "triaged.sarif").read_text("utf-8")) == json.loads(
         path.read_text("utf-8-sig")
     )
-    assert len(found.rows) == sum(len(run.get("results") or []) for run in found.log["runs"])
+    assert len(found.rows) == sum(len(run.get("results") or []) for run in found.log["runs"] or [])
     assert all(row.reason for row in found.rows)
 
 

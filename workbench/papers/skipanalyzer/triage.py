@@ -94,6 +94,8 @@ class Triage:
         Files of the tree, and methods in them.
     asked, saved : int
         Distinct questions; and how many more there would have been if equal ones were asked again.
+    root, classpath : Path, tuple of Path
+        The tree, and what it needs beside Java.
     coverage : str
         What the analyser that ran here saw of the tree, in a sentence; empty for warnings that were given.
     """
@@ -104,6 +106,8 @@ class Triage:
     read: tuple[int, int]
     asked: int
     saved: int
+    root: Path
+    classpath: tuple[Path, ...] = field(default=(), repr=False)
     coverage: str = ""
 
     def table(self) -> list[dict]:
@@ -222,7 +226,7 @@ def triage(
     judged = {row.finding.place: row.verdict for row in rows if row.verdict}
     found = Triage(
         tuple(rows), with_verdicts(log, judged), files, read, len(asked),
-        sum(len(distinct[key]) - 1 for key in asked), coverage,
+        sum(len(distinct[key]) - 1 for key in asked), root, parts, coverage,
     )  # fmt: skip
     if into is not None:
         found.save(into)
