@@ -1,4 +1,4 @@
-"""The explorer of warnings by its traits and commands: verdicts, patches, decisions, files; strangers' texts are text."""
+"""The explorer of warnings by its traits and commands: verdicts, patches, decisions, files; strange texts are text."""
 
 import base64
 import json

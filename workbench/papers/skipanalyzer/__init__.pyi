@@ -20,6 +20,12 @@ from .filters import (
     read_jleaks as read_jleaks,
     scored as scored,
 )
+from .loaders import (
+    Labelled as Labelled,
+    juliet_controls as juliet_controls,
+    read_infer_tests as read_infer_tests,
+    read_juliet as read_juliet,
+)
 from .repair import (
     Proposal as Proposal,
     Validation as Validation,
