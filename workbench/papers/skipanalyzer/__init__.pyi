@@ -4,6 +4,12 @@ from .analysers import (
     analyse as analyse,
     read_infer as read_infer,
 )
+from .asking import (
+    Question as Question,
+    detect as detect,
+    filter_warnings as filter_warnings,
+    patches as patches,
+)
 from .compiler import (
     JavaMissing as JavaMissing,
     ecj as ecj,
@@ -42,6 +48,7 @@ from .sarif import (
     with_verdicts as with_verdicts,
     write_sarif as write_sarif,
 )
+from .settings import PROFILES as PROFILES
 from .sources import (
     Method as Method,
     Source as Source,

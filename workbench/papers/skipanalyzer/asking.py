@@ -1,10 +1,10 @@
-"""A language model asked about Java methods: is there a bug, is the warning right, how would the method read mended.
+"""A language model asked about Java methods: is there a bug, is the warning right, and the method mended.
 
-The paper's three components over any handle (Mohajer et al., arXiv 2310.18532v2). The prompts are our own, written to its
-description. Where they differ: a verdict is the log-odds of "yes" against "no" where the model tells log-probabilities,
-less the same odds where no method is shown (what the examples alone suggest); an explanation comes first only where
-it is asked for and no examples are given (our set explains none); comments and telltale names are taken out
-(`telltale`); and what surrounds the method can be shown too (``context``), which the paper does not do.
+The paper's three components over any handle (Mohajer et al., arXiv 2310.18532v2). The prompts are our own,
+written to its description. Where they differ: a verdict is the log-odds of "yes" against "no" where the model tells
+log-probabilities, less the same odds where no method is shown (what the examples alone suggest); an explanation comes
+first only where it is asked for and no examples are given (our set explains none); comments and telltale names are
+taken out (`telltale`); what surrounds the method can be shown too (``context``), which the paper does not do.
 """
 
 import math
@@ -16,18 +16,18 @@ from ...errors import UsageError
 from ...prompting import Answer, Field, sparing, structured, tells_odds
 from .analysers import KINDS, LEAK, NULL
 from .sarif import FALSE, REAL, UNSURE, Finding, Verdict
+from .settings import CONTEXTS
 from .sources import Method, parse_methods
 from .telltale import Anonymous, anonymise
 
 VERSION = "skipanalyzer 2026-11-30"  # of the prompts: a verdict carries it
-CONTEXTS = ("method", "callees", "message")
 YES, NO = "yes", "no"
 MOST_CALLEES = 6
 PATTERNS = {
-    NULL: "A null dereference happens where a method calls, reads or unboxes a value that can be null at that point: a "
-    "variable that is still null on some path, the result of a call that may be null, an argument that is null.",
-    LEAK: "A resource leak happens where a method opens a reader, a writer, a stream or another closeable thing, and some "
-    "path, perhaps one on which an exception is raised, ends without closing it.",
+    NULL: "A null dereference happens where a method calls, reads or unboxes a value that can be null at that point: "
+    "a variable that is still null on some path, the result of a call that may be null, an argument that is null.",
+    LEAK: "A resource leak happens where a method opens a reader, a writer, a stream or another closeable thing, and "
+    "some path, perhaps one on which an exception is raised, ends without closing it.",
     "": "A static analyser looks for bugs in Java methods.",
 }
 DOUBT = (
@@ -250,14 +250,14 @@ def patch_prompt(question: Question, made: Anonymous, line: str) -> str:
     if made.prose:
         parts.append(f"Analyser: {made.prose}" + (f"\nLine warned of: {line}" if line else ""))
     parts.append(
-        "Write the whole method again so that this cannot happen any more and all else stays: the same name, parameters, "
-        "return type, exceptions and results. Reply with the method alone, in one java block."
+        "Write the whole method again so that this cannot happen any more and all else stays: the same name, "
+        "parameters, return type, exceptions and results. Reply with the method alone, in one java block."
     )
     return "\n\n".join(parts)
 
 
 def read_method(reply: str, name: str, made: Anonymous | None = None) -> str:
-    """The first method of a name in a reply, perhaps in a block or a class; else what looks like its beginning, or ""."""
+    """The first method of a name in a reply, in a block, a class or alone; else what looks like its beginning."""
     if made is not None:
         name = next((new for new, old in made.names.items() if old == name), name)
     block = re.search(r"```[^\n`]*\n(.*?)(?:```|\Z)", reply, re.DOTALL)
