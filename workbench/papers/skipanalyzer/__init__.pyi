@@ -26,6 +26,12 @@ from .filters import (
     read_jleaks as read_jleaks,
     scored as scored,
 )
+from .loaders import (
+    Labelled as Labelled,
+    juliet_controls as juliet_controls,
+    read_infer_tests as read_infer_tests,
+    read_juliet as read_juliet,
+)
 from .repair import (
     Proposal as Proposal,
     Validation as Validation,
@@ -49,4 +55,9 @@ from .sources import (
     methods as methods,
     parse_methods as parse_methods,
     scan as scan,
+)
+from .triage import (
+    Triage as Triage,
+    Triaged as Triaged,
+    rule_patches as rule_patches,
 )
