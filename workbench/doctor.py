@@ -218,7 +218,7 @@ def _engines() -> Iterator[Line]:
         except importlib.metadata.PackageNotFoundError:
             yield Line(name, "note", f"not installed: {without}", advice)
     java = shutil.which("java")
-    without = "not found: only the paper skipanalyzer, still to come, will use it"
+    without = "not found: only the paper skipanalyzer uses it, and it has its own after make setup"
     yield Line("Java", "ok" if java else "note", java or without)
 
 

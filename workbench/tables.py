@@ -171,6 +171,28 @@ def bad(path, line: int, wrong: str, advice: str) -> DataError:
     return DataError(f"{path}, line {line}: {wrong}: {advice}")
 
 
+def csv_text(rows: list[dict], columns: tuple[str, ...] | None = None) -> str:
+    """Rows as CSV; without a row, the head is ``columns``."""
+    import pandas as pd
+
+    safe = [{_harmless(name): _harmless(cell) for name, cell in row.items()} for row in rows]
+    frame = pd.DataFrame(safe, columns=None if rows else columns, dtype=object)
+    return frame.to_csv(index=False, lineterminator="\n")
+
+
+def _harmless(cell):
+    """A cell that is no formula to a spreadsheet: a text that begins like one gets an apostrophe; numbers stay."""
+    if not isinstance(cell, str):
+        return cell
+    cell = cell.replace("\r\n", "\n").replace("\r", "\n")  # csv does not quote a lone \r
+    if cell.lstrip(" ")[:1] in tuple("=+-@\t\n＝＋－＠"):
+        try:
+            float(cell)
+        except ValueError:
+            return "'" + cell
+    return cell
+
+
 def _fits(value, hint) -> bool:
     if get_origin(hint) in (Union, types.UnionType):
         return any(_fits(value, one) for one in get_args(hint))

@@ -29,6 +29,7 @@ from workbench.widgets.kbert import KBertExplorer
 from workbench.widgets.rain import RainExplorer
 from workbench.widgets.randomness import RandomnessExplorer
 from workbench.widgets.reprover import ProofExplorer
+from workbench.widgets.skipanalyzer import WarningExplorer
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "papers"))
 from rain_example import example
@@ -115,6 +116,12 @@ CASES = {
     "reprover": (
         lambda _: ProofExplorer("Nat.zero_add"), ("theorem", "Logic.and_swap"),
         [("retriever", "x", "retriever 'x' is unknown: choose one of bm25")], ("theorem", HOSTILE, ""),
+    ),
+    "skipanalyzer": (
+        lambda _: WarningExplorer(), ("judge", "small filter"),
+        [("judge", "model", "judge 'model' is unknown: choose one of rule, small filter"),
+         ("patcher", "x", "patcher 'x' is unknown"), ("context", "x", "context 'x' is unknown")],
+        ("warning", HOSTILE, "there is no warning"),
     ),
 }  # fmt: skip
 

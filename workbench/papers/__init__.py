@@ -84,6 +84,7 @@ PAPERS: tuple[Paper, ...] = (
         "SkipAnalyzer: A Tool for Static Code Analysis with Large Language Models",
         "Mohajer et al., arXiv 2310.18532",
         "A language model detects bugs, filters false warnings and writes patches for Java methods.",
+        status="done",
     ),
     Paper(
         "tips",

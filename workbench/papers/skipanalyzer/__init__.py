@@ -3,8 +3,10 @@
 Mohajer, Aleithan, Harzevili, Wei, Belle, Pham, Wang, "SkipAnalyzer: A Tool for Static Code Analysis with Large Language
 Models", arXiv 2310.18532v2.
 
-What is here: the methods of a tree of Java, warnings as SARIF in and out, Eclipse's analyser with its coverage, and the
-controls that read no more than words. The model's own part (detect, filter, patch) is still to come.
+- `detect`, `filter_warnings`, `patches`: a model asked about methods, with any handle (`asking`); `overview.page` runs
+  them on our own set beside an analyser, rules, a filter of words and a patcher by rule (`study`).
+- `methods`, `scan`: the methods of a tree of Java. `analyse`, `read_sarif`, `with_verdicts`: warnings in and out.
+- `validate`, `diff`: a patch in stages, and as a diff.
 """
 
 from ...lazy import from_stub

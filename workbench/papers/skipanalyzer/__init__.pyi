@@ -4,6 +4,12 @@ from .analysers import (
     analyse as analyse,
     read_infer as read_infer,
 )
+from .asking import (
+    Question as Question,
+    detect as detect,
+    filter_warnings as filter_warnings,
+    patches as patches,
+)
 from .compiler import (
     JavaMissing as JavaMissing,
     ecj as ecj,
@@ -19,6 +25,12 @@ from .filters import (
     compared as compared,
     read_jleaks as read_jleaks,
     scored as scored,
+)
+from .loaders import (
+    Labelled as Labelled,
+    juliet_controls as juliet_controls,
+    read_infer_tests as read_infer_tests,
+    read_juliet as read_juliet,
 )
 from .repair import (
     Proposal as Proposal,
@@ -36,10 +48,16 @@ from .sarif import (
     with_verdicts as with_verdicts,
     write_sarif as write_sarif,
 )
+from .settings import PROFILES as PROFILES
 from .sources import (
     Method as Method,
     Source as Source,
     methods as methods,
     parse_methods as parse_methods,
     scan as scan,
+)
+from .triage import (
+    Triage as Triage,
+    Triaged as Triaged,
+    rule_patches as rule_patches,
 )

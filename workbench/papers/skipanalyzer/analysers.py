@@ -9,6 +9,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ...errors import DataError, UsageError
 from ...files import read_json, user_path
@@ -17,10 +18,18 @@ from .sarif import new_log, new_result
 from .sources import scan
 
 NULL, LEAK = "null dereference", "resource leak"
-KINDS = {  # the rules that are triaged -> what they warn of; ecj's key is org.eclipse.jdt.core.compiler.problem.NAME
+KINDS = {  # the rules that are triaged -> what they warn of
+    # ecj: org.eclipse.jdt.core.compiler.problem.NAME; Infer, from biabduction and from Pulse
     "nullReference": NULL, "potentialNullReference": NULL,
     "unclosedCloseable": LEAK, "potentiallyUnclosedCloseable": LEAK,
     "NULL_DEREFERENCE": NULL, "NULLPTR_DEREFERENCE": NULL, "RESOURCE_LEAK": LEAK, "PULSE_RESOURCE_LEAK": LEAK,
+    # SpotBugs, PMD, SonarQube and CodeQL, by their own documentation
+    "NP_ALWAYS_NULL": NULL, "NP_NULL_ON_SOME_PATH": NULL, "NP_NULL_ON_SOME_PATH_EXCEPTION": NULL,
+    "NP_NULL_ON_SOME_PATH_FROM_RETURN_VALUE": NULL, "NP_GUARANTEED_DEREF": NULL,
+    "OS_OPEN_STREAM": LEAK, "OS_OPEN_STREAM_EXCEPTION_PATH": LEAK, "OBL_UNSATISFIED_OBLIGATION": LEAK,
+    "ODR_OPEN_DATABASE_RESOURCE": LEAK, "CloseResource": LEAK, "java:S2259": NULL, "java:S2095": LEAK,
+    "java/dereferenced-value-is-always-null": NULL, "java/dereferenced-value-may-be-null": NULL,
+    "java/input-resource-leak": LEAK, "java/output-resource-leak": LEAK, "java/database-resource-leak": LEAK,
 }  # fmt: skip
 TEXTS = {
     "nullReference": "A value is used that can only be null there.",
@@ -93,12 +102,7 @@ def analyse(source: str | os.PathLike, *, classpath: Sequence[str] | str = ()) -
         No such folder, no .java file in it, a part of the class path that does not exist, a compiler that ends early.
     """
     root = user_path(source).resolve()
-    parts = [
-        user_path(part) for part in (classpath.split(os.pathsep) if isinstance(classpath, str) else classpath) if part
-    ]
-    for part in parts:
-        if not part.exists():
-            raise UsageError(f"the class path names {part}, which is not there: check its path")
+    parts = class_path(classpath)
     counts, skipped = {}, {}  # file -> its methods; -> why it was not analysed
     for one in scan(root):
         counts[one.file] = len(one.methods)
@@ -127,6 +131,22 @@ def analyse(source: str | os.PathLike, *, classpath: Sequence[str] | str = ()) -
     )
     log = new_log("ecj", version, "https://eclipse.dev/jdt/", results, TEXTS)
     return log, coverage
+
+
+def class_path(classpath: Sequence[str] | str) -> tuple[Path, ...]:
+    """Jars and folders of classes, from a list or from one text with ":" between them.
+
+    Raises
+    ------
+    UsageError
+        One of them does not exist.
+    """
+    given = classpath.split(os.pathsep) if isinstance(classpath, str) else classpath
+    parts = tuple(user_path(part).resolve() for part in given if part)
+    for part in parts:
+        if not part.exists():
+            raise UsageError(f"the class path names {part}, which is not there: check its path")
+    return parts
 
 
 def read_infer(path: str | os.PathLike) -> dict:

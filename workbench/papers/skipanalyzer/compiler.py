@@ -153,7 +153,11 @@ def _read_log(log: Path, root: Path) -> tuple[list[Problem], str]:
             version = node.get("version", "")
         if node.tag != "source":
             continue
-        file = Path(node.get("path", "")).resolve().relative_to(root).as_posix()
+        place = Path(node.get("path", "")).resolve()
+        if not place.is_relative_to(root):  # of a file that was only looked up
+            node.clear()
+            continue
+        file = place.relative_to(root).as_posix()
         for problem in node.iter("problem"):
             told, name = problem.find("message"), problem.find("arguments/argument")
             missing = problem.get("id") == "ImportNotFound" and name is not None

@@ -79,8 +79,8 @@ def folds_of(groups: Sequence[str], folds: int = FOLDS) -> np.ndarray:
     return found
 
 
-def small_filter(cases: Sequence[Case], folds: np.ndarray) -> np.ndarray:
-    """How likely each warning is real by its words: log-odds, (N,), from a filter that never saw the case's group.
+def trained(cases: Sequence[Case]) -> Callable[[Sequence[str]], np.ndarray]:
+    """A filter that gives N texts of methods their log-odds, (N,), that a warning is real.
 
     Counts of single tokens and pairs of them (TF-IDF, signs included), beside the one-line rules, in a logistic
     regression.
@@ -88,24 +88,39 @@ def small_filter(cases: Sequence[Case], folds: np.ndarray) -> np.ndarray:
     Raises
     ------
     UsageError
-        A training part holds only real or only false warnings.
+        There are only real or only false warnings.
     """
     from scipy.sparse import csr_matrix, hstack
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
 
     texts, real = [case.text for case in cases], np.array([case.real for case in cases])
+    if real.all() or not real.any():
+        raise UsageError("a filter needs real and false warnings to train on: one of the two is missing")
     rules = [rule for name, rule in RULES.items() if name not in ("constant", "length alone")]
-    told = csr_matrix([[rule(text) for rule in rules] for text in texts])  # (N, rules)
+    words = TfidfVectorizer(token_pattern=_TOKEN, lowercase=False, ngram_range=(1, 2), sublinear_tf=True, min_df=2)
+    words.fit(texts)
+
+    def features(some: Sequence[str]):  # (N, tokens and pairs + rules)
+        told = csr_matrix([[rule(text) for rule in rules] for text in some])
+        return hstack([words.transform(some), told])
+
+    fitted = LogisticRegression(C=10, solver="liblinear").fit(features(texts), real)
+    return lambda some: fitted.decision_function(features(some))
+
+
+def small_filter(cases: Sequence[Case], folds: np.ndarray) -> np.ndarray:
+    """How likely each warning is real by its words: log-odds, (N,), from a filter that never saw the case's fold.
+
+    Raises
+    ------
+    UsageError
+        A training part holds only real or only false warnings.
+    """
     scores = np.zeros(len(cases))
     for fold in np.unique(folds):
-        train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        if real[train].all() or not real[train].any():
-            raise UsageError("a filter needs real and false warnings to train on: one of the two is missing")
-        words = TfidfVectorizer(token_pattern=_TOKEN, lowercase=False, ngram_range=(1, 2), sublinear_tf=True, min_df=2)
-        known = words.fit_transform([texts[i] for i in train])
-        fitted = LogisticRegression(C=10, solver="liblinear").fit(hstack([known, told[train]]), real[train])
-        scores[test] = fitted.decision_function(hstack([words.transform([texts[i] for i in test]), told[test]]))
+        test = np.flatnonzero(folds == fold)
+        scores[test] = trained([cases[i] for i in np.flatnonzero(folds != fold)])([cases[i].text for i in test])
     return scores
 
 

@@ -19,6 +19,7 @@ VERSION = "2.1.0"
 REAL, FALSE, UNSURE = VERDICTS = ("real", "false", "needs a person")
 LEVELS = ("none", "note", "warning", "error")
 ORIGIN, TRIAGE, LEVEL = "ai/origin", "ai.triage.", "original.level"  # names in property bags
+BY_HAND, HAND = "by hand", "triage."  # a person's verdict: what stands in the place of its prompt, names in its bag
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class Verdict:
     confidence : float
         From 0 to 1.
     model, prompt : str
-        Who judged, and the version of its question.
+        Who judged, and the version of its question; `BY_HAND` for a person.
     explanation : str
         A stranger's text: it goes into the log as text and nowhere else unescaped.
     """
@@ -143,7 +144,8 @@ def is_suppressed(result: Mapping) -> bool:
 def with_verdicts(log: dict, verdicts: Mapping[tuple[int, int], Verdict]) -> dict:
     """A copy of a log with verdicts in it, by `Finding.place`; results that are suppressed already are left alone.
 
-    A verdict takes the place of one that was given here before: the tool's own level comes back first.
+    A verdict takes the place of one that was given here before: the tool's own level comes back first. What a person
+    judges false is suppressed outright, and nothing calls it a program's word.
 
     Raises
     ------
@@ -159,6 +161,9 @@ def with_verdicts(log: dict, verdicts: Mapping[tuple[int, int], Verdict]) -> dic
         if is_suppressed(result):
             continue
         _take_back(result)
+        if verdict.prompt == BY_HAND:
+            _by_hand(result, verdict)
+            continue
         bag = result["properties"] = {ORIGIN: "annotated"} | _dict(result, "properties") | {
             f"{TRIAGE}verdict": verdict.kind, f"{TRIAGE}confidence": verdict.confidence,
             f"{TRIAGE}model": verdict.model, f"{TRIAGE}promptVersion": verdict.prompt,
@@ -178,6 +183,17 @@ def with_verdicts(log: dict, verdicts: Mapping[tuple[int, int], Verdict]) -> dic
                 },
             ]
     return made
+
+
+def _by_hand(result: dict, verdict: Verdict) -> None:
+    """Put a person's verdict into a result."""
+    result["properties"] = _dict(result, "properties") | {
+        f"{HAND}verdict": verdict.kind, f"{HAND}judge": verdict.model, f"{HAND}explanation": verdict.explanation
+    }  # fmt: skip
+    if verdict.kind == FALSE:
+        said = f"judged false by {verdict.model}" + (f": {verdict.explanation}" if verdict.explanation else "")
+        one = {"kind": "external", "status": "accepted", "justification": said}
+        result["suppressions"] = [*_list(result, "suppressions"), one]
 
 
 def _take_back(result: dict) -> None:

@@ -190,7 +190,7 @@ def methods(path: str | os.PathLike) -> list[Method]:
         It cannot be read, is no UTF-8, or is longer than `LARGEST` bytes.
     """
     path = user_path(path)
-    return list(parse_methods(_read(path), path.name))
+    return list(parse_methods(read_java(path), path.name))
 
 
 def scan(folder: str | os.PathLike) -> Iterator[Source]:
@@ -212,7 +212,7 @@ def scan(folder: str | os.PathLike) -> Iterator[Source]:
     for path in _java_files(folder):
         file = path.relative_to(folder).as_posix()
         try:
-            data = _read(path)
+            data = read_java(path)
         except DataError as error:
             yield Source(file, (), str(error), text=False)
             continue
@@ -228,7 +228,14 @@ def _java_files(folder: Path) -> Iterator[Path]:
         )
 
 
-def _read(path: Path) -> bytes:
+def read_java(path: Path) -> bytes:
+    """A file's bytes, once they are known to be UTF-8 and no more than `LARGEST`.
+
+    Raises
+    ------
+    DataError
+        It cannot be read, is no plain file, no UTF-8, or too long.
+    """
     try:
         if not path.is_file():
             raise DataError(f"{path} is no plain file: name a .java file")

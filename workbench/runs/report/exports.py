@@ -8,6 +8,7 @@ from typing import Any
 
 from ...errors import RunError
 from ...files import write_atomic
+from ...tables import csv_text
 from ..store import entry as store
 from ..store.metrics import number, show
 from .words import NUMBER, plain
@@ -36,28 +37,6 @@ def as_rows(records: list[store.Record]) -> list[dict]:
             row |= {f"metric.{name}{part}": entry.get(part.strip("_") or "value") for part in ("", "_low", "_high")}
         rows.append(row)
     return rows
-
-
-def csv_text(rows: list[dict], columns: tuple[str, ...] | None = None) -> str:
-    """Rows as CSV; without a row, the head is ``columns``."""
-    import pandas as pd
-
-    safe = [{_harmless(name): _harmless(cell) for name, cell in row.items()} for row in rows]
-    frame = pd.DataFrame(safe, columns=None if rows else columns, dtype=object)
-    return frame.to_csv(index=False, lineterminator="\n")
-
-
-def _harmless(cell):
-    """A cell that is no formula to a spreadsheet: a text that begins like one gets an apostrophe; numbers stay."""
-    if not isinstance(cell, str):
-        return cell
-    cell = cell.replace("\r\n", "\n").replace("\r", "\n")  # csv does not quote a lone \r
-    if cell.lstrip(" ")[:1] in tuple("=+-@\t\n＝＋－＠"):
-        try:
-            float(cell)
-        except ValueError:
-            return "'" + cell
-    return cell
 
 
 def as_parquet(rows: list[dict]) -> bytes:

@@ -9,11 +9,12 @@ import re
 from pathlib import Path
 
 from ...files import write_atomic
+from ...tables import csv_text
 from ..store import entry as store
 from ..store.metrics import number, show
 from ..sweep.cell import make_page
 from . import grids
-from .exports import FIXED, as_latex, as_parquet, as_rows, chosen, csv_text
+from .exports import FIXED, as_latex, as_parquet, as_rows, chosen
 from .words import environment, plain, script
 
 FIGURE_BYTES = 2_000_000  # a larger picture is linked, not embedded

@@ -10,10 +10,11 @@ from typing import Any
 
 from ...files import write_atomic
 from ...rows import FILE, Row, read_lines
+from ...tables import csv_text
 from ..store import masking
 from ..store.entry import inside
 from ..store.metrics import number
-from .exports import as_parquet, csv_text
+from .exports import as_parquet
 from .words import environment, script
 
 PAGE = "items.html"

@@ -3,5 +3,6 @@
 from .diffs import diff
 from .rules import rule_patch
 from .stages import STAGES, Proposal, Validation, validate
+from .tree import Patched, patched
 
-__all__ = ["STAGES", "Proposal", "Validation", "diff", "rule_patch", "validate"]
+__all__ = ["STAGES", "Patched", "Proposal", "Validation", "diff", "patched", "rule_patch", "validate"]

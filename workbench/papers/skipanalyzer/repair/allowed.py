@@ -14,6 +14,7 @@ from ..sources import parse_methods, syntax
 
 LONGEST = 20_000  # characters of a patch
 DEEPEST = 120  # levels of its syntax tree
+DEEPER = 8  # levels that a repair adds to a method that is deeper
 
 
 def _listed() -> dict[str, frozenset[str]]:
@@ -73,10 +74,15 @@ def refusal(method, original: str, around: str = "") -> str:
     original : str
         The method as it was.
     around : str
-        The text of its class: a patch may use every name that stands there, or in the method.
+        The text of its class: a patch may use every name that stands there, or in the method. The kinds of syntax
+        that the method holds already, and their depth, are its own too.
     """
     known = set(_WORD.findall(f"{original}\n{_OUTSIDE.sub('', around)}"))
-    return _names(method, known, _text(method.child_by_field_name("name"))) or _emptied(method)
+    before, _ = read_patch(original, original)
+    written = [(node.type, depth) for node, depth in _walk(before)] if before is not None else []
+    kinds = KINDS | {kind for kind, _ in written}
+    deepest = max([DEEPEST, *(depth + DEEPER for _, depth in written)])
+    return _wrong_form(method, kinds, deepest) or _names(method, known) or _emptied(method)
 
 
 def _only_body(root):
@@ -102,15 +108,20 @@ def _walk(node) -> Iterator[tuple[object, int]]:
         left += [(child, depth + 1) for child in one.named_children]
 
 
-def _names(method, known: set[str], own: str) -> str:
-    """The first kind of syntax, type, name or call that is not allowed, as a sentence."""
-    declared = set()
+def _wrong_form(method, kinds: frozenset[str] | set[str], deepest: int) -> str:
+    """The first kind of syntax that is not allowed, as a sentence."""
     for node, depth in _walk(method):
-        if depth > DEEPEST:
-            return f"it is nested more than {DEEPEST} deep"
-        if node.type not in KINDS:
+        if depth > deepest:
+            return f"it is nested more than {deepest} deep"
+        if node.type not in kinds:
             return f"it holds a {node.type.replace('_', ' ')}, which is not on the list"
-        declared |= set(_declared(node))
+    return ""
+
+
+def _names(method, known: set[str]) -> str:
+    """The first type, name or call that is not allowed, as a sentence."""
+    own = _text(method.child_by_field_name("name"))
+    declared = {name for node, _ in _walk(method) for name in _declared(node)}
     if upper := sorted(one for one in declared - known if one[0].isupper() and len(one) > 1):
         return f"it calls a variable {upper[0][:40]}, like a type"
     for node, _ in _walk(method):

@@ -2,13 +2,14 @@
 
 import difflib
 import re
+from collections.abc import Iterable
 
 from ..sources import Method
 
 CONTEXT = 3  # lines around a change
 
 
-def diff(file_text: str, method: Method, patch: str) -> str:
+def diff(file_text: str, method: Method, patch: str, others: Iterable[Method] = ()) -> str:
     """The change of a file that puts a patch in the place of a method.
 
     Parameters
@@ -19,20 +20,37 @@ def diff(file_text: str, method: Method, patch: str) -> str:
         From `sources.parse_methods` of this text: its bytes say where it stands, its file how the file is called.
     patch : str
         The whole patched method.
+    others : iterable of Method, optional
+        Methods of the file that have diffs of their own: the lines around the change do not reach into them, so that
+        all diffs of the file apply one after another, in any order.
 
     Returns
     -------
     str
         Write it with its ends of lines kept too. Empty if nothing changes.
     """
-    data = file_text.encode()
-    after = (data[: method.first] + placed(file_text, method, patch).encode() + data[method.last :]).decode()
-    changes = list(difflib.unified_diff(_lines(file_text), _lines(after), n=CONTEXT))[2:]
+    lines = re.findall(rb"[^\n]*\n|[^\n]+", file_text.encode())  # only a line feed ends a line, as for git
+    low, high = max(0, method.start - 1 - CONTEXT), method.end + CONTEXT
+    for other in others:
+        if other.end < method.start:
+            low = max(low, other.end)
+        elif other.start > method.end:  # git takes a change without a line behind it for the file's end
+            high = max(method.end + 1, min(high, other.start - 1))
+    before, start = b"".join(lines[low:high]), sum(map(len, lines[:low]))
+    first, last = method.first - start, method.last - start
+    after = before[:first] + placed(file_text, method, patch).encode() + before[last:]
+    changes = list(difflib.unified_diff(_lines(before.decode()), _lines(after.decode()), n=CONTEXT))[2:]
     if not changes:
         return ""
     head = "".join(f"{mark} {_quoted(f'{side}/{method.file}')}\n" for mark, side in (("---", "a"), ("+++", "b")))
     unended = "\n\\ No newline at end of file\n"
+    changes = [_moved(line, low) if line.startswith("@@") else line for line in changes]
     return head + "".join(line if line.endswith("\n") else line + unended for line in changes)
+
+
+def _moved(header: str, by: int) -> str:
+    """The head of a hunk, ``by`` lines further down."""
+    return re.sub(r"([-+])(\d+)", lambda found: f"{found[1]}{int(found[2]) + by}", header)
 
 
 def placed(file_text: str, method: Method, patch: str) -> str:

@@ -38,9 +38,11 @@ def rule_patch(method: Method, finding: Finding) -> str:
 
 
 def _walk(node):
-    yield node
-    for child in node.named_children:
-        yield from _walk(child)
+    """A node and all below it, in the text's order; without recursion: a long sum of texts is a deep tree."""
+    left = [node]
+    while left:
+        yield (one := left.pop())
+        left += reversed(one.named_children)
 
 
 def _text(node) -> str:
@@ -50,6 +52,11 @@ def _text(node) -> str:
 def _declared(node) -> str:
     """The variable of a declaration."""
     return _text(node.child_by_field_name("declarator").child_by_field_name("name"))
+
+
+def _step(indent: str) -> str:
+    """One level more, in the method's own way."""
+    return "\t" if indent.endswith("\t") else STEP
 
 
 def _managed(nodes, lines: list[str], row: int, message: str) -> str:
@@ -70,7 +77,8 @@ def _managed(nodes, lines: list[str], row: int, message: str) -> str:
         return ""
     at, end = row - 1, opened.parent.end_point[0] - 1  # its line and that of the block's closing brace
     indent = re.match(r"\s*", lines[at])[0]
-    inner = [STEP + line if line.strip() else line for line in lines[at + 1 : end]]
+    step = _step(indent)
+    inner = [step + line if line.strip() else line for line in lines[at + 1 : end]]
     head = f"{indent}try ({_text(opened).rstrip(';')}) {{"
     return "\n".join([*lines[:at], head, *inner, f"{indent}}}", *lines[end:]])
 
@@ -95,5 +103,5 @@ def _guarded(nodes, lines: list[str], row: int, message: str) -> str:
     answer = EMPTY.get("void" if kind is None else _text(kind), " null")
     at = statement.start_point[0] - 1
     indent = re.match(r"\s*", lines[at])[0]
-    guard = [f"{indent}if ({_text(wanted[0])} == null) {{", f"{indent}{STEP}return{answer};", f"{indent}}}"]
+    guard = [f"{indent}if ({_text(wanted[0])} == null) {{", f"{indent}{_step(indent)}return{answer};", f"{indent}}}"]
     return "\n".join([*lines[:at], *guard, *lines[at:]])

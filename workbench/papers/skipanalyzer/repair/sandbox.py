@@ -61,14 +61,18 @@ class Outcome:
     ran: bool = True
 
 
-def compile_java(sources: Mapping[str, str], into: Path) -> dict[str, str]:
-    """Compile sources that need nothing but Java and one another.
+def compile_java(
+    sources: Mapping[str, str], into: Path, beside: Sequence[Path] = (), classpath: Sequence[Path] = ()
+) -> dict[str, str]:
+    """Compile sources that need nothing but Java, one another, and what is named.
 
     Parameters
     ----------
     sources : mapping of a path below ``into`` to a text
     into : Path
         An empty folder; the classes are put below ``into / "classes"``.
+    beside, classpath : sequence of Path
+        Folders of Java, and jars or folders of classes, in which further types are looked up.
 
     Returns
     -------
@@ -88,7 +92,10 @@ def compile_java(sources: Mapping[str, str], into: Path) -> dict[str, str]:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     seconds = COMPILE_SECONDS[0] + COMPILE_SECONDS[1] * len(sources)
-    problems, _ = run_ecj(root, list(sources), ("-nowarn", "-d", into.resolve() / "classes"), seconds=seconds)
+    options = ["-nowarn", "-d", into.resolve() / "classes"]
+    if beside:
+        options += ["-sourcepath", os.pathsep.join(map(str, beside))]
+    problems, _ = run_ecj(root, list(sources), options, classpath=classpath, seconds=seconds)
     errors: dict[str, str] = {}
     for one in problems:
         if one.error:

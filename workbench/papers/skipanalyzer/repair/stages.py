@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ....errors import DataError, WorkbenchError
-from ..compiler import JavaMissing
+from ..compiler import UNLISTED, JavaMissing
 from ..sources import parse_methods, syntax
 from .allowed import read_patch, refusal
 from .sandbox import Check, Outcome, compile_java, compiled_classes, harness_sources, run_checks
@@ -36,6 +36,9 @@ class Proposal:
         The file's name: of a public class the compiler asks for it.
     check : str
         Java statements that exercise the method on ``f``, an instance of its class: only of our own teaching set.
+    sources, classpath : tuple of Path
+        Where the types of its file are found: folders of Java that are read, jars and folders of classes that are
+        read. Nothing of either is executed.
     """
 
     original: str
@@ -44,6 +47,8 @@ class Proposal:
     after: str
     file: str = "Patched.java"
     check: str = ""
+    sources: tuple[Path, ...] = ()
+    classpath: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,8 @@ def validate(proposals: Sequence[Proposal]) -> list[Validation]:
     """Judge patches, those with a check by running it.
 
     Patches with a check are compiled in one call of the compiler, and run in one Java machine, each in a class loader
-    of its own. A patch without one is compiled alone with its file, which takes a second or two.
+    of its own. A patch without one is compiled with its file, after the file as it was, many at once where the tree is
+    known.
     """
     judged: dict[int, Validation] = {}
     for number, one in enumerate(proposals):
@@ -91,7 +97,8 @@ def validate(proposals: Sequence[Proposal]) -> list[Validation]:
     ours = [number for number in left if proposals[number].check]
     try:
         judged |= zip(ours, _executed([proposals[number] for number in ours]))
-        judged |= {number: _compiled(proposals[number]) for number in left if number not in judged}
+        others = [number for number in left if number not in judged]
+        judged |= zip(others, _compiled([proposals[number] for number in others]))
     except JavaMissing as error:
         judged |= {number: _uncompiled(proposals[number], str(error)) for number in left}
     return [judged[number] for number in range(len(proposals))]
@@ -150,20 +157,72 @@ def _uncompiled(one: Proposal, why: str) -> Validation:
     return _minimal(one, "parses", f"The patch was neither compiled nor run: {why}.", ("compiles", "behaves"))
 
 
-def _compiled(one: Proposal) -> Validation:
-    """The stages of a stranger's method, whose file is compiled alone: without a class path, and never executed."""
-    name = PurePosixPath(one.file).name
-    with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
-        if error := compile_java({name: one.before + one.original + one.after}, Path(first)).get(name):
-            return _uncompiled(one, f"its file does not compile alone ({error})")
-        try:
-            error = compile_java({name: one.before + one.patch + one.after}, Path(second)).get(name)
-        except DataError as early:
-            error = str(early)
-    if error:
-        return _stopped(one, "parses", f"The patch does not compile ({error}).")
+def _compiled(proposals: Sequence[Proposal]) -> list[Validation]:
+    """The stages of strangers' methods, which are compiled with their files and never executed.
+
+    The files as they were go first: what does not compile then says nothing of a patch. Of the patches of one file each
+    has a compilation of its own, shared with patches of other files.
+    """
+    before = list(dict.fromkeys((one.before + one.original + one.after, _place(one)) for one in proposals))
+    by_key = {(one.before + one.original + one.after, _place(one)): one for one in proposals}
+    broken = dict(zip(before, _errors([(by_key[key], key[0]) for key in before])))
+    found: dict[int, Validation] = {}
+    left = []
+    for number, one in enumerate(proposals):
+        if error := broken[one.before + one.original + one.after, _place(one)]:
+            found[number] = _uncompiled(
+                one, f"its file does not compile {'here' if one.sources else 'alone'} ({error})"
+            )
+        elif part := interface_change(one.original, one.patch):  # it could break the other files of its compilation
+            found[number] = _stopped(one, "parses", f"The patch changes the method's {part}.")
+        else:
+            left.append(number)
+    after = _errors([(proposals[n], proposals[n].before + proposals[n].patch + proposals[n].after) for n in left])
     note = "The patch compiles; it was not run, because only methods of the teaching set have a check."
-    return _minimal(one, "compiles", note, ("behaves",))
+    for number, error in zip(left, after):
+        one = proposals[number]
+        found[number] = (
+            _stopped(one, "parses", f"The patch does not compile ({error}).")
+            if error
+            else _minimal(one, "compiles", note, ("behaves",))
+        )
+    return [found[number] for number in range(len(proposals))]
+
+
+def _place(one: Proposal) -> tuple:
+    return one.file, one.sources, one.classpath
+
+
+def _errors(texts: Sequence[tuple[Proposal, str]]) -> list[str]:
+    """The first error of each text in the place of its proposal's file; empty if it compiles."""
+    rounds: dict[tuple, list[int]] = {}  # what is compiled together: one text of a file; alone where no tree is known
+    seen: dict[tuple, int] = {}
+    for number, (one, _) in enumerate(texts):
+        turn = seen[_place(one)] = seen.get(_place(one), -1) + 1
+        rounds.setdefault((one.sources, one.classpath, turn if one.sources else -number), []).append(number)
+    found = {}
+    for numbers in rounds.values():
+        found |= zip(numbers, _errors_together([texts[number] for number in numbers]))
+    return [found[number] for number in range(len(texts))]
+
+
+def _errors_together(texts: Sequence[tuple[Proposal, str]]) -> list[str]:
+    first = texts[0][0]
+    names = [one.file if one.sources else PurePosixPath(one.file).name for one, _ in texts]
+    listed = [not any(sign in name for sign in UNLISTED) for name in names]
+    sources = {name: text for name, fits, (_, text) in zip(names, listed, texts) if fits}
+    try:
+        with tempfile.TemporaryDirectory() as into:
+            errors = compile_java(sources, Path(into), first.sources, first.classpath) if sources else {}
+    except DataError as early:  # one that ends the compiler stops no other
+        if len(texts) == 1:
+            return [str(early)]
+        half = len(texts) // 2
+        return _errors_together(texts[:half]) + _errors_together(texts[half:])
+    return [
+        errors.get(name, "") if fits else "its name has a sign in it that ecj's list of files cannot hold"
+        for name, fits in zip(names, listed)
+    ]
 
 
 def _executed(proposals: Sequence[Proposal]) -> list[Validation]:
