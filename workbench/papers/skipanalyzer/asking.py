@@ -261,8 +261,9 @@ def read_method(reply: str, name: str, made: Anonymous | None = None) -> str:
     if made is not None:
         name = next((new for new, old in made.names.items() if old == name), name)
     block = re.search(r"```[^\n`]*\n(.*?)(?:```|\Z)", reply, re.DOTALL)
-    text = (block[1] if block else reply.split("```")[0]).strip("\n")
-    for method in parse_methods(f"class Reply {{\n{text}\n}}\n"):
-        if method.name == name and not method.problem:
-            return method.text
-    return text if re.search(rf"\b{re.escape(name)}\s*\(", text) else ""
+    texts = [text.strip("\n") for text in (reply.split("```")[0], block[1] if block else "")]
+    for text in texts:
+        for method in parse_methods(f"class Reply {{\n{text}\n}}\n"):
+            if method.name == name and not method.problem:
+                return method.text
+    return next((text for text in reversed(texts) if re.search(rf"\b{re.escape(name)}\s*\(", text)), "")

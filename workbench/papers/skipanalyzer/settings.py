@@ -21,6 +21,6 @@ PROFILES = Profiles(
     # tokens of an explanation before the verdict; one more run of the questions
     explanation=Size(0, 0, 48, 200, least=8, zero=True),
     # warned methods with a bug to patch, of twelve
-    patched=Size(1, 12, 12, 12, least=1, most=12, zero=True),
+    patched=Size(1, 12, 12, 12, least=0, most=12),
     patch_tokens=Size(64, 224, 320, 512, least=16),
 )

@@ -199,24 +199,29 @@ def _controls(results: Results, arm: str, own: Sequence[Example], score, found: 
     results.compute([(arm, row.id, seed) for row in own], rows, together=True)
 
 
+def examples_for(found: Materials, kind: str, fold: int, shots: int, seed: int, *, warned: bool) -> list[Example]:
+    """The examples of a prompt: of the tuning half, of the same kind, of other folds; ``shots`` of each truth."""
+    pool = [row for row in found.tuning if row.kind == kind and (row.warnings or not warned)]
+    folds, labels = [found.folds[row.pair] for row in pool], [row.buggy for row in pool]
+    return few_shot(pool, shots, fold, seed, folds=folds, labels=labels)
+
+
 def _asked(results, arm, model, own, found, shots, options, *, warned: bool) -> None:
     """The model's rows: a kind and a fold at a time, which share their examples and a forward."""
     seed = options["seed"]
-    for kind in dict.fromkeys(row.kind for row in own):
-        pool = [row for row in found.tuning if row.kind == kind and (row.warnings or not warned)]
-        sides = {"folds": [found.folds[row.pair] for row in pool], "labels": [row.buggy for row in pool]}
-        for fold in sorted({found.folds[row.pair] for row in own if row.kind == kind}):
-            part = [row for row in own if row.kind == kind and found.folds[row.pair] == fold]
 
-            def rows(_missing, part=part, pool=pool, sides=sides, fold=fold, kind=kind) -> Iterable[Row]:
-                examples = [(question(row, warned=warned), row.buggy)
-                            for row in few_shot(pool, shots, fold, seed, **sides)]  # fmt: skip
-                asked = [question(row, warned=warned) for row in part]
-                more = options | ({} if warned else {"kind": kind})
-                for row, answer in zip(part, asking.ask(model, asked, examples=examples, **more), strict=True):
-                    yield _row(arm, row, answer, _labels(row, found, options.get("context", "")), seed)
+    def rows(part: Sequence[Example], _missing) -> Iterable[Row]:
+        kind, fold = part[0].kind, found.folds[part[0].pair]
+        chosen = examples_for(found, kind, fold, shots, seed, warned=warned)
+        examples = [(question(row, warned=warned), row.buggy) for row in chosen]
+        more = options | ({} if warned else {"kind": kind})
+        asked = [question(row, warned=warned) for row in part]
+        for row, answer in zip(part, asking.ask(model, asked, examples=examples, **more), strict=True):
+            yield _row(arm, row, answer, _labels(row, found, options.get("context", "")), seed)
 
-            results.compute([(arm, row.id, seed) for row in part], rows, together=True)
+    for place in sorted({(row.kind, found.folds[row.pair]) for row in own}):
+        part = [row for row in own if (row.kind, found.folds[row.pair]) == place]
+        results.compute([(arm, row.id, seed) for row in part], partial(rows, part), together=True)
 
 
 def _row(arm: str, row: Example, answer: Answer, labels: dict, seed: int) -> Row:
