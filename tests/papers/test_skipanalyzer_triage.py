@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import subprocess
+from urllib.parse import quote
 
 import pytest
 from java_tools import needs_java
@@ -11,7 +12,7 @@ from java_tools import needs_java
 from workbench.errors import DataError, ModelError, UsageError
 from workbench.files import ROOT
 from workbench.papers import skipanalyzer as skip
-from workbench.papers.skipanalyzer.repair import diff, tree
+from workbench.papers.skipanalyzer.repair import diff
 from workbench.papers.skipanalyzer.triage import triage
 
 SAMPLES = ROOT.parent / "shared" / "data" / "sarif"
@@ -199,6 +200,33 @@ def test_a_run_writes_into_its_own_folder(source, tmp_path, no_java, monkeypatch
     ]  # fmt: skip
 
 
+def test_a_tree_that_a_program_wrote(tmp_path, no_java):
+    """Deep sums, a byte order mark, odd names, two methods in a line, one inside another."""
+    place, deep = tmp_path / "tree", '+ "a"' * 2000
+    body = BODY % "f"
+    inner = body.replace(
+        "help(s);", "help(s);\nRunnable r = () -> new Object() { void q() {\nString t = null; t.trim(); } };"
+    )
+    files = {
+        "Deep.java": f"class Deep {{\n{body.replace('help(s)', f'help(s) {deep}')}}}",
+        "Mark.java": f"\ufeffclass Mark {{\n{body}}}",
+        'a "b" ü.java': f"class C {{\n{body}}}",
+        "Line.java": "class Line { int f(String s) { return s.length(); } int g(String s) { return s.length(); } }",
+        "In.java": f"class In {{\n{inner}}}",
+    }
+    place.mkdir()
+    for name, text in files.items():
+        (place / name).write_text(text)
+    lines = {"Line.java": 1, "In.java": 6}
+    log = logged(tmp_path / "in.sarif", [warned(quote(name), lines.get(name, 7)) for name in files])
+    found = triage(place, sarif=log, judge=lambda asked: [None] * len(asked), patcher=lambda asked: [None] * len(asked))
+    assert [row.question.method.name for row in found.rows] == ["f", "f", "f", "g", "q"]
+    assert {row.verdict.kind for row in found.rows} == {"needs a person"}
+    found = triage(place, sarif=log)
+    told = [row.validation.why if row.validation else row.reason for row in found.rows]
+    assert all("neither compiled nor run" in one for one in told[:3]), told
+
+
 @pytest.mark.parametrize("name", ["Suppressions", "CodeFlows", "OriginalUriBaseIds", "RegionVariants", "No-runs"])
 def test_the_samples_come_back_whole(name, tmp_path):
     if not SAMPLES.exists():
@@ -218,14 +246,15 @@ def test_the_samples_come_back_whole(name, tmp_path):
 def test_accepted_patches_apply_with_git_and_compile(tmp_path):
     place, other = tmp_path / "tree", "package a;\nclass Two { One one; }\n"
     (place / "a").mkdir(parents=True)
-    (place / "a" / "One.java").write_bytes(CLASS.replace("\n", "\r\n").replace("help(s)", "Three.help(s)").encode())
+    text = CLASS.replace(BODY % "h", "").replace("help(s)", "Three.help(s)")
+    (place / "a" / "One.java").write_bytes(text.replace("\n", "\r\n").encode())
     (place / "a" / "Two.java").write_text(other)
     (place / "a" / "Three.java").write_text("package a;\nclass Three { static String help(String s) { return s; } }\n")
     before = state(place)
     found = triage(place, into=tmp_path / "out")
-    assert state(place) == before and found.coverage.startswith("All 5 methods in 3 files")
-    assert [row.validation.accepted for row in found.rows] == [True] * 3, "types of the tree are looked up in it"
-    assert found.saved == 0 and "3 patches were accepted" in found.sentence()
+    assert state(place) == before and found.coverage.startswith("All 4 methods in 3 files")
+    assert [row.validation.accepted for row in found.rows] == [True] * 2, "types of the tree are looked up in it"
+    assert found.saved == 0 and "2 patches were accepted" in found.sentence()
     subprocess.run(["git", "init", "-q", place], check=True)
     for path in sorted((tmp_path / "out" / "patches").iterdir()):
         subprocess.run(["git", "apply", "--check", path], cwd=place, check=True)
@@ -241,22 +270,23 @@ def test_a_patch_that_breaks_its_file_is_no_diff(tmp_path):
     place = tmp_path / "tree"
     (place / "a").mkdir(parents=True)
     (place / "a" / "One.java").write_text(CLASS)
-    log = logged(tmp_path / "in.sarif", [warned("a/One.java", line) for line in (8, 15, 15, 22)])
-    good = "\tt = s;\n"
+    results = [warned("a/One.java", line, message=str(n)) for n, line in enumerate((8, 15, 15, 15, 22))]
+    results[3]["message"] = results[2]["message"]  # of another tool, say
+    log = logged(tmp_path / "in.sarif", results)
 
     def patcher(questions):
-        first, second, third = (one.method.text for one in questions)
+        first, second, third, fourth = (one.method.text for one in questions)
         return [
             first.replace("return t", "return q"),
-            second.replace("return", f"{good}\treturn"),
-            third.replace("int h(", "long h(").replace("return", f"{good}return"),
-        ]  # fmt: skip
+            second.replace("return", "t = s;\n\t\treturn"),
+            third.replace("return", "t = t + s;\n\t\treturn"),
+            fourth.replace("int h(", "long h(").replace("return", "t = s;\n\t\treturn"),
+        ]
 
     found = triage(place, sarif=log, patcher=patcher)
-    assert [row.validation.accepted for row in found.rows] == [False, True, True, False]
-    assert "names q" in found.rows[0].validation.why and "return type" in found.rows[3].validation.why
-    assert found.rows[1].diff == found.rows[2].diff != "" and found.rows[0].diff == found.rows[3].diff == ""
-    method = found.rows[1].question.method
-    third = found.rows[1].patch.replace("t = s", "t = t + s")
-    two = tree.patched(place, [(method, found.rows[1].patch), (method, third)], limit=9)
-    assert two[0].diff and two[1].validation.accepted and "another patch of g was taken" in two[1].reason
+    assert [row.validation.accepted for row in found.rows] == [False, True, True, True, False]
+    assert "names q" in found.rows[0].validation.why and "return type" in found.rows[4].validation.why
+    assert [bool(row.diff) for row in found.rows] == [False, True, False, False, False]
+    assert found.saved == 1 and {row.reason for row in found.rows[2:4]} == {
+        "another patch of g was taken: apply it, and triage again"
+    }

@@ -7,6 +7,7 @@ goes on behind an error. Nothing is compiled or executed here.
 import functools
 import os
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,7 +143,7 @@ def _method(node, data: bytes, file: str, calls: list[tuple[int, str]]) -> Metho
         first=first,
         last=last,
         text=data[first:last].decode("utf-8", "replace"),
-        calls=frozenset(name for place, name in calls if first <= place < last),
+        calls=frozenset(name for _, name in calls[bisect_left(calls, (first,)) : bisect_left(calls, (last,))]),
         problem=_wrong(node) if node.has_error else "",
     )
 

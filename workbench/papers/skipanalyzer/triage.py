@@ -218,7 +218,7 @@ def triage(
     open_ = [n for n, verdict in enumerate(verdicts) if verdict is None or verdict.kind != FALSE]
     patches = dict(zip(open_, _asked("patcher", patcher or rule_patches, [questions[n] for n in open_])))
     for n, key in enumerate(asked):
-        patch = patches.get(n, "")
+        patch = patches.get(n) or ""
         none = "" if patch or n not in patches else "the patcher has no patch for it"
         for number in distinct[key]:
             rows[number] = replace(rows[number], verdict=verdicts[n], patch=patch, reason=none)
@@ -310,7 +310,7 @@ def _key(question: Question) -> tuple:
 def _judged(judge: Judge, questions: list[Question]) -> list[Verdict]:
     """A verdict for each question; of a judge that fails, that a person is needed."""
     found = _asked("judge", judge, questions)
-    return [one if isinstance(one, Verdict) else Verdict(UNSURE, 0.0, "none", "none", one) for one in found]
+    return [one if isinstance(one, Verdict) else Verdict(UNSURE, 0.0, "none", "none", str(one)) for one in found]
 
 
 def _asked(what: str, ask: Callable, questions: list[Question]) -> list:
