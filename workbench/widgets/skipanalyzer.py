@@ -138,7 +138,9 @@ class WarningExplorer(Explorer):
         question, found = item.question, item.question.finding
         if len(self.edited) > explore.LONGEST:
             raise UsageError(f"the typed patch is longer than {explore.LONGEST:,} characters: mend the file itself")
-        verdict, patch = self._verdict(item), self.edited or self._patch(item)
+        verdict, patch, says = self._verdict(item), self.edited or self._patch(item), ""
+        if max(len(patch), len(question.method.text)) > explore.LONGEST:
+            patch, says = "", f"The method is longer than {explore.LONGEST:,} characters: mend it in its file."
         rows = question.method.text[: explore.LONGEST].replace("\r\n", "\n").split("\n")
         numbers = range(question.method.start, question.method.start + len(rows))
         lines = explore.patch_lines(question.method.text, patch) if patch else []
@@ -152,7 +154,7 @@ class WarningExplorer(Explorer):
             "verdict": verdict,
             "patch": {
                 "by": "typed" if self.edited else self._patchers[self.patcher], "text": patch, "lines": lines,
-                "says": self._triaged(item, patch),
+                "says": says or self._triaged(item, patch),
             },
         }  # fmt: skip
 

@@ -22,7 +22,7 @@ from .sarif import BY_HAND, FALSE, REAL, Finding, Verdict, new_log, new_result, 
 from .sources import Method, parse_methods, read_java
 from .triage import Triage, Triaged
 
-LONGEST = 20_000  # characters of a text that the page gets
+LONGEST = 20_000  # characters of a method or a patch that the page gets
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,13 @@ def by_filter(item: Item, items: Sequence[Item]) -> Verdict:
 def patch_lines(before: str, after: str) -> list[list[str]]:
     """A method and its patch as [sign, line]: "+" put in, "-" taken out, " " both; all of the method, in order."""
     old, new = (text.replace("\r\n", "\n").split("\n") for text in (before, after))
-    return [[line[0], line[2:]] for line in difflib.Differ().compare(old, new) if line[0] != "?"]
+    found = []
+    for _, first, last, start, end in difflib.SequenceMatcher(None, old, new).get_opcodes():
+        if old[first:last] == new[start:end]:
+            found += [[" ", line] for line in old[first:last]]
+        else:
+            found += [["-", line] for line in old[first:last]] + [["+", line] for line in new[start:end]]
+    return found
 
 
 def judged(item: Item, patch: str, triage: Triage | None) -> Validation:

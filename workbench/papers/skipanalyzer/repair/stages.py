@@ -7,6 +7,7 @@ therefore executed against its method's check, in a sandbox; a stranger's method
 import difflib
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -18,6 +19,7 @@ from .allowed import read_patch, refusal
 from .sandbox import Check, Outcome, compile_java, compiled_classes, harness_sources, run_checks
 
 STAGES = ("parses", "compiles", "behaves", "minimal")
+COMPARED = 4_000_000  # pairs of lines; where there are more, lines that change places are not counted
 FEW = 10  # changed lines that are no rewriting; of a longer method as many as it has
 SHADOWS = ("FileReader", "FileWriter", "FileInputStream", "FileOutputStream")  # counted, in the place of java.io's
 
@@ -107,6 +109,9 @@ def validate(proposals: Sequence[Proposal]) -> list[Validation]:
 def changed(original: str, patch: str) -> int:
     """Lines that a patch takes out or puts in; blanks at their ends and empty lines do not count."""
     before, after = ([line.strip() for line in text.splitlines() if line.strip()] for text in (original, patch))
+    if len(before) * len(after) > COMPARED:  # far from minimal in any order
+        old, new = Counter(before), Counter(after)
+        return (old - new).total() + (new - old).total()
     matched = difflib.SequenceMatcher(None, before, after, autojunk=False).get_matching_blocks()
     return len(before) + len(after) - 2 * sum(block.size for block in matched)
 
