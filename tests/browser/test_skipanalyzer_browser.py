@@ -113,7 +113,7 @@ def test_a_tree_on_a_narrow_screen(lab, open_notebook):
     root = page.widget()
     assert EVIL in root.get_by_role("region", name="The warning").inner_text()
     assert "not judged" in root.get_by_role("region", name="The verdict").inner_text()
-    assert re.search("neither compiled nor run.*make java", root.inner_text(), re.DOTALL)
+    assert re.search("neither compiled nor run.*make setup", root.inner_text(), re.DOTALL)
     assert [sign for sign, _ in lines(root, "The patch")] == [" ", " ", "+", "+", "+", " ", " "]
     root.get_by_label("Your name").fill("Bo")
     root.get_by_role("button", name="Needs a person").click()

@@ -107,7 +107,7 @@ def test_a_decision_says_whose_it_is_and_goes_into_the_files():
 def test_a_tree_of_ones_own(tree, tmp_path):
     place, judged, unjudged = tree
     widget = WarningExplorer(triage=judged, who="Ann")
-    assert widget.judge == "triage" and widget.answer["verdict"]["by"] == "me" and "make java" in widget.missing
+    assert widget.judge == "triage" and widget.answer["verdict"]["by"] == "me" and "make setup" in widget.missing
     assert widget.answer["verdict"]["explanation"] == EVIL and len(widget.answer["message"]) == 2000
     assert widget.answer["patch"]["text"] == "", "what was judged false has no patch"
     assert "there is no patch to check" in sent(widget, "check")

@@ -75,11 +75,11 @@ def java() -> tuple[Path, int]:
         if 17 <= versions[-1] <= NEWEST:
             return program, versions[-1]
     has = f"only Java {', '.join(map(str, versions))}" if versions else "no Java"
-    raise JavaMissing(f"there is {has} here, and 17 to {NEWEST} is needed: make java, or install one of these")
+    raise JavaMissing(f"there is {has} here, and 17 to {NEWEST} is needed: make setup brings one, or install one")
 
 
 def ecj() -> Path:
-    """The batch jar of Eclipse's compiler: ``$WORKBENCH_ECJ``, or what `make java` put beside the environment.
+    """The batch jar of Eclipse's compiler: ``$WORKBENCH_ECJ``, or what `make setup` put beside the environment.
 
     Raises
     ------
@@ -89,7 +89,7 @@ def ecj() -> Path:
     named = os.environ.get(ECJ)
     jar = Path(named) if named else Path(sys.prefix) / "share" / "workbench" / "ecj.jar"
     if not jar.is_file():
-        raise JavaMissing(f"there is no Eclipse compiler at {jar}: make java, or name its batch jar in {ECJ}")
+        raise JavaMissing(f"there is no Eclipse compiler at {jar}: make setup brings it, or name the jar in {ECJ}")
     return jar
 
 
