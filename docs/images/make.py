@@ -46,6 +46,8 @@ CELLS = {  # picture -> the cell whose widget is on it
     "reprover-widget": "from workbench.widgets.reprover import ProofExplorer\n"
     "proof = ProofExplorer('Nat.zero_add')\nproof.run('induction n with | zero => ?_ | succ n ih => ?_')\n"
     "proof.run('rw [foo]')\nproof",
+    "skipanalyzer-widget": "from workbench.widgets.skipanalyzer import WarningExplorer\n"
+    "explorer = WarningExplorer(warning='r01a')\nexplorer.judge = 'small filter'\nexplorer",
 }
 
 

@@ -300,7 +300,7 @@ def _adds(added: Estimate) -> str:
 
 
 def _count(share: Estimate) -> str:
-    return f"{round(share.value * share.n)} of {share.n} {Estimate(share.value, share.low, share.high)}"
+    return f"{round(share.value * share.n)} of {share.n}, {Estimate(share.value, share.low, share.high)}"
 
 
 def _contexts(found: Mapping[str, Estimate | None]) -> str:
