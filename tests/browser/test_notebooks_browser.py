@@ -6,7 +6,8 @@ from changed import by_turn
 from workbench.papers import PAPERS
 
 pytestmark = [pytest.mark.browser]
-WIDGETS = {"randomness": 1, "rain": 1, "emo": 1, "kbert": 1, "explainability": 7, "reprover": 1}  # live ones a notebook
+# live ones a notebook
+WIDGETS = {"randomness": 1, "rain": 1, "emo": 1, "kbert": 1, "explainability": 7, "reprover": 1, "skipanalyzer": 1}
 
 BROKEN = """() => [...document.querySelectorAll('.wb svg, .wb svg *')].flatMap(node => [...node.attributes]
   .filter(one => /NaN|undefined|Infinity/.test(one.value)).map(one => `${node.tagName} ${one.name}`))"""
