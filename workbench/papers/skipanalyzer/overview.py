@@ -263,13 +263,14 @@ class Page:
         return {name: value for name, value in made.items() if value is not None}
 
 
-def page(model, size: Mapping, *, seed: int = 0) -> Page:
+def page(model, size: Mapping, *, seed: int = 0, progress: bool = False) -> Page:
     """Filter, detection and repair at these sizes (of the paper's ``PROFILES``)."""
     found = study.materials(size["pairs"])
-    repaired = study.repairing(model, found, size, seed=seed)
+    options = {"seed": seed, "progress": progress}
+    repaired = study.repairing(model, found, size, **options)
     return Page(
-        str(model.name), found, study.filtering(model, found, size, seed=seed),
-        study.detection(model, found, size, seed=seed), repaired, study.java_here(),
+        str(model.name), found, study.filtering(model, found, size, **options),
+        study.detection(model, found, size, **options), repaired, study.java_here(),
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from math import nan
 
+from ...bars import tqdm
 from ...prompting import Answer, few_shot
 from ...results import Results
 from ...rows import Row
@@ -78,7 +79,7 @@ def name_of(shots: int, context: str = "", explained: bool = False) -> str:
     return ", ".join(filter(None, told))
 
 
-def filtering(model, found: Materials, size: Mapping, *, seed: int = 0) -> Results:
+def filtering(model, found: Materials, size: Mapping, *, seed: int = 0, progress: bool = False) -> Results:
     """Every warning of the test half by every filter: measures score, yes, real, unread, failed (see `_row`)."""
     own = [row for row in found.test if row.warnings]
     results = Results("filter", model=model, settings=_settings(found, size, seed))
@@ -96,11 +97,11 @@ def filtering(model, found: Materials, size: Mapping, *, seed: int = 0) -> Resul
     runs += [(0, "message", size["explanation"])] if size["explanation"] else []
     for shots, context, tokens in dict.fromkeys(runs):
         options = {"context": context, "explanation": tokens, "seed": seed}
-        _asked(results, name_of(shots, context, bool(tokens)), model, own, found, shots, options, warned=True)
+        _asked(results, name_of(shots, context, bool(tokens)), model, own, found, shots, options, True, progress)
     return results
 
 
-def detection(model, found: Materials, size: Mapping, *, seed: int = 0) -> Results:
+def detection(model, found: Materials, size: Mapping, *, seed: int = 0, progress: bool = False) -> Results:
     """Every method of the test half, asked about the kind of its pair, without the analyser's warning."""
     results = Results("detection", model=model, settings=_settings(found, size, seed))
     words = _small(found, [*found.tuning, *found.test])
@@ -113,11 +114,11 @@ def detection(model, found: Materials, size: Mapping, *, seed: int = 0) -> Resul
     for arm, score in scores.items():
         _controls(results, arm, found.test, score, found, seed)
     for shots in dict.fromkeys(size["shots"]):
-        _asked(results, name_of(shots), model, found.test, found, shots, {"seed": seed}, warned=False)
+        _asked(results, name_of(shots), model, found.test, found, shots, {"seed": seed}, False, progress)
     return results
 
 
-def repairing(model, found: Materials, size: Mapping, *, seed: int = 0) -> Results:
+def repairing(model, found: Materials, size: Mapping, *, seed: int = 0, progress: bool = False) -> Results:
     """The warned methods with a bug, patched by rule and by the model: a measure for each stage of `FUNNEL`.
 
     A stage that could not be judged, for want of Java, is NaN. "returns null" is whether a patch answers a null input
@@ -142,7 +143,7 @@ def repairing(model, found: Materials, size: Mapping, *, seed: int = 0) -> Resul
             measures = reached(told, bool(patch))
             yield Row(arm, row.id, seed, row.pair, measures, {"kind": row.kind, "why": told.why}, row.method, patch)
 
-    for arm in (RULE, MODEL):
+    for arm in tqdm((RULE, MODEL), desc="patches", unit="patcher", disable=not progress):
         results.compute([(arm, row.id, seed) for row in chosen], partial(rows, arm), together=True)
     return results
 
@@ -206,7 +207,7 @@ def examples_for(found: Materials, kind: str, fold: int, shots: int, seed: int, 
     return few_shot(pool, shots, fold, seed, folds=folds, labels=labels)
 
 
-def _asked(results, arm, model, own, found, shots, options, *, warned: bool) -> None:
+def _asked(results, arm, model, own, found, shots, options, warned: bool, progress: bool) -> None:
     """The model's rows: a kind and a fold at a time, which share their examples and a forward."""
     seed = options["seed"]
 
@@ -219,7 +220,8 @@ def _asked(results, arm, model, own, found, shots, options, *, warned: bool) -> 
         for row, answer in zip(part, asking.ask(model, asked, examples=examples, **more), strict=True):
             yield _row(arm, row, answer, _labels(row, found, options.get("context", "")), seed)
 
-    for place in sorted({(row.kind, found.folds[row.pair]) for row in own}):
+    places = sorted({(row.kind, found.folds[row.pair]) for row in own})
+    for place in tqdm(places, desc=f"{results.name}, {arm}", unit="fold", disable=not progress):
         part = [row for row in own if (row.kind, found.folds[row.pair]) == place]
         results.compute([(arm, row.id, seed) for row in part], partial(rows, part), together=True)
 
