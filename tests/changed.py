@@ -34,17 +34,21 @@ def content(room: str) -> str:
     return digest.hexdigest()[:16] if files else ""
 
 
-def rooms_of_paper(paper: str) -> list[str]:
-    """Notebook, package, data and widget of a paper (or of the tour, ``start``), and the house's files it imports."""
+def own_rooms(paper: str) -> list[str]:
+    """Notebook, package, data and widget of a paper (or of the tour, ``start``)."""
     if paper == "start":
         return ["notebooks/start.ipynb"]
-    package = f"workbench/papers/{paper}"
-    texts = [file.read_text("utf-8") for file in (ROOT / package).rglob("*.py")]
-    named = {name for text in texts for name in re.findall(r"^\s*from \.{3,}(\w+) import", text, re.M)}
-    house = [f"workbench/{name}.py" for name in sorted(named) if (ROOT / "workbench" / f"{name}.py").is_file()]
     widget = WIDGETS.get(paper, f"workbench/widgets/{paper}")
     widgets = [widget, *(f"{widget}.{end}" for end in ("py", "js", "css"))]
-    return [f"notebooks/{paper}.ipynb", package, f"data/{paper}", *widgets, *house]
+    return [f"notebooks/{paper}.ipynb", f"workbench/papers/{paper}", f"data/{paper}", *widgets]
+
+
+def rooms_of_paper(paper: str) -> list[str]:
+    """A paper's own rooms, and the house's files that it imports."""
+    texts = [file.read_text("utf-8") for file in (ROOT / "workbench" / "papers" / paper).rglob("*.py")]
+    named = {name for text in texts for name in re.findall(r"^\s*from \.{3,}(\w+) import", text, re.M)}
+    house = [f"workbench/{name}.py" for name in sorted(named) if (ROOT / "workbench" / f"{name}.py").is_file()]
+    return [*own_rooms(paper), *house]
 
 
 def rooms_of(file: str, paper: str | None) -> list[str]:
@@ -108,9 +112,9 @@ def left_to_another_day(file: str, paper: str | None, whole: dict[str, str]) -> 
 
 
 def papers_to_run(papers: list[str]) -> list[str]:
-    """Papers that run at their default sizes: two of those that changed, by turn, or one of all."""
+    """Papers that run at their default sizes: two of those whose own rooms changed, by turn, or one of all."""
     whole = kept()
-    changed = [paper for paper in papers if touched(rooms_of_paper(paper), whole)]
+    changed = [paper for paper in papers if touched(own_rooms(paper), whole)]
     return by_turn(changed, min(2, len(changed))) if changed else by_turn(papers, 1)
 
 
