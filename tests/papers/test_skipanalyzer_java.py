@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 from java_tools import needs_java
@@ -77,6 +78,24 @@ def test_each_bad_file_is_a_row_with_a_reason(tmp_path):
     assert [one.file for one in found.values() if not one.text] == ["Huge.java", "Latin.java", "Pipe.java"]
     with pytest.raises(DataError, match="there is no folder"):
         list(skip.scan(tmp_path / "none"))
+
+
+def test_a_folder_that_cannot_be_listed_is_said(tmp_path, monkeypatch):
+    """As root everything can be listed, so the system's own refusal is raised for one folder."""
+    (tmp_path / "open").mkdir()
+    (tmp_path / "shut").mkdir()
+    (tmp_path / "open" / "A.java").write_text("class A { void f() {} }\n")
+    real = os.scandir
+
+    def listed(path):
+        if Path(path).name == "shut":
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", listed)
+    found = {one.file: one for one in skip.scan(tmp_path)}
+    assert len(found["open/A.java"].methods) == 1 and found["shut"].methods == () and not found["shut"].text
+    assert "cannot list the folder" in found["shut"].problem and "Permission denied" in found["shut"].problem
 
 
 @needs_java

@@ -23,7 +23,7 @@ KINDS = {  # the rules that are triaged -> what they warn of
     "nullReference": NULL, "potentialNullReference": NULL,
     "unclosedCloseable": LEAK, "potentiallyUnclosedCloseable": LEAK,
     "NULL_DEREFERENCE": NULL, "NULLPTR_DEREFERENCE": NULL, "RESOURCE_LEAK": LEAK, "PULSE_RESOURCE_LEAK": LEAK,
-    # SpotBugs, PMD, SonarQube and CodeQL, by their own documentation
+    # SpotBugs, PMD, SonarQube and CodeQL: names from memory, tried with none of them
     "NP_ALWAYS_NULL": NULL, "NP_NULL_ON_SOME_PATH": NULL, "NP_NULL_ON_SOME_PATH_EXCEPTION": NULL,
     "NP_NULL_ON_SOME_PATH_FROM_RETURN_VALUE": NULL, "NP_GUARANTEED_DEREF": NULL,
     "OS_OPEN_STREAM": LEAK, "OS_OPEN_STREAM_EXCEPTION_PATH": LEAK, "OBL_UNSATISFIED_OBLIGATION": LEAK,

@@ -197,9 +197,9 @@ def methods(path: str | os.PathLike) -> list[Method]:
 def scan(folder: str | os.PathLike) -> Iterator[Source]:
     """Every .java file below a folder, by name, one at a time: memory does not grow with the tree.
 
-    Links are not followed (they may lead in circles, or out of the tree). A file that cannot be read, text between
-    methods that is no Java, a public type that the file is not called after, and a type that an earlier file has too
-    are said in `Source.problem`; the methods that could be read are there all the same.
+    Links are not followed (they may lead in circles, or out of the tree). A file that cannot be read, a folder that
+    cannot be listed, text between methods that is no Java, a public type that the file is not called after, and a type
+    that an earlier file has too are said in `Source.problem`; the methods that could be read are there all the same.
 
     Raises
     ------
@@ -210,7 +210,8 @@ def scan(folder: str | os.PathLike) -> Iterator[Source]:
     if not folder.is_dir():
         raise DataError(f"there is no folder {folder}; name the one that holds the .java files")
     seen: dict[str, str] = {}  # a type's full name -> its file
-    for path in _java_files(folder):
+    unread: list[OSError] = []
+    for path in _java_files(folder, unread):
         file = path.relative_to(folder).as_posix()
         try:
             data = read_java(path)
@@ -219,10 +220,16 @@ def scan(folder: str | os.PathLike) -> Iterator[Source]:
             continue
         root = _parsed(data)
         yield Source(file, _methods(root, data, file), "; ".join(_problems(root, path.stem, file, seen)))
+    for error in unread:
+        file = Path(error.filename).relative_to(folder).as_posix()
+        yield Source(
+            file, (), f"cannot list the folder {error.filename} ({error.strerror}): check its rights", text=False
+        )
 
 
-def _java_files(folder: Path) -> Iterator[Path]:
-    for place, inner, files in os.walk(folder, followlinks=False):
+def _java_files(folder: Path, unread: list[OSError]) -> Iterator[Path]:
+    """The .java files below a folder, by name; folders that cannot be listed are added to ``unread``."""
+    for place, inner, files in os.walk(folder, followlinks=False, onerror=unread.append):
         inner.sort()
         yield from (
             path for name in sorted(files) if name.endswith(".java") and not (path := Path(place, name)).is_symlink()
