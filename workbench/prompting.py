@@ -5,8 +5,8 @@
   keep a form; a choice is made by the log-probabilities of its words where the model tells them. A server without
   log-probabilities writes all fields in one reply, which is read as JSON or as lines.
 
-A reply is data: it is parsed, never executed. What cannot be read, and a call that fails, is an `Answer` that says so;
-`counted` counts them. No engine's own JSON schema is used: a grammar chooses its own tokens, so that nothing could be
+A reply is data: it is parsed, never executed. What cannot be read, and a call that fails, is an `Answer` that says so,
+to be counted. No engine's own JSON schema is used: a grammar chooses its own tokens, so that nothing could be
 scored behind it, and a choice weighed by its labels cannot be unreadable in the first place.
 """
 
@@ -20,6 +20,7 @@ from typing import TypeVar
 from .errors import ModelError, UsageError
 from .judging import label_log_odds
 from .models.base import weighs
+from .models.forced import log_sum
 
 Row, Item, Made = TypeVar("Row"), TypeVar("Item"), TypeVar("Made")
 GIVEN_UP = 3  # failed calls in a row after which the rest is not asked any more: the server is gone
@@ -147,13 +148,6 @@ def tells_odds(model) -> bool:
     return weighs(model) or ("scores" in model.can and getattr(model, "raw_text", True))
 
 
-def counted(answers: Sequence[Answer]) -> dict[str, int]:
-    """How many answers were read whole, could not be read, and failed."""
-    failed = sum(answer.failed for answer in answers)
-    unread = sum(bool(answer.problem) and not answer.failed for answer in answers)
-    return {"read": len(answers) - failed - unread, "unreadable": unread, "failed calls": failed}
-
-
 def read_fields(reply: str, fields: Sequence[Field]) -> tuple[dict[str, str], str]:
     """(field -> text, what is missing) of a reply that holds a JSON object, or lines "Field: …".
 
@@ -270,12 +264,13 @@ def _next_field(model, answers: list[Answer], one: Field, seed: int) -> list[Ans
 
 
 def _odds(model, prompts: Sequence[str], good: Sequence[str], bad: Sequence[str]) -> list[float]:
-    """Log-odds of some words against others behind each prompt; of a server, of the first of each."""
+    """Log-odds of some words against others behind each prompt; a server scores whole words, not first tokens."""
     sides = [[f" {word}" for word in words] for words in (good, bad)]
     if weighs(model):
         return [float(value) for value in label_log_odds(model, prompts, *sides)]
     scored = model.logprobs(prompts, [[*sides[0], *sides[1]]] * len(prompts))
-    return [max(one.total for one in row[: len(good)]) - max(one.total for one in row[len(good) :]) for row in scored]
+    totals = [[one.total for one in row] for row in scored]
+    return [log_sum(row[: len(good)]) - log_sum(row[len(good) :]) for row in totals]
 
 
 def _at_once(model, answers: list[Answer], fields: Sequence[Field], seed: int) -> list[Answer]:

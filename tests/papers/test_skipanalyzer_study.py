@@ -109,6 +109,10 @@ def test_what_a_server_cannot_answer_needs_a_person_and_is_counted(tmp_path, mon
         row = page.filter_table()[-2]
         assert (row["filter"], row["AUROC"]) == ("openai:tiny, zero-shot, message", None)
         assert (row["unreadable"], row["failed"], row["kept"]) == (len(warned), 0, f"{len(warned)} of {len(warned)}")
+        assert "its threshold is its own word" in page.trust() and "openai:tiny" in page.trust()
+        bare = overview.page(lm, PROFILES.fill("smoke", pairs=2, patched=0, contexts=["method"], shots=[1]))
+        assert "nothing is known of it" in bare.trust()
+        assert len(bare.judge(lm, [study.question(row) for row in warned])) == len(warned)
         assert "no AUROC by odds" in page.verdict() and "need a person" in " ".join(page.conclusions())
         server.always = ("status", 400)
         failed = skip.detect(lm, [study.question(row, warned=False) for row in warned[:2]], kind="resource leak")

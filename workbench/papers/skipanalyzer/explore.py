@@ -19,7 +19,7 @@ from .data import Example, teaching_set
 from .filters import RULES, Case, trained
 from .repair import Validation, diff, patched, validate
 from .sarif import BY_HAND, FALSE, REAL, Finding, Verdict, new_log, new_result, with_verdicts
-from .sources import Method, parse_methods, read_java
+from .sources import Method, file_of, parse_methods
 from .triage import Triage, Triaged
 
 LONGEST = 20_000  # characters of a method or a patch that the page gets
@@ -135,17 +135,14 @@ def judged(item: Item, patch: str, triage: Triage | None) -> Validation:
         return validate([item.example.proposal(patch)])[0]
     (found,) = patched(triage.root, [(item.question.method, patch)], classpath=triage.classpath, limit=1)
     if found.validation is None:
-        raise UsageError(f"{found.reason}: triage again")
+        raise UsageError(found.reason)
     return found.validation
 
 
 def _file(item: Item, triage: Triage | None) -> tuple[str, Method]:
     """The whole text of an item's file, and its method there."""
     if item.row:
-        method, text = item.question.method, read_java(triage.root / item.question.method.file).decode()
-        if text.encode()[method.first : method.last] != method.text.encode():
-            raise UsageError(f"{method.file} has changed since it was read: triage again")
-        return text, method
+        return file_of(triage.root, item.question.method).decode(), item.question.method
     text, name = item.example.source, item.question.method.name
     above = item.example.around[0].count("\n") + 1
     inside = parse_methods(text, f"{item.example.id}/{item.example.file}")
@@ -177,6 +174,8 @@ def patches_with(items: Mapping[str, Item], decisions: Sequence[Mapping], triage
     ------
     UsageError
         None was taken, or two of them overlap.
+    DataError
+        A file has changed since the triage.
     """
     taken: dict[str, list[tuple[str, Method, str]]] = {}
     for one in {each["item"]: each for each in decisions}.values():
@@ -185,7 +184,7 @@ def patches_with(items: Mapping[str, Item], decisions: Sequence[Mapping], triage
             others = taken.setdefault(method.file, [])
             if (text, method, one["patch"]) in others:  # one patch for two warnings
                 continue
-            if any(other.first < method.last and method.first < other.last for _, other, _ in others):
+            if any(other.overlaps(method) for _, other, _ in others):
                 raise UsageError(f"two patches of {method.key} were taken: reject one of them")
             others.append((text, method, one["patch"]))
     if not taken:

@@ -51,7 +51,7 @@ class Page:
 
     @cached_property
     def kept(self) -> dict[str, dict]:
-        """Filter: arm -> what is kept (precision, recall, chosen, gain), thresholds from other folds."""
+        """Filter: arm -> what is kept (precision, recall, accuracy, gain, kept), thresholds from other folds."""
         made = {}
         for arm in [*self.filter.arms, NOTHING]:
             rows = self.filter.of(ALL if arm == NOTHING else arm).rows
@@ -91,6 +91,18 @@ class Page:
         # `keeps` takes scores at the threshold, a verdict those above it
         cut = rates.cut_for_recall(scores, real, RECALL) - 1e-9 if known else 0.0
         return partial(asking.filter_warnings, threshold=cut)
+
+    def trust(self) -> str:
+        """What is known of `judge` before it judges a user's warnings."""
+        arm = study.name_of(0, "message")
+        own = self.aurocs.get(arm)
+        if arm not in self.filter.arms:
+            known = "this run did not ask it in this form, so its threshold is plain yes or no: nothing is known of it"
+        elif own is None:
+            known = "it tells no log-probabilities, so its threshold is its own word"
+        else:
+            known = f"on our own set it tells real warnings from false ones {_against(own)} (AUROC {own})"
+        return f"**The judge** is {self.model}, zero-shot, with the analyser's message; {known}."
 
     # --- tables -------------------------------------------------------------------------------------------------------
 

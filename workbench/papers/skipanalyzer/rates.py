@@ -69,12 +69,12 @@ def shares(rows: Sequence[Row], chosen: Sequence[bool]) -> dict[str, Estimate | 
         real = bool(row.measures["real"])
         told = {
             "precision": float(real) if one else np.nan, "recall": float(one) if real else np.nan,
-            "accuracy": float(real == bool(one)), "chosen": float(one),
+            "accuracy": float(real == bool(one)),
         }  # fmt: skip
         made.append(Row("own", row.item, row.seed, row.unit, told))
     results = Results(rows=made)
     return {name: results.table(name, bounds=SHARE, pooled=True)["own"]
-            for name in ("precision", "recall", "accuracy", "chosen")}  # fmt: skip
+            for name in ("precision", "recall", "accuracy")}  # fmt: skip
 
 
 def gained(rows: Sequence[Row], chosen: Sequence[bool]) -> Estimate | None:

@@ -65,6 +65,10 @@ class Method:
     calls: frozenset[str] = field(default=frozenset(), repr=False)
     problem: str = ""
 
+    def overlaps(self, other: "Method") -> bool:
+        """Whether two methods of one file share a place: one stands inside the other."""
+        return self.first < other.last and other.first < self.last
+
     @property
     def key(self) -> str:
         """Its name in tables: file, types, name and parameter types."""
@@ -118,7 +122,7 @@ def _methods(root, data: bytes, file: str) -> tuple[Method, ...]:
     found = cursor(query).captures(root)
     nodes = sorted(found.get("method", ()), key=lambda node: node.start_byte)
     calls = sorted(
-        (node.start_byte, _text(node.child_by_field_name("name")))
+        (node.start_byte, text_of(node.child_by_field_name("name")))
         for node in found.get("called", ())
         if (on := node.child_by_field_name("object")) is None or on.type == "this"
     )
@@ -133,7 +137,7 @@ def _method(node, data: bytes, file: str, calls: list[tuple[int, str]]) -> Metho
     return Method(
         file=file,
         type=".".join(_around(node)),
-        name=_text(node.child_by_field_name("name")),
+        name=text_of(node.child_by_field_name("name")),
         parameters=tuple(map(_type_of, kinds)),
         modifiers=tuple(
             child.type for child in (written.children if written is not None else ()) if "annotation" not in child.type
@@ -148,7 +152,8 @@ def _method(node, data: bytes, file: str, calls: list[tuple[int, str]]) -> Metho
     )
 
 
-def _text(node) -> str:
+def text_of(node) -> str:
+    """What a tree-sitter node spells; "" for none."""
     return node.text.decode("utf-8", "replace") if node is not None else ""
 
 
@@ -157,7 +162,7 @@ def _type_of(parameter) -> str:
     kind = parameter.child_by_field_name("type")
     if kind is None:  # a spread parameter has no field
         kind = next((child for child in parameter.named_children if "type" in child.type), None)
-    name = re.sub(r"\s+", " ", _text(kind))
+    name = re.sub(r"\s+", " ", text_of(kind))
     return name + ("..." if parameter.type == "spread_parameter" else "")
 
 
@@ -166,9 +171,9 @@ def _around(node) -> list[str]:
     names = []
     while (node := node.parent) is not None:
         if node.type in TYPES:
-            names.append(_text(node.child_by_field_name("name")))
+            names.append(text_of(node.child_by_field_name("name")))
         elif node.type in BODIES:
-            names.append(f"{_text(node.child_by_field_name('name'))}()")
+            names.append(f"{text_of(node.child_by_field_name('name'))}()")
     return names[::-1]
 
 
@@ -177,7 +182,7 @@ def _wrong(node) -> str:
     while True:
         inner = next((child for child in node.children if child.has_error or child.is_missing), None)
         if node.type == "ERROR" or node.is_missing or inner is None:
-            what = f"{node.type!r} is missing" if node.is_missing else f"{_text(node)[:30]!r} is no Java here"
+            what = f"{node.type!r} is missing" if node.is_missing else f"{text_of(node)[:30]!r} is no Java here"
             return f"line {node.start_point[0] + 1}: {what}"
         node = inner
 
@@ -192,6 +197,20 @@ def methods(path: str | os.PathLike) -> list[Method]:
     """
     path = user_path(path)
     return list(parse_methods(read_java(path), path.name))
+
+
+def file_of(root: Path, method: Method) -> bytes:
+    """The file that a method was read from, as it is now.
+
+    Raises
+    ------
+    DataError
+        It cannot be read, or it has changed since.
+    """
+    data = read_java(root / method.file)
+    if data[method.first : method.last] != method.text.encode():
+        raise DataError(f"{method.file} has changed since it was read: triage again")
+    return data
 
 
 def scan(folder: str | os.PathLike) -> Iterator[Source]:
@@ -265,11 +284,11 @@ def _problems(root, stem: str, file: str, seen: dict[str, str]) -> list[str]:
     """What is wrong with a file as a whole; its types are entered in ``seen``."""
     found = []
     package = next(
-        (_text(child.named_children[-1]) for child in root.children if child.type == "package_declaration"), ""
+        (text_of(child.named_children[-1]) for child in root.children if child.type == "package_declaration"), ""
     )
     for child in root.children:
         if child.type in TYPES:
-            name = _text(child.child_by_field_name("name"))
+            name = text_of(child.child_by_field_name("name"))
             public = any(
                 word.type == "public" for part in child.children if part.type == "modifiers" for word in part.children
             )

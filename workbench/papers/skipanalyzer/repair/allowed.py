@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..sources import parse_methods, syntax
+from ..sources import parse_methods, syntax, text_of
 
 LONGEST = 20_000  # characters of a patch
 DEEPEST = 120  # levels of its syntax tree
@@ -57,7 +57,7 @@ def read_patch(patch: str, original: str):
     if root.has_error or [node.type for node in methods] not in (["method_declaration"], ["constructor_declaration"]):
         return None, "it is not one whole method"
     (method,) = methods
-    if (found := _text(method.child_by_field_name("name"))) != name:
+    if (found := text_of(method.child_by_field_name("name"))) != name:
         return None, f"it is called {found[:40]} and not {name}"
     if method.child_by_field_name("body") is None:
         return None, "it has no body"
@@ -93,17 +93,13 @@ def _only_body(root):
     return kinds[0].child_by_field_name("body")
 
 
-def _text(node) -> str:
-    return node.text.decode("utf-8", "replace") if node is not None else ""
-
-
 def _walk(node) -> Iterator[tuple[object, int]]:
     """Every named node below one, and its depth; nothing below a name of the library that is spelt out."""
     left = [(node, 0)]
     while left:
         one, depth = left.pop()
         yield one, depth
-        if one.type in ("field_access", "scoped_type_identifier") and _LIBRARY.fullmatch(_text(one)):
+        if one.type in ("field_access", "scoped_type_identifier") and _LIBRARY.fullmatch(text_of(one)):
             continue
         left += [(child, depth + 1) for child in one.named_children]
 
@@ -120,14 +116,14 @@ def _wrong_form(method, kinds: frozenset[str] | set[str], deepest: int) -> str:
 
 def _names(method, known: set[str]) -> str:
     """The first type, name or call that is not allowed, as a sentence."""
-    own = _text(method.child_by_field_name("name"))
+    own = text_of(method.child_by_field_name("name"))
     declared = {name for node, _ in _walk(method) for name in _declared(node)}
     if upper := sorted(one for one in declared - known if one[0].isupper() and len(one) > 1):
         return f"it calls a variable {upper[0][:40]}, like a type"
     for node, _ in _walk(method):
         if node.type not in ("identifier", "type_identifier", "scoped_type_identifier", "field_access"):
             continue
-        text, above = _text(node), node.parent
+        text, above = text_of(node), node.parent
         library = _LIBRARY.fullmatch(text)
         if node.type in ("field_access", "scoped_type_identifier") and library:
             if library[1] not in TYPES:
@@ -153,13 +149,13 @@ def _declared(node) -> Iterator[str]:
     if node.type in ("variable_declarator", "formal_parameter", "resource", "catch_formal_parameter",
                      "enhanced_for_statement", "instanceof_expression"):  # fmt: skip
         if (name := node.child_by_field_name("name")) is not None:
-            yield _text(name)
+            yield text_of(name)
     elif node.type == "lambda_expression":
         given = node.child_by_field_name("parameters")
         if given is not None and given.type == "identifier":
-            yield _text(given)
+            yield text_of(given)
     elif node.type in ("inferred_parameters", "type_parameter", "labeled_statement"):
-        yield from (_text(child) for child in node.named_children if child.type in ("identifier", "type_identifier"))
+        yield from (text_of(child) for child in node.named_children if child.type in ("identifier", "type_identifier"))
 
 
 def _emptied(method) -> str:

@@ -9,7 +9,7 @@ import re
 
 from ..analysers import KINDS, LEAK
 from ..sarif import Finding
-from ..sources import Method, syntax
+from ..sources import Method, syntax, text_of
 
 EMPTY = {"void": "", "boolean": " false", "char": " '\\0'", "String": ' ""', "byte": " 0", "short": " 0", "int": " 0",
          "long": " 0L", "float": " 0", "double": " 0"}  # fmt: skip
@@ -45,13 +45,9 @@ def _walk(node):
         left += reversed(one.named_children)
 
 
-def _text(node) -> str:
-    return node.text.decode()
-
-
 def _declared(node) -> str:
     """The variable of a declaration."""
-    return _text(node.child_by_field_name("declarator").child_by_field_name("name"))
+    return text_of(node.child_by_field_name("declarator").child_by_field_name("name"))
 
 
 def _step(indent: str) -> str:
@@ -62,7 +58,7 @@ def _step(indent: str) -> str:
 def _managed(nodes, lines: list[str], row: int, message: str) -> str:
     """``T x = new T(…); rest`` becomes ``try (T x = new T(…)) { rest }``."""
     named = re.search(r"'(\w+)'", message)  # ecj names the resource, at its end or where it is opened
-    declared = [node for node in nodes if node.type == "local_variable_declaration" and "new " in _text(node)]
+    declared = [node for node in nodes if node.type == "local_variable_declaration" and "new " in text_of(node)]
     declared = [
         node for node in declared if (_declared(node) == named[1] if named else node.start_point[0] == row)
     ]  # fmt: skip
@@ -71,7 +67,7 @@ def _managed(nodes, lines: list[str], row: int, message: str) -> str:
     opened = declared[0]
     row, name = opened.start_point[0], _declared(opened)
     assigned = (node for node in nodes if node.type == "assignment_expression")
-    if any(_text(node.child_by_field_name("left")) == name for node in assigned):
+    if any(text_of(node.child_by_field_name("left")) == name for node in assigned):
         return ""  # a resource of a try is never assigned again
     if row == 1:  # all on the method's first line
         return ""
@@ -79,7 +75,7 @@ def _managed(nodes, lines: list[str], row: int, message: str) -> str:
     indent = re.match(r"\s*", lines[at])[0]
     step = _step(indent)
     inner = [step + line if line.strip() else line for line in lines[at + 1 : end]]
-    head = f"{indent}try ({_text(opened).rstrip(';')}) {{"
+    head = f"{indent}try ({text_of(opened).rstrip(';')}) {{"
     return "\n".join([*lines[:at], head, *inner, f"{indent}}}", *lines[end:]])
 
 
@@ -88,9 +84,11 @@ def _guarded(nodes, lines: list[str], row: int, message: str) -> str:
     named = re.search(r"[Vv]ariable (\w+)", message)
     used = [node for node in nodes if node.type == "identifier" and node.start_point[0] == row]
     objects = [node for node in used if node.parent.child_by_field_name("object") == node]
-    empty = {_declared(node) for node in nodes if node.type == "local_variable_declaration" and "= null" in _text(node)}
-    wanted = [node for node in used if named and _text(node) == named[1]]
-    wanted = wanted or [node for node in used if _text(node) in empty] or objects
+    empty = {
+        _declared(node) for node in nodes if node.type == "local_variable_declaration" and "= null" in text_of(node)
+    }
+    wanted = [node for node in used if named and text_of(node) == named[1]]
+    wanted = wanted or [node for node in used if text_of(node) in empty] or objects
     if not wanted:
         return ""
     statement = wanted[0]
@@ -100,8 +98,8 @@ def _guarded(nodes, lines: list[str], row: int, message: str) -> str:
     if statement.parent is None or statement.start_point[0] == 1:
         return ""
     kind = method.child_by_field_name("type")
-    answer = EMPTY.get("void" if kind is None else _text(kind), " null")
+    answer = EMPTY.get("void" if kind is None else text_of(kind), " null")
     at = statement.start_point[0] - 1
     indent = re.match(r"\s*", lines[at])[0]
-    guard = [f"{indent}if ({_text(wanted[0])} == null) {{", f"{indent}{_step(indent)}return{answer};", f"{indent}}}"]
+    guard = [f"{indent}if ({text_of(wanted[0])} == null) {{", f"{indent}{_step(indent)}return{answer};", f"{indent}}}"]
     return "\n".join([*lines[:at], *guard, *lines[at:]])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ....errors import DataError
-from ..sources import Method, read_java
+from ..sources import Method, file_of
 from .diffs import diff
 from .stages import Proposal, Validation, validate
 
@@ -58,12 +58,9 @@ def patched(
     proposals = []
     for number, (method, patch) in enumerate(patches[:limit]):
         try:
-            data = read_java(root / method.file)
+            data = file_of(root, method)
         except DataError as error:
             found[number] = Patched(None, str(error))
-            continue
-        if data[method.first : method.last] != method.text.encode():
-            found[number] = Patched(None, "its file has changed since it was read")
             continue
         texts[number] = text = data.decode()
         proposals.append(Proposal(
@@ -74,7 +71,7 @@ def patched(
     for number, judged in zip(texts, validate(proposals)):
         method = patches[number][0]
         others = taken.setdefault(method.file, [])
-        overlaps = [one for one in others if one.first < method.last and method.first < one.last]
+        overlaps = [one for one in others if one.overlaps(method)]
         reason = f"another patch of {overlaps[0].name} was taken: apply it, and triage again" if overlaps else ""
         found[number] = Patched(judged, reason if judged.accepted else "")
         if judged.accepted and not overlaps:
